@@ -1,0 +1,13 @@
+//! Login: SCRAM-SHA-256 (RFC 5802, RFC 7677), both ends, without sockets, clocks or randomness.
+//!
+//! Each step consumes the one before it, so that a wrong order does not compile. What comes out on
+//! both ends is a pair of [`SessionKeys`], bound to the server's name and to this very exchange.
+
+mod scram;
+mod users;
+
+pub use scram::{
+    ClientFirst, ClientProof, MAX_ITERATIONS, MAX_NONCE, MAX_SALT, MIN_ITERATIONS, Salted, ScramError, ServerChallenge,
+    ServerFirst, SessionKeys, Verifier,
+};
+pub use users::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError};

@@ -1,0 +1,184 @@
+//! Users.conf: `NAME VERIFIER` or, as the exercise has it, `NAME PASSWORD`, one a line.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::scram::Verifier;
+use crate::name::{NameError, UserName};
+use crate::primitives::{Bytes32, hmac_sha256};
+
+/// PBKDF2 iterations for new verifiers. As many as for the master key: whoever steals a server's disk
+/// has verifier and pieces, and would guess at the cheaper of the two.
+pub const DEFAULT_ITERATIONS: u32 = 600_000;
+/// Longest Users.conf, in bytes.
+pub const MAX_USERS_FILE: u64 = 4 << 20;
+
+/// A line of Users.conf that is not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsersError {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: UsersProblem,
+}
+
+/// What can be wrong in Users.conf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsersProblem {
+    /// A name that breaks the grammar.
+    Name(NameError),
+    /// A name without password or verifier.
+    NoPassword,
+    /// A verifier that is not of PostgreSQL's form, or has iterations out of range.
+    Verifier,
+    /// A name that stands twice.
+    Twice,
+}
+
+impl fmt::Display for UsersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        match &self.problem {
+            UsersProblem::Name(why) => why.fmt(f),
+            UsersProblem::NoPassword => f.write_str("a name without a password"),
+            UsersProblem::Verifier => f.write_str("not a SCRAM-SHA-256 verifier"),
+            UsersProblem::Twice => f.write_str("a user that stands twice"),
+        }
+    }
+}
+
+impl std::error::Error for UsersError {}
+
+#[derive(Clone)]
+struct Credential {
+    verifier: Verifier,
+    /// Kept so that an unchanged line need not be derived again when the file changes.
+    plain: Option<String>,
+}
+
+/// The users of a server.
+#[derive(Clone)]
+pub struct UserTable {
+    users: HashMap<UserName, Credential>,
+    secret: Bytes32,
+}
+
+impl UserTable {
+    /// Nobody yet. `secret` is the server's own; it makes the salts for users without a verifier,
+    /// and for users that there are not, so that both look alike and stay the same.
+    pub fn new(secret: Bytes32) -> Self {
+        Self { users: HashMap::new(), secret }
+    }
+
+    /// The table that a new text of Users.conf gives. Passwords in plain text cost a derivation each,
+    /// but for those that this table has already.
+    ///
+    /// # Errors
+    /// The first line that is not understood; this table then stays as it is.
+    pub fn read(&self, text: &str) -> Result<UserTable, UsersError> {
+        let mut table = UserTable::new(self.secret);
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            self.read_line(line, &mut table).map_err(|problem| UsersError { line: index + 1, problem })?;
+        }
+        Ok(table)
+    }
+
+    fn read_line(&self, line: &str, table: &mut UserTable) -> Result<(), UsersProblem> {
+        let (name, secret) = line.split_once(char::is_whitespace).ok_or(UsersProblem::NoPassword)?;
+        let user = UserName::parse(name).map_err(UsersProblem::Name)?;
+        let secret = secret.trim();
+        let credential = if secret.starts_with("SCRAM-SHA-256$") {
+            Credential { verifier: secret.parse().map_err(|_| UsersProblem::Verifier)?, plain: None }
+        } else {
+            self.plain_credential(&user, secret)
+        };
+        if table.users.insert(user, credential).is_some() {
+            return Err(UsersProblem::Twice);
+        }
+        Ok(())
+    }
+
+    fn plain_credential(&self, user: &UserName, password: &str) -> Credential {
+        match self.users.get(user) {
+            Some(known) if known.plain.as_deref() == Some(password) => known.clone(),
+            _ => Credential {
+                verifier: Verifier::derive(password, &self.salt(user), DEFAULT_ITERATIONS),
+                plain: Some(password.to_owned()),
+            },
+        }
+    }
+
+    fn salt(&self, user: &UserName) -> [u8; 16] {
+        let mut salt = [0; 16];
+        salt.copy_from_slice(&hmac_sha256(&self.secret, &[b"salt\0", user.as_str().as_bytes()])[..16]);
+        salt
+    }
+
+    /// The verifier to challenge a user with. A user that there is not gets one too, always the same,
+    /// which no password fits.
+    pub fn verifier(&self, user: &UserName) -> Verifier {
+        let mock_keys = hmac_sha256(&self.secret, &[b"keys\0", user.as_str().as_bytes()]);
+        let mock = Verifier::mock(&self.salt(user), DEFAULT_ITERATIONS, mock_keys);
+        self.users.get(user).map_or(mock, |credential| credential.verifier.clone())
+    }
+
+    /// How many users there are.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// The users whose password stands in the file in plain text, in alphabetical order.
+    pub fn plain_text_users(&self) -> Vec<&UserName> {
+        let mut users: Vec<_> = self.users.iter().filter(|(_, c)| c.plain.is_some()).map(|(user, _)| user).collect();
+        users.sort_unstable();
+        users
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserName {
+        UserName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        let verifier = Verifier::derive("pencil", b"0123456789abcdef", 4096);
+        let table = UserTable::new([1; 32]).read(&format!("# users\n\nAditi Aditi@123\r\nRitu {verifier}\n")).ok().unwrap();
+        assert_eq!(table.len(), 2);
+        assert!(table.verifier(&user("Ritu")) == verifier);
+        assert_eq!(table.plain_text_users(), [&user("Aditi")]);
+        let expected = Verifier::derive("Aditi@123", &table.salt(&user("Aditi")), DEFAULT_ITERATIONS);
+        assert!(table.verifier(&user("Aditi")) == expected);
+    }
+
+    #[test]
+    fn an_unknown_user_looks_like_any_other_and_always_the_same() {
+        let table = UserTable::new([1; 32]);
+        let mock = table.verifier(&user("nobody"));
+        assert!(mock == table.verifier(&user("nobody")));
+        assert_eq!((mock.salt.len(), mock.iterations), (16, DEFAULT_ITERATIONS));
+        assert_ne!(mock.salt, table.verifier(&user("somebody")).salt);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let error = |text: &str| UserTable::new([1; 32]).read(text).err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(error("# x\nAditi"), "line 2: a name without a password");
+        assert!(error("../x y").starts_with("line 1: a user or server name"));
+        assert_eq!(error("a SCRAM-SHA-256$1:x$y:z"), "line 1: not a SCRAM-SHA-256 verifier");
+        let verifier = Verifier::derive("p", b"salt", 4096);
+        assert_eq!(error(&format!("a {verifier}\na {verifier}")), "line 2: a user that stands twice");
+    }
+}

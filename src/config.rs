@@ -1,0 +1,347 @@
+//! The client's .conf file: who the user is, which servers there are.
+//!
+//! One `KEY VALUE` a line, keys in any order and case, an optional colon after the key; a line that
+//! begins with `#` is a comment. The grammar is in `docs/ARCHITECTURE.md`, its errors carry the line.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::{NameError, ServerName, UserName};
+use crate::placement;
+
+/// Most servers in one .conf.
+pub const MAX_SERVERS: usize = 64;
+/// Longest .conf file, in bytes.
+pub const MAX_CONFIG: usize = 64 * 1024;
+/// Longest password, in bytes.
+pub const MAX_PASSWORD: usize = 1024;
+/// Seconds to connect where the .conf does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most seconds that `Timeout` may ask for.
+pub const MAX_TIMEOUT_SECONDS: f64 = 600.0;
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// The name that it was started with.
+    pub name: ServerName,
+    /// `host:port`, the host not yet looked up.
+    pub address: String,
+}
+
+/// A .conf file, understood.
+#[derive(Clone)]
+pub struct Config {
+    /// The ring of servers, in the file's order.
+    pub servers: Vec<ServerAddress>,
+    /// Who logs in.
+    pub user: UserName,
+    /// The password, in plain text as the file has it.
+    pub password: String,
+    /// Copies of each piece, 1 to the number of servers.
+    pub replicas: usize,
+    /// Time limit for one connect; the other limits are multiples of it.
+    pub timeout: Duration,
+    /// Source of the master key in place of the password.
+    pub key: Option<[u8; 32]>,
+}
+
+/// What is wrong with a .conf file, and on which line (from 1; `None` where something is missing).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The line that is wrong.
+    pub line: Option<usize>,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// The kinds of mistakes in a .conf file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// A key that there is not.
+    UnknownKey(String),
+    /// A key without a value.
+    NoValue(String),
+    /// A key that stands twice.
+    Twice(String),
+    /// A line for a needed key is missing.
+    Missing(&'static str),
+    /// A server or user name that breaks the grammar.
+    Name(String, NameError),
+    /// An address that is not `host:port` with a port from 1 to 65535.
+    Address(String),
+    /// Two servers with one name.
+    ServerTwice(String),
+    /// Two servers at one address.
+    AddressTwice(String),
+    /// More than [`MAX_SERVERS`].
+    TooManyServers,
+    /// `Replicas` is not a number from 1 to the number of servers.
+    Replicas(String),
+    /// `Timeout` is not a number of seconds above 0 and at most [`MAX_TIMEOUT_SECONDS`].
+    Timeout(String),
+    /// `Key` is not 64 hexadecimal digits. The value is not repeated: it may be nearly right.
+    Key,
+    /// The password is longer than [`MAX_PASSWORD`].
+    PasswordTooLong,
+    /// The file is longer than [`MAX_CONFIG`].
+    TooLong,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::UnknownKey(key) => write!(f, "unknown key '{}'", key.escape_debug()),
+            Problem::NoValue(key) => write!(f, "'{key}' has no value"),
+            Problem::Twice(key) => write!(f, "'{key}' stands twice"),
+            Problem::Missing(key) => write!(f, "there is no '{key}' line"),
+            Problem::Name(name, why) => write!(f, "bad name '{}': {why}", name.escape_debug()),
+            Problem::Address(address) => {
+                write!(f, "bad address '{}': host:port with a port from 1 to 65535 is meant", address.escape_debug())
+            }
+            Problem::ServerTwice(name) => write!(f, "server '{name}' stands twice"),
+            Problem::AddressTwice(address) => write!(f, "two servers have the address '{address}'"),
+            Problem::TooManyServers => write!(f, "there are more than {MAX_SERVERS} servers"),
+            Problem::Replicas(value) => {
+                write!(f, "bad Replicas '{}': 1 to the number of servers is meant", value.escape_debug())
+            }
+            Problem::Timeout(value) => {
+                write!(f, "bad Timeout '{}': seconds, above 0 and at most {MAX_TIMEOUT_SECONDS}, are meant", value.escape_debug())
+            }
+            Problem::Key => write!(f, "bad Key: 64 hexadecimal digits are meant (`Client keygen` makes them)"),
+            Problem::PasswordTooLong => write!(f, "the password is longer than {MAX_PASSWORD} bytes"),
+            Problem::TooLong => write!(f, "the file is longer than {MAX_CONFIG} bytes"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.problem),
+            None => self.problem.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Lines as they are read, before the whole is checked. A value keeps its line for later errors.
+#[derive(Default)]
+struct Draft {
+    servers: Vec<ServerAddress>,
+    user: Option<UserName>,
+    password: Option<String>,
+    replicas: Option<(usize, String)>,
+    timeout: Option<Duration>,
+    key: Option<[u8; 32]>,
+}
+
+impl Config {
+    /// Understands the text of a .conf file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line.
+    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        if text.len() > MAX_CONFIG {
+            return Err(ConfigError { line: None, problem: Problem::TooLong });
+        }
+        let mut draft = Draft::default();
+        for (index, line) in text.lines().enumerate() {
+            let line_number = index + 1;
+            draft.take(line, line_number).map_err(|problem| ConfigError { line: Some(line_number), problem })?;
+        }
+        draft.finish()
+    }
+}
+
+impl Draft {
+    fn take(&mut self, line: &str, line_number: usize) -> Result<(), Problem> {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
+        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let key = key.strip_suffix(':').unwrap_or(key);
+        let value = value.trim();
+        if value.is_empty() && is_known(key) {
+            return Err(Problem::NoValue(key.to_owned()));
+        }
+        match key.to_ascii_lowercase().as_str() {
+            "username" => set(&mut self.user, key, parse_user(value)?),
+            "password" => set(&mut self.password, key, parse_password(value)?),
+            "replicas" => set(&mut self.replicas, key, (line_number, value.to_owned())),
+            "timeout" => set(&mut self.timeout, key, parse_timeout(value)?),
+            "key" => set(&mut self.key, key, parse_key(value)?),
+            "server" => {
+                let (name, address) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
+                self.add_server(name, address.trim())
+            }
+            lower if lower.starts_with("server") => {
+                self.add_server(&format!("Server{}", &key["server".len()..]), value)
+            }
+            _ => Err(Problem::UnknownKey(key.to_owned())),
+        }
+    }
+
+    fn add_server(&mut self, name: &str, address: &str) -> Result<(), Problem> {
+        let name = ServerName::parse(name).map_err(|why| Problem::Name(name.to_owned(), why))?;
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if !port.and_then(|p| p.parse::<u16>().ok()).is_some_and(|p| p > 0) || address.contains(char::is_whitespace) {
+            return Err(Problem::Address(address.to_owned()));
+        }
+        if self.servers.iter().any(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str())) {
+            return Err(Problem::ServerTwice(name.to_string()));
+        }
+        if self.servers.iter().any(|s| s.address.eq_ignore_ascii_case(address)) {
+            return Err(Problem::AddressTwice(address.to_owned()));
+        }
+        if self.servers.len() == MAX_SERVERS {
+            return Err(Problem::TooManyServers);
+        }
+        self.servers.push(ServerAddress { name, address: address.to_owned() });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Config, ConfigError> {
+        let missing = |key| ConfigError { line: None, problem: Problem::Missing(key) };
+        if self.servers.is_empty() {
+            return Err(missing("Server1"));
+        }
+        let replicas = match self.replicas {
+            None => placement::copies_wanted(placement::DEFAULT_REPLICAS, self.servers.len()),
+            Some((line, value)) => value
+                .parse()
+                .ok()
+                .filter(|r| (1..=self.servers.len()).contains(r))
+                .ok_or(ConfigError { line: Some(line), problem: Problem::Replicas(value) })?,
+        };
+        Ok(Config {
+            user: self.user.ok_or(missing("Username"))?,
+            password: self.password.ok_or(missing("Password"))?,
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            key: self.key,
+            servers: self.servers,
+            replicas,
+        })
+    }
+}
+
+fn is_known(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    ["username", "password", "replicas", "timeout", "key"].contains(&lower.as_str()) || lower.starts_with("server")
+}
+
+fn set<T>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), Problem> {
+    if slot.is_some() {
+        return Err(Problem::Twice(key.to_owned()));
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+fn parse_user(value: &str) -> Result<UserName, Problem> {
+    UserName::parse(value).map_err(|why| Problem::Name(value.to_owned(), why))
+}
+
+fn parse_password(value: &str) -> Result<String, Problem> {
+    if value.len() > MAX_PASSWORD {
+        return Err(Problem::PasswordTooLong);
+    }
+    Ok(value.to_owned())
+}
+
+fn parse_timeout(value: &str) -> Result<Duration, Problem> {
+    value
+        .parse::<f64>()
+        .ok()
+        .filter(|s| *s > 0.0 && *s <= MAX_TIMEOUT_SECONDS)
+        .map(Duration::from_secs_f64)
+        .filter(|d| !d.is_zero())
+        .ok_or_else(|| Problem::Timeout(value.to_owned()))
+}
+
+fn parse_key(value: &str) -> Result<[u8; 32], Problem> {
+    if value.len() != 64 || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Problem::Key);
+    }
+    let mut key = [0; 32];
+    for (byte, digits) in key.iter_mut().zip(value.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).map_err(|_| Problem::Key)?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| Problem::Key)?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGINAL: &str = "Server1 localhost:8008\nServer2 localhost:8080\nServer3 localhost:8800\n\
+                            Server4 localhost:8880\nUsername Aditi\nPassword Aditi@123\n";
+
+    fn error_of(text: &str) -> String {
+        Config::parse(text).err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_original_form_is_read_unchanged() {
+        let config = Config::parse(ORIGINAL).ok().unwrap();
+        assert_eq!(config.servers.len(), 4);
+        assert_eq!(config.servers[3].name.as_str(), "Server4");
+        assert_eq!(config.servers[3].address, "localhost:8880");
+        assert_eq!((config.user.as_str(), config.password.as_str()), ("Aditi", "Aditi@123"));
+        assert_eq!((config.replicas, config.timeout, config.key), (2, DEFAULT_TIMEOUT, None));
+    }
+
+    #[test]
+    fn the_classic_form_colons_case_order_and_comments_are_free() {
+        let config = Config::parse(
+            "# mine\n\npassword: a b # c\r\nUSERNAME: Ritu\nServer DFS1 127.0.0.1:10001\nserver2 [::1]:5\nReplicas 1\n\
+             Timeout 0.25\nKey 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eFF",
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(config.servers[0].name.as_str(), "DFS1");
+        assert_eq!(config.servers[1].name.as_str(), "Server2");
+        assert_eq!(config.password, "a b # c");
+        assert_eq!((config.replicas, config.timeout), (1, Duration::from_millis(250)));
+        assert_eq!(config.key.unwrap()[31], 0xff);
+    }
+
+    #[test]
+    fn one_server_has_one_copy() {
+        assert_eq!(Config::parse("Server1 a:1\nUsername u\nPassword p").ok().unwrap().replicas, 1);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_line() {
+        for (change, expected) in [
+            ("Colour red", "line 7: unknown key 'Colour'"),
+            ("Username Ritu", "line 7: 'Username' stands twice"),
+            ("Server5 localhost", "line 7: bad address 'localhost'"),
+            ("Server5 localhost:0", "line 7: bad address"),
+            ("Server5 localhost:99999", "line 7: bad address"),
+            ("Server5 :80", "line 7: bad address"),
+            ("Server5", "line 7: 'Server5' has no value"),
+            ("server1 localhost:1", "line 7: server 'Server1' stands twice"),
+            ("Server5 localhost:8008", "line 7: two servers have the address"),
+            ("Server", "line 7: 'Server' has no value"),
+            ("Replicas 5", "line 7: bad Replicas '5'"),
+            ("Replicas 0", "line 7: bad Replicas '0'"),
+            ("Timeout -1", "line 7: bad Timeout"),
+            ("Timeout NaN", "line 7: bad Timeout"),
+            ("Timeout 1e300", "line 7: bad Timeout"),
+            ("Timeout 1e-300", "line 7: bad Timeout"),
+            ("Key abc", "line 7: bad Key"),
+            ("Key", "line 7: 'Key' has no value"),
+        ] {
+            let message = error_of(&format!("{ORIGINAL}{change}\n"));
+            assert!(message.starts_with(expected), "{change}: {message}");
+        }
+        assert_eq!(error_of("Server1 a:1\nUsername u\n"), "there is no 'Password' line");
+        assert_eq!(error_of("Server1 a:1\nPassword u\n"), "there is no 'Username' line");
+        assert_eq!(error_of("Username u\nPassword u\n"), "there is no 'Server1' line");
+        assert!(error_of("Username ../x").contains("bad name"));
+    }
+}

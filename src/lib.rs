@@ -1,0 +1,27 @@
+//! ShareIt: a small distributed file store.
+//!
+//! A client splits a file into four pieces, encrypts them with keys that no server sees, and puts
+//! each on two of a few plain servers, so that any one server can die, be stolen or lie.
+//!
+//! Read from the ground up; each floor uses only the floors below it:
+//!
+//! 0. [`name`], [`split`], [`placement`], [`version`], [`commit`]: pure rules.
+//! 1. [`primitives`], [`config`]: cryptography, the .conf file.
+//! 2. [`sealed`], [`wire`]: the piece format, the protocol's lines.
+//! 3. [`auth`], [`store`]: login, a server's disk.
+//! 4. [`peer`]: one connection.
+//! 5. [`server`], [`client`]: the two programs, which never use each other.
+//! 6. [`cli`]: arguments, messages, exit codes.
+
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod commit;
+pub mod config;
+pub mod name;
+pub mod placement;
+pub mod primitives;
+pub mod sealed;
+pub mod split;
+pub mod version;
+pub mod wire;

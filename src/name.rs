@@ -1,0 +1,352 @@
+//! Names: users, servers, folders and files, checked once at the door.
+//!
+//! A value of one of these types has passed the grammar of `docs/PROTOCOL.md` ("Names"), so that no
+//! other module ever looks at a raw name, and no name reaches a file system unchecked.
+
+use std::fmt;
+
+/// Longest user or server name, in bytes.
+pub const MAX_USER: usize = 64;
+/// Longest segment of a path, in bytes. A piece is stored as `.SEGMENT.1`, three bytes longer, and
+/// file systems stop at 255.
+pub const MAX_SEGMENT: usize = 252;
+/// Longest path, in bytes, slashes included.
+pub const MAX_PATH: usize = 1024;
+/// Most segments in a path. Bounds every recursion over folders.
+pub const MAX_DEPTH: usize = 32;
+
+/// Why a name was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// Nothing where a name is meant, or a segment between two slashes without a character.
+    Empty,
+    /// Longer than the limit for its kind.
+    TooLong,
+    /// More segments than [`MAX_DEPTH`].
+    TooDeep,
+    /// `.` or `..` as a segment.
+    Dots,
+    /// A slash at the beginning or the end of a path.
+    OuterSlash,
+    /// A control character (also NUL, line feed and the C1 controls).
+    Control,
+    /// A character that users' and servers' names do not have.
+    Character,
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+    /// A folder that is named like a stored piece (`.x.1`), which would hide that piece.
+    LooksLikePiece,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameError::Empty => "the name is empty or has an empty part between slashes",
+            NameError::TooLong => "the name is too long",
+            NameError::TooDeep => "the name has too many folders in it",
+            NameError::Dots => "the name has '.' or '..' as a part",
+            NameError::OuterSlash => "the name begins or ends with a slash",
+            NameError::Control => "the name has a control character",
+            NameError::Character => {
+                "a user or server name has only letters, digits and . _ - @ +, and begins with a letter or digit"
+            }
+            NameError::NotUtf8 => "the name is not UTF-8",
+            NameError::LooksLikePiece => {
+                "a folder cannot be named like a stored piece (a dot first, a dot and one digit last)"
+            }
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// A user's name: 1 to [`MAX_USER`] ASCII letters, digits and `. _ - @ +`, a letter or digit first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserName(String);
+
+/// A server's name; the same grammar as a user's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerName(String);
+
+/// A file's path below its user's folder: 1 to [`MAX_DEPTH`] segments with `/` between them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePath(String);
+
+/// A folder's path below its user's folder; the empty path is that folder itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FolderPath(String);
+
+fn check_identifier(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > MAX_USER {
+        return Err(NameError::TooLong);
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@+".contains(c);
+    if name.starts_with(|c: char| !c.is_ascii_alphanumeric()) || !name.chars().all(allowed) {
+        return Err(NameError::Character);
+    }
+    Ok(())
+}
+
+fn check_segment(segment: &str) -> Result<(), NameError> {
+    match segment {
+        "" => Err(NameError::Empty),
+        "." | ".." => Err(NameError::Dots),
+        s if s.chars().any(char::is_control) => Err(NameError::Control),
+        s if s.len() > MAX_SEGMENT => Err(NameError::TooLong),
+        _ => Ok(()),
+    }
+}
+
+/// The file that a directory entry is a piece of, and the piece's number: `.earth.gif.2` is
+/// `("earth.gif", 2)`.
+pub fn parse_piece_file(entry: &str) -> Option<(&str, u8)> {
+    let (file, number) = entry.strip_prefix('.')?.rsplit_once('.')?;
+    match number.as_bytes() {
+        [digit @ b'1'..=b'9'] if !file.is_empty() => Some((file, digit - b'0')),
+        _ => None,
+    }
+}
+
+/// The directory entry of a piece: `.earth.gif.2`.
+pub fn piece_file(file: &str, piece: u8) -> String {
+    format!(".{file}.{piece}")
+}
+
+fn check_folders<'a>(mut folders: impl Iterator<Item = &'a str>) -> Result<(), NameError> {
+    if folders.any(|s| parse_piece_file(s).is_some()) {
+        return Err(NameError::LooksLikePiece);
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), NameError> {
+    if path.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if path.len() > MAX_PATH {
+        return Err(NameError::TooLong);
+    }
+    if path.starts_with('/') || path.ends_with('/') {
+        return Err(NameError::OuterSlash);
+    }
+    if path.split('/').count() > MAX_DEPTH {
+        return Err(NameError::TooDeep);
+    }
+    path.split('/').try_for_each(check_segment)
+}
+
+macro_rules! identifier {
+    ($type:ident) => {
+        impl $type {
+            /// Takes a name that keeps the grammar.
+            ///
+            /// # Errors
+            /// The rule that it breaks.
+            pub fn parse(name: &str) -> Result<Self, NameError> {
+                check_identifier(name).map(|()| Self(name.to_owned()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+identifier!(UserName);
+identifier!(ServerName);
+
+impl FilePath {
+    /// Takes a path that keeps the grammar.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(path: &str) -> Result<Self, NameError> {
+        check_path(path)?;
+        check_folders(path.split('/').rev().skip(1))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The path as text, `/` between segments.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last segment.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, file)| file)
+    }
+
+    /// All but the last segment.
+    pub fn folder(&self) -> FolderPath {
+        FolderPath(self.0.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned()))
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FolderPath {
+    /// The user's own folder.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Takes a path that keeps the grammar. The root has no spelling here: see [`FolderPath::root`].
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(path: &str) -> Result<Self, NameError> {
+        check_path(path)?;
+        check_folders(path.split('/'))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The path as text; empty for the root.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the user's own folder.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The segments, outermost first.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/').filter(|s| !s.is_empty())
+    }
+
+    fn below(&self, relative: &str) -> String {
+        if self.is_root() { relative.to_owned() } else { format!("{}/{relative}", self.0) }
+    }
+
+    /// The file at a relative path below this folder.
+    ///
+    /// # Errors
+    /// The rule that the whole path breaks.
+    pub fn file(&self, relative: &str) -> Result<FilePath, NameError> {
+        if relative.starts_with('/') {
+            return Err(NameError::OuterSlash);
+        }
+        FilePath::parse(&self.below(relative))
+    }
+
+    /// The folder at a relative path below this folder.
+    ///
+    /// # Errors
+    /// The rule that the whole path breaks.
+    pub fn folder(&self, relative: &str) -> Result<FolderPath, NameError> {
+        if relative.starts_with('/') {
+            return Err(NameError::OuterSlash);
+        }
+        FolderPath::parse(&self.below(relative))
+    }
+}
+
+impl fmt::Display for FolderPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_could_leave_the_user_folder_are_refused() {
+        for (path, why) in [
+            ("", NameError::Empty),
+            ("/a", NameError::OuterSlash),
+            ("a/", NameError::OuterSlash),
+            ("a//b", NameError::Empty),
+            ("..", NameError::Dots),
+            ("a/../b", NameError::Dots),
+            ("a/./b", NameError::Dots),
+            ("a\nb", NameError::Control),
+            ("a\0b", NameError::Control),
+            ("a\u{85}b", NameError::Control),
+            (".x.1/a", NameError::LooksLikePiece),
+        ] {
+            assert_eq!(FilePath::parse(path), Err(why), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_at_the_limit_and_one_over() {
+        let longest = "s".repeat(MAX_SEGMENT);
+        assert!(FilePath::parse(&longest).is_ok());
+        assert_eq!(FilePath::parse(&format!("{longest}s")), Err(NameError::TooLong));
+        let deepest = vec!["d"; MAX_DEPTH].join("/");
+        assert!(FilePath::parse(&deepest).is_ok());
+        assert_eq!(FilePath::parse(&format!("{deepest}/d")), Err(NameError::TooDeep));
+        let long_path = vec!["p".repeat(204); 5].join("/");
+        assert_eq!(long_path.len(), MAX_PATH);
+        assert!(FilePath::parse(&long_path).is_ok());
+        assert_eq!(FilePath::parse(&format!("{long_path}p")), Err(NameError::TooLong));
+        assert!(UserName::parse(&"u".repeat(MAX_USER)).is_ok());
+        assert_eq!(UserName::parse(&"u".repeat(MAX_USER + 1)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn ordinary_and_odd_names_are_kept_as_they_are() {
+        for path in ["a", "holiday/earth.gif", "my notes.txt", "...", ".hidden", ".x.1", "Übung/ß", "-#####-", "a%2Fb"] {
+            assert_eq!(FilePath::parse(path).map(|p| p.to_string()), Ok(path.to_owned()));
+        }
+    }
+
+    #[test]
+    fn user_names_are_one_plain_word() {
+        assert!(UserName::parse("Aditi").is_ok());
+        for name in ["", "a b", "../x", ".x", "a/b", "é", "a,b", "a\n"] {
+            assert!(UserName::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn piece_files_are_told_from_others() {
+        assert_eq!(parse_piece_file(".earth.gif.2"), Some(("earth.gif", 2)));
+        assert_eq!(parse_piece_file("..x.1.3"), Some((".x.1", 3)));
+        for other in ["earth.gif.2", ".earth.gif", ".x.0", ".x.10", "..1", ".1"] {
+            assert_eq!(parse_piece_file(other), None, "{other}");
+        }
+        assert_eq!(piece_file("earth.gif", 2), ".earth.gif.2");
+    }
+
+    #[test]
+    fn folders_and_files_compose() -> Result<(), NameError> {
+        let folder = FolderPath::parse("a/b")?;
+        assert_eq!(folder.file("c/d")?.as_str(), "a/b/c/d");
+        assert_eq!(FolderPath::root().file("c")?.folder(), FolderPath::root());
+        assert_eq!(folder.file("c")?.folder(), folder);
+        assert_eq!(folder.file("/c"), Err(NameError::OuterSlash));
+        Ok(())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_accepted_path_never_leaves_its_folder(path in "[a./\\\\ \u{0}-\u{20}]{0,12}") {
+            if let Ok(path) = FilePath::parse(&path) {
+                let mut depth = 0;
+                for segment in path.as_str().split('/') {
+                    proptest::prop_assert!(!segment.is_empty() && segment != "." && segment != "..");
+                    depth += 1;
+                }
+                proptest::prop_assert!(depth >= 1);
+            }
+        }
+    }
+}

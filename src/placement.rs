@@ -1,0 +1,129 @@
+//! Redundancy: which pieces a file has, which servers hold them, and which sets of pieces suffice.
+//!
+//! The scheme is *chained declustering* (Hsiao and DeWitt, 1990): the pieces lie around the ring of
+//! servers from a start that the file's path picks, and each is copied to the servers before its
+//! home. No other module counts to four or to R: another scheme would be added here.
+
+/// How many pieces a file has.
+pub const PIECES: u8 = 4;
+/// The number of this scheme in a piece's header.
+pub const SCHEME_COPIES: u8 = 1;
+/// How many copies of each piece are kept where a .conf does not say.
+pub const DEFAULT_REPLICAS: usize = 2;
+
+/// The numbers of the pieces, in file order.
+pub fn pieces() -> impl Iterator<Item = u8> + Clone {
+    1..=PIECES
+}
+
+/// The holders of each piece: `holders[p - 1]` are the indices of the servers for piece `p`, home
+/// first.
+///
+/// `path_hash` is the SHA-256 of the file's path; read as a big-endian integer modulo the number of
+/// servers it gives the start x. Piece p has its home at server x + p, counted from 1 around the
+/// ring, and lies on the first `replicas` servers on the way back from there that are `usable`. With
+/// fewer usable servers than replicas, on all of them; with none, nowhere.
+pub fn holders(path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Vec<usize>> {
+    let servers = usable.len();
+    if servers == 0 {
+        return vec![Vec::new(); usize::from(PIECES)];
+    }
+    let start = remainder(path_hash, servers);
+    pieces()
+        .map(|piece| {
+            let home = start + usize::from(piece) - 1;
+            (0..servers)
+                .map(|back| (home + servers - back) % servers)
+                .filter(|&server| usable[server])
+                .take(replicas)
+                .collect()
+        })
+        .collect()
+}
+
+/// Whether a file can be rebuilt from pieces of which `held` says whether at least one copy exists.
+pub fn suffices(held: impl Fn(u8) -> bool) -> bool {
+    pieces().all(held)
+}
+
+/// How many copies a file asked for can have on `servers` servers.
+pub fn copies_wanted(replicas: usize, servers: usize) -> usize {
+    replicas.clamp(1, servers.max(1))
+}
+
+fn remainder(big_endian: &[u8; 32], modulus: usize) -> usize {
+    big_endian.iter().fold(0, |rest, &byte| (rest * 256 + usize::from(byte)) % modulus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hash_with_start(x: u8) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash[31] = x;
+        hash
+    }
+
+    /// The table that every description of the exercise has: pieces by server for each x.
+    #[test]
+    fn four_servers_and_two_copies_give_the_classic_table() {
+        let table = [
+            [[1, 2], [2, 3], [3, 4], [4, 1]],
+            [[4, 1], [1, 2], [2, 3], [3, 4]],
+            [[3, 4], [4, 1], [1, 2], [2, 3]],
+            [[2, 3], [3, 4], [4, 1], [1, 2]],
+        ];
+        for (x, row) in table.iter().enumerate() {
+            let holders = holders(&hash_with_start(x as u8), &[true; 4], 2);
+            for (server, expected) in row.iter().enumerate() {
+                for piece in pieces() {
+                    let holds = holders[usize::from(piece) - 1].contains(&server);
+                    assert_eq!(holds, expected.contains(&piece), "x {x}, server {server}, piece {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_hash_counts() {
+        let mut hash = [0; 32];
+        hash[0] = 1;
+        assert_eq!(remainder(&hash, 7), (0..31).fold(1, |r, _| r * 256 % 7));
+    }
+
+    proptest! {
+        #[test]
+        fn every_piece_has_as_many_distinct_usable_holders_as_there_can_be(
+            hash in any::<[u8; 32]>(),
+            usable in prop::collection::vec(any::<bool>(), 1..12),
+            replicas in 1usize..6,
+        ) {
+            let up = usable.iter().filter(|&&u| u).count();
+            for servers in holders(&hash, &usable, replicas) {
+                prop_assert_eq!(servers.len(), replicas.min(up));
+                let mut distinct = servers.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                prop_assert_eq!(distinct.len(), servers.len());
+                prop_assert!(servers.iter().all(|&s| usable[s]));
+            }
+        }
+
+        #[test]
+        fn any_replicas_less_one_servers_can_be_lost(
+            hash in any::<[u8; 32]>(),
+            usable in prop::collection::vec(any::<bool>(), 2..9),
+            replicas in 2usize..4,
+            lost in any::<[prop::sample::Index; 3]>(),
+        ) {
+            let up = usable.iter().filter(|&&u| u).count();
+            prop_assume!(up >= replicas);
+            let lost: Vec<usize> = lost[..replicas - 1].iter().map(|i| i.index(usable.len())).collect();
+            let holders = holders(&hash, &usable, replicas);
+            let survives = suffices(|p| holders[usize::from(p) - 1].iter().any(|s| !lost.contains(s)));
+            prop_assert!(survives);
+        }
+    }
+}

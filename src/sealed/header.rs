@@ -1,0 +1,367 @@
+//! The header of a piece, and where the other parts lie behind it.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::commit::TOMBSTONE;
+use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
+use crate::version::Version;
+use crate::{placement, split};
+
+/// The first bytes of every piece: the name of the format and its version, 1.
+pub const MAGIC: [u8; 8] = *b"ShareIt\x01";
+/// Bytes of a header without the user's name and the path.
+pub const HEADER_FIXED: usize = 133;
+/// Most bytes of a header.
+pub const MAX_HEADER: usize = HEADER_FIXED + MAX_USER + MAX_PATH;
+/// Bytes behind the table: root and seal.
+pub const TAIL: u64 = 64;
+/// The smallest chunk is 2^16 bytes = 64 KiB: the table is then 1/2048 of the body.
+pub const MIN_CHUNK_LOG2: u8 = 16;
+/// The largest chunk is 2^22 bytes = 4 MiB: a reader holds one chunk before it may decrypt it.
+pub const MAX_CHUNK_LOG2: u8 = 22;
+/// Most chunks of a piece: a table of 2 MiB, which a client holds in memory.
+pub const MAX_CHUNKS: u64 = 65_536;
+/// Largest file, in bytes: 1 TiB, so that each piece has at most [`MAX_CHUNKS`] of the largest chunks.
+pub const MAX_FILE_SIZE: u64 = 1 << 40;
+
+/// What a piece stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A part of a file.
+    Data,
+    /// A delete.
+    Tombstone,
+}
+
+/// When a file was last modified, as its file system says: seconds since 1970 UTC, and nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ModifiedTime {
+    /// Seconds since 1970-01-01 00:00 UTC; negative before.
+    pub seconds: i64,
+    /// 0 to 999,999,999.
+    pub nanos: u32,
+}
+
+/// A piece's header; every field is covered by the seal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// A part of a file, or a delete.
+    pub kind: Kind,
+    /// Number of the piece, from 1; [`TOMBSTONE`] for a delete.
+    pub piece: u8,
+    /// Chunk size as a power of two.
+    pub chunk_log2: u8,
+    /// Copies of each piece that the writer asked for.
+    pub replicas: u8,
+    /// Which upload or delete it belongs to.
+    pub version: Version,
+    /// Bytes of the whole file.
+    pub file_size: u64,
+    /// Bytes of this piece's body.
+    pub piece_size: u64,
+    /// When the file was last modified, at the writer's.
+    pub modified: ModifiedTime,
+    /// Tells a wrong key from damage; see [`MasterKey::check_value`](super::MasterKey::check_value).
+    pub key_check: [u8; 16],
+    /// First counter block under which the file key is wrapped; random.
+    pub wrap_block: [u8; 16],
+    /// The file key, encrypted.
+    pub wrapped_key: [u8; 32],
+    /// Whose file it is.
+    pub user: UserName,
+    /// The file's path.
+    pub path: FilePath,
+}
+
+/// Why bytes are not a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatError {
+    /// The bytes end before the header does.
+    Cut,
+    /// The first bytes are not [`MAGIC`].
+    Magic,
+    /// A kind, scheme, piece number or count that there is not.
+    Kind,
+    /// A chunk size outside the limits, or too many chunks.
+    Chunks,
+    /// A size over the limit, or a piece size that does not follow from the file size.
+    Size,
+    /// Replicas or nanoseconds out of range, or generation 0.
+    Number,
+    /// A user's name or path that breaks the grammar.
+    Name,
+    /// The file is not as long as its header says.
+    Length,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FormatError::Cut => "the piece ends within its header",
+            FormatError::Magic => "not a piece of this format",
+            FormatError::Kind => "unknown kind, scheme or piece number",
+            FormatError::Chunks => "chunk size outside the limits",
+            FormatError::Size => "sizes that do not fit together",
+            FormatError::Number => "a number out of range",
+            FormatError::Name => "a bad name in the header",
+            FormatError::Length => "the piece is not as long as its header says",
+        })
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// The smallest chunk size, as a power of two, with which a file of `file_size` bytes keeps within
+/// [`MAX_CHUNKS`] in every piece.
+pub fn chunk_log2_for(file_size: u64) -> u8 {
+    let largest_piece = file_size.div_ceil(u64::from(placement::PIECES));
+    (MIN_CHUNK_LOG2..MAX_CHUNK_LOG2).find(|log2| largest_piece.div_ceil(1 << log2) <= MAX_CHUNKS).unwrap_or(MAX_CHUNK_LOG2)
+}
+
+/// Where the parts of a piece lie in its file, in bytes from the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The encrypted bytes.
+    pub body: Range<u64>,
+    /// One SHA-256 for each chunk of the body.
+    pub table: Range<u64>,
+    /// Root and seal; its end is the length of the file.
+    pub tail: Range<u64>,
+}
+
+impl Header {
+    /// Bytes of a full chunk.
+    pub fn chunk_size(&self) -> u64 {
+        1 << self.chunk_log2
+    }
+
+    /// How many chunks the body has; the last may be shorter.
+    pub fn chunks(&self) -> u64 {
+        self.piece_size.div_ceil(self.chunk_size())
+    }
+
+    /// The bytes of the body that a chunk, counted from 0, covers.
+    pub fn chunk_range(&self, chunk: u64) -> Range<u64> {
+        let start = chunk * self.chunk_size();
+        start..(start + self.chunk_size()).min(self.piece_size)
+    }
+
+    /// Bytes of the header when encoded.
+    pub fn encoded_len(&self) -> usize {
+        HEADER_FIXED + self.user.as_str().len() + self.path.as_str().len()
+    }
+
+    /// Where the parts lie.
+    pub fn layout(&self) -> Layout {
+        let body = self.encoded_len() as u64;
+        let table = body + self.piece_size;
+        let tail = table + 32 * self.chunks();
+        Layout { body: body..table, table: table..tail, tail: tail..tail + TAIL }
+    }
+
+    /// The bytes of the header. Numbers are big-endian.
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, pieces) = match self.kind {
+            Kind::Data => (0, placement::PIECES),
+            Kind::Tombstone => (1, 0),
+        };
+        let mut out = Vec::with_capacity(self.encoded_len());
+        out.extend(MAGIC);
+        out.extend([kind, placement::SCHEME_COPIES, self.piece, pieces, self.chunk_log2, self.replicas]);
+        out.extend(self.version.generation.to_be_bytes());
+        out.extend(self.version.upload);
+        out.extend(self.file_size.to_be_bytes());
+        out.extend(self.piece_size.to_be_bytes());
+        out.extend(self.modified.seconds.to_be_bytes());
+        out.extend(self.modified.nanos.to_be_bytes());
+        out.extend(self.key_check);
+        out.extend(self.wrap_block);
+        out.extend(self.wrapped_key);
+        out.push(self.user.as_str().len() as u8);
+        out.extend(self.user.as_str().as_bytes());
+        out.extend((self.path.as_str().len() as u16).to_be_bytes());
+        out.extend(self.path.as_str().as_bytes());
+        out
+    }
+
+    /// Reads the header at the beginning of `bytes`; its length is [`Header::encoded_len`].
+    ///
+    /// # Errors
+    /// The first rule that the bytes break. A header that decodes has fields that fit together.
+    pub fn decode(bytes: &[u8]) -> Result<Header, FormatError> {
+        let mut fields = Fields(bytes);
+        if fields.array::<8>()? != MAGIC {
+            return Err(FormatError::Magic);
+        }
+        let [kind, scheme, piece, pieces, chunk_log2, replicas] = fields.array()?;
+        let header = Header {
+            kind: match kind {
+                0 => Kind::Data,
+                1 => Kind::Tombstone,
+                _ => return Err(FormatError::Kind),
+            },
+            piece,
+            chunk_log2,
+            replicas,
+            version: Version { generation: u64::from_be_bytes(fields.array()?), upload: fields.array()? },
+            file_size: u64::from_be_bytes(fields.array()?),
+            piece_size: u64::from_be_bytes(fields.array()?),
+            modified: ModifiedTime {
+                seconds: i64::from_be_bytes(fields.array()?),
+                nanos: u32::from_be_bytes(fields.array()?),
+            },
+            key_check: fields.array()?,
+            wrap_block: fields.array()?,
+            wrapped_key: fields.array()?,
+            user: {
+                let [length] = fields.array()?;
+                UserName::parse(fields.text(usize::from(length))?).map_err(|_| FormatError::Name)?
+            },
+            path: {
+                let length = u16::from_be_bytes(fields.array()?);
+                FilePath::parse(fields.text(usize::from(length))?).map_err(|_| FormatError::Name)?
+            },
+        };
+        header.check(scheme, pieces)?;
+        Ok(header)
+    }
+
+    fn check(&self, scheme: u8, pieces: u8) -> Result<(), FormatError> {
+        let numbers_fit = match self.kind {
+            Kind::Data => pieces == placement::PIECES && (1..=pieces).contains(&self.piece),
+            Kind::Tombstone => pieces == 0 && self.piece == TOMBSTONE,
+        };
+        if scheme != placement::SCHEME_COPIES || !numbers_fit {
+            return Err(FormatError::Kind);
+        }
+        let piece_size = match self.kind {
+            Kind::Data if self.file_size <= MAX_FILE_SIZE => {
+                let range = split::range(self.file_size, pieces, self.piece);
+                range.end - range.start
+            }
+            Kind::Tombstone if self.file_size == 0 => 0,
+            _ => return Err(FormatError::Size),
+        };
+        if self.piece_size != piece_size {
+            return Err(FormatError::Size);
+        }
+        if !(MIN_CHUNK_LOG2..=MAX_CHUNK_LOG2).contains(&self.chunk_log2) || self.chunks() > MAX_CHUNKS {
+            return Err(FormatError::Chunks);
+        }
+        if self.replicas == 0 || self.modified.nanos >= 1_000_000_000 || self.version.generation == 0 {
+            return Err(FormatError::Number);
+        }
+        Ok(())
+    }
+}
+
+/// Takes fields off the front of a slice.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
+        let (field, rest) = self.0.split_at_checked(length).ok_or(FormatError::Cut)?;
+        self.0 = rest;
+        Ok(field)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        self.take(N)?.try_into().map_err(|_| FormatError::Cut)
+    }
+
+    fn text(&mut self, length: usize) -> Result<&'a str, FormatError> {
+        std::str::from_utf8(self.take(length)?).map_err(|_| FormatError::Name)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn example() -> Header {
+        Header {
+            kind: Kind::Data,
+            piece: 2,
+            chunk_log2: 16,
+            replicas: 2,
+            version: Version { generation: 7, upload: *b"0123456789abcdef" },
+            file_size: 300_001,
+            piece_size: 75_000,
+            modified: ModifiedTime { seconds: -1, nanos: 999_999_999 },
+            key_check: [1; 16],
+            wrap_block: [2; 16],
+            wrapped_key: [3; 32],
+            user: UserName::parse("Aditi").unwrap(),
+            path: FilePath::parse("holiday/earth.gif").unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_header_comes_back_and_the_limits_are_what_they_say() {
+        let header = example();
+        let bytes = header.encode();
+        assert_eq!(bytes.len(), header.encoded_len());
+        assert_eq!(bytes.len(), HEADER_FIXED + 5 + 17);
+        assert_eq!(Header::decode(&bytes), Ok(header.clone()));
+        let mut with_more = bytes.clone();
+        with_more.push(9);
+        assert_eq!(Header::decode(&with_more), Ok(header));
+        for length in 0..bytes.len() {
+            assert_eq!(Header::decode(&bytes[..length]), Err(FormatError::Cut), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn layout_and_chunks_cover_the_piece() {
+        let header = example();
+        let layout = header.layout();
+        assert_eq!(header.chunks(), 2);
+        assert_eq!(header.chunk_range(1), 65_536..75_000);
+        assert_eq!(layout.body, 155..75_155);
+        assert_eq!(layout.table, 75_155..75_219);
+        assert_eq!(layout.tail, 75_219..75_283);
+    }
+
+    #[test]
+    fn chunk_sizes_grow_so_that_tables_stay_small() {
+        assert_eq!(chunk_log2_for(0), 16);
+        assert_eq!(chunk_log2_for(16 << 30), 16);
+        assert_eq!(chunk_log2_for((16 << 30) + 1), 17);
+        assert_eq!(chunk_log2_for(MAX_FILE_SIZE), 22);
+    }
+
+    #[test]
+    fn fields_that_do_not_fit_are_refused_one_by_one() {
+        let with = |change: &dyn Fn(&mut Header)| {
+            let mut header = example();
+            change(&mut header);
+            Header::decode(&header.encode())
+        };
+        assert_eq!(with(&|h| h.piece = 0), Err(FormatError::Kind));
+        assert_eq!(with(&|h| h.piece = 5), Err(FormatError::Kind));
+        assert_eq!(with(&|h| h.kind = Kind::Tombstone), Err(FormatError::Kind));
+        assert_eq!(with(&|h| h.chunk_log2 = 15), Err(FormatError::Chunks));
+        assert_eq!(with(&|h| h.chunk_log2 = 23), Err(FormatError::Chunks));
+        assert_eq!(with(&|h| h.file_size = 300_005), Err(FormatError::Size));
+        assert_eq!(with(&|h| h.file_size = u64::MAX), Err(FormatError::Size));
+        assert_eq!(with(&|h| h.replicas = 0), Err(FormatError::Number));
+        assert_eq!(with(&|h| h.modified.nanos = 1_000_000_000), Err(FormatError::Number));
+        assert_eq!(with(&|h| h.version.generation = 0), Err(FormatError::Number));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_are_refused_without_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Header::decode(&bytes);
+            let whole = example().encode();
+            for (byte, good) in bytes.iter_mut().zip(whole).take(14) {
+                *byte = good;
+            }
+            if let Ok(header) = Header::decode(&bytes) {
+                prop_assert_eq!(&header.encode()[..], &bytes[..header.encoded_len()]);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Keys: one master key, one label per purpose, one wrapped key per upload, and the seal.
+
+use std::fmt;
+
+use super::header::Header;
+use crate::name::UserName;
+use crate::primitives::{Bytes32, Keystream, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256};
+
+/// PBKDF2 iterations for the master key: the figure of OWASP's Password Storage Cheat Sheet for
+/// PBKDF2-HMAC-SHA-256.
+pub const MASTER_ITERATIONS: u32 = 600_000;
+
+const MASTER_SALT: &[u8] = b"ShareIt v1 master key";
+const HKDF_SALT: &[u8] = b"ShareIt v1";
+const SEAL_LABEL: &[u8] = b"seal";
+const WRAP_LABEL: &[u8] = b"wrap";
+const CHECK_LABEL: &[u8] = b"key check";
+
+/// The key of one upload, drawn at random, under which its pieces are encrypted.
+#[derive(Clone)]
+pub struct FileKey(pub(super) Bytes32);
+
+impl FileKey {
+    /// Takes 32 random bytes. They must never have been a file key before.
+    pub fn new(random: Bytes32) -> Self {
+        Self(random)
+    }
+}
+
+/// The user's keys, derived from the master key, which itself is not kept.
+#[derive(Clone)]
+pub struct MasterKey {
+    seal: Bytes32,
+    wrap: Bytes32,
+    check: [u8; 16],
+}
+
+impl MasterKey {
+    /// From the user's password, by PBKDF2 with a salt bound to the user's name. Takes about 0.1 s.
+    pub fn from_password(user: &UserName, password: &str) -> Self {
+        let salt = [MASTER_SALT, b"\0", user.as_str().as_bytes()].concat();
+        Self::from_key(&pbkdf2_sha256(password.as_bytes(), &salt, MASTER_ITERATIONS))
+    }
+
+    /// From 32 random bytes, the `Key` line of a .conf.
+    pub fn from_key(master: &Bytes32) -> Self {
+        let derive = |label: &[u8]| hkdf_sha256(HKDF_SALT, master, &[label]);
+        let mut check = [0; 16];
+        check.copy_from_slice(&derive(CHECK_LABEL)[..16]);
+        Self { seal: derive(SEAL_LABEL), wrap: derive(WRAP_LABEL), check }
+    }
+
+    /// The value by which a header says under which key it was made.
+    pub fn check_value(&self) -> [u8; 16] {
+        self.check
+    }
+
+    /// Encrypts a file key for a header. `block` must be random: it is the counter block, and must
+    /// not come twice.
+    pub fn wrap(&self, key: &FileKey, block: &[u8; 16]) -> [u8; 32] {
+        let mut bytes = key.0;
+        Keystream::new(&self.wrap, block).apply(&mut bytes);
+        bytes
+    }
+
+    /// The file key of a claim that was [verified](MasterKey::verify). Wrapping is plain CTR: what
+    /// authenticates it is the seal, so never unwrap what has not been verified.
+    pub fn unwrap(&self, claim: &Verified<'_>) -> FileKey {
+        let mut bytes = claim.0.header.wrapped_key;
+        Keystream::new(&self.wrap, &claim.0.header.wrap_block).apply(&mut bytes);
+        FileKey(bytes)
+    }
+
+    /// The seal of a piece: HMAC-SHA-256 over its encoded header and its table's root. The header has
+    /// its lengths inside and the root's is fixed, so the borders are bound.
+    pub fn seal(&self, header: &[u8], root: &Bytes32) -> Bytes32 {
+        hmac_sha256(&self.seal, &[header, root])
+    }
+
+    /// Whether a claim was sealed by this user's client.
+    ///
+    /// # Errors
+    /// [`Distrust::OtherKey`] if it says that it was made under another key, [`Distrust::Damaged`]
+    /// otherwise.
+    pub fn verify<'a>(&self, claim: &'a Claim) -> Result<Verified<'a>, Distrust> {
+        if hmac_verify(&self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
+            Ok(Verified(claim))
+        } else if claim.header.key_check != self.check {
+            Err(Distrust::OtherKey)
+        } else {
+            Err(Distrust::Damaged)
+        }
+    }
+}
+
+/// What a server says of a piece: its header, its table's root, and the seal over both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The header.
+    pub header: Header,
+    /// SHA-256 of the table.
+    pub root: Bytes32,
+    /// The seal.
+    pub seal: Bytes32,
+}
+
+/// A claim whose seal is right.
+pub struct Verified<'a>(&'a Claim);
+
+/// Why a claim is not trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// Made under another password or `Key`.
+    OtherKey,
+    /// The header, the root or the seal is not what the client wrote.
+    Damaged,
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Distrust::OtherKey => "encrypted under another key",
+            Distrust::Damaged => "damaged header or seal",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::tests::example;
+    use super::*;
+
+    fn claim(master: &MasterKey) -> Claim {
+        let key = FileKey::new([9; 32]);
+        let mut header = example();
+        header.key_check = master.check_value();
+        header.wrapped_key = master.wrap(&key, &header.wrap_block);
+        let root = [5; 32];
+        Claim { seal: master.seal(&header.encode(), &root), header, root }
+    }
+
+    #[test]
+    fn the_file_key_comes_back_under_the_same_master_key() {
+        let master = MasterKey::from_key(&[7; 32]);
+        let claim = claim(&master);
+        let verified = master.verify(&claim).ok().unwrap();
+        assert_eq!(master.unwrap(&verified).0, [9; 32]);
+        assert_ne!(claim.header.wrapped_key, [9; 32]);
+    }
+
+    #[test]
+    fn another_key_is_told_from_damage() {
+        let master = MasterKey::from_key(&[7; 32]);
+        let good = claim(&master);
+        assert_eq!(MasterKey::from_key(&[8; 32]).verify(&good).err(), Some(Distrust::OtherKey));
+        let mut bad = good.clone();
+        bad.header.file_size -= 1;
+        assert_eq!(master.verify(&bad).err(), Some(Distrust::Damaged));
+        let mut bad = good.clone();
+        bad.root[31] ^= 1;
+        assert_eq!(master.verify(&bad).err(), Some(Distrust::Damaged));
+    }
+
+    #[test]
+    fn the_same_password_gives_each_user_another_key() {
+        let user = |name| UserName::parse(name).unwrap();
+        let aditi = MasterKey::from_password(&user("Aditi"), "p");
+        assert_ne!(aditi.check, MasterKey::from_password(&user("Ritu"), "p").check);
+        assert_eq!(aditi.check, MasterKey::from_password(&user("Aditi"), "p").check);
+    }
+}

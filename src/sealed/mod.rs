@@ -1,0 +1,20 @@
+//! The piece format: what a piece file holds, how it is encrypted and sealed (`docs/FORMAT.md`).
+//!
+//! ```text
+//! header | body (AES-256-CTR) | table (SHA-256 of each chunk of the body) | root | seal
+//! ```
+//!
+//! Envelope encryption and encrypt-then-authenticate: a fresh file key per upload is wrapped in the
+//! header; the table's hash is the root; the seal is an HMAC over header and root, under a key that
+//! only the client has. A server can check every byte against table and root, and forge nothing.
+
+mod chunks;
+mod header;
+mod keys;
+
+pub use chunks::{ChunkCipher, ChunkHasher};
+pub use header::{
+    FormatError, HEADER_FIXED, Header, Kind, Layout, MAGIC, MAX_CHUNK_LOG2, MAX_CHUNKS, MAX_FILE_SIZE, MAX_HEADER,
+    MIN_CHUNK_LOG2, ModifiedTime, TAIL, chunk_log2_for,
+};
+pub use keys::{Claim, Distrust, FileKey, MASTER_ITERATIONS, MasterKey, Verified};

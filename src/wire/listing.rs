@@ -1,0 +1,303 @@
+//! The text payloads: reports on one name (LOOK), entries of a folder (LIST), usage (STATUS). One
+//! record a line.
+
+use super::text::{ParseError, Words, base64_decode, base64_encode, percent_decode, percent_encode};
+use crate::commit::Phase;
+use crate::name::{FilePath, FolderPath};
+use crate::sealed::{Claim, Header, ModifiedTime};
+use crate::version::Version;
+
+/// Everything that a server holds of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NameReport {
+    /// The newest generation of a tombstone that the server has forgotten, of any name of the user.
+    pub floor: u64,
+    /// The pieces, published and staged.
+    pub pieces: Vec<Reported>,
+}
+
+/// One piece in a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reported {
+    /// A piece whose header can be read.
+    Piece(Phase, Claim),
+    /// A piece file whose header cannot, by its number.
+    Damaged(u8),
+}
+
+impl NameReport {
+    /// The payload.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("floor {}\n", self.floor);
+        for reported in &self.pieces {
+            match reported {
+                Reported::Piece(phase, claim) => {
+                    let word = match phase {
+                        Phase::Published => "published",
+                        Phase::Staged { open: false } => "staged",
+                        Phase::Staged { open: true } => "open",
+                    };
+                    let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
+                    text.push_str(&format!("{word} {}\n", base64_encode(&bytes)));
+                }
+                Reported::Damaged(piece) => text.push_str(&format!("damaged {piece}\n")),
+            }
+        }
+        text
+    }
+
+    /// Understands a payload.
+    ///
+    /// # Errors
+    /// What was expected in its place.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut report = NameReport::default();
+        for line in text.lines() {
+            let mut words = Words::of(line);
+            match words.next("a record")? {
+                "floor" => report.floor = words.number("generation")?,
+                "published" => report.pieces.push(Reported::Piece(Phase::Published, claim(&mut words)?)),
+                "staged" => report.pieces.push(Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?)),
+                "open" => report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?)),
+                "damaged" => report.pieces.push(Reported::Damaged(words.number("piece number")?)),
+                _ => return Err(ParseError("a record")),
+            }
+            words.end()?;
+        }
+        Ok(report)
+    }
+}
+
+fn claim(words: &mut Words<'_>) -> Result<Claim, ParseError> {
+    const EXPECTED: ParseError = ParseError("a claim");
+    let bytes = base64_decode(words.next("a claim")?)?;
+    let header = Header::decode(&bytes).map_err(|_| EXPECTED)?;
+    let tail: &[u8; 64] = bytes[header.encoded_len()..].try_into().map_err(|_| EXPECTED)?;
+    let mut claim = Claim { header, root: [0; 32], seal: [0; 32] };
+    claim.root.copy_from_slice(&tail[..32]);
+    claim.seal.copy_from_slice(&tail[32..]);
+    Ok(claim)
+}
+
+/// One entry of a folder. Names are relative to the folder that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A folder in it; not in a list of everything below.
+    Folder(FolderPath),
+    /// The pieces of one version of a file.
+    File {
+        /// Its name, or its path in a list of everything below.
+        path: FilePath,
+        /// Which version.
+        version: Version,
+        /// Whether the pieces are published; staged ones count once another server has decided.
+        published: bool,
+        /// The pieces' numbers, ascending.
+        pieces: Vec<u8>,
+        /// Bytes of the whole file.
+        size: u64,
+        /// When the file was last modified.
+        modified: ModifiedTime,
+        /// Copies that the writer asked for.
+        replicas: u8,
+    },
+    /// A delete.
+    Tombstone {
+        /// The deleted name.
+        path: FilePath,
+        /// The delete's version.
+        version: Version,
+        /// Whether it is committed here.
+        published: bool,
+    },
+    /// A piece file whose header cannot be read.
+    Damaged {
+        /// The file's name.
+        path: FilePath,
+        /// The piece's number.
+        piece: u8,
+    },
+}
+
+impl Entry {
+    /// The line, LF included.
+    pub fn to_line(&self) -> String {
+        let phase = |published: bool| if published { "published" } else { "staged" };
+        match self {
+            Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
+            Entry::File { path, version, published, pieces, size, modified, replicas } => format!(
+                "file {} {version} {} {} {size} {} {} {replicas}\n",
+                percent_encode(path.as_str()),
+                phase(*published),
+                pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+                modified.seconds,
+                modified.nanos,
+            ),
+            Entry::Tombstone { path, version, published } => {
+                format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), phase(*published))
+            }
+            Entry::Damaged { path, piece } => format!("damaged {} {piece}\n", percent_encode(path.as_str())),
+        }
+    }
+
+    /// Understands a line without its LF.
+    ///
+    /// # Errors
+    /// What was expected in its place.
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        let mut words = Words::of(line);
+        let kind = words.next("an entry")?;
+        let name = percent_decode(words.next("name")?)?;
+        let path = || FilePath::parse(&name).map_err(|_| ParseError("path"));
+        let entry = match kind {
+            "folder" => Entry::Folder(FolderPath::parse(&name).map_err(|_| ParseError("folder"))?),
+            "file" => Entry::File {
+                path: path()?,
+                version: version(&mut words)?,
+                published: published(&mut words)?,
+                pieces: pieces(&mut words)?,
+                size: words.number("size")?,
+                modified: ModifiedTime {
+                    seconds: words.next("seconds")?.parse().map_err(|_| ParseError("seconds"))?,
+                    nanos: words.number("nanoseconds")?,
+                },
+                replicas: words.number("replicas")?,
+            },
+            "tombstone" => Entry::Tombstone {
+                path: path()?,
+                version: version(&mut words)?,
+                published: published(&mut words)?,
+            },
+            "damaged" => Entry::Damaged { path: path()?, piece: words.number("piece number")? },
+            _ => return Err(ParseError("an entry")),
+        };
+        words.end()?;
+        Ok(entry)
+    }
+}
+
+fn version(words: &mut Words<'_>) -> Result<Version, ParseError> {
+    words.next("version")?.parse().map_err(|_| ParseError("version"))
+}
+
+fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
+    match words.next("published or staged")? {
+        "published" => Ok(true),
+        "staged" => Ok(false),
+        _ => Err(ParseError("published or staged")),
+    }
+}
+
+fn pieces(words: &mut Words<'_>) -> Result<Vec<u8>, ParseError> {
+    words.next("pieces")?.split(',').map(|n| n.parse().map_err(|_| ParseError("pieces"))).collect()
+}
+
+/// What a server holds for one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Piece files.
+    pub pieces: u64,
+    /// Bytes of all piece files.
+    pub bytes: u64,
+    /// Free bytes on the server's disk, where it can tell.
+    pub free: Option<u64>,
+}
+
+impl Usage {
+    /// The payload.
+    pub fn to_text(&self) -> String {
+        let free = self.free.map_or("unknown".to_owned(), |bytes| bytes.to_string());
+        format!("{} {} {free}\n", self.pieces, self.bytes)
+    }
+
+    /// Understands a payload.
+    ///
+    /// # Errors
+    /// What was expected in its place.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut words = Words::of(text.trim_end_matches('\n'));
+        let (pieces, bytes) = (words.number("pieces")?, words.number("bytes")?);
+        let free = match words.next("free bytes")? {
+            "unknown" => None,
+            number => Some(number.parse().map_err(|_| ParseError("free bytes"))?),
+        };
+        words.end()?;
+        Ok(Usage { pieces, bytes, free })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::UserName;
+    use crate::sealed::Kind;
+
+    fn path(text: &str) -> FilePath {
+        FilePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn entries_come_back() {
+        let version = Version { generation: 9, upload: [1; 16] };
+        for entry in [
+            Entry::Folder(FolderPath::parse("my folder").unwrap()),
+            Entry::File {
+                path: path("a b/ü"),
+                version,
+                published: true,
+                pieces: vec![1, 4],
+                size: 12,
+                modified: ModifiedTime { seconds: -5, nanos: 7 },
+                replicas: 2,
+            },
+            Entry::Tombstone { path: path("x"), version, published: false },
+            Entry::Damaged { path: path("x"), piece: 3 },
+        ] {
+            let line = entry.to_line();
+            assert_eq!(Entry::parse(line.trim_end()), Ok(entry), "{line}");
+        }
+        for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"] {
+            assert!(Entry::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn reports_come_back() {
+        let header = Header {
+            kind: Kind::Tombstone,
+            piece: 0,
+            chunk_log2: 16,
+            replicas: 2,
+            version: Version { generation: 1, upload: [1; 16] },
+            file_size: 0,
+            piece_size: 0,
+            modified: ModifiedTime::default(),
+            key_check: [0; 16],
+            wrap_block: [0; 16],
+            wrapped_key: [0; 32],
+            user: UserName::parse("u").unwrap(),
+            path: path("p"),
+        };
+        let claim = Claim { header, root: [1; 32], seal: [2; 32] };
+        let report = NameReport {
+            floor: 4,
+            pieces: vec![
+                Reported::Piece(Phase::Published, claim.clone()),
+                Reported::Piece(Phase::Staged { open: true }, claim.clone()),
+                Reported::Piece(Phase::Staged { open: false }, claim),
+                Reported::Damaged(3),
+            ],
+        };
+        assert_eq!(NameReport::parse(&report.to_text()), Ok(report));
+        assert!(NameReport::parse("published eA==\n").is_err());
+    }
+
+    #[test]
+    fn usage_comes_back() {
+        for free in [None, Some(5)] {
+            let usage = Usage { pieces: 2, bytes: 3, free };
+            assert_eq!(Usage::parse(&usage.to_text()), Ok(usage));
+        }
+        assert!(Usage::parse("1 2").is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The protocol as text: lines, requests, replies and limits (`docs/PROTOCOL.md`), without sockets.
+//!
+//! A message is one LF-terminated UTF-8 line of words with single spaces between them, then exactly
+//! the number of payload bytes that the line announced. After login each line ends with a MAC.
+
+mod line;
+mod listing;
+mod reply;
+mod request;
+mod text;
+
+pub use line::{BadMac, LineError, LineOpener, LineSealer, read_line};
+pub use listing::{Entry, NameReport, Reported, Usage};
+pub use reply::{Refusal, Reply};
+pub use request::{Login, Request, StageEnd};
+pub use text::{ParseError, base64_decode, base64_encode, hex, parse_hex32, percent_decode, percent_encode};
+
+/// The protocol's version, the first word of a login.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Longest line, its LF included: a header in base64 and a MAC fit twice.
+pub const MAX_LINE: usize = 4096;
+/// Most bytes of a text payload (LOOK, LIST); a longer list comes in several.
+pub const MAX_TEXT: usize = 1 << 20;
+/// Most staged pieces that a server keeps for one name, so that a report of them fits [`MAX_TEXT`].
+pub const MAX_STAGED: usize = 256;
