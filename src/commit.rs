@@ -180,8 +180,11 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     let decided = all.iter().filter(|(_, h)| h.phase == Phase::Published).map(|(_, h)| h.version).max();
     let generation = all.iter().map(|(_, h)| h.version.generation).max().unwrap_or(0);
     let waiting = |version: Version| -> Vec<usize> {
-        let mut servers: Vec<usize> =
-            all.iter().filter(|(_, h)| h.version == version && h.phase != Phase::Published).map(|&(s, _)| s).collect();
+        let mut servers: Vec<usize> = all
+            .iter()
+            .filter(|(_, h)| h.version == version && h.phase != Phase::Published)
+            .map(|&(s, _)| s)
+            .collect();
         servers.dedup();
         servers
     };
@@ -189,7 +192,8 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
         all.iter().filter(|(_, h)| h.phase != Phase::Published).map(|(_, h)| h.version).collect();
     stages.sort_unstable();
     stages.dedup();
-    let open = |version| all.iter().any(|(_, h)| h.version == version && h.phase == Phase::Staged { open: true });
+    let open =
+        |version| all.iter().any(|(_, h)| h.version == version && h.phase == Phase::Staged { open: true });
     let everybody_answered = answers.iter().all(Option::is_some);
     let abandoned = stages
         .iter()
@@ -227,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_commit_publishes_its_stage_and_drops_what_is_older() {
-        let held = [published(1, 1), published(2, 1), waiting(2, 3, true), waiting(3, 3, true), waiting(1, 2, true)];
+        let held =
+            [published(1, 1), published(2, 1), waiting(2, 3, true), waiting(3, 3, true), waiting(1, 2, true)];
         assert_eq!(
             commit(&held, version(3)),
             Ok(vec![

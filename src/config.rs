@@ -97,7 +97,11 @@ impl fmt::Display for Problem {
             Problem::Missing(key) => write!(f, "there is no '{key}' line"),
             Problem::Name(name, why) => write!(f, "bad name '{}': {why}", name.escape_debug()),
             Problem::Address(address) => {
-                write!(f, "bad address '{}': host:port with a port from 1 to 65535 is meant", address.escape_debug())
+                write!(
+                    f,
+                    "bad address '{}': host:port with a port from 1 to 65535 is meant",
+                    address.escape_debug()
+                )
             }
             Problem::ServerTwice(name) => write!(f, "server '{name}' stands twice"),
             Problem::AddressTwice(address) => write!(f, "two servers have the address '{address}'"),
@@ -106,9 +110,15 @@ impl fmt::Display for Problem {
                 write!(f, "bad Replicas '{}': 1 to the number of servers is meant", value.escape_debug())
             }
             Problem::Timeout(value) => {
-                write!(f, "bad Timeout '{}': seconds, above 0 and at most {MAX_TIMEOUT_SECONDS}, are meant", value.escape_debug())
+                write!(
+                    f,
+                    "bad Timeout '{}': seconds, above 0 and at most {MAX_TIMEOUT_SECONDS}, are meant",
+                    value.escape_debug()
+                )
             }
-            Problem::Key => write!(f, "bad Key: 64 hexadecimal digits are meant (`Client keygen` makes them)"),
+            Problem::Key => {
+                write!(f, "bad Key: 64 hexadecimal digits are meant (`Client keygen` makes them)")
+            }
             Problem::PasswordTooLong => write!(f, "the password is longer than {MAX_PASSWORD} bytes"),
             Problem::TooLong => write!(f, "the file is longer than {MAX_CONFIG} bytes"),
         }
@@ -149,7 +159,9 @@ impl Config {
         let mut draft = Draft::default();
         for (index, line) in text.lines().enumerate() {
             let line_number = index + 1;
-            draft.take(line, line_number).map_err(|problem| ConfigError { line: Some(line_number), problem })?;
+            draft
+                .take(line, line_number)
+                .map_err(|problem| ConfigError { line: Some(line_number), problem })?;
         }
         draft.finish()
     }
@@ -187,7 +199,9 @@ impl Draft {
     fn add_server(&mut self, name: &str, address: &str) -> Result<(), Problem> {
         let name = ServerName::parse(name).map_err(|why| Problem::Name(name.to_owned(), why))?;
         let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-        if !port.and_then(|p| p.parse::<u16>().ok()).is_some_and(|p| p > 0) || address.contains(char::is_whitespace) {
+        if !port.and_then(|p| p.parse::<u16>().ok()).is_some_and(|p| p > 0)
+            || address.contains(char::is_whitespace)
+        {
             return Err(Problem::Address(address.to_owned()));
         }
         if self.servers.iter().any(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str())) {
@@ -229,7 +243,8 @@ impl Draft {
 
 fn is_known(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
-    ["username", "password", "replicas", "timeout", "key"].contains(&lower.as_str()) || lower.starts_with("server")
+    ["username", "password", "replicas", "timeout", "key"].contains(&lower.as_str())
+        || lower.starts_with("server")
 }
 
 fn set<T>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), Problem> {

@@ -23,5 +23,6 @@ pub mod placement;
 pub mod primitives;
 pub mod sealed;
 pub mod split;
+pub mod store;
 pub mod version;
 pub mod wire;

@@ -229,6 +229,26 @@ impl FolderPath {
         self.0.split('/').filter(|s| !s.is_empty())
     }
 
+    /// The folder around this one; the root's is the root.
+    pub fn parent(&self) -> FolderPath {
+        FolderPath(self.0.rsplit_once('/').map_or(String::new(), |(parent, _)| parent.to_owned()))
+    }
+
+    /// The file that would have this folder's path; none has the root's.
+    pub fn as_file(&self) -> Option<FilePath> {
+        FilePath::parse(&self.0).ok()
+    }
+
+    /// A file's path as seen from this folder, if it is below it.
+    pub fn relative(&self, path: &FilePath) -> Option<FilePath> {
+        let relative = if self.is_root() {
+            path.as_str()
+        } else {
+            path.as_str().strip_prefix(&self.0)?.strip_prefix('/')?
+        };
+        Some(FilePath(relative.to_owned()))
+    }
+
     fn below(&self, relative: &str) -> String {
         if self.is_root() { relative.to_owned() } else { format!("{}/{relative}", self.0) }
     }
@@ -303,7 +323,17 @@ mod tests {
 
     #[test]
     fn ordinary_and_odd_names_are_kept_as_they_are() {
-        for path in ["a", "holiday/earth.gif", "my notes.txt", "...", ".hidden", ".x.1", "Übung/ß", "-#####-", "a%2Fb"] {
+        for path in [
+            "a",
+            "holiday/earth.gif",
+            "my notes.txt",
+            "...",
+            ".hidden",
+            ".x.1",
+            "Übung/ß",
+            "-#####-",
+            "a%2Fb",
+        ] {
             assert_eq!(FilePath::parse(path).map(|p| p.to_string()), Ok(path.to_owned()));
         }
     }
@@ -333,6 +363,10 @@ mod tests {
         assert_eq!(FolderPath::root().file("c")?.folder(), FolderPath::root());
         assert_eq!(folder.file("c")?.folder(), folder);
         assert_eq!(folder.file("/c"), Err(NameError::OuterSlash));
+        assert_eq!(folder.parent().parent(), FolderPath::root());
+        assert_eq!(folder.relative(&FilePath::parse("a/b/c/d")?), Some(FilePath::parse("c/d")?));
+        assert_eq!(folder.relative(&FilePath::parse("a/bc")?), None);
+        assert_eq!(FolderPath::root().relative(&FilePath::parse("c")?), Some(FilePath::parse("c")?));
         Ok(())
     }
 

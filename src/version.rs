@@ -41,7 +41,10 @@ impl FromStr for Version {
             return Err(VersionError);
         }
         let number = u128::from_str_radix(upload, 16).map_err(|_| VersionError)?;
-        Ok(Version { generation: generation.parse().map_err(|_| VersionError)?, upload: number.to_be_bytes() })
+        Ok(Version {
+            generation: generation.parse().map_err(|_| VersionError)?,
+            upload: number.to_be_bytes(),
+        })
     }
 }
 

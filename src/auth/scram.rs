@@ -49,7 +49,10 @@ impl fmt::Display for ScramError {
             ScramError::Malformed => f.write_str("malformed login message"),
             ScramError::Nonce => f.write_str("the login nonce was not extended"),
             ScramError::Iterations(n) => {
-                write!(f, "{n} password iterations asked for, {MIN_ITERATIONS} to {MAX_ITERATIONS} are accepted")
+                write!(
+                    f,
+                    "{n} password iterations asked for, {MIN_ITERATIONS} to {MAX_ITERATIONS} are accepted"
+                )
             }
             ScramError::Denied => f.write_str("invalid username or password"),
             ScramError::ServerUnproven => f.write_str("the server did not prove that it knows this user"),
@@ -94,7 +97,12 @@ impl Verifier {
     /// For a password.
     pub fn derive(password: &str, salt: &[u8], iterations: u32) -> Self {
         let salted = Salted::derive(password, salt, iterations);
-        Self { iterations, salt: salt.to_vec(), stored_key: sha256(&salted.client_key()), server_key: salted.server_key() }
+        Self {
+            iterations,
+            salt: salt.to_vec(),
+            stored_key: sha256(&salted.client_key()),
+            server_key: salted.server_key(),
+        }
     }
 
     /// One that no password fits, to answer for users that there are not. `keys` must be
@@ -239,7 +247,8 @@ impl ClientProof {
     /// [`ScramError::ServerUnproven`] if the server does not know the verifier.
     pub fn finish(self, server_final: &str, server: &ServerName) -> Result<SessionKeys, ScramError> {
         let signature = base64_decode(server_final.strip_prefix("v=").ok_or(ScramError::Malformed)?);
-        let signature: Bytes32 = signature.ok().and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
+        let signature: Bytes32 =
+            signature.ok().and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
         if !hmac_verify(&self.salted.server_key(), &[self.auth_message.as_bytes()], &signature) {
             return Err(ScramError::ServerUnproven);
         }
@@ -299,7 +308,11 @@ impl ServerChallenge {
     ///
     /// # Errors
     /// [`ScramError::Denied`] for a wrong proof, others for a malformed message.
-    pub fn finish(self, client_final: &str, server: &ServerName) -> Result<(String, SessionKeys), ScramError> {
+    pub fn finish(
+        self,
+        client_final: &str,
+        server: &ServerName,
+    ) -> Result<(String, SessionKeys), ScramError> {
         let (without_proof, proof) = client_final.rsplit_once(",p=").ok_or(ScramError::Malformed)?;
         let expected = format!("c={},r={}", base64_encode(GS2_HEADER.as_bytes()), self.nonce);
         if without_proof != expected {
@@ -326,7 +339,11 @@ fn attribute<'a>(attribute: Option<&'a str>, name: &str) -> Result<&'a str, Scra
 /// RFC 5802, section 7: printable ASCII except the comma.
 fn check_nonce(nonce: &str) -> Result<(), ScramError> {
     let printable = nonce.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-    if nonce.is_empty() || nonce.len() > 2 * MAX_NONCE || !printable { Err(ScramError::Malformed) } else { Ok(()) }
+    if nonce.is_empty() || nonce.len() > 2 * MAX_NONCE || !printable {
+        Err(ScramError::Malformed)
+    } else {
+        Ok(())
+    }
 }
 
 fn xor(a: &Bytes32, b: &Bytes32) -> Bytes32 {
@@ -370,7 +387,8 @@ mod tests {
         assert_eq!(ClientFirst::new(&user(), CLIENT_NONCE).message(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         assert_eq!(server_challenge("pencil").message(), SERVER_FIRST);
         assert_eq!(client_proof().message(), CLIENT_FINAL);
-        let (server_final, server_keys) = server_challenge("pencil").finish(CLIENT_FINAL, &server()).ok().unwrap();
+        let (server_final, server_keys) =
+            server_challenge("pencil").finish(CLIENT_FINAL, &server()).ok().unwrap();
         assert_eq!(server_final, SERVER_FINAL);
         let client_keys = client_proof().finish(SERVER_FINAL, &server()).ok().unwrap();
         assert!(client_keys == server_keys);
@@ -405,12 +423,23 @@ mod tests {
         assert_eq!(challenge(&SERVER_FIRST.replace("rOpr", "xOpr")), Some(ScramError::Nonce));
         assert_eq!(challenge(&format!("m=ext,{SERVER_FIRST}")), Some(ScramError::Malformed));
         assert_eq!(challenge(&format!("{SERVER_FIRST},x=y")), Some(ScramError::Malformed));
-        assert_eq!(challenge(&SERVER_FIRST.replace("W22ZaJ0SNY7soEsUEjb6gQ==", "")), Some(ScramError::Malformed));
+        assert_eq!(
+            challenge(&SERVER_FIRST.replace("W22ZaJ0SNY7soEsUEjb6gQ==", "")),
+            Some(ScramError::Malformed)
+        );
     }
 
     #[test]
     fn odd_client_messages_are_refused() {
-        for message in ["", "n,,n=user", "y,,n=user,r=x", "p=tls-unique,,n=user,r=x", "n,,n=../x,r=x", "n,,n=u,r=", "n,,n=u,r=x,y=z"] {
+        for message in [
+            "",
+            "n,,n=user",
+            "y,,n=user,r=x",
+            "p=tls-unique,,n=user,r=x",
+            "n,,n=../x,r=x",
+            "n,,n=u,r=",
+            "n,,n=u,r=x,y=z",
+        ] {
             assert_eq!(ServerFirst::parse(message).err(), Some(ScramError::Malformed), "{message}");
         }
         let replayed = CLIENT_FINAL.replace("hNlF", "xxxx");

@@ -138,7 +138,8 @@ impl UserTable {
 
     /// The users whose password stands in the file in plain text, in alphabetical order.
     pub fn plain_text_users(&self) -> Vec<&UserName> {
-        let mut users: Vec<_> = self.users.iter().filter(|(_, c)| c.plain.is_some()).map(|(user, _)| user).collect();
+        let mut users: Vec<_> =
+            self.users.iter().filter(|(_, c)| c.plain.is_some()).map(|(user, _)| user).collect();
         users.sort_unstable();
         users
     }
@@ -155,7 +156,10 @@ mod tests {
     #[test]
     fn both_forms_are_read() {
         let verifier = Verifier::derive("pencil", b"0123456789abcdef", 4096);
-        let table = UserTable::new([1; 32]).read(&format!("# users\n\nAditi Aditi@123\r\nRitu {verifier}\n")).ok().unwrap();
+        let table = UserTable::new([1; 32])
+            .read(&format!("# users\n\nAditi Aditi@123\r\nRitu {verifier}\n"))
+            .ok()
+            .unwrap();
         assert_eq!(table.len(), 2);
         assert!(table.verifier(&user("Ritu")) == verifier);
         assert_eq!(table.plain_text_users(), [&user("Aditi")]);
@@ -174,7 +178,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_their_line() {
-        let error = |text: &str| UserTable::new([1; 32]).read(text).err().map(|e| e.to_string()).unwrap_or_default();
+        let error =
+            |text: &str| UserTable::new([1; 32]).read(text).err().map(|e| e.to_string()).unwrap_or_default();
         assert_eq!(error("# x\nAditi"), "line 2: a name without a password");
         assert!(error("../x y").starts_with("line 1: a user or server name"));
         assert_eq!(error("a SCRAM-SHA-256$1:x$y:z"), "line 1: not a SCRAM-SHA-256 verifier");

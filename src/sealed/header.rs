@@ -116,7 +116,9 @@ impl std::error::Error for FormatError {}
 /// [`MAX_CHUNKS`] in every piece.
 pub fn chunk_log2_for(file_size: u64) -> u8 {
     let largest_piece = file_size.div_ceil(u64::from(placement::PIECES));
-    (MIN_CHUNK_LOG2..MAX_CHUNK_LOG2).find(|log2| largest_piece.div_ceil(1 << log2) <= MAX_CHUNKS).unwrap_or(MAX_CHUNK_LOG2)
+    (MIN_CHUNK_LOG2..MAX_CHUNK_LOG2)
+        .find(|log2| largest_piece.div_ceil(1 << log2) <= MAX_CHUNKS)
+        .unwrap_or(MAX_CHUNK_LOG2)
 }
 
 /// Where the parts of a piece lie in its file, in bytes from the start.

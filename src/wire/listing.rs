@@ -57,8 +57,12 @@ impl NameReport {
             match words.next("a record")? {
                 "floor" => report.floor = words.number("generation")?,
                 "published" => report.pieces.push(Reported::Piece(Phase::Published, claim(&mut words)?)),
-                "staged" => report.pieces.push(Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?)),
-                "open" => report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?)),
+                "staged" => {
+                    report.pieces.push(Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?))
+                }
+                "open" => {
+                    report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?))
+                }
                 "damaged" => report.pieces.push(Reported::Damaged(words.number("piece number")?)),
                 _ => return Err(ParseError("a record")),
             }
@@ -256,7 +260,8 @@ mod tests {
             let line = entry.to_line();
             assert_eq!(Entry::parse(line.trim_end()), Ok(entry), "{line}");
         }
-        for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"] {
+        for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"]
+        {
             assert!(Entry::parse(line).is_err(), "{line}");
         }
     }

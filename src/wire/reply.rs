@@ -102,7 +102,9 @@ impl Reply {
     /// The line without MAC and LF.
     pub fn to_line(&self) -> String {
         match self {
-            Reply::Challenge(server, message) => format!("CHALLENGE {server} {}", base64_encode(message.as_bytes())),
+            Reply::Challenge(server, message) => {
+                format!("CHALLENGE {server} {}", base64_encode(message.as_bytes()))
+            }
             Reply::Welcome(message) => format!("WELCOME {}", base64_encode(message.as_bytes())),
             Reply::Ok => "OK".to_owned(),
             Reply::Text(length, hash) => format!("TEXT {length} {}", hex(hash)),
@@ -120,7 +122,8 @@ impl Reply {
         let mut words = Words::of(line);
         let reply = match words.next("a reply")? {
             "CHALLENGE" => {
-                let name = ServerName::parse(words.next("server name")?).map_err(|_| ParseError("server name"))?;
+                let name =
+                    ServerName::parse(words.next("server name")?).map_err(|_| ParseError("server name"))?;
                 Reply::Challenge(name, super::request::message(&mut words)?)
             }
             "WELCOME" => Reply::Welcome(super::request::message(&mut words)?),
@@ -128,7 +131,9 @@ impl Reply {
             "TEXT" => Reply::Text(words.number("length")?, parse_hex32(words.next("hash")?)?),
             "MORE" => Reply::More(words.number("length")?, parse_hex32(words.next("hash")?)?),
             "DATA" => Reply::Data(words.number("length")?),
-            "NO" => Reply::No(Refusal::parse(words.next("refusal")?)?, percent_decode(words.next("detail")?)?),
+            "NO" => {
+                Reply::No(Refusal::parse(words.next("refusal")?)?, percent_decode(words.next("detail")?)?)
+            }
             _ => return Err(ParseError("a reply")),
         };
         words.end()?;
@@ -181,7 +186,18 @@ mod tests {
 
     #[test]
     fn replies_with_words_amiss_are_refused() {
-        for line in ["", "OK ", "OK 1", "DATA", "DATA -1", "DATA 01", "NO what x", "TEXT 1", "TEXT 1 zz", "CHALLENGE ../x eA=="] {
+        for line in [
+            "",
+            "OK ",
+            "OK 1",
+            "DATA",
+            "DATA -1",
+            "DATA 01",
+            "NO what x",
+            "TEXT 1",
+            "TEXT 1 zz",
+            "CHALLENGE ../x eA==",
+        ] {
             assert!(Reply::parse(line).is_err(), "{line}");
         }
     }

@@ -1,6 +1,8 @@
 //! What a client asks: the lines of a login, and the requests after it.
 
-use super::text::{ParseError, Words, base64_decode, base64_encode, hex, parse_hex32, percent_decode, percent_encode};
+use super::text::{
+    ParseError, Words, base64_decode, base64_encode, hex, parse_hex32, percent_decode, percent_encode,
+};
 use super::{MAX_LINE, PROTOCOL_VERSION};
 use crate::name::{FilePath, FolderPath};
 use crate::primitives::Bytes32;
@@ -20,7 +22,9 @@ impl Login {
     /// The line without its LF.
     pub fn to_line(&self) -> String {
         match self {
-            Login::Login(message) => format!("LOGIN {PROTOCOL_VERSION} {}", base64_encode(message.as_bytes())),
+            Login::Login(message) => {
+                format!("LOGIN {PROTOCOL_VERSION} {}", base64_encode(message.as_bytes()))
+            }
             Login::Prove(message) => format!("PROVE {}", base64_encode(message.as_bytes())),
         }
     }
@@ -125,7 +129,9 @@ impl Request {
             Request::Read { path, piece, version, offset, length } => {
                 format!("READ {} {piece} {version} {offset} {length}", word(path))
             }
-            Request::Stage { header, length } => format!("STAGE {} {length}", base64_encode(&header.encode())),
+            Request::Stage { header, length } => {
+                format!("STAGE {} {length}", base64_encode(&header.encode()))
+            }
             Request::Commit(path, version) => format!("COMMIT {} {version}", word(path)),
             Request::Abort(path, version) => format!("ABORT {} {version}", word(path)),
             Request::Retire(path, version) => format!("RETIRE {} {version}", word(path)),
@@ -181,7 +187,10 @@ impl StageEnd {
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let end = match words.next("END or CANCEL")? {
-            "END" => StageEnd::End { root: parse_hex32(words.next("root")?)?, seal: parse_hex32(words.next("seal")?)? },
+            "END" => StageEnd::End {
+                root: parse_hex32(words.next("root")?)?,
+                seal: parse_hex32(words.next("seal")?)?,
+            },
             "CANCEL" => StageEnd::Cancel,
             _ => return Err(ParseError("END or CANCEL")),
         };
@@ -288,7 +297,16 @@ mod tests {
             assert!(Request::parse(&line.to_lowercase()).is_err());
             assert!(Request::parse(&format!(" {line}")).is_err());
         }
-        for line in ["", "LOOK", "LOOK ..", "LOOK /a", "LOOK a//b", "LIST / now", "READ a 256 1-0 0 0", "LOGIN 2 eA=="] {
+        for line in [
+            "",
+            "LOOK",
+            "LOOK ..",
+            "LOOK /a",
+            "LOOK a//b",
+            "LIST / now",
+            "READ a 256 1-0 0 0",
+            "LOGIN 2 eA==",
+        ] {
             assert!(Request::parse(line).is_err() && Login::parse(line).is_err(), "{line}");
         }
     }

@@ -1,0 +1,125 @@
+//! The few things that the store asks of a disk, behind an interface so that tests can fail each one.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+/// A file system, as far as the store needs one. Paths are whole.
+pub trait Disk: Send + Sync + 'static {
+    /// An open file.
+    type File: Read + Write + Seek + Send + Sync;
+
+    /// Makes a new file, which must not exist, for writing.
+    ///
+    /// # Errors
+    /// As `open(2)` with `O_CREAT | O_EXCL`.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Bytes in an open file.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
+    fn len(&self, file: &Self::File) -> io::Result<u64>;
+
+    /// Makes a file's bytes survive a power failure.
+    ///
+    /// # Errors
+    /// As `fsync(2)`; after one, what was written is in doubt and must not be acknowledged.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Makes the names in a directory survive a power failure.
+    ///
+    /// # Errors
+    /// As `fsync(2)`.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Moves a file over another, in one step.
+    ///
+    /// # Errors
+    /// As `rename(2)`.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As `unlink(2)`.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// As `mkdir(2)`.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// As `rmdir(2)`.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The entries of a directory, each with whether it is a directory itself.
+    ///
+    /// # Errors
+    /// As `readdir(3)`.
+    fn entries(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>>;
+}
+
+/// The operating system's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsDisk;
+
+impl Disk for OsDisk {
+    type File = File;
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).open(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    fn len(&self, file: &File) -> io::Result<u64> {
+        file.metadata().map(|m| m.len())
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir(path)
+    }
+
+    fn entries(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>> {
+        std::fs::read_dir(path)?
+            .map(|entry| {
+                let entry = entry?;
+                Ok((entry.file_name(), entry.file_type()?.is_dir()))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,736 @@
+//! A server's disk: the only module that writes pieces.
+//!
+//! What is acknowledged is on disk: a caller collects work in a [`Batch`] and acknowledges it only
+//! after [`Store::flush`]. A process that dies at any instant leaves a disk that [`Store::open`]
+//! brings in order, by the rules of [`crate::commit`].
+
+mod disk;
+mod listing;
+mod lock;
+mod piece;
+mod places;
+mod staging;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use disk::{Disk, OsDisk};
+pub use lock::{FolderLock, LockError};
+pub use staging::Staging;
+
+use crate::commit::{self, Held, Phase, Refused, Step, TOMBSTONE};
+use crate::name::{FilePath, ServerName, UserName};
+use crate::placement;
+use crate::primitives::Bytes32;
+use crate::sealed::{Header, Kind};
+use crate::version::Version;
+use crate::wire::{MAX_STAGED, NameReport, Reported};
+use piece::ReadError;
+use places::Places;
+use staging::Received;
+
+/// One client's connection, as far as staged pieces are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Connection(u64);
+
+/// Why the store did not do what was asked.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The rules of the two-step commit forbid it.
+    Refused(Refused),
+    /// No such piece of that version is published.
+    NotFound,
+    /// A file where a folder of that name is, or the other way round.
+    Conflict,
+    /// The bytes do not have the hashes that were announced, or not any more.
+    Damaged,
+    /// The name has [`MAX_STAGED`] staged pieces already.
+    TooManyStaged,
+    /// The disk is full.
+    Full(io::Error),
+    /// The disk failed.
+    Disk(io::Error),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Refused(why) => write!(f, "refused: {why:?}"),
+            StoreError::NotFound => f.write_str("no such piece"),
+            StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),
+            StoreError::Damaged => f.write_str("bytes that do not fit their hashes"),
+            StoreError::TooManyStaged => f.write_str("too many unfinished uploads of this name"),
+            StoreError::Full(error) | StoreError::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                StoreError::Full(error)
+            }
+            _ => StoreError::Disk(error),
+        }
+    }
+}
+
+impl From<Refused> for StoreError {
+    fn from(why: Refused) -> Self {
+        StoreError::Refused(why)
+    }
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Missing => StoreError::NotFound,
+            ReadError::Format(_) => StoreError::Damaged,
+            ReadError::Io(error) => error.into(),
+        }
+    }
+}
+
+/// A file that waits outside the published folders: a staged piece, or a tombstone.
+struct Waiting {
+    piece: u8,
+    version: Version,
+    /// Who staged it; `None` after a restart.
+    connection: Option<Connection>,
+    file: PathBuf,
+}
+
+/// What of one name lies outside the published folders.
+#[derive(Default)]
+struct Name {
+    staged: Vec<Waiting>,
+    tombstone: Option<Waiting>,
+}
+
+#[derive(Default)]
+struct Index {
+    names: HashMap<(UserName, FilePath), Name>,
+    floors: HashMap<UserName, u64>,
+    open: HashSet<Connection>,
+    /// Directories in which something was published that is not yet safe from a power failure.
+    unsynced: HashMap<PathBuf, usize>,
+}
+
+/// Work that is done but must not be acknowledged before [`Store::flush`].
+pub struct Batch<D: Disk = OsDisk> {
+    received: Vec<Received<D>>,
+    directories: BTreeSet<PathBuf>,
+    published: Vec<PathBuf>,
+    committed: Vec<(UserName, FilePath, Version)>,
+}
+
+impl<D: Disk> Default for Batch<D> {
+    fn default() -> Self {
+        Self {
+            received: Vec::new(),
+            directories: BTreeSet::new(),
+            published: Vec::new(),
+            committed: Vec::new(),
+        }
+    }
+}
+
+/// A server's pieces.
+pub struct Store<D: Disk = OsDisk> {
+    disk: D,
+    places: Places,
+    index: Mutex<Index>,
+    next_file: AtomicU64,
+    next_connection: AtomicU64,
+}
+
+impl<D: Disk> Store<D> {
+    /// Opens ROOT/NAME, makes what is missing, and ends what a crash cut off. The caller holds the
+    /// [`FolderLock`].
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn open(disk: D, root: &Path, server: &ServerName) -> Result<Self, StoreError> {
+        let places = places_on_one_file_system(root, server)?;
+        let store = Self {
+            disk,
+            places,
+            index: Mutex::default(),
+            next_file: AtomicU64::new(0),
+            next_connection: AtomicU64::new(0),
+        };
+        for directory in [store.places.staged(), store.places.tombstones(), store.places.floors()] {
+            store.make_dir(&directory)?;
+        }
+        store.recover()?;
+        Ok(store)
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // A thread that panicked held no half-made change: the disk is the truth, the index follows it.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a user's folder, at the first login.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn make_user(&self, user: &UserName) -> Result<(), StoreError> {
+        if self.make_dir(&self.places.user(user))? {
+            self.disk.sync_dir(self.places.published())?;
+        }
+        Ok(())
+    }
+
+    /// A new connection. What it stages counts as open until [`Store::disconnect`].
+    pub fn connect(&self) -> Connection {
+        let connection = Connection(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        self.index().open.insert(connection);
+        connection
+    }
+
+    /// The connection is closed: its staged pieces are now others' to settle.
+    pub fn disconnect(&self, connection: Connection) {
+        self.index().open.remove(&connection);
+    }
+
+    /// Everything held of one name, with the claims.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn look(&self, user: &UserName, path: &FilePath) -> Result<NameReport, StoreError> {
+        let index = self.index();
+        let folder = self.places.folder(user, &path.folder());
+        if index.unsynced.contains_key(&folder) || index.unsynced.contains_key(&self.places.tombstones()) {
+            // A reader must not see what a power failure could still take back.
+            self.sync_dir(&folder)?;
+            self.sync_dir(&self.places.tombstones())?;
+        }
+        let mut report =
+            NameReport { floor: index.floors.get(user).copied().unwrap_or(0), pieces: Vec::new() };
+        for piece in placement::pieces() {
+            match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
+                Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {
+                    report.pieces.push(Reported::Piece(Phase::Published, claim));
+                }
+                Ok(_) | Err(ReadError::Format(_)) => report.pieces.push(Reported::Damaged(piece)),
+                Err(ReadError::Missing) => {}
+                Err(ReadError::Io(error)) => return Err(error.into()),
+            }
+        }
+        if let Some(name) = index.names.get(&(user.clone(), path.clone())) {
+            for (waiting, phase) in phases(name, &index.open) {
+                match piece::claim(&self.disk, &waiting.file) {
+                    Ok(claim) => report.pieces.push(Reported::Piece(phase, claim)),
+                    Err(_) => report.pieces.push(Reported::Damaged(waiting.piece)),
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// A published piece's file, for reading, with its length in bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is of another version by now, [`StoreError::Damaged`] if its
+    /// header cannot be read.
+    pub fn open_piece(
+        &self,
+        user: &UserName,
+        path: &FilePath,
+        number: u8,
+        version: Version,
+    ) -> Result<(D::File, u64), StoreError> {
+        let (file, header) = piece::open(&self.disk, &self.places.piece(user, path, number))?;
+        if !is_the_piece(&header, user, path, number) {
+            return Err(StoreError::Damaged);
+        }
+        if header.version != version {
+            return Err(StoreError::NotFound);
+        }
+        Ok((file, header.layout().tail.end))
+    }
+
+    /// Whether a published piece still has the hashes that it was written with.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is of another version by now, or the disk's.
+    pub fn is_sound(
+        &self,
+        user: &UserName,
+        path: &FilePath,
+        number: u8,
+        version: Version,
+        alive: impl FnMut(),
+    ) -> Result<bool, StoreError> {
+        match self.open_piece(user, path, number, version) {
+            Err(StoreError::Damaged) => return Ok(false),
+            opened => drop(opened?),
+        }
+        match piece::is_sound(&self.disk, &self.places.piece(user, path, number), alive) {
+            Err(ReadError::Format(_)) => Ok(false),
+            sound => Ok(sound?),
+        }
+    }
+
+    /// Begins to receive a piece.
+    ///
+    /// # Errors
+    /// If a newer version is here, if a folder has the file's name or the other way round, or if the
+    /// disk fails.
+    pub fn stage(&self, connection: Connection, header: Header) -> Result<Staging<'_, D>, StoreError> {
+        {
+            let index = self.index();
+            let (user, path) = (&header.user, &header.path);
+            let floor = index.floors.get(user).copied().unwrap_or(0);
+            commit::may_stage(&self.held(&index, user, path)?, floor, header.version)?;
+            if header.kind == Kind::Data {
+                self.check_conflict(user, path)?;
+            }
+            let staged = index.names.get(&(user.clone(), path.clone())).map_or(0, |name| name.staged.len());
+            if staged >= MAX_STAGED {
+                return Err(StoreError::TooManyStaged);
+            }
+        }
+        Staging::create(&self.disk, self.new_file(), connection, header)
+    }
+
+    /// Ends a piece that was received; it is staged once the batch is flushed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the bytes do not fit `root`, or the disk's.
+    pub fn stage_end(
+        &self,
+        staging: Staging<'_, D>,
+        root: &Bytes32,
+        seal: &Bytes32,
+        batch: &mut Batch<D>,
+    ) -> Result<(), StoreError> {
+        batch.received.push(staging.finish(root, seal)?);
+        Ok(())
+    }
+
+    /// Publishes what is staged of a version. What it replaces goes when the batch is flushed.
+    ///
+    /// # Errors
+    /// [`Refused::NotStaged`], or the disk's.
+    pub fn commit(
+        &self,
+        user: &UserName,
+        path: &FilePath,
+        version: Version,
+        batch: &mut Batch<D>,
+    ) -> Result<(), StoreError> {
+        if !batch.received.is_empty() {
+            self.flush(batch)?;
+        }
+        let mut index = self.index();
+        let steps = commit::commit(&self.held(&index, user, path)?, version)?;
+        let folder = self.places.folder(user, &path.folder());
+        // Also behind a newer version: what that one published here must be safe before this is acknowledged.
+        batch.directories.insert(folder.clone());
+        for step in steps {
+            if let Step::Publish { piece, .. } = step {
+                let directory = if piece == TOMBSTONE { self.places.tombstones() } else { folder.clone() };
+                if piece != TOMBSTONE {
+                    self.make_folder(user, path, batch)?;
+                }
+                self.apply(&mut index, user, path, step)?;
+                *index.unsynced.entry(directory.clone()).or_default() += 1;
+                batch.published.push(directory.clone());
+                batch.directories.insert(directory);
+            }
+        }
+        batch.committed.push((user.clone(), path.clone(), version));
+        Ok(())
+    }
+
+    /// Makes everything in the batch safe from a power failure, and drops what its commits replaced.
+    ///
+    /// # Errors
+    /// If the disk fails: then nothing in the batch may be acknowledged.
+    pub fn flush(&self, batch: &mut Batch<D>) -> Result<(), StoreError> {
+        let batch = std::mem::take(batch);
+        let synced = self
+            .sync_received(batch.received)
+            .and_then(|()| batch.directories.iter().try_for_each(|directory| self.sync_dir(directory)));
+        let mut index = self.index();
+        for directory in batch.published {
+            if let Some(count) = index.unsynced.get_mut(&directory) {
+                *count -= 1;
+                if *count == 0 {
+                    index.unsynced.remove(&directory);
+                }
+            }
+        }
+        synced?;
+        for (user, path, version) in batch.committed {
+            // Now only the drops are left of it.
+            if let Ok(steps) = commit::commit(&self.held(&index, &user, &path)?, version) {
+                self.apply_all(&mut index, &user, &path, &steps)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what is staged of a version.
+    ///
+    /// # Errors
+    /// [`Refused::Decided`], [`Refused::Open`], or the disk's.
+    pub fn abort(
+        &self,
+        connection: Connection,
+        user: &UserName,
+        path: &FilePath,
+        version: Version,
+    ) -> Result<(), StoreError> {
+        let mut index = self.index();
+        let own = index.names.get(&(user.clone(), path.clone())).is_some_and(|name| {
+            let mut of_version = name.staged.iter().filter(|w| w.version == version);
+            of_version.all(|w| w.connection == Some(connection))
+        });
+        let steps = commit::abort(&self.held(&index, user, path)?, version, own)?;
+        self.apply_all(&mut index, user, path, &steps)
+    }
+
+    /// Drops what is older than a version that is whole elsewhere.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
+        let mut index = self.index();
+        let steps = commit::retire(&self.held(&index, user, path)?, version);
+        self.apply_all(&mut index, user, path, &steps)
+    }
+
+    /// Drops the tombstone of a version that every server has acknowledged. From then on nothing of
+    /// that generation or an older one can be staged for this user.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
+    pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
+        let mut index = self.index();
+        let key = (user.clone(), path.clone());
+        let is_tombstone = index
+            .names
+            .get(&key)
+            .and_then(|name| name.tombstone.as_ref())
+            .is_some_and(|t| t.version == version);
+        if !is_tombstone {
+            return Err(StoreError::NotFound);
+        }
+        self.raise_floor(&mut index, user, version.generation)?;
+        self.apply(&mut index, user, path, Step::DropPublished { piece: TOMBSTONE })
+    }
+
+    fn raise_floor(&self, index: &mut Index, user: &UserName, generation: u64) -> Result<(), StoreError> {
+        let floor = index.floors.get(user).copied().unwrap_or(0);
+        if generation <= floor {
+            return Ok(());
+        }
+        let file = |generation: u64| self.places.floors().join(format!("{user}.{generation}"));
+        match self.disk.create(&file(generation)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => self.disk.sync_dir(&self.places.floors())?,
+        }
+        index.floors.insert(user.clone(), generation);
+        if floor > 0 {
+            // The older one is harmless: the greatest counts.
+            let _ = self.disk.remove(&file(floor));
+        }
+        Ok(())
+    }
+
+    fn sync_received(&self, received: Vec<Received<D>>) -> Result<(), StoreError> {
+        if received.is_empty() {
+            return Ok(());
+        }
+        let synced = received
+            .iter()
+            .try_for_each(|piece| self.disk.sync(&piece.file))
+            .and_then(|()| self.disk.sync_dir(&self.places.staged()));
+        let mut index = self.index();
+        for piece in received {
+            if synced.is_err() {
+                // Never acknowledged, so nothing depends on whether this works.
+                let _ = self.disk.remove(&piece.path);
+                continue;
+            }
+            let Header { user, path, version, piece: number, .. } = piece.header;
+            let connection = Some(piece.connection);
+            index.add(user, path, Waiting { piece: number, version, connection, file: piece.path });
+        }
+        Ok(synced?)
+    }
+
+    /// A folder may have been removed since, with its last piece: then there is nothing to keep.
+    fn sync_dir(&self, directory: &Path) -> Result<(), StoreError> {
+        match self.disk.sync_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => Ok(synced?),
+        }
+    }
+
+    /// What the rules need to know of one name. A damaged piece counts as older than anything.
+    fn held(&self, index: &Index, user: &UserName, path: &FilePath) -> Result<Vec<Held>, StoreError> {
+        let mut held = Vec::new();
+        for number in placement::pieces() {
+            let version = match piece::open(&self.disk, &self.places.piece(user, path, number)) {
+                Ok((_, header)) if is_the_piece(&header, user, path, number) => header.version,
+                Ok(_) | Err(ReadError::Format(_)) => Version { generation: 0, upload: [0; 16] },
+                Err(ReadError::Missing) => continue,
+                Err(ReadError::Io(error)) => return Err(error.into()),
+            };
+            held.push(Held { piece: number, version, phase: Phase::Published });
+        }
+        if let Some(name) = index.names.get(&(user.clone(), path.clone())) {
+            let waiting = phases(name, &index.open);
+            held.extend(waiting.map(|(w, phase)| Held { piece: w.piece, version: w.version, phase }));
+        }
+        Ok(held)
+    }
+
+    fn apply_all(
+        &self,
+        index: &mut Index,
+        user: &UserName,
+        path: &FilePath,
+        steps: &[Step],
+    ) -> Result<(), StoreError> {
+        steps.iter().try_for_each(|&step| self.apply(index, user, path, step))
+    }
+
+    fn apply(
+        &self,
+        index: &mut Index,
+        user: &UserName,
+        path: &FilePath,
+        step: Step,
+    ) -> Result<(), StoreError> {
+        let key = (user.clone(), path.clone());
+        match step {
+            Step::Publish { piece: TOMBSTONE, version } => {
+                let name = index.names.entry(key).or_default();
+                let Some(at) = name.staged.iter().position(|w| w.piece == TOMBSTONE && w.version == version)
+                else {
+                    return Ok(());
+                };
+                let to = self.places.tombstones().join(file_name(&name.staged[at].file));
+                self.disk.rename(&name.staged[at].file, &to)?;
+                let replaced = name.tombstone.replace(Waiting { file: to, ..name.staged.swap_remove(at) });
+                if let Some(replaced) = replaced {
+                    self.disk.remove(&replaced.file)?;
+                }
+            }
+            Step::Publish { piece, version } => {
+                let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
+                self.disk.rename(&waiting.file, &self.places.piece(user, path, piece))?;
+                index.drop_staged(&key, piece, version);
+            }
+            Step::DropStaged { piece, version } => {
+                let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
+                self.remove_if_there(&waiting.file)?;
+                index.drop_staged(&key, piece, version);
+            }
+            Step::DropPublished { piece: TOMBSTONE } => {
+                if let Some(name) = index.names.get_mut(&key) {
+                    if let Some(tombstone) = &name.tombstone {
+                        self.remove_if_there(&tombstone.file)?;
+                    }
+                    name.tombstone = None;
+                }
+                index.tidy(&key);
+            }
+            Step::DropPublished { piece } => {
+                self.remove_if_there(&self.places.piece(user, path, piece))?;
+                self.remove_empty_folders(user, path);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_if_there(&self, file: &Path) -> Result<(), StoreError> {
+        match self.disk.remove(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// From the file's folder outwards, as long as they are empty; the user's own folder stays.
+    fn remove_empty_folders(&self, user: &UserName, path: &FilePath) {
+        let mut folder = path.folder();
+        while !folder.is_root() {
+            if self.disk.remove_dir(&self.places.folder(user, &folder)).is_err() {
+                return;
+            }
+            folder = folder.parent();
+        }
+    }
+
+    fn make_folder(&self, user: &UserName, path: &FilePath, batch: &mut Batch<D>) -> Result<(), StoreError> {
+        let mut directory = self.places.user(user);
+        if self.make_dir(&directory)? {
+            batch.directories.insert(self.places.published().to_path_buf());
+        }
+        for segment in path.folder().segments() {
+            let parent = directory.clone();
+            directory.push(segment);
+            if self.make_dir(&directory)? {
+                batch.directories.insert(parent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it had to be made.
+    fn make_dir(&self, directory: &Path) -> Result<bool, StoreError> {
+        match self.disk.create_dir(directory) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A name is a file or a folder, never both: a download could not write both.
+    fn check_conflict(&self, user: &UserName, path: &FilePath) -> Result<(), StoreError> {
+        let as_folder = self.places.folder(user, &path.folder()).join(path.file_name());
+        if self.disk.entries(&as_folder).is_ok_and(|entries| !entries.is_empty()) {
+            return Err(StoreError::Conflict);
+        }
+        let mut folder = path.folder();
+        while let Some(as_file) = folder.as_file() {
+            let is_file =
+                placement::pieces().any(|p| self.disk.open(&self.places.piece(user, &as_file, p)).is_ok());
+            if is_file {
+                return Err(StoreError::Conflict);
+            }
+            folder = folder.parent();
+        }
+        Ok(())
+    }
+
+    fn new_file(&self) -> PathBuf {
+        self.places.staged().join(self.next_file.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Reads the server's own files, drops what never became a whole piece, and ends every commit that
+    /// a crash cut off.
+    fn recover(&self) -> Result<(), StoreError> {
+        let mut index = self.index();
+        for (directory, published) in [(self.places.staged(), false), (self.places.tombstones(), true)] {
+            for (entry, _) in self.disk.entries(&directory)? {
+                let file = directory.join(&entry);
+                if let Some(number) = entry.to_str().and_then(|name| name.parse::<u64>().ok()) {
+                    self.next_file.fetch_max(number + 1, Ordering::Relaxed);
+                }
+                match piece::claim(&self.disk, &file) {
+                    Ok(claim) => {
+                        let Header { user, path, version, piece, .. } = claim.header;
+                        let waiting = Waiting { piece, version, connection: None, file };
+                        if published {
+                            index.add_tombstone(user, path, waiting)
+                        } else {
+                            index.add(user, path, waiting)
+                        }
+                    }
+                    Err(ReadError::Format(_) | ReadError::Missing) => self.remove_if_there(&file)?,
+                    Err(ReadError::Io(error)) => return Err(error.into()),
+                }
+            }
+        }
+        for (entry, _) in self.disk.entries(&self.places.floors())? {
+            if let Some((user, floor)) = entry.to_str().and_then(parse_floor) {
+                let known = index.floors.entry(user).or_default();
+                *known = floor.max(*known);
+            }
+        }
+        let names: Vec<_> = index.names.keys().cloned().collect();
+        for (user, path) in names {
+            let mut batch = Batch::default();
+            let steps = commit::recover(&self.held(&index, &user, &path)?);
+            if steps.iter().any(|s| matches!(s, Step::Publish { piece, .. } if *piece != TOMBSTONE)) {
+                self.make_folder(&user, &path, &mut batch)?;
+            }
+            self.apply_all(&mut index, &user, &path, &steps)?;
+            batch.directories.insert(self.places.folder(&user, &path.folder()));
+            batch.directories.iter().try_for_each(|directory| self.sync_dir(directory))?;
+        }
+        Ok(())
+    }
+}
+
+impl Index {
+    fn add(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
+        self.names.entry((user, path)).or_default().staged.push(waiting);
+    }
+
+    fn add_tombstone(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
+        let name = self.names.entry((user, path)).or_default();
+        if name.tombstone.as_ref().is_none_or(|known| known.version < waiting.version) {
+            name.tombstone = Some(waiting);
+        }
+    }
+
+    fn staged(&self, key: &(UserName, FilePath), piece: u8, version: Version) -> Option<&Waiting> {
+        self.names.get(key)?.staged.iter().find(|w| w.piece == piece && w.version == version)
+    }
+
+    fn drop_staged(&mut self, key: &(UserName, FilePath), piece: u8, version: Version) {
+        if let Some(name) = self.names.get_mut(key)
+            && let Some(at) = name.staged.iter().position(|w| w.piece == piece && w.version == version)
+        {
+            name.staged.swap_remove(at);
+        }
+        self.tidy(key);
+    }
+
+    fn tidy(&mut self, key: &(UserName, FilePath)) {
+        if self.names.get(key).is_some_and(|name| name.staged.is_empty() && name.tombstone.is_none()) {
+            self.names.remove(key);
+        }
+    }
+}
+
+fn phases<'a>(name: &'a Name, open: &'a HashSet<Connection>) -> impl Iterator<Item = (&'a Waiting, Phase)> {
+    let tombstone = name.tombstone.iter().map(|w| (w, Phase::Published));
+    let staged = name.staged.iter().map(|w| {
+        let open = w.connection.is_some_and(|connection| open.contains(&connection));
+        (w, Phase::Staged { open })
+    });
+    tombstone.chain(staged)
+}
+
+/// A piece file that was moved or copied to another's place is damage, however whole it is.
+fn is_the_piece(header: &Header, user: &UserName, path: &FilePath, piece: u8) -> bool {
+    header.user == *user && header.path == *path && header.piece == piece
+}
+
+fn file_name(path: &Path) -> &std::ffi::OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+fn parse_floor(entry: &str) -> Option<(UserName, u64)> {
+    let (user, floor) = entry.rsplit_once('.')?;
+    Some((UserName::parse(user).ok()?, floor.parse().ok()?))
+}
+
+/// Makes ROOT/NAME and the server's own directory, on one file system.
+fn places_on_one_file_system(root: &Path, server: &ServerName) -> io::Result<Places> {
+    use std::os::unix::fs::MetadataExt;
+    let places = Places::new(root, server);
+    std::fs::create_dir_all(places.published())?;
+    std::fs::create_dir_all(places.own())?;
+    if places.published().metadata()?.dev() == places.own().metadata()?.dev() {
+        return Ok(places);
+    }
+    let places = places.own_inside();
+    std::fs::create_dir_all(places.own())?;
+    Ok(places)
+}

@@ -1,0 +1,70 @@
+//! Where things lie on a server's disk.
+//!
+//! ```text
+//! ROOT/NAME/USER/FOLDER/.FILE.1     a published piece: nothing else is below ROOT/NAME
+//! ROOT/.NAME/lock                   held while a server runs
+//! ROOT/.NAME/staged/17              a staged piece; its header says whose and which
+//! ROOT/.NAME/tombstones/18          a published tombstone
+//! ROOT/.NAME/floors/USER.42         newest generation of a forgotten tombstone of USER
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::name::{FilePath, FolderPath, ServerName, UserName, piece_file};
+
+/// The directories of one server.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    published: PathBuf,
+    own: PathBuf,
+}
+
+impl Places {
+    pub(super) fn new(root: &Path, server: &ServerName) -> Self {
+        Self { published: root.join(server.as_str()), own: root.join(format!(".{server}")) }
+    }
+
+    /// With the server's own files below ROOT/NAME, for a ROOT/NAME on a file system of its own:
+    /// a piece can only be renamed within one.
+    pub(super) fn own_inside(self) -> Self {
+        Self { own: self.published.join(".own"), ..self }
+    }
+
+    pub(super) fn published(&self) -> &Path {
+        &self.published
+    }
+
+    pub(super) fn own(&self) -> &Path {
+        &self.own
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.own.join("lock")
+    }
+
+    pub(super) fn staged(&self) -> PathBuf {
+        self.own.join("staged")
+    }
+
+    pub(super) fn tombstones(&self) -> PathBuf {
+        self.own.join("tombstones")
+    }
+
+    pub(super) fn floors(&self) -> PathBuf {
+        self.own.join("floors")
+    }
+
+    pub(super) fn user(&self, user: &UserName) -> PathBuf {
+        self.published.join(user.as_str())
+    }
+
+    pub(super) fn folder(&self, user: &UserName, folder: &FolderPath) -> PathBuf {
+        let mut path = self.user(user);
+        path.extend(folder.segments());
+        path
+    }
+
+    pub(super) fn piece(&self, user: &UserName, path: &FilePath, piece: u8) -> PathBuf {
+        self.folder(user, &path.folder()).join(piece_file(path.file_name(), piece))
+    }
+}

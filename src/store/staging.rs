@@ -1,0 +1,111 @@
+//! Receiving a piece: streamed to a new file, hashed on the way, kept only if it fits its root.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use super::disk::Disk;
+use super::piece::BUFFER;
+use super::{Connection, StoreError};
+use crate::primitives::{Bytes32, Hasher};
+use crate::sealed::{ChunkHasher, Header};
+
+/// A piece that is being received. Dropped before [`Staging::finish`], it leaves nothing behind.
+pub struct Staging<'a, D: Disk> {
+    pub(super) disk: &'a D,
+    pub(super) header: Header,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    file: Option<BufWriter<D::File>>,
+    body_left: u64,
+    table_left: u64,
+    body: ChunkHasher,
+    table: Hasher,
+}
+
+impl<'a, D: Disk> Staging<'a, D> {
+    pub(super) fn create(
+        disk: &'a D,
+        path: PathBuf,
+        connection: Connection,
+        header: Header,
+    ) -> Result<Self, StoreError> {
+        let mut file =
+            BufWriter::with_capacity(BUFFER.min(header.layout().tail.end as usize), disk.create(&path)?);
+        let written = file.write_all(&header.encode());
+        let staging = Self {
+            disk,
+            connection,
+            path,
+            file: Some(file),
+            body_left: header.piece_size,
+            table_left: 32 * header.chunks(),
+            body: ChunkHasher::new(header.chunk_size()),
+            table: Hasher::default(),
+            header,
+        };
+        written?;
+        Ok(staging)
+    }
+
+    /// Bytes of body and table that are still to come.
+    pub fn missing(&self) -> u64 {
+        self.body_left + self.table_left
+    }
+
+    /// Takes the next bytes of body and table; never more than [`Staging::missing`].
+    ///
+    /// # Errors
+    /// If the disk is full or fails.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let in_body = usize::try_from(self.body_left).unwrap_or(usize::MAX).min(bytes.len());
+        let (body, table) = bytes.split_at(in_body);
+        self.body.update(body, |_| ());
+        self.body_left -= body.len() as u64;
+        self.table.update(table);
+        self.table_left = self.table_left.checked_sub(table.len() as u64).ok_or(StoreError::Damaged)?;
+        let file = self.file.as_mut().ok_or(StoreError::Damaged)?;
+        Ok(file.write_all(bytes)?)
+    }
+
+    /// Ends the piece: its body must have the hashes of its table, and the table the root.
+    pub(super) fn finish(mut self, root: &Bytes32, seal: &Bytes32) -> Result<Received<D>, StoreError> {
+        let (body, table) =
+            (std::mem::replace(&mut self.body, ChunkHasher::new(1)), std::mem::take(&mut self.table));
+        if self.missing() > 0 || body.finish(|_| ()) != *root || table.finish() != *root {
+            return Err(StoreError::Damaged);
+        }
+        let mut writer = self.file.take().ok_or(StoreError::Damaged)?;
+        let kept = writer
+            .write_all(root)
+            .and_then(|()| writer.write_all(seal))
+            .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error));
+        match kept {
+            Ok(file) => {
+                let path = std::mem::take(&mut self.path);
+                Ok(Received { header: self.header.clone(), connection: self.connection, path, file })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl<D: Disk> Drop for Staging<'_, D> {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            if let Some(writer) = self.file.take() {
+                // Without its buffered bytes: they are of no use, and a full disk would refuse them.
+                drop(writer.into_parts());
+            }
+            // Nothing depends on it: a restart removes whatever is not a whole piece.
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
+/// A piece that is whole but not yet safe from a power failure.
+pub(super) struct Received<D: Disk> {
+    pub(super) header: Header,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) file: D::File,
+}

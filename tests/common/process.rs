@@ -1,0 +1,247 @@
+//! Child processes whose output is kept and whose end is waited for, but not for ever.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// No wait in the tests is longer than this. It is far above what anything needs, so that a slow machine does
+/// not fail a test, and short enough that a hang is reported before anyone gives up on the run.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a process has written to one of its pipes so far.
+///
+/// A thread reads the pipe to its end: a process whose pipe nobody reads stands still when it is full.
+#[derive(Clone)]
+pub(crate) struct Transcript(Arc<(Mutex<Pages>, Condvar)>);
+
+#[derive(Default)]
+struct Pages {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Transcript {
+    pub(crate) fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let transcript = Self(Arc::default());
+        let writer = transcript.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                let count = pipe.read(&mut buffer).unwrap_or(0);
+                writer.append(&buffer[..count]);
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        transcript
+    }
+
+    /// Adds what was read. Nothing means that the pipe has come to its end.
+    fn append(&self, bytes: &[u8]) {
+        let (pages, changed) = &*self.0;
+        let mut pages = pages.lock().unwrap();
+        pages.bytes.extend_from_slice(bytes);
+        pages.ended = bytes.is_empty();
+        changed.notify_all();
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().unwrap().bytes).into_owned()
+    }
+
+    /// Waits for the first whole line that `wanted` finds something in. `None` if the output ends, or the
+    /// time is up, without one.
+    pub(crate) fn wait_for_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let search = |pages: &Pages| {
+            let text = String::from_utf8_lossy(&pages.bytes);
+            let (whole_lines, _) = text.rsplit_once('\n')?;
+            whole_lines.lines().find_map(&wanted)
+        };
+        let (pages, changed) = &*self.0;
+        let (pages, _) = changed
+            .wait_timeout_while(pages.lock().unwrap(), LIMIT, |pages| !pages.ended && search(pages).is_none())
+            .unwrap();
+        search(&pages)
+    }
+
+    /// Waits until the process has closed the pipe. False if it does not do so in time.
+    pub(crate) fn wait_for_end(&self) -> bool {
+        let (pages, changed) = &*self.0;
+        let waited = changed.wait_timeout_while(pages.lock().unwrap(), LIMIT, |p| !p.ended);
+        waited.unwrap().0.ended
+    }
+}
+
+/// How a process ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What was run, for failure messages.
+    pub(crate) command: String,
+    /// The exit status, or -1 if a signal ended the process.
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// The command did its work.
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> Self {
+        self.exits(0)
+    }
+
+    /// The command ended with this status.
+    #[track_caller]
+    pub(crate) fn exits(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "wrong exit status of {self}");
+        self
+    }
+
+    /// The command was refused with this status and an error in the form that the contract gives.
+    #[track_caller]
+    pub(crate) fn fails_with(self, status: i32) -> Self {
+        let outcome = self.exits(status);
+        let clear = outcome.stderr.contains("Client: error: ");
+        assert!(clear, "no line `Client: error: …` from {outcome}");
+        outcome
+    }
+
+    /// The command did not do its work, in whichever of the ways that the contract leaves open, and said so.
+    #[track_caller]
+    pub(crate) fn fails(self) -> Self {
+        assert!([1, 2].contains(&self.status), "not refused: {self}");
+        let status = self.status;
+        self.fails_with(status)
+    }
+
+    /// Standard error has this in it, in capitals or not.
+    #[track_caller]
+    pub(crate) fn complains_of(self, text: &str) -> Self {
+        let found = self.stderr.to_lowercase().contains(&text.to_lowercase());
+        assert!(found, "no word of {text:?} on standard error of {self}");
+        self
+    }
+
+    /// Standard error does not have this in it, in capitals or not.
+    #[track_caller]
+    pub(crate) fn does_not_complain_of(self, text: &str) -> Self {
+        let found = self.stderr.to_lowercase().contains(&text.to_lowercase());
+        assert!(!found, "a wrong word of {text:?} from {self}");
+        self
+    }
+
+    /// Standard output is exactly these lines.
+    #[track_caller]
+    pub(crate) fn prints(self, lines: &[&str]) -> Self {
+        assert_eq!(self.lines(), lines, "wrong output of {self}");
+        self
+    }
+
+    pub(crate) fn lines(&self) -> Vec<&str> {
+        self.stdout.lines().collect()
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\n-- exit status {}\n-- standard output:\n{}-- standard error:\n{}",
+            self.command, self.status, self.stdout, self.stderr
+        )
+    }
+}
+
+/// A process that runs while the test talks to it. Killed if the test ends first.
+pub(crate) struct Session {
+    command: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Transcript,
+    stderr: Transcript,
+}
+
+impl Session {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let text = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {text}: {error}"));
+        Self {
+            command: text,
+            stdin: child.stdin.take(),
+            stdout: Transcript::of(child.stdout.take().unwrap()),
+            stderr: Transcript::of(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    /// Types one line or more. A process that has already ended does not read them; its outcome will say why.
+    pub(crate) fn send(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        let _ = writeln!(stdin, "{}", text.trim_end());
+        let _ = stdin.flush();
+    }
+
+    /// Waits until the process prints this very line.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, line: &str) {
+        let seen = self.stdout.wait_for_line(|printed| (printed == line).then_some(()));
+        assert!(
+            seen.is_some(),
+            "{} did not print {line:?}, but:\n{}{}",
+            self.command,
+            self.stdout.text(),
+            self.stderr.text()
+        );
+    }
+
+    /// Ends the process where it stands, as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Closes standard input and waits for the process to end by itself.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Outcome {
+        self.stdin = None;
+        let ended = self.stdout.wait_for_end() && self.stderr.wait_for_end();
+        if !ended {
+            self.child.kill().unwrap();
+        }
+        // The pipes of a process close when it ends, so this does not wait either.
+        let status = self.child.wait().unwrap();
+        let outcome = Outcome {
+            command: self.command.clone(),
+            status: status.code().unwrap_or(-1),
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+        };
+        assert!(ended, "not done after {LIMIT:?}: {outcome}");
+        outcome
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end, with `input` on its standard input.
+#[track_caller]
+pub(crate) fn run(command: &mut Command, input: &str) -> Outcome {
+    let mut session = Session::start(command);
+    if !input.is_empty() {
+        session.send(input);
+    }
+    session.finish()
+}

@@ -1,0 +1,178 @@
+//! Someone on the network between client and server, who listens, stands still or cuts the wire.
+
+use super::process::LIMIT;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
+
+/// What goes wrong with the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// Nothing passes any more, in neither direction, but connections stay open and new ones are taken.
+    Silence,
+    /// All connections are closed, new ones at once.
+    Cut,
+}
+
+/// A TCP proxy in front of one server. Counting bytes makes "in the middle" an event, not a matter of time.
+pub(crate) struct Proxy {
+    port: u16,
+    wire: Arc<Wire>,
+}
+
+#[derive(Default)]
+struct Wire {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    up: Vec<u8>,
+    down: Vec<u8>,
+    /// The fault to come: when this many bytes have gone this way.
+    plan: Option<(Way, usize, Fault)>,
+    fault: Option<Fault>,
+    over: bool,
+}
+
+impl Proxy {
+    /// A proxy to this port on this machine.
+    pub(crate) fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let wire = Arc::new(Wire::default());
+        let shared = Arc::clone(&wire);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if shared.state().over {
+                    return;
+                }
+                connect(client, server, &shared);
+            }
+        });
+        Self { port, wire }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// All bytes that have gone this way since the last [`Proxy::forget`].
+    pub(crate) fn recorded(&self, way: Way) -> Vec<u8> {
+        self.wire.state().record(way).clone()
+    }
+
+    /// Starts a new recording.
+    pub(crate) fn forget(&self) {
+        let mut state = self.wire.state();
+        state.up.clear();
+        state.down.clear();
+    }
+
+    /// Lets a fault happen when `bytes` more have gone this way.
+    pub(crate) fn fail_after(&self, way: Way, bytes: usize, fault: Fault) {
+        let mut state = self.wire.state();
+        let so_far = state.record(way).len();
+        state.plan = Some((way, so_far + bytes, fault));
+    }
+
+    /// Waits until the planned fault has happened.
+    #[track_caller]
+    pub(crate) fn wait_for_the_fault(&self) {
+        let waited =
+            self.wire.changed.wait_timeout_while(self.wire.state(), LIMIT, |state| state.fault.is_none());
+        let happened = waited.unwrap().0.fault.is_some();
+        assert!(happened, "not enough bytes came by for the planned fault");
+    }
+
+    /// Lets everything pass again.
+    pub(crate) fn heal(&self) {
+        let mut state = self.wire.state();
+        (state.plan, state.fault) = (None, None);
+        self.wire.changed.notify_all();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.wire.state().over = true;
+        self.wire.changed.notify_all();
+        // Wakes the thread that waits for connections, so that it sees that it is over.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Wire {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Notes bytes that are on their way, lets a fault happen to them, and says whether they may go on.
+    fn pass(&self, way: Way, bytes: &[u8]) -> bool {
+        let mut state = self.state();
+        state.record(way).extend_from_slice(bytes);
+        if let Some((fault_way, count, fault)) = state.plan
+            && state.record(fault_way).len() > count
+        {
+            state.plan = None;
+            state.fault = Some(fault);
+            self.changed.notify_all();
+        }
+        let state = self
+            .changed
+            .wait_while(state, |state| state.fault == Some(Fault::Silence) && !state.over)
+            .unwrap();
+        !state.over && state.fault.is_none()
+    }
+}
+
+impl State {
+    fn record(&mut self, way: Way) -> &mut Vec<u8> {
+        match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
+    }
+}
+
+/// Joins a client to the server, with a thread for each direction. A server that is down is passed on as a
+/// connection that closes at once.
+fn connect(client: TcpStream, server: u16, wire: &Arc<Wire>) {
+    if wire.state().fault == Some(Fault::Cut) {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+        return;
+    };
+    // The two ends send small messages to and fro; the proxy must not save them up.
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (client_too, server_too) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (wire_up, wire_down) = (Arc::clone(wire), Arc::clone(wire));
+    thread::spawn(move || forward(Way::Up, client, server, &wire_up));
+    thread::spawn(move || forward(Way::Down, server_too, client_too, &wire_down));
+}
+
+fn forward(way: Way, mut from: TcpStream, mut to: TcpStream, wire: &Wire) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !wire.pass(way, &buffer[..count]) || to.write_all(&buffer[..count]).is_err() {
+            let _ = from.shutdown(Shutdown::Both);
+            let _ = to.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+    // Pass the end on, but leave the other direction to end by itself.
+    let _ = to.shutdown(Shutdown::Write);
+}
