@@ -16,12 +16,16 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod cli;
+pub mod client;
 pub mod commit;
 pub mod config;
 pub mod name;
+pub mod peer;
 pub mod placement;
 pub mod primitives;
 pub mod sealed;
+pub mod server;
 pub mod split;
 pub mod store;
 pub mod version;

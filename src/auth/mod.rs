@@ -7,7 +7,7 @@ mod scram;
 mod users;
 
 pub use scram::{
-    ClientFirst, ClientProof, MAX_ITERATIONS, MAX_NONCE, MAX_SALT, MIN_ITERATIONS, Salted, ScramError,
-    ServerChallenge, ServerFirst, SessionKeys, Verifier,
+    ClientChallenge, ClientFirst, ClientProof, MAX_ITERATIONS, MAX_NONCE, MAX_SALT, MIN_ITERATIONS, Salted,
+    ScramError, ServerChallenge, ServerFirst, SessionKeys, Verifier,
 };
 pub use users::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError};

@@ -78,26 +78,26 @@ impl UserTable {
     pub fn read(&self, text: &str) -> Result<UserTable, UsersError> {
         let mut table = UserTable::new(self.secret);
         for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+            let at_line = |problem| UsersError { line: index + 1, problem };
+            let Some((user, secret)) = parse_line(line).map_err(at_line)? else { continue };
+            let credential = match secret {
+                Secret::Verifier(verifier) => Credential { verifier, plain: None },
+                Secret::Plain(password) => self.plain_credential(&user, password),
+            };
+            if table.users.insert(user, credential).is_some() {
+                return Err(at_line(UsersProblem::Twice));
             }
-            self.read_line(line, &mut table).map_err(|problem| UsersError { line: index + 1, problem })?;
         }
         Ok(table)
     }
 
-    fn read_line(&self, line: &str, table: &mut UserTable) -> Result<(), UsersProblem> {
-        let (name, secret) = line.split_once(char::is_whitespace).ok_or(UsersProblem::NoPassword)?;
-        let user = UserName::parse(name).map_err(UsersProblem::Name)?;
-        let secret = secret.trim();
-        let credential = if secret.starts_with("SCRAM-SHA-256$") {
-            Credential { verifier: secret.parse().map_err(|_| UsersProblem::Verifier)?, plain: None }
-        } else {
-            self.plain_credential(&user, secret)
-        };
-        if table.users.insert(user, credential).is_some() {
-            return Err(UsersProblem::Twice);
+    /// Whether a text is a Users.conf, without the cost of deriving anything.
+    ///
+    /// # Errors
+    /// The first line that is not understood.
+    pub fn check(text: &str) -> Result<(), UsersError> {
+        for (index, line) in text.lines().enumerate() {
+            parse_line(line).map_err(|problem| UsersError { line: index + 1, problem })?;
         }
         Ok(())
     }
@@ -143,6 +143,27 @@ impl UserTable {
         users.sort_unstable();
         users
     }
+}
+
+enum Secret<'a> {
+    Verifier(Verifier),
+    Plain(&'a str),
+}
+
+/// A line's user and secret; none for an empty line and a comment.
+fn parse_line(line: &str) -> Result<Option<(UserName, Secret<'_>)>, UsersProblem> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let (name, secret) = line.split_once(char::is_whitespace).ok_or(UsersProblem::NoPassword)?;
+    let user = UserName::parse(name).map_err(UsersProblem::Name)?;
+    let secret = secret.trim();
+    if !secret.starts_with("SCRAM-SHA-256$") {
+        return Ok(Some((user, Secret::Plain(secret))));
+    }
+    let verifier = secret.parse().map_err(|_| UsersProblem::Verifier)?;
+    Ok(Some((user, Secret::Verifier(verifier))))
 }
 
 #[cfg(test)]

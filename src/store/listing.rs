@@ -80,7 +80,7 @@ impl<D: Disk> Store<D> {
                 Ok((_, header)) if is_the_piece(&header, user, path, number) => {
                     versions.entry(header.version).or_insert((header, Vec::new())).1.push(number);
                 }
-                Ok(_) | Err(ReadError::Format(_)) => {
+                Ok(_) | Err(ReadError::Format) => {
                     sink(Entry::Damaged { path: name.clone(), piece: number })?;
                 }
                 Err(ReadError::Missing) => {}

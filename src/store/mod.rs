@@ -13,7 +13,7 @@ mod staging;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,7 +92,7 @@ impl From<ReadError> for StoreError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Missing => StoreError::NotFound,
-            ReadError::Format(_) => StoreError::Damaged,
+            ReadError::Format => StoreError::Damaged,
             ReadError::Io(error) => error.into(),
         }
     }
@@ -139,6 +139,13 @@ impl<D: Disk> Default for Batch<D> {
             published: Vec::new(),
             committed: Vec::new(),
         }
+    }
+}
+
+impl<D: Disk> Batch<D> {
+    /// Whether pieces were received that are staged only once the batch is flushed.
+    pub fn has_received(&self) -> bool {
+        !self.received.is_empty()
     }
 }
 
@@ -220,7 +227,7 @@ impl<D: Disk> Store<D> {
                 Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {
                     report.pieces.push(Reported::Piece(Phase::Published, claim));
                 }
-                Ok(_) | Err(ReadError::Format(_)) => report.pieces.push(Reported::Damaged(piece)),
+                Ok(_) | Err(ReadError::Format) => report.pieces.push(Reported::Damaged(piece)),
                 Err(ReadError::Missing) => {}
                 Err(ReadError::Io(error)) => return Err(error.into()),
             }
@@ -275,7 +282,7 @@ impl<D: Disk> Store<D> {
             opened => drop(opened?),
         }
         match piece::is_sound(&self.disk, &self.places.piece(user, path, number), alive) {
-            Err(ReadError::Format(_)) => Ok(false),
+            Err(ReadError::Format) => Ok(false),
             sound => Ok(sound?),
         }
     }
@@ -317,7 +324,8 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Publishes what is staged of a version. What it replaces goes when the batch is flushed.
+    /// Publishes what is staged of a version. What it replaces goes when the batch is flushed. Pieces
+    /// of the batch itself are not staged yet: see [`Batch::has_received`].
     ///
     /// # Errors
     /// [`Refused::NotStaged`], or the disk's.
@@ -328,9 +336,6 @@ impl<D: Disk> Store<D> {
         version: Version,
         batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
-        if !batch.received.is_empty() {
-            self.flush(batch)?;
-        }
         let mut index = self.index();
         let steps = commit::commit(&self.held(&index, user, path)?, version)?;
         let folder = self.places.folder(user, &path.folder());
@@ -484,7 +489,7 @@ impl<D: Disk> Store<D> {
         for number in placement::pieces() {
             let version = match piece::open(&self.disk, &self.places.piece(user, path, number)) {
                 Ok((_, header)) if is_the_piece(&header, user, path, number) => header.version,
-                Ok(_) | Err(ReadError::Format(_)) => Version { generation: 0, upload: [0; 16] },
+                Ok(_) | Err(ReadError::Format) => Version { generation: 0, upload: [0; 16] },
                 Err(ReadError::Missing) => continue,
                 Err(ReadError::Io(error)) => return Err(error.into()),
             };
@@ -640,7 +645,7 @@ impl<D: Disk> Store<D> {
                             index.add(user, path, waiting)
                         }
                     }
-                    Err(ReadError::Format(_) | ReadError::Missing) => self.remove_if_there(&file)?,
+                    Err(ReadError::Format | ReadError::Missing) => self.remove_if_there(&file)?,
                     Err(ReadError::Io(error)) => return Err(error.into()),
                 }
             }

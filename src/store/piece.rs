@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::disk::Disk;
 use crate::primitives::Bytes32;
-use crate::sealed::{ChunkHasher, Claim, FormatError, Header, MAX_HEADER, TAIL};
+use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER, TAIL};
 
 /// Bytes that are read or written at a time.
 pub(super) const BUFFER: usize = 256 * 1024;
@@ -16,7 +16,7 @@ pub(super) enum ReadError {
     /// It is not there.
     Missing,
     /// It is not a whole piece.
-    Format(FormatError),
+    Format,
     /// The disk failed.
     Io(io::Error),
 }
@@ -32,9 +32,9 @@ pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Header), 
     let mut file = disk.open(path)?;
     let mut start = Vec::with_capacity(MAX_HEADER);
     (&mut file).take(MAX_HEADER as u64).read_to_end(&mut start)?;
-    let header = Header::decode(&start).map_err(ReadError::Format)?;
+    let header = Header::decode(&start).map_err(|_| ReadError::Format)?;
     if disk.len(&file)? != header.layout().tail.end {
-        return Err(ReadError::Format(FormatError::Length));
+        return Err(ReadError::Format);
     }
     Ok((file, header))
 }

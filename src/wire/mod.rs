@@ -8,12 +8,14 @@ mod listing;
 mod reply;
 mod request;
 mod text;
+mod time;
 
 pub use line::{BadMac, LineError, LineOpener, LineSealer, read_line};
 pub use listing::{Entry, NameReport, Reported, Usage};
 pub use reply::{Refusal, Reply};
 pub use request::{Login, Request, StageEnd};
 pub use text::{ParseError, base64_decode, base64_encode, hex, parse_hex32, percent_decode, percent_encode};
+pub use time::utc_text;
 
 /// The protocol's version, the first word of a login.
 pub const PROTOCOL_VERSION: u32 = 1;

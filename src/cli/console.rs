@@ -1,0 +1,84 @@
+//! Where the client's messages go: results to standard output, the rest to standard error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::FAILED;
+use crate::client::{Notice, Report};
+
+/// The console of a client.
+#[derive(Default)]
+pub(super) struct Console {
+    quiet: AtomicBool,
+}
+
+impl Console {
+    pub(super) fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn out_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// A result that was asked for.
+    pub(super) fn result(&self, line: &dyn Display) {
+        if let Err(error) = writeln!(io::stdout(), "{line}") {
+            // The reader has gone (`| head`): nothing more to say.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.error(&format!("cannot write results ({error})"), None);
+            }
+            exit(i32::from(FAILED));
+        }
+    }
+
+    /// A result that is only worth telling to people.
+    pub(super) fn done(&self, line: &dyn Display) {
+        if !self.is_quiet() {
+            self.result(line);
+        }
+    }
+
+    pub(super) fn error(&self, what: &dyn Display, hint: Option<String>) {
+        self.say("error", what);
+        if let Some(hint) = hint {
+            self.say("hint", &hint);
+        }
+    }
+
+    pub(super) fn warning(&self, what: &dyn Display) {
+        self.say("warning", what);
+    }
+
+    fn say(&self, kind: &str, what: &dyn Display) {
+        // Nobody to tell that standard error is closed.
+        let _ = writeln!(io::stderr(), "Client: {kind}: {what}");
+    }
+}
+
+impl Report for Console {
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::ServerDown { server, why } => self.warning(&format!("{server} {why}; going on without it")),
+            Notice::BadCopy { path, piece, server, why } => {
+                self.warning(&format!("{path}: the copy of piece {piece} on {server} is bad ({why}); Repair replaces it"));
+            }
+            Notice::FewerCopies { path, copies, wanted } => self.warning(&format!(
+                "{path}: stored with {copies} instead of {wanted} copies; Repair adds the others when servers are back"
+            )),
+            Notice::MayBeOutdated { away } => {
+                self.warning(&format!("{away} servers are away: a newer version on them would win over this upload"));
+            }
+            Notice::NotPlaced { path, server, why } => {
+                self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
+            }
+            Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
+        }
+    }
+}

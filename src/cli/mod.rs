@@ -1,0 +1,22 @@
+//! The command lines of the two programs: arguments, messages, exit codes. The only module that
+//! prints.
+
+mod client;
+mod command;
+mod console;
+mod help;
+mod password;
+mod server;
+mod table;
+
+pub use client::run as run_client;
+pub use server::run as run_server;
+
+/// Exit status: the command failed.
+pub const FAILED: u8 = 1;
+/// Exit status: usage, or a mistake in the .conf.
+pub const USAGE: u8 = 2;
+/// Exit status: name or password refused.
+pub const DENIED: u8 = 3;
+/// Exit status: too few servers can be reached.
+pub const NO_SERVER: u8 = 4;

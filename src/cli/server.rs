@@ -1,0 +1,95 @@
+//! `Server`: its arguments and messages.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{FAILED, USAGE, help, password};
+use crate::config::MAX_PASSWORD;
+use crate::name::{ServerName, UserName};
+use crate::server::{self, StartError};
+
+/// Runs the server's command line.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
+        Ok(arguments) => arguments,
+        Err(argument) => return usage(&format!("an argument that is not UTF-8: {argument:?}")),
+    };
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--help" | "-h"] => {
+            print!("{}", help::SERVER);
+            ExitCode::SUCCESS
+        }
+        ["--version" | "-V"] => {
+            println!("Server (ShareIt) {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        ["adduser", root, user] => add_user(root, user),
+        [root, name, address] => serve(root, name, address),
+        _ => usage("ROOT NAME PORT, or adduser ROOT USER, is meant"),
+    }
+}
+
+fn error(what: &dyn Display, status: u8) -> ExitCode {
+    eprintln!("Server: error: {what}");
+    ExitCode::from(status)
+}
+
+fn usage(what: &str) -> ExitCode {
+    let status = error(&what, USAGE);
+    eprintln!("Server: hint: `Server --help` shows the usage");
+    status
+}
+
+fn add_user(root: &str, user: &str) -> ExitCode {
+    let user = match UserName::parse(user) {
+        Ok(user) => user,
+        Err(why) => return usage(&format!("bad user name '{}': {why}", user.escape_debug())),
+    };
+    let password = match password::read(&format!("password for {user}")) {
+        Ok(password) => password,
+        Err(why) => return error(&format!("no password from standard input ({why})"), FAILED),
+    };
+    if password.is_empty() || password.trim() != password || password.len() > MAX_PASSWORD {
+        let what = format!("a password of 1 to {MAX_PASSWORD} bytes, without spaces around it, is meant");
+        return error(&what, FAILED);
+    }
+    match server::add_user(Path::new(root), &user, &password) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => error(&why, FAILED),
+    }
+}
+
+fn serve(root: &str, name: &str, address: &str) -> ExitCode {
+    let name = match ServerName::parse(name) {
+        Ok(name) => name,
+        Err(why) => return usage(&format!("bad server name '{}': {why}", name.escape_debug())),
+    };
+    let Some(address) = parse_address(address) else {
+        return usage(&format!("bad address '{}': PORT or ADDR:PORT is meant", address.escape_debug()));
+    };
+    match server::Server::start(Path::new(root), name, address, Box::new(std::io::stderr())) {
+        Ok(server) => {
+            // The line that says ready; scripts wait for it.
+            eprintln!("listening on {}", server.address().unwrap_or(address));
+            server.serve()
+        }
+        Err(why) => {
+            let status = error(&why, FAILED);
+            if let StartError::Listen(address, _) = why {
+                eprintln!("Server: hint: is another program using port {}?", address.port());
+            }
+            status
+        }
+    }
+}
+
+fn parse_address(address: &str) -> Option<SocketAddr> {
+    match address.parse::<u16>() {
+        Ok(port) => Some(SocketAddr::from(([127, 0, 0, 1], port))),
+        Err(_) => address.parse().ok(),
+    }
+}

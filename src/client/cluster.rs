@@ -1,0 +1,317 @@
+//! The servers of the .conf: who is up, logging in, and asking several at once.
+
+use std::time::{Duration, Instant};
+
+use super::error::LaunchError;
+use super::report::{Notice, Report};
+use crate::auth::Salted;
+use crate::config::{Config, ServerAddress};
+use crate::name::{ServerName, UserName};
+use crate::peer::{Answer, Challenged, Connected, Limits, No, Peer, PeerError, Proven};
+use crate::primitives;
+use crate::wire::{Request, base64_encode};
+
+/// A server that is down is tried again after this many times what the last try cost: at once where
+/// it refuses quickly, seldom where it lets one wait.
+const RETRY_FACTOR: u32 = 10;
+/// A server that refused the login is not asked again for this long.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
+
+enum State {
+    Up(Box<Peer>),
+    Down { why: PeerError, retry_at: Instant },
+}
+
+struct Server {
+    address: ServerAddress,
+    state: State,
+}
+
+/// A password's derivation for one salt, kept for the session.
+struct Derived {
+    salt: Vec<u8>,
+    iterations: u32,
+    salted: Salted,
+}
+
+/// The client's connections.
+pub(super) struct Cluster {
+    servers: Vec<Server>,
+    user: UserName,
+    password: String,
+    limits: Limits,
+    derived: Vec<Derived>,
+}
+
+impl Cluster {
+    /// Connects to every server of the .conf, one after another, and logs in.
+    pub(super) fn connect(config: &Config, report: &dyn Report) -> Result<Self, LaunchError> {
+        let never = || State::Down { why: PeerError::Closed, retry_at: Instant::now() };
+        let servers = config
+            .servers
+            .iter()
+            .map(|address| Server { address: address.clone(), state: never() })
+            .collect();
+        let mut cluster = Self {
+            servers,
+            user: config.user.clone(),
+            password: config.password.clone(),
+            limits: Limits::from_timeout(config.timeout),
+            derived: Vec::new(),
+        };
+        cluster.log_in((0..cluster.len()).collect());
+        if cluster.up().next().is_none() {
+            return Err(cluster.why_nobody());
+        }
+        for server in 0..cluster.len() {
+            cluster.tell_if_down(server, report);
+        }
+        Ok(cluster)
+    }
+
+    fn why_nobody(&self) -> LaunchError {
+        let denied = |s: &Server| matches!(&s.state, State::Down { why, .. } if why.is_denied());
+        if self.servers.iter().any(denied) {
+            return LaunchError::Denied;
+        }
+        LaunchError::NoServer(
+            (0..self.len()).map(|s| (self.name(s).clone(), self.why_down(s).unwrap_or_default())).collect(),
+        )
+    }
+
+    fn tell_if_down(&self, server: usize, report: &dyn Report) {
+        if let Some(why) = self.why_down(server) {
+            report.notice(Notice::ServerDown { server: self.name(server).clone(), why });
+        }
+    }
+
+    /// How many servers there are, up or down.
+    pub(super) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    pub(super) fn name(&self, server: usize) -> &ServerName {
+        &self.servers[server].address.name
+    }
+
+    pub(super) fn names(&self) -> Vec<ServerName> {
+        self.servers.iter().map(|s| s.address.name.clone()).collect()
+    }
+
+    /// The indices of the servers that are up.
+    pub(super) fn up(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len()).filter(|&s| self.is_up(s))
+    }
+
+    pub(super) fn is_up(&self, server: usize) -> bool {
+        matches!(self.servers[server].state, State::Up(_))
+    }
+
+    /// Why a server is down, in words; `None` if it is up.
+    pub(super) fn why_down(&self, server: usize) -> Option<String> {
+        match &self.servers[server].state {
+            State::Up(_) => None,
+            State::Down { why, .. } => Some(why.to_string()),
+        }
+    }
+
+    /// Before a command: finds connections that ended meanwhile, and tries again who may be back.
+    pub(super) fn refresh(&mut self, report: &dyn Report) {
+        let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();
+        for server in &mut self.servers {
+            if matches!(&server.state, State::Up(peer) if peer.is_stale()) {
+                server.state = State::Down { why: PeerError::Closed, retry_at: Instant::now() };
+            }
+        }
+        let now = Instant::now();
+        let due = |s: &Server| matches!(s.state, State::Down { retry_at, .. } if retry_at <= now);
+        let due: Vec<usize> = (0..self.len()).filter(|&s| due(&self.servers[s])).collect();
+        if !due.is_empty() {
+            self.log_in(due);
+        }
+        for (server, was_up) in was_up.into_iter().enumerate() {
+            if was_up {
+                self.tell_if_down(server, report);
+            }
+        }
+    }
+
+    /// Marks a server as down.
+    pub(super) fn lose(&mut self, server: usize, why: PeerError, report: &dyn Report) {
+        if self.is_up(server) {
+            self.servers[server].state = State::Down { why, retry_at: Instant::now() };
+            self.tell_if_down(server, report);
+        }
+    }
+
+    /// Takes the connections out, for threads to use; [`Cluster::put_back`] returns them.
+    pub(super) fn take_peers(&mut self) -> Vec<Option<Peer>> {
+        let lent = || State::Down { why: PeerError::Closed, retry_at: Instant::now() };
+        self.servers
+            .iter_mut()
+            .map(|server| match server.state {
+                State::Up(_) => match std::mem::replace(&mut server.state, lent()) {
+                    State::Up(peer) => Some(*peer),
+                    State::Down { .. } => None,
+                },
+                State::Down { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Takes back what [`Cluster::take_peers`] gave: a connection, or why it was lost; `None` for a
+    /// server that was down before.
+    pub(super) fn put_back(&mut self, peers: Vec<Option<Result<Peer, PeerError>>>, report: &dyn Report) {
+        for (server, peer) in peers.into_iter().enumerate() {
+            match peer {
+                Some(Ok(peer)) => self.servers[server].state = State::Up(Box::new(peer)),
+                Some(Err(why)) => {
+                    self.servers[server].state = State::Down { why, retry_at: Instant::now() };
+                    self.tell_if_down(server, report);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Sends each request to its server, all ahead, then takes the replies in order. `None` stands
+    /// for a server that is down or was lost on the way.
+    ///
+    /// The caller bounds the number of requests, so that replies fit the sockets' buffers while
+    /// requests are still being sent.
+    pub(super) fn exchange<T>(
+        &mut self,
+        requests: &[(usize, Request)],
+        report: &dyn Report,
+        receive: impl Fn(&mut Peer) -> Answer<T>,
+    ) -> Vec<Option<Result<T, No>>> {
+        for server in 0..self.len() {
+            let State::Up(peer) = &mut self.servers[server].state else { continue };
+            let mut of_server = requests.iter().filter(|(s, _)| *s == server);
+            let sent = of_server.try_for_each(|(_, request)| peer.send(request)).and_then(|()| peer.flush());
+            if let Err(why) = sent {
+                self.lose(server, why, report);
+            }
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        for (server, _) in requests {
+            let State::Up(peer) = &mut self.servers[*server].state else {
+                answers.push(None);
+                continue;
+            };
+            match receive(peer) {
+                Ok(answer) => answers.push(Some(answer)),
+                Err(why) => {
+                    self.lose(*server, why, report);
+                    answers.push(None);
+                }
+            }
+        }
+        answers
+    }
+
+    /// Logs in to servers: connects one after another, then lets the exchanges overlap.
+    fn log_in(&mut self, which: Vec<usize>) {
+        let (user, limits) = (self.user.clone(), self.limits);
+        let mut attempts: Vec<Attempt> = Vec::new();
+        for server in which {
+            let begin = Instant::now();
+            let step = primitives::random::<18>().map_err(PeerError::Io).and_then(|nonce| {
+                Connected::open(&self.servers[server].address, &user, &base64_encode(&nonce), limits)
+            });
+            attempts.push(Attempt { server, cost: begin.elapsed(), step: step.map(Step::Connected) });
+        }
+        attempts.iter_mut().for_each(|a| {
+            a.advance(|step| match step {
+                Step::Connected(connected) => connected.challenged().map(Step::Challenged),
+                step => Ok(step),
+            })
+        });
+        self.derive(&attempts);
+        let derived = &self.derived;
+        attempts.iter_mut().for_each(|a| {
+            a.advance(|step| match step {
+                Step::Challenged(challenged) => {
+                    let (salt, iterations) = challenged.parameters();
+                    let known = derived.iter().find(|d| d.salt == salt && d.iterations == iterations);
+                    let salted = known.map(|d| d.salted).ok_or(PeerError::Closed)?;
+                    challenged.prove(salted).map(Step::Proven)
+                }
+                step => Ok(step),
+            })
+        });
+        attempts.iter_mut().for_each(|a| {
+            a.advance(|step| match step {
+                Step::Proven(proven) => proven.welcomed().map(|peer| Step::Welcomed(Box::new(peer))),
+                step => Ok(step),
+            })
+        });
+        for Attempt { server, cost, step } in attempts {
+            self.servers[server].state = match step {
+                Ok(Step::Welcomed(peer)) => State::Up(peer),
+                Ok(_) => State::Down { why: PeerError::Closed, retry_at: Instant::now() },
+                Err(why) => {
+                    let wait = if matches!(why, PeerError::Refused(..)) {
+                        RETRY_REFUSED
+                    } else {
+                        cost * RETRY_FACTOR
+                    };
+                    State::Down { why, retry_at: Instant::now() + wait }
+                }
+            };
+        }
+    }
+
+    /// Derives the password for every salt that is new, each on a thread of its own.
+    fn derive(&mut self, attempts: &[Attempt]) {
+        let mut wanted: Vec<(Vec<u8>, u32)> = attempts
+            .iter()
+            .filter_map(|a| match &a.step {
+                Ok(Step::Challenged(challenged)) => Some(challenged.parameters()),
+                _ => None,
+            })
+            .filter(|(salt, n)| !self.derived.iter().any(|d| d.salt == *salt && d.iterations == *n))
+            .map(|(salt, iterations)| (salt.to_vec(), iterations))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let password = self.password.as_str();
+        let derived: Vec<Derived> = std::thread::scope(|scope| {
+            let threads: Vec<_> = wanted
+                .into_iter()
+                .map(|(salt, iterations)| {
+                    scope.spawn(move || {
+                        let salted = Salted::derive(password, &salt, iterations);
+                        Derived { salt, iterations, salted }
+                    })
+                })
+                .collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        self.derived.extend(derived);
+    }
+}
+
+/// One server's login on its way.
+struct Attempt {
+    server: usize,
+    cost: Duration,
+    step: Result<Step, PeerError>,
+}
+
+enum Step {
+    Connected(Connected),
+    Challenged(Challenged),
+    Proven(Proven),
+    Welcomed(Box<Peer>),
+}
+
+impl Attempt {
+    fn advance(&mut self, next: impl FnOnce(Step) -> Result<Step, PeerError>) {
+        let begin = Instant::now();
+        // `Closed` stands in only while the step is out.
+        let step = std::mem::replace(&mut self.step, Err(PeerError::Closed));
+        self.step = step.and_then(next);
+        self.cost += begin.elapsed();
+    }
+}

@@ -1,0 +1,358 @@
+//! Download: ask who holds what, take each missing byte from one server, put the file together.
+
+use std::path::{Path, PathBuf};
+
+use super::Client;
+use super::error::{ClientError, MissingPiece};
+use super::fetch::{Context, Fault, Piece, fetch};
+use super::report::Notice;
+use super::survey::Survey;
+use super::target::{Target, sweep};
+use crate::name::{FilePath, FolderPath, ServerName};
+use crate::peer::{Peer, PeerError};
+use crate::placement;
+use crate::sealed::{Distrust, ModifiedTime};
+use crate::version::Version;
+
+/// Files that are downloaded together; each has one open file.
+const BATCH_FILES: usize = 128;
+/// How often a file that is replaced meanwhile is begun again.
+const MAX_RESTARTS: usize = 20;
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Downloaded {
+    /// Its name on the servers.
+    pub path: FilePath,
+    /// Where it is now.
+    pub place: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// What `Download NAME` means.
+pub enum Found {
+    /// A file.
+    File(FilePath),
+    /// The files below a folder.
+    Below(Vec<FilePath>),
+}
+
+/// A file on its way.
+struct Plan {
+    path: FilePath,
+    version: Version,
+    size: u64,
+    modified: ModifiedTime,
+    place: PathBuf,
+}
+
+/// Why a plan did not become a file.
+enum Failure {
+    Replaced,
+    Failed(ClientError),
+}
+
+impl Client {
+    /// Finds out whether a name is a file or a folder.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn find(&mut self, name: &str) -> Result<Found, ClientError> {
+        self.cluster.refresh(&*self.report);
+        self.require_server()?;
+        let bad_name = |why| ClientError::Name(name.to_owned(), why);
+        if name != "." {
+            let path = FilePath::parse(name).map_err(bad_name)?;
+            let surveys =
+                self.cluster.survey(std::slice::from_ref(&path), &self.config.user, &self.key, &*self.report);
+            if surveys
+                .iter()
+                .any(|s| s.file_version().is_some() || (s.view().decided.is_none() && !s.is_empty()))
+            {
+                return Ok(Found::File(path));
+            }
+        }
+        let folder =
+            if name == "." { FolderPath::root() } else { FolderPath::parse(name).map_err(bad_name)? };
+        let files = self.files_below(&folder)?;
+        if files.is_empty() {
+            return Err(ClientError::NotFound(name.to_owned()));
+        }
+        Ok(Found::Below(files))
+    }
+
+    /// Downloads files to their places below `downloads`; one result for each, in order.
+    pub fn download(&mut self, files: &[FilePath], downloads: &Path) -> Vec<Result<Downloaded, ClientError>> {
+        self.cluster.refresh(&*self.report);
+        self.report.begin(files.len(), 0);
+        let mut swept: Vec<FolderPath> = Vec::new();
+        for folder in files.iter().map(FilePath::folder) {
+            if !swept.contains(&folder) {
+                sweep(&downloads.join(folder.as_str()));
+                swept.push(folder);
+            }
+        }
+        let results =
+            files.chunks(BATCH_FILES).flat_map(|batch| self.download_batch(batch, downloads)).collect();
+        self.report.end();
+        results
+    }
+
+    fn download_batch(
+        &mut self,
+        batch: &[FilePath],
+        downloads: &Path,
+    ) -> Vec<Result<Downloaded, ClientError>> {
+        let mut results: Vec<Option<Result<Downloaded, ClientError>>> = batch.iter().map(|_| None).collect();
+        for _ in 0..MAX_RESTARTS {
+            let pending: Vec<usize> = (0..batch.len()).filter(|&f| results[f].is_none()).collect();
+            if pending.is_empty() {
+                break;
+            }
+            let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
+            for (file, result) in pending.into_iter().zip(self.attempt_download(&paths, downloads)) {
+                results[file] = match result {
+                    Ok(downloaded) => Some(Ok(downloaded)),
+                    Err(Failure::Failed(error)) => Some(Err(error)),
+                    Err(Failure::Replaced) => None,
+                };
+            }
+        }
+        let contended = |path: &FilePath| Err(ClientError::Contended(path.clone()));
+        results
+            .into_iter()
+            .zip(batch)
+            .map(|(result, path)| result.unwrap_or_else(|| contended(path)))
+            .collect()
+    }
+
+    fn attempt_download(&mut self, paths: &[FilePath], downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
+        let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
+        let mut plans: Vec<Result<Plan, ClientError>> =
+            surveys.iter().map(|s| self.plan(s, downloads)).collect();
+        let mut targets = Vec::new();
+        let mut files = Vec::new();
+        let mut pieces = Vec::new();
+        for (index, (plan, survey)) in plans.iter_mut().zip(&surveys).enumerate() {
+            let Ok(ready) = plan else { continue };
+            match Target::create(&ready.place, ready.size) {
+                Ok(target) => {
+                    pieces.extend(self.pieces(survey, ready.version, targets.len()));
+                    targets.push(target);
+                    files.push(index);
+                }
+                Err(error) => *plan = Err(error),
+            }
+        }
+        let mut local_errors: Vec<Option<ClientError>> = targets.iter().map(|_| None).collect();
+        self.fetch_all(&targets, &files, &surveys, &mut pieces, &mut local_errors);
+        let mut results: Vec<Option<Result<Downloaded, Failure>>> = plans.iter().map(|_| None).collect();
+        for (number, target) in targets.into_iter().enumerate() {
+            let index = files[number];
+            let of_file: Vec<&Piece> = pieces.iter().filter(|p| p.file == number).collect();
+            let Ok(plan) = &plans[index] else { continue };
+            let outcome = match local_errors[number].take() {
+                Some(error) => Err(Failure::Failed(error)),
+                None => self.conclude(plan, target, &surveys[index], &of_file),
+            };
+            results[index] = Some(outcome);
+        }
+        results
+            .into_iter()
+            .zip(plans)
+            .map(|(result, plan)| match (result, plan) {
+                (Some(result), _) => result,
+                (None, Err(error)) => Err(Failure::Failed(error)),
+                (None, Ok(plan)) => Err(Failure::Failed(ClientError::NotFound(plan.path.to_string()))),
+            })
+            .collect()
+    }
+
+    /// What to fetch for a name, if its newest decided version can be rebuilt.
+    fn plan(&self, survey: &Survey, downloads: &Path) -> Result<Plan, ClientError> {
+        self.require_server()?;
+        let path = survey.path.clone();
+        if survey.only_other_keys() {
+            return Err(ClientError::OtherKey(path));
+        }
+        let Some(version) = survey.file_version() else {
+            if survey.view().decided.is_none() && survey.distrusted.iter().any(|d| d.why == Distrust::Damaged)
+            {
+                return Err(self.incomplete(survey, None, &[]));
+            }
+            return Err(ClientError::NotFound(path.to_string()));
+        };
+        if !survey.is_complete(version) {
+            return Err(self.incomplete(survey, Some(version), &[]));
+        }
+        let Some(claim) = survey.any_claim(version) else {
+            return Err(ClientError::NotFound(path.to_string()));
+        };
+        let (size, modified) = (claim.header.file_size, claim.header.modified);
+        Ok(Plan { place: downloads.join(path.as_str()), path, version, size, modified })
+    }
+
+    fn pieces(&self, survey: &Survey, version: Version, file: usize) -> Vec<Piece> {
+        placement::pieces()
+            .filter_map(|number| {
+                let claim = survey.claim(version, number)?;
+                let verified = self.key.verify(claim).ok()?;
+                Some(Piece::new(file, claim.clone(), self.key.unwrap(&verified)))
+            })
+            .collect()
+    }
+
+    /// Fetches until every piece is whole or nobody is left to ask. Each round takes a piece from the
+    /// first server that has it and was not asked yet; servers work at the same time.
+    fn fetch_all(
+        &mut self,
+        targets: &[Target],
+        files: &[usize],
+        surveys: &[Survey],
+        pieces: &mut Vec<Piece>,
+        local_errors: &mut [Option<ClientError>],
+    ) {
+        loop {
+            let mut by_server: Vec<Vec<Piece>> = (0..self.cluster.len()).map(|_| Vec::new()).collect();
+            let mut settled = Vec::new();
+            for piece in std::mem::take(pieces) {
+                let header = &piece.claim.header;
+                let holders = surveys[files[piece.file]].holders(header.version, header.piece);
+                let next = holders.into_iter().find(|&s| self.cluster.is_up(s) && !piece.was_tried(s));
+                match next.filter(|_| !piece.is_whole() && local_errors[piece.file].is_none()) {
+                    Some(server) => by_server[server].push(piece),
+                    None => settled.push(piece),
+                }
+            }
+            *pieces = settled;
+            if by_server.iter().all(Vec::is_empty) {
+                return;
+            }
+            let context = Context { targets, report: &*self.report };
+            let peers = self.cluster.take_peers();
+            let fetched = fetch_from_servers(&context, peers, by_server);
+            let mut returned: Vec<Option<Result<Peer, PeerError>>> = Vec::new();
+            for (peer, of_server, local_error) in fetched {
+                if let Some((file, error)) = local_error {
+                    local_errors[file].get_or_insert(error);
+                }
+                pieces.extend(of_server);
+                returned.push(peer);
+            }
+            self.cluster.put_back(returned, &*self.report);
+        }
+    }
+
+    /// Puts a fetched file in its place, or says why it cannot be.
+    fn conclude(
+        &self,
+        plan: &Plan,
+        target: Target,
+        survey: &Survey,
+        pieces: &[&Piece],
+    ) -> Result<Downloaded, Failure> {
+        let whole = |number| pieces.iter().any(|p| p.claim.header.piece == number && p.is_whole());
+        if !placement::suffices(whole) {
+            let replaced = pieces.iter().flat_map(|p| &p.tried).any(|(_, f)| *f == Some(Fault::Replaced));
+            if replaced {
+                return Err(Failure::Replaced);
+            }
+            return Err(Failure::Failed(self.incomplete(survey, Some(plan.version), pieces)));
+        }
+        target.finish(plan.modified).map_err(Failure::Failed)?;
+        self.tell_bad_copies(plan, survey, pieces);
+        Ok(Downloaded { path: plan.path.clone(), place: plan.place.clone(), size: plan.size })
+    }
+
+    fn tell_bad_copies(&self, plan: &Plan, survey: &Survey, pieces: &[&Piece]) {
+        let notice = |server: usize, piece: u8, why: String| {
+            let (path, server) = (plan.path.clone(), self.cluster.name(server).clone());
+            self.report.notice(Notice::BadCopy { path, piece, server, why });
+        };
+        for distrusted in &survey.distrusted {
+            notice(distrusted.server, distrusted.piece, distrusted.why.to_string());
+        }
+        for piece in pieces {
+            for (server, fault) in &piece.tried {
+                if let Some(fault @ (Fault::Damaged | Fault::Refused(_))) = fault {
+                    notice(*server, piece.claim.header.piece, fault.to_string());
+                }
+            }
+        }
+    }
+
+    /// Says for each piece that cannot be had what every server has to do with it.
+    fn incomplete(&self, survey: &Survey, version: Option<Version>, pieces: &[&Piece]) -> ClientError {
+        let missing = placement::pieces()
+            .filter(|&number| match pieces.iter().find(|p| p.claim.header.piece == number) {
+                Some(piece) => !piece.is_whole(),
+                None => version.is_none_or(|v| survey.holders(v, number).is_empty()),
+            })
+            .map(|number| MissingPiece { piece: number, reasons: self.reasons(survey, pieces, number) })
+            .collect();
+        ClientError::Incomplete { path: survey.path.clone(), missing }
+    }
+
+    fn reasons(&self, survey: &Survey, pieces: &[&Piece], number: u8) -> Vec<(ServerName, String)> {
+        let piece = pieces.iter().find(|p| p.claim.header.piece == number);
+        (0..self.cluster.len())
+            .filter_map(|server| {
+                let fault = piece.and_then(|p| p.tried.iter().find(|(s, _)| *s == server)?.1.clone());
+                let distrusted = survey.distrusted.iter().any(|d| d.server == server && d.piece == number);
+                let why = match (fault, self.cluster.why_down(server)) {
+                    (Some(fault), _) => fault.to_string(),
+                    (None, Some(why)) => why,
+                    (None, None) if distrusted => "has a damaged copy".to_owned(),
+                    (None, None) => return None,
+                };
+                Some((self.cluster.name(server).clone(), why))
+            })
+            .collect::<Vec<_>>()
+            .or_nobody(&self.cluster.names())
+    }
+}
+
+trait OrNobody {
+    fn or_nobody(self, names: &[ServerName]) -> Self;
+}
+
+impl OrNobody for Vec<(ServerName, String)> {
+    /// With all servers up and none to blame, nobody has the piece.
+    fn or_nobody(self, names: &[ServerName]) -> Self {
+        if self.is_empty() {
+            names.iter().map(|n| (n.clone(), "does not have it".to_owned())).collect()
+        } else {
+            self
+        }
+    }
+}
+
+type Fetched = (Option<Result<Peer, PeerError>>, Vec<Piece>, Option<(usize, ClientError)>);
+
+/// A thread for each server that has something to give.
+fn fetch_from_servers(
+    context: &Context<'_>,
+    peers: Vec<Option<Peer>>,
+    by_server: Vec<Vec<Piece>>,
+) -> Vec<Fetched> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = peers
+            .into_iter()
+            .zip(by_server)
+            .enumerate()
+            .map(|(server, (peer, mut pieces))| {
+                scope.spawn(move || {
+                    let Some(peer) = peer else { return (None, pieces, None) };
+                    if pieces.is_empty() {
+                        return (Some(Ok(peer)), pieces, None);
+                    }
+                    let (peer, error) = fetch(context, server, peer, &mut pieces);
+                    (Some(peer), pieces, error)
+                })
+            })
+            .collect();
+        // A thread that panicked has lost its connection and its pieces; the file is then incomplete.
+        threads.into_iter().map(|t| t.join().unwrap_or((None, Vec::new(), None))).collect()
+    })
+}

@@ -1,0 +1,180 @@
+//! Why a command failed.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::name::{FilePath, FolderPath, NameError, ServerName};
+
+/// Why a client could not be launched.
+#[derive(Debug)]
+pub enum LaunchError {
+    /// Every server that answered refused the name or password.
+    Denied,
+    /// No server could be reached; each with the reason.
+    NoServer(Vec<(ServerName, String)>),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LaunchError::Denied => f.write_str("Invalid username or password"),
+            LaunchError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {}
+
+/// A piece of which no good copy was found, with what each server had to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPiece {
+    /// The piece's number.
+    pub piece: u8,
+    /// Why each server could not give it.
+    pub reasons: Vec<(ServerName, String)>,
+}
+
+impl fmt::Display for MissingPiece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "piece {} missing ({})", self.piece, Reasons(&self.reasons))
+    }
+}
+
+struct Reasons<'a>(&'a [(ServerName, String)]);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (server, why)) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{server} {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a command failed, or failed for one file.
+#[derive(Debug)]
+pub enum ClientError {
+    /// A name on the servers that breaks the grammar.
+    Name(String, NameError),
+    /// A local path that leaves DIR.
+    Outside(PathBuf),
+    /// A local file that is not there.
+    LocalMissing(PathBuf),
+    /// A local path that is neither a file nor a folder.
+    LocalKind(PathBuf),
+    /// A local file that cannot be read or written.
+    Local(PathBuf, io::Error),
+    /// A local file that changed while it was read.
+    Changed(PathBuf),
+    /// A local file that is larger than the format allows.
+    TooLarge(PathBuf),
+    /// A local folder without a file in it.
+    NothingToUpload(PathBuf),
+    /// Nothing of that name on the servers.
+    NotFound(String),
+    /// A folder where a file is meant; a delete needs `-r` for one.
+    IsFolder(FolderPath),
+    /// Pieces are missing.
+    Incomplete {
+        /// The file.
+        path: FilePath,
+        /// The pieces without a good copy.
+        missing: Vec<MissingPiece>,
+    },
+    /// Everything found was made under another password or `Key`.
+    OtherKey(FilePath),
+    /// No server took the upload, or not all its pieces; each with the reason.
+    NotTaken(FilePath, Vec<(ServerName, String)>),
+    /// A name that is a folder on the servers where a file is meant, or the other way round.
+    Conflict(FilePath),
+    /// Other clients kept replacing the file.
+    Contended(FilePath),
+    /// No server answered the commit: it may be done or not.
+    Undecided(FilePath),
+    /// No server is up.
+    NoServer(Vec<(ServerName, String)>),
+    /// The system has no random bytes to give.
+    Random(io::Error),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", name.escape_debug()),
+            ClientError::Outside(path) => write!(f, "'{}' leaves the folder to upload from", Shown(path)),
+            ClientError::LocalMissing(path) => write!(f, "no such file: '{}'", Shown(path)),
+            ClientError::LocalKind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
+            ClientError::Local(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
+            ClientError::Changed(path) => {
+                write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
+            }
+            ClientError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
+            ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
+            ClientError::NotFound(name) => write!(f, "not found: '{}'", name.escape_debug()),
+            ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
+            ClientError::Incomplete { path, missing } => {
+                write!(f, "cannot rebuild {path} [incomplete]: ")?;
+                for (index, piece) in missing.iter().enumerate() {
+                    write!(f, "{}{piece}", if index > 0 { "; " } else { "" })?;
+                }
+                Ok(())
+            }
+            ClientError::OtherKey(path) => {
+                write!(f, "cannot decrypt {path}: it was encrypted under another key")
+            }
+            ClientError::NotTaken(path, reasons) => write!(f, "cannot store {path} ({})", Reasons(reasons)),
+            ClientError::Conflict(path) => {
+                write!(f, "cannot store {path}: a file and a folder cannot have one name")
+            }
+            ClientError::Contended(path) => write!(f, "{path} was replaced again and again by other clients"),
+            ClientError::Undecided(path) => {
+                write!(
+                    f,
+                    "{path}: every server was lost during the commit; it is stored as a whole or not at all"
+                )
+            }
+            ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
+            ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl ClientError {
+    /// What the user might do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            ClientError::Outside(_) => "give an absolute path for a file elsewhere".into(),
+            ClientError::LocalMissing(path) if path.is_relative() => {
+                "relative paths are looked up in the folder that the client was started with".into()
+            }
+            ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
+            ClientError::Name(name, NameError::OuterSlash) => {
+                format!("write it as '{}'", name.trim_matches('/').escape_debug())
+            }
+            ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
+            ClientError::Incomplete { .. } => {
+                "start the servers that are down and try again; Verify shows what is missing".into()
+            }
+            ClientError::OtherKey(_) => {
+                "the Key line or the password in the .conf is not the one that it was uploaded with".into()
+            }
+            ClientError::NoServer(_) => "start the servers, or check their addresses in the .conf".into(),
+            _ => return None,
+        })
+    }
+}
+
+/// A path as text that cannot disturb a terminal.
+struct Shown<'a>(&'a std::path::Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_string_lossy().escape_debug().fmt(f)
+    }
+}

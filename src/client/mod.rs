@@ -1,0 +1,75 @@
+//! The client: the coordinator of uploads, downloads and listings. It prints nothing and reads no
+//! arguments; the servers do not know each other, so all that must agree is decided here.
+
+mod cluster;
+mod download;
+mod error;
+mod fetch;
+mod report;
+mod show;
+mod source;
+mod stage;
+mod survey;
+mod target;
+mod upload;
+
+use std::sync::Arc;
+
+pub use download::{Downloaded, Found};
+pub use error::{ClientError, LaunchError, MissingPiece};
+pub use report::{Notice, Progress, Report};
+pub use show::{Health, Shown, ShownFile};
+pub use source::{Source, find};
+pub use upload::Uploaded;
+
+use crate::config::Config;
+use crate::name::{ServerName, UserName};
+use crate::sealed::MasterKey;
+use cluster::Cluster;
+
+/// A client that is logged in to the servers that are up.
+pub struct Client {
+    config: Config,
+    key: MasterKey,
+    cluster: Cluster,
+    report: Arc<dyn Report>,
+}
+
+impl Client {
+    /// Derives the user's key, and logs in to every server that can be reached.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    pub fn launch(config: Config, report: Arc<dyn Report>) -> Result<Self, LaunchError> {
+        let (key, cluster) = std::thread::scope(|scope| {
+            let key = scope.spawn(|| match &config.key {
+                Some(key) => MasterKey::from_key(key),
+                None => MasterKey::from_password(&config.user, &config.password),
+            });
+            let cluster = Cluster::connect(&config, &*report);
+            (key.join(), cluster)
+        });
+        // The derivation has no way to fail; should it panic, the panic goes on here.
+        let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(Self { config, key, cluster: cluster?, report })
+    }
+
+    /// Who is logged in.
+    pub fn user(&self) -> &UserName {
+        &self.config.user
+    }
+
+    /// The servers, each with why it is down if it is.
+    pub fn servers(&self) -> Vec<(ServerName, Option<String>)> {
+        (0..self.cluster.len()).map(|s| (self.cluster.name(s).clone(), self.cluster.why_down(s))).collect()
+    }
+
+    fn no_server(&self) -> ClientError {
+        let reasons = self.servers().into_iter().map(|(name, why)| (name, why.unwrap_or_default()));
+        ClientError::NoServer(reasons.collect())
+    }
+
+    fn require_server(&self) -> Result<(), ClientError> {
+        if self.cluster.up().next().is_some() { Ok(()) } else { Err(self.no_server()) }
+    }
+}

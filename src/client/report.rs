@@ -1,0 +1,79 @@
+//! What the client has to say while it works. It prints nothing itself: whoever runs it passes a
+//! [`Report`].
+
+use crate::name::{FilePath, ServerName};
+
+/// Something worth telling that does not stop the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A server that cannot be used now, and why.
+    ServerDown {
+        /// Which.
+        server: ServerName,
+        /// Why.
+        why: String,
+    },
+    /// A copy of a piece that was not what the client wrote; another copy was used.
+    BadCopy {
+        /// The file.
+        path: FilePath,
+        /// The piece's number.
+        piece: u8,
+        /// Who sent it.
+        server: ServerName,
+        /// What was wrong.
+        why: String,
+    },
+    /// An upload that has fewer copies than asked for.
+    FewerCopies {
+        /// The file.
+        path: FilePath,
+        /// Copies of its rarest piece.
+        copies: usize,
+        /// Copies asked for.
+        wanted: usize,
+    },
+    /// More servers are away than an upload can be sure about: a newer version may be on them.
+    MayBeOutdated {
+        /// How many are away.
+        away: usize,
+    },
+    /// A server took no piece of an upload; others did.
+    NotPlaced {
+        /// The file.
+        path: FilePath,
+        /// Which server.
+        server: ServerName,
+        /// Why.
+        why: String,
+    },
+    /// A local file or folder that was left out, and why.
+    LeftOut {
+        /// As the user would write it.
+        what: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Bytes of files done in this step.
+    pub bytes: u64,
+}
+
+/// Takes notices and progress. Called from several threads.
+pub trait Report: Send + Sync {
+    /// Something worth telling.
+    fn notice(&self, notice: Notice);
+
+    /// A command that will move this many files and bytes begins.
+    fn begin(&self, _files: usize, _bytes: u64) {}
+
+    /// Some more of it is done.
+    fn progress(&self, _progress: Progress) {}
+
+    /// The command has ended.
+    fn end(&self) {}
+}

@@ -1,0 +1,235 @@
+//! ShowFiles: what is in a folder, and how whole each file is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Client;
+use super::error::ClientError;
+use super::survey::Survey;
+use crate::commit::TOMBSTONE;
+use crate::name::{FilePath, FolderPath, ServerName};
+use crate::placement;
+use crate::sealed::ModifiedTime;
+use crate::version::Version;
+use crate::wire::{Entry, ParseError, Request};
+
+/// How whole a file is on the servers that answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// As many copies of each piece as were asked for.
+    Whole,
+    /// It can be rebuilt, with fewer copies than were asked for.
+    Degraded,
+    /// It cannot be rebuilt.
+    Incomplete,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// A folder, by its name in the listed one.
+    Folder(FolderPath),
+    /// A file.
+    File(ShownFile),
+}
+
+/// A file in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownFile {
+    /// Its name in the listed folder.
+    pub path: FilePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last modified, at the uploader's.
+    pub modified: ModifiedTime,
+    /// How whole it is.
+    pub health: Health,
+    /// By server of the .conf: its name and the pieces that it holds, `None` where it did not answer.
+    pub holders: Vec<(ServerName, Option<Vec<u8>>)>,
+}
+
+/// What the servers say of one name in a list: by version, then by server.
+#[derive(Default)]
+struct Listed {
+    versions: BTreeMap<Version, ListedVersion>,
+    damaged: bool,
+}
+
+struct ListedVersion {
+    size: u64,
+    modified: ModifiedTime,
+    replicas: u8,
+    tombstone: bool,
+    decided: bool,
+    pieces: BTreeMap<usize, BTreeSet<u8>>,
+}
+
+impl Client {
+    /// The entries of a folder, sorted by name.
+    ///
+    /// A list is not sealed. Where servers do not agree on a file, its seals are asked for; what they
+    /// all say alike is shown as it is.
+    ///
+    /// # Errors
+    /// If the folder is not there, or no server is up.
+    pub fn show(&mut self, folder: &FolderPath) -> Result<Vec<Shown>, ClientError> {
+        self.cluster.refresh(&*self.report);
+        self.require_server()?;
+        let (folders, files) = self.list(folder, false);
+        let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
+        for name in folders {
+            shown.insert(format!("{name}/"), Shown::Folder(name));
+        }
+        let found_nothing = shown.is_empty() && files.is_empty();
+        for file in self.show_files(folder, files) {
+            shown.insert(file.path.to_string(), Shown::File(file));
+        }
+        if found_nothing && !folder.is_root() {
+            return Err(ClientError::NotFound(folder.to_string()));
+        }
+        Ok(shown.into_values().collect())
+    }
+
+    /// The files below a folder, sorted; also those that cannot be rebuilt.
+    pub(super) fn files_below(&mut self, folder: &FolderPath) -> Result<Vec<FilePath>, ClientError> {
+        let (_, files) = self.list(folder, true);
+        let shown = self.show_files(folder, files);
+        self.require_server()?;
+        shown.iter().map(|f| whole_path(folder, &f.path)).collect()
+    }
+
+    fn show_files(&mut self, folder: &FolderPath, files: BTreeMap<FilePath, Listed>) -> Vec<ShownFile> {
+        let up: Vec<usize> = self.cluster.up().collect();
+        let mut shown = Vec::new();
+        let mut doubtful = Vec::new();
+        for (path, listed) in files {
+            match listed.unanimous() {
+                Some((_, version)) if !listed.damaged => {
+                    let file =
+                        self.shown(path.clone(), version.size, version.modified, version.replicas, |s| {
+                            version.pieces.get(&s).map(|p| p.iter().copied().collect()).unwrap_or_default()
+                        });
+                    if file.health == Health::Incomplete && up.len() == self.cluster.len() {
+                        doubtful.push(path);
+                    } else {
+                        shown.push(file);
+                    }
+                }
+                _ => doubtful.push(path),
+            }
+        }
+        let doubtful: Vec<FilePath> =
+            doubtful.iter().filter_map(|path| whole_path(folder, path).ok()).collect();
+        let surveys = self.cluster.survey(&doubtful, &self.config.user, &self.key, &*self.report);
+        shown.extend(surveys.iter().filter_map(|survey| self.shown_survey(folder, survey)));
+        shown
+    }
+
+    fn shown_survey(&self, folder: &FolderPath, survey: &Survey) -> Option<ShownFile> {
+        let path = folder.relative(&survey.path)?;
+        let Some(version) = survey.file_version() else {
+            let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
+            return unreadable.then(|| self.shown(path, 0, ModifiedTime::default(), 1, |_| Vec::new()));
+        };
+        let header = &survey.any_claim(version)?.header;
+        Some(self.shown(path, header.file_size, header.modified, header.replicas, |server| {
+            placement::pieces().filter(|&p| survey.holders(version, p).contains(&server)).collect()
+        }))
+    }
+
+    fn shown(
+        &self,
+        path: FilePath,
+        size: u64,
+        modified: ModifiedTime,
+        replicas: u8,
+        pieces_of: impl Fn(usize) -> Vec<u8>,
+    ) -> ShownFile {
+        let by_server: Vec<Option<Vec<u8>>> =
+            (0..self.cluster.len()).map(|s| self.cluster.is_up(s).then(|| pieces_of(s))).collect();
+        let copies = |piece: u8| by_server.iter().flatten().filter(|pieces| pieces.contains(&piece)).count();
+        let wanted = placement::copies_wanted(usize::from(replicas), self.cluster.len());
+        let health = if !placement::suffices(|piece| copies(piece) > 0) {
+            Health::Incomplete
+        } else if placement::pieces().any(|piece| copies(piece) < wanted) {
+            Health::Degraded
+        } else {
+            Health::Whole
+        };
+        let holders = self.cluster.names().into_iter().zip(by_server).collect();
+        ShownFile { path, size, modified, health, holders }
+    }
+
+    /// Asks every server that is up for its list of a folder.
+    fn list(
+        &mut self,
+        folder: &FolderPath,
+        recursive: bool,
+    ) -> (BTreeSet<FolderPath>, BTreeMap<FilePath, Listed>) {
+        let up: Vec<usize> = self.cluster.up().collect();
+        let request = Request::List { folder: folder.clone(), recursive };
+        let requests: Vec<(usize, Request)> = up.iter().map(|&server| (server, request.clone())).collect();
+        let answers = self.cluster.exchange(&requests, &*self.report, |peer| {
+            let mut entries = Vec::new();
+            let answer = peer.receive_text(|part| {
+                for line in part.lines() {
+                    entries.push(Entry::parse(line)?);
+                }
+                Ok::<(), ParseError>(())
+            })?;
+            Ok(answer.map(|()| entries))
+        });
+        let (mut folders, mut files) = (BTreeSet::new(), BTreeMap::<FilePath, Listed>::new());
+        for ((server, _), answer) in requests.iter().zip(answers) {
+            let Some(Ok(entries)) = answer else { continue };
+            for entry in entries {
+                match entry {
+                    Entry::Folder(name) => drop(folders.insert(name)),
+                    Entry::Damaged { path, .. } => files.entry(path).or_default().damaged = true,
+                    Entry::Tombstone { path, version, published } => {
+                        let listed =
+                            files.entry(path).or_default().version(version, 0, ModifiedTime::default(), 1);
+                        listed.tombstone = true;
+                        listed.decided |= published;
+                        listed.pieces.entry(*server).or_default().insert(TOMBSTONE);
+                    }
+                    Entry::File { path, version, published, pieces, size, modified, replicas } => {
+                        let listed =
+                            files.entry(path).or_default().version(version, size, modified, replicas);
+                        listed.decided |= published;
+                        listed.pieces.entry(*server).or_default().extend(pieces);
+                    }
+                }
+            }
+        }
+        (folders, files)
+    }
+}
+
+impl Listed {
+    fn version(
+        &mut self,
+        version: Version,
+        size: u64,
+        modified: ModifiedTime,
+        replicas: u8,
+    ) -> &mut ListedVersion {
+        self.versions.entry(version).or_insert_with(|| ListedVersion {
+            size,
+            modified,
+            replicas,
+            tombstone: false,
+            decided: false,
+            pieces: BTreeMap::new(),
+        })
+    }
+
+    /// The one version that every server speaks of, if it is a decided file.
+    fn unanimous(&self) -> Option<(&Version, &ListedVersion)> {
+        let only = self.versions.iter().next()?;
+        (self.versions.len() == 1 && only.1.decided && !only.1.tombstone).then_some(only)
+    }
+}
+
+fn whole_path(folder: &FolderPath, relative: &FilePath) -> Result<FilePath, ClientError> {
+    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.to_string(), why))
+}

@@ -1,0 +1,188 @@
+//! What the servers hold of a name, as far as its seals can be trusted; and settling what others
+//! left half done.
+
+use super::cluster::Cluster;
+use super::report::Report;
+use crate::commit::{self, Held, Phase, TOMBSTONE, View};
+use crate::name::{FilePath, UserName};
+use crate::placement;
+use crate::sealed::{Claim, Distrust, MasterKey};
+use crate::version::Version;
+use crate::wire::{NameReport, Reported, Request};
+
+/// LOOKs that are sent ahead of their replies.
+const WINDOW: usize = 128;
+/// A generation that only an unverified claim has counts no further than this, so that a lying
+/// server cannot exhaust the numbers.
+const MAX_UNVERIFIED_GENERATION: u64 = 1 << 62;
+
+/// A copy that cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Distrusted {
+    pub(super) server: usize,
+    pub(super) piece: u8,
+    pub(super) why: Distrust,
+}
+
+/// One name on all servers.
+#[derive(Clone)]
+pub(super) struct Survey {
+    pub(super) path: FilePath,
+    /// By server; `None` for one that did not answer. Only what has a good seal.
+    pub(super) answers: Vec<Option<Vec<Held>>>,
+    claims: Vec<Claim>,
+    pub(super) distrusted: Vec<Distrusted>,
+    /// The newest generation that a new version must exceed.
+    pub(super) seen: u64,
+}
+
+impl Survey {
+    fn new(path: FilePath, servers: usize) -> Self {
+        Self { path, answers: vec![None; servers], claims: Vec::new(), distrusted: Vec::new(), seen: 0 }
+    }
+
+    fn take(&mut self, server: usize, report: NameReport, user: &UserName, key: &MasterKey) {
+        self.seen = self.seen.max(report.floor.min(MAX_UNVERIFIED_GENERATION));
+        let mut held = Vec::new();
+        for reported in report.pieces {
+            match reported {
+                Reported::Damaged(piece) => {
+                    self.distrusted.push(Distrusted { server, piece, why: Distrust::Damaged });
+                }
+                Reported::Piece(phase, claim) => {
+                    let (piece, version) = (claim.header.piece, claim.header.version);
+                    let in_place = claim.header.path == self.path && claim.header.user == *user;
+                    match key.verify(&claim).err().or((!in_place).then_some(Distrust::Damaged)) {
+                        None => {
+                            self.seen = self.seen.max(version.generation);
+                            held.push(Held { piece, version, phase });
+                            self.claims.push(claim);
+                        }
+                        Some(why) => {
+                            self.seen = self.seen.max(version.generation.min(MAX_UNVERIFIED_GENERATION));
+                            self.distrusted.push(Distrusted { server, piece, why });
+                        }
+                    }
+                }
+            }
+        }
+        self.answers[server] = Some(held);
+    }
+
+    pub(super) fn view(&self) -> View {
+        commit::resolve(&self.answers)
+    }
+
+    /// The newest decided version, unless that is a delete.
+    pub(super) fn file_version(&self) -> Option<Version> {
+        self.view().decided.filter(|&version| self.holders(version, TOMBSTONE).is_empty())
+    }
+
+    /// The servers that hold a piece of a version.
+    pub(super) fn holders(&self, version: Version, piece: u8) -> Vec<usize> {
+        commit::holders(&self.answers, version, piece)
+    }
+
+    /// The sealed claim for a piece of a version; the same from whichever server.
+    pub(super) fn claim(&self, version: Version, piece: u8) -> Option<&Claim> {
+        self.claims.iter().find(|c| c.header.version == version && c.header.piece == piece)
+    }
+
+    /// Any claim of a version, for what all its pieces have in common.
+    pub(super) fn any_claim(&self, version: Version) -> Option<&Claim> {
+        self.claims.iter().find(|c| c.header.version == version)
+    }
+
+    /// Whether there is something, but all of it was made under another key.
+    pub(super) fn only_other_keys(&self) -> bool {
+        self.claims.is_empty() && self.distrusted.iter().any(|d| d.why == Distrust::OtherKey)
+    }
+
+    /// Whether no server knows anything of the name.
+    pub(super) fn is_empty(&self) -> bool {
+        self.claims.is_empty() && self.distrusted.is_empty()
+    }
+
+    /// Whether every piece of a version has a holder that answered.
+    pub(super) fn is_complete(&self, version: Version) -> bool {
+        placement::suffices(|piece| !self.holders(version, piece).is_empty())
+    }
+}
+
+impl Cluster {
+    /// Asks every server that is up about names, and settles what it finds half done.
+    pub(super) fn survey(
+        &mut self,
+        paths: &[FilePath],
+        user: &UserName,
+        key: &MasterKey,
+        report: &dyn Report,
+    ) -> Vec<Survey> {
+        let mut surveys = Vec::with_capacity(paths.len());
+        for window in paths.chunks(WINDOW) {
+            let up: Vec<usize> = self.up().collect();
+            let requests: Vec<(usize, Request)> = window
+                .iter()
+                .flat_map(|path| up.iter().map(move |&server| (server, Request::Look(path.clone()))))
+                .collect();
+            let answers = self.exchange(&requests, report, |peer| {
+                let mut text = String::new();
+                let answer = peer.receive_text(|part| {
+                    text.push_str(part);
+                    Ok(())
+                })?;
+                Ok(match answer {
+                    Ok(()) => Ok(NameReport::parse(&text)?),
+                    Err(no) => Err(no),
+                })
+            });
+            let mut found: Vec<Survey> =
+                window.iter().map(|path| Survey::new(path.clone(), self.len())).collect();
+            for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
+                if let Some(Ok(name_report)) = answer {
+                    found[index / up.len()].take(*server, name_report, user, key);
+                }
+            }
+            surveys.extend(found);
+        }
+        self.settle(&mut surveys, report);
+        surveys
+    }
+
+    /// Rolls decided versions forward and aborts abandoned ones.
+    fn settle(&mut self, surveys: &mut [Survey], report: &dyn Report) {
+        let mut work: Vec<(usize, Version)> = Vec::new();
+        let mut requests = Vec::new();
+        for (index, survey) in surveys.iter().enumerate() {
+            let view = survey.view();
+            let forward = view.decided.into_iter().flat_map(|v| view.forward.iter().map(move |&s| (s, v)));
+            for (server, version) in forward {
+                work.push((index, version));
+                requests.push((server, Request::Commit(survey.path.clone(), version)));
+            }
+            for (version, servers) in view.abandoned {
+                for server in servers {
+                    work.push((index, version));
+                    requests.push((server, Request::Abort(survey.path.clone(), version)));
+                }
+            }
+        }
+        for (work, requests) in work.chunks(WINDOW).zip(requests.chunks(WINDOW)) {
+            let answers = self.exchange(requests, report, crate::peer::Peer::receive_done);
+            for ((&(index, version), (server, request)), answer) in work.iter().zip(requests).zip(answers) {
+                if let (Some(Ok(())), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
+                    apply_settled(held, version, matches!(request, Request::Commit(..)));
+                }
+            }
+        }
+    }
+}
+
+fn apply_settled(held: &mut Vec<Held>, version: Version, committed: bool) {
+    if committed {
+        held.retain(|h| h.version >= version);
+        held.iter_mut().filter(|h| h.version == version).for_each(|h| h.phase = Phase::Published);
+    } else {
+        held.retain(|h| h.version != version || h.phase == Phase::Published);
+    }
+}

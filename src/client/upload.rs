@@ -1,0 +1,292 @@
+//! Upload: stage every piece on all its holders, then commit. Many small files go together.
+
+use std::path::PathBuf;
+
+use super::Client;
+use super::error::ClientError;
+use super::report::Notice;
+use super::source::{OpenSource, Source};
+use super::stage::{Job, Outcome, stage_all};
+use super::survey::Survey;
+use crate::name::{FilePath, ServerName};
+use crate::placement;
+use crate::primitives::{self, sha256};
+use crate::sealed::{FileKey, Header, Kind, chunk_log2_for};
+use crate::version::Version;
+use crate::wire::{Refusal, Request};
+
+/// Files that are staged and committed together: one round trip serves them all.
+const BATCH_FILES: usize = 128;
+/// A batch ends with the file that brings it to this many bytes.
+const BATCH_BYTES: u64 = 32 << 20;
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Uploaded {
+    /// Where it is now.
+    pub path: FilePath,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A file on its way: what is decided about it before its bytes are sent.
+pub(super) struct Draft {
+    pub(super) source: OpenSource,
+    pub(super) key: FileKey,
+    /// As of every piece but for number and piece size.
+    pub(super) header: Header,
+    /// By piece, from 1: the servers that are to hold it.
+    pub(super) holders: Vec<Vec<usize>>,
+}
+
+impl Draft {
+    fn servers(&self) -> Vec<usize> {
+        let mut servers: Vec<usize> = self.holders.iter().flatten().copied().collect();
+        servers.sort_unstable();
+        servers.dedup();
+        servers
+    }
+
+    fn copies(&self) -> usize {
+        self.holders.iter().map(Vec::len).min().unwrap_or(0)
+    }
+}
+
+/// One file of a batch, over all attempts.
+struct Task {
+    source: PathBuf,
+    target: FilePath,
+    /// Servers that will not take it, with the reason.
+    excluded: Vec<(usize, String)>,
+    attempts: usize,
+    result: Option<Result<Uploaded, ClientError>>,
+}
+
+impl Client {
+    /// Uploads files; one result for each, in order.
+    ///
+    /// # Errors
+    /// Only for a failure that concerns all of them.
+    pub fn upload(&mut self, sources: &[Source]) -> Vec<Result<Uploaded, ClientError>> {
+        self.cluster.refresh(&*self.report);
+        let sizes: Vec<u64> = sources.iter().map(|s| s.local.metadata().map_or(0, |m| m.len())).collect();
+        self.report.begin(sources.len(), sizes.iter().sum());
+        self.warn_if_outdated();
+        let mut results = Vec::with_capacity(sources.len());
+        let mut rest = sources;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..]));
+            results.extend(self.upload_batch(batch));
+            rest = later;
+        }
+        self.report.end();
+        results
+    }
+
+    /// With R or more servers away, one of them may have been the only one to know a newer version.
+    fn warn_if_outdated(&self) {
+        let away = self.cluster.len() - self.cluster.up().count();
+        if away >= self.config.replicas && self.cluster.up().next().is_some() && away > 0 {
+            self.report.notice(Notice::MayBeOutdated { away });
+        }
+    }
+
+    fn upload_batch(&mut self, batch: &[Source]) -> Vec<Result<Uploaded, ClientError>> {
+        let mut tasks: Vec<Task> = batch
+            .iter()
+            .map(|source| Task {
+                source: source.local.clone(),
+                target: source.target.clone(),
+                excluded: Vec::new(),
+                attempts: 0,
+                result: None,
+            })
+            .collect();
+        loop {
+            let pending: Vec<usize> = (0..tasks.len()).filter(|&t| tasks[t].result.is_none()).collect();
+            if pending.is_empty() {
+                break;
+            }
+            self.attempt(&mut tasks, &pending);
+        }
+        tasks.into_iter().filter_map(|task| task.result).collect()
+    }
+
+    /// Tries once to upload the pending tasks; what cannot be ended by trying again gets its result.
+    fn attempt(&mut self, tasks: &mut [Task], pending: &[usize]) {
+        let paths: Vec<FilePath> = pending.iter().map(|&t| tasks[t].target.clone()).collect();
+        let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
+        let mut drafts = Vec::new();
+        let mut drafted = Vec::new();
+        for (&task, survey) in pending.iter().zip(&surveys) {
+            match self.draft(&mut tasks[task], survey) {
+                Ok(draft) => {
+                    drafts.push(draft);
+                    drafted.push(task);
+                }
+                Err(error) => tasks[task].result = Some(Err(error)),
+            }
+        }
+        let outcomes = self.stage(&drafts);
+        let mut ready = Vec::new();
+        for ((draft, &task), outcome) in drafts.iter().zip(&drafted).zip(outcomes) {
+            match self.judge(draft, &mut tasks[task], outcome) {
+                Ok(true) => ready.push((draft, task)),
+                Ok(false) => self.abort(draft),
+                Err(error) => {
+                    self.abort(draft);
+                    tasks[task].result = Some(Err(error));
+                }
+            }
+        }
+        self.commit(&ready, tasks);
+    }
+
+    fn draft(&mut self, task: &mut Task, survey: &Survey) -> Result<Draft, ClientError> {
+        task.attempts += 1;
+        if task.attempts > 2 * self.cluster.len() + 4 {
+            return Err(self.not_taken(task).unwrap_or(ClientError::Contended(task.target.clone())));
+        }
+        let usable: Vec<bool> = (0..self.cluster.len())
+            .map(|s| self.cluster.is_up(s) && !task.excluded.iter().any(|(e, _)| *e == s))
+            .collect();
+        if !usable.contains(&true) {
+            return Err(self.not_taken(task).unwrap_or_else(|| self.no_server()));
+        }
+        let path_hash = sha256(task.target.as_str().as_bytes());
+        let holders = placement::holders(&path_hash, &usable, self.config.replicas);
+        let source = OpenSource::open(&task.source)?;
+        let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
+        let wrap_block = primitives::random().map_err(ClientError::Random)?;
+        let header = Header {
+            kind: Kind::Data,
+            piece: 1,
+            chunk_log2: chunk_log2_for(source.size),
+            replicas: u8::try_from(self.config.replicas).unwrap_or(u8::MAX),
+            version: self.next_version(survey)?,
+            file_size: source.size,
+            piece_size: 0,
+            modified: source.modified,
+            key_check: self.key.check_value(),
+            wrap_block,
+            wrapped_key: self.key.wrap(&key, &wrap_block),
+            user: self.config.user.clone(),
+            path: task.target.clone(),
+        };
+        Ok(Draft { source, key, header, holders })
+    }
+
+    pub(super) fn next_version(&self, survey: &Survey) -> Result<Version, ClientError> {
+        let upload = primitives::random().map_err(ClientError::Random)?;
+        Ok(Version { generation: survey.seen.saturating_add(1), upload })
+    }
+
+    fn not_taken(&self, task: &Task) -> Option<ClientError> {
+        let reason = |(server, why): &(usize, String)| (self.cluster.name(*server).clone(), why.clone());
+        let reasons: Vec<(ServerName, String)> = task.excluded.iter().map(reason).collect();
+        (!reasons.is_empty()).then(|| ClientError::NotTaken(task.target.clone(), reasons))
+    }
+
+    fn stage(&mut self, drafts: &[Draft]) -> Vec<Outcome> {
+        let jobs: Vec<Job> = drafts
+            .iter()
+            .enumerate()
+            .flat_map(|(draft, d)| {
+                job_order().map(move |piece| Job {
+                    draft,
+                    piece,
+                    holders: d.holders[usize::from(piece) - 1].clone(),
+                })
+            })
+            .collect();
+        let peers = self.cluster.take_peers();
+        let (outcomes, peers) = stage_all(drafts, &jobs, peers, &self.key, &*self.report);
+        self.cluster.put_back(peers, &*self.report);
+        outcomes
+    }
+
+    /// Whether a staged draft may be committed; `false` to try again.
+    fn judge(&self, draft: &Draft, task: &mut Task, outcome: Outcome) -> Result<bool, ClientError> {
+        if let Some(error) = outcome.local {
+            return Err(error);
+        }
+        draft.source.check_unchanged()?;
+        for (server, no) in &outcome.refused {
+            match no.refusal {
+                Refusal::Conflict => return Err(ClientError::Conflict(task.target.clone())),
+                Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Denied => {
+                    if !task.excluded.iter().any(|(s, _)| s == server) {
+                        task.excluded.push((*server, no.to_string()));
+                    }
+                }
+                // Behind: somebody was quicker. Damaged: bytes were altered on their way.
+                _ => {}
+            }
+        }
+        Ok(outcome.refused.is_empty() && outcome.lost.is_empty())
+    }
+
+    fn abort(&mut self, draft: &Draft) {
+        let Header { path, version, .. } = &draft.header;
+        let requests: Vec<_> =
+            draft.servers().into_iter().map(|s| (s, Request::Abort(path.clone(), *version))).collect();
+        // Best effort: what stays behind is settled by whoever meets it next.
+        self.cluster.exchange(&requests, &*self.report, crate::peer::Peer::receive_done);
+    }
+
+    fn commit(&mut self, ready: &[(&Draft, usize)], tasks: &mut [Task]) {
+        let mut requests = Vec::new();
+        for (draft, task) in ready {
+            let Header { path, version, .. } = &draft.header;
+            let commit = |server| (*task, (server, Request::Commit(path.clone(), *version)));
+            requests.extend(draft.servers().into_iter().map(commit));
+        }
+        let (owners, requests): (Vec<usize>, Vec<(usize, Request)>) = requests.into_iter().unzip();
+        let answers = self.cluster.exchange(&requests, &*self.report, crate::peer::Peer::receive_done);
+        for (draft, task) in ready {
+            let of_task =
+                || owners.iter().zip(&requests).zip(&answers).filter(|((owner, _), _)| *owner == task);
+            let committed = of_task().filter(|(_, answer)| matches!(answer, Some(Ok(())))).count();
+            let lost = of_task().filter(|(_, answer)| answer.is_none()).count();
+            // Nobody committed and all said so: the stage was taken away, so the upload never happened.
+            if committed == 0 && lost == 0 {
+                continue;
+            }
+            if committed == 0 {
+                tasks[*task].result = Some(Err(ClientError::Undecided(draft.header.path.clone())));
+                continue;
+            }
+            self.tell_about_copies(draft, &tasks[*task]);
+            let uploaded = Uploaded { path: draft.header.path.clone(), size: draft.header.file_size };
+            tasks[*task].result = Some(Ok(uploaded));
+        }
+    }
+
+    fn tell_about_copies(&self, draft: &Draft, task: &Task) {
+        for (server, why) in &task.excluded {
+            let (path, server, why) = (task.target.clone(), self.cluster.name(*server).clone(), why.clone());
+            self.report.notice(Notice::NotPlaced { path, server, why });
+        }
+        let still_up = |holders: &Vec<usize>| holders.iter().filter(|&&s| self.cluster.is_up(s)).count();
+        let copies = draft.holders.iter().map(still_up).min().unwrap_or(0).min(draft.copies());
+        if copies < self.config.replicas {
+            let (path, wanted) = (task.target.clone(), self.config.replicas);
+            self.report.notice(Notice::FewerCopies { path, copies, wanted });
+        }
+    }
+}
+
+/// Odd pieces first: with two copies, neighbours share a server and others do not, so that two
+/// threads then seldom wait for each other.
+fn job_order() -> impl Iterator<Item = u8> {
+    placement::pieces().filter(|p| p % 2 == 1).chain(placement::pieces().filter(|p| p % 2 == 0))
+}
+
+fn batch_length(sizes: &[u64]) -> usize {
+    let mut bytes = 0;
+    let full = sizes.iter().take(BATCH_FILES).position(|size| {
+        bytes += size;
+        bytes >= BATCH_BYTES
+    });
+    full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
+}

@@ -1,0 +1,179 @@
+//! Who may be connected: a cap, under which strangers make room for each other, and a cap on failed
+//! logins.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::name::UserName;
+use crate::wire::{Refusal, Reply};
+
+/// Most connections at once. One costs a thread of some 20 KiB and a descriptor; the limit on
+/// descriptors may lower it.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// Failed logins of one user from one address within a minute; then that pair is refused for the rest
+/// of it. Counted for users that there are not, too.
+pub const FAILED_LOGINS_PER_MINUTE: u32 = 30;
+
+/// Descriptors that are kept for files, the listener and the log.
+const RESERVED_DESCRIPTORS: usize = 24;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Pairs remembered for failed logins; beyond, the memory starts anew.
+const MAX_REMEMBERED: usize = 10_000;
+
+#[derive(Default)]
+struct State {
+    connected: usize,
+    next: u64,
+    /// Connections that have not logged in, oldest first.
+    strangers: BTreeMap<u64, Arc<TcpStream>>,
+    failures: HashMap<(IpAddr, UserName), (Instant, u32)>,
+}
+
+pub(super) struct Admission {
+    state: Arc<Mutex<State>>,
+    cap: usize,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        let cap = descriptor_limit().map_or(MAX_CONNECTIONS, |limit| {
+            limit.saturating_sub(RESERVED_DESCRIPTORS).clamp(8, MAX_CONNECTIONS)
+        });
+        Self { state: Arc::default(), cap }
+    }
+}
+
+/// A connection that was let in; dropped, it makes room again.
+pub(super) struct Visit {
+    pub(super) stream: Arc<TcpStream>,
+    pub(super) from: SocketAddr,
+    number: u64,
+    state: Arc<Mutex<State>>,
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Admission {
+    /// Lets a connection in. In a full house the oldest that has not logged in is closed for it;
+    /// where all have, it is refused.
+    pub(super) fn enter(&self, stream: TcpStream, from: SocketAddr) -> Option<Visit> {
+        let mut state = lock(&self.state);
+        if state.connected >= self.cap && !state.drop_oldest_stranger() {
+            drop(state);
+            // A courtesy that must not hold up the accept loop: a new socket's buffer has room for it.
+            let _ = (&stream).write_all(format!("{}\n", Reply::no(Refusal::Busy).to_line()).as_bytes());
+            return None;
+        }
+        let stream = Arc::new(stream);
+        let number = state.next;
+        state.next += 1;
+        state.connected += 1;
+        state.strangers.insert(number, Arc::clone(&stream));
+        Some(Visit { stream, from, number, state: Arc::clone(&self.state) })
+    }
+
+    pub(super) fn drop_oldest_stranger(&self) {
+        lock(&self.state).drop_oldest_stranger();
+    }
+
+    /// Whether this user has failed too often from this address.
+    pub(super) fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
+        let state = lock(&self.state);
+        let failures = state.failures.get(&(from, user.clone()));
+        failures.is_some_and(|(since, count)| since.elapsed() < MINUTE && *count >= FAILED_LOGINS_PER_MINUTE)
+    }
+
+    pub(super) fn note_failure(&self, from: IpAddr, user: &UserName) {
+        let mut state = lock(&self.state);
+        if state.failures.len() >= MAX_REMEMBERED {
+            state.failures.clear();
+        }
+        let now = Instant::now();
+        let failures = state.failures.entry((from, user.clone())).or_insert((now, 0));
+        if now.duration_since(failures.0) >= MINUTE {
+            *failures = (now, 0);
+        }
+        failures.1 += 1;
+    }
+}
+
+impl State {
+    /// The thread of a dropped stranger sees its connection end, and leaves.
+    fn drop_oldest_stranger(&mut self) -> bool {
+        let Some((_, stream)) = self.strangers.pop_first() else { return false };
+        let _ = stream.shutdown(Shutdown::Both);
+        true
+    }
+}
+
+impl Visit {
+    /// From now on it is no stranger.
+    pub(super) fn logged_in(&self) {
+        lock(&self.state).strangers.remove(&self.number);
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.connected -= 1;
+        state.strangers.remove(&self.number);
+    }
+}
+
+/// The soft limit on open files, where the system shows it.
+fn descriptor_limit() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_full_house_drops_the_oldest_stranger_and_never_a_user() {
+        let admission = Admission { state: Arc::default(), cap: 2 };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut visitors: Vec<TcpStream> =
+            (0..4).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
+        let enter = || {
+            let (stream, from) = listener.accept().unwrap();
+            admission.enter(stream, from)
+        };
+        let user = enter().unwrap();
+        user.logged_in();
+        let oldest = enter().unwrap();
+        let younger = enter().unwrap();
+        let mut byte = [0];
+        assert_eq!(visitors[1].read(&mut byte).unwrap(), 0, "the oldest stranger was closed");
+        drop(oldest);
+        younger.logged_in();
+        assert!(enter().is_none(), "all have logged in");
+        let mut refusal = String::new();
+        visitors[3].read_to_string(&mut refusal).unwrap();
+        assert!(refusal.starts_with("NO busy "), "{refusal}");
+    }
+
+    #[test]
+    fn too_many_failures_bar_only_that_user_at_that_address() {
+        let admission = Admission::default();
+        let (here, there): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let (aditi, ritu) = (UserName::parse("Aditi").unwrap(), UserName::parse("Ritu").unwrap());
+        for _ in 0..FAILED_LOGINS_PER_MINUTE {
+            assert!(!admission.is_barred(here, &aditi));
+            admission.note_failure(here, &aditi);
+        }
+        assert!(admission.is_barred(here, &aditi));
+        assert!(!admission.is_barred(there, &aditi));
+        assert!(!admission.is_barred(here, &ritu));
+    }
+}

@@ -1,0 +1,133 @@
+//! The server: an accept loop, and a thread for each client.
+//!
+//! It knows users and bytes, not other servers, and holds no key that opens a piece. A client speaks
+//! to one [`session`] thread; all of them share one [`Store`].
+
+mod admission;
+mod log;
+mod session;
+mod stream;
+mod users;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS};
+pub use session::{FAILED_LOGIN_DELAY, IDLE_LIMIT, LOGIN_LIMIT, MAX_BATCH, STALL_LIMIT};
+pub use users::{AddUserError, add_user};
+
+use crate::name::ServerName;
+use crate::store::{FolderLock, LockError, OsDisk, Store, StoreError};
+use admission::Admission;
+use log::Log;
+use users::Users;
+
+/// Stack of a client's thread, in bytes. Buffers are on the heap, so this is ample.
+const THREAD_STACK: usize = 256 * 1024;
+/// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// ROOT/NAME is another server's.
+    Lock(LockError),
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The disk failed.
+    Store(StoreError),
+    /// ROOT or a file in it cannot be used.
+    Root(PathBuf, io::Error),
+    /// Users.conf is not understood.
+    Users(PathBuf, crate::auth::UsersError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Lock(error) => error.fmt(f),
+            StartError::Listen(address, error) => write!(f, "cannot listen on {address} ({error})"),
+            StartError::Store(error) => error.fmt(f),
+            StartError::Root(path, error) => write!(f, "cannot use {} ({error})", path.display()),
+            StartError::Users(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What all sessions share.
+struct Shared {
+    name: ServerName,
+    store: Store<OsDisk>,
+    users: Users,
+    admission: Admission,
+    log: Log,
+}
+
+/// A server that is ready to accept.
+pub struct Server {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    _lock: FolderLock,
+}
+
+impl Server {
+    /// Locks ROOT/NAME, brings its disk in order, reads Users.conf and listens. The log goes to `log`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        root: &Path,
+        name: ServerName,
+        address: SocketAddr,
+        log: Box<dyn Write + Send>,
+    ) -> Result<Self, StartError> {
+        let lock = FolderLock::take(root, &name).map_err(StartError::Lock)?;
+        let log = Log::start(name.clone(), log);
+        let users = Users::open(root, &log)?;
+        let store = Store::open(OsDisk, root, &name).map_err(StartError::Store)?;
+        let listener = TcpListener::bind(address).map_err(|error| StartError::Listen(address, error))?;
+        let admission = Admission::default();
+        Ok(Self { shared: Arc::new(Shared { name, store, users, admission, log }), listener, _lock: lock })
+    }
+
+    /// Where it listens, with the real port where 0 was asked for.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts clients, for ever.
+    pub fn serve(&self) -> ! {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, from)) => self.admit(stream, from),
+                Err(error) => {
+                    self.shared.log.line(&format!("cannot accept: {error}"));
+                    self.shared.admission.drop_oldest_stranger();
+                    std::thread::sleep(ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, from: SocketAddr) {
+        let Some(visit) = self.shared.admission.enter(stream, from) else {
+            self.shared.log.line(&format!("{from} refused: full house"));
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new().name(from.to_string()).stack_size(THREAD_STACK);
+        // On failure the closure is dropped, and with it the visit and the connection.
+        if let Err(error) = thread.spawn(move || session::run(&shared, visit)) {
+            self.shared.log.line(&format!("{from} refused: no thread ({error})"));
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! One client's connection: login, then one reply to each request, in order.
+//!
+//! Replies to STAGE and COMMIT wait until what they acknowledge is on disk. As long as more requests
+//! have already arrived they wait together, so that a pipeline of small files shares its syncs.
+
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::admission::Visit;
+use super::stream::{Incoming, Outgoing};
+use crate::auth::{ScramError, ServerFirst, SessionKeys};
+use crate::commit::Refused;
+use crate::name::{FilePath, FolderPath, UserName};
+use crate::primitives::{self, sha256};
+use crate::sealed::Header;
+use crate::store::{Batch, Connection, Staging, StoreError};
+use crate::version::Version;
+use crate::wire::{
+    LineError, LineOpener, LineSealer, Login, MAX_TEXT, Refusal, Reply, Request, StageEnd, base64_encode,
+    read_line,
+};
+
+/// Time to log in, all reads together.
+pub const LOGIN_LIMIT: Duration = Duration::from_secs(10);
+/// Time between two requests; clients log in again when they need to.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Time for one read within a payload, and for one write.
+pub const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// Wait before a wrong password is refused.
+pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
+/// Most replies that wait for one sync; each STAGE among them keeps a file open.
+pub const MAX_BATCH: usize = 64;
+
+/// Bytes of payload that wait for one sync.
+const MAX_BATCH_BYTES: u64 = 8 << 20;
+const READ_BUFFER: usize = 64 * 1024;
+const WRITE_BUFFER: usize = 16 * 1024;
+const COPY_BUFFER: usize = 256 * 1024;
+/// Pieces up to this size are sent through the write buffer, larger ones from file to socket.
+const SMALL_READ: u64 = 64 * 1024;
+/// How often a long CHECK gives a sign of life.
+const LIFE_SIGN: Duration = Duration::from_secs(1);
+
+/// Why a session ended.
+#[derive(Debug)]
+enum End {
+    /// The client left, or the connection failed.
+    Line(LineError),
+    /// The connection failed while sending or within a payload.
+    Io(io::Error),
+    /// The client was refused, and told so.
+    Refused(Refusal),
+}
+
+impl From<LineError> for End {
+    fn from(error: LineError) -> Self {
+        match error {
+            LineError::TooLong | LineError::NotUtf8 => End::Refused(Refusal::BadRequest),
+            error => End::Line(error),
+        }
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        End::Io(error)
+    }
+}
+
+impl End {
+    fn is_quiet(&self) -> bool {
+        matches!(self, End::Line(LineError::Closed))
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Line(error) => error.fmt(f),
+            End::Io(error) => error.fmt(f),
+            End::Refused(refusal) => write!(f, "refused: {refusal}"),
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) fn run(shared: &Shared, visit: Visit) {
+    let log = |text: &str| shared.log.line(&format!("{} {text}", visit.from));
+    let mut channel = match Channel::open(&visit.stream) {
+        Ok(channel) => channel,
+        Err(error) => return log(&format!("connection failed: {error}")),
+    };
+    let (user, keys) = match login(shared, &visit, &mut channel) {
+        Ok(logged_in) => logged_in,
+        Err(end) => {
+            let end = match end {
+                End::Line(LineError::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                    End::Refused(Refusal::Slow)
+                }
+                end => end,
+            };
+            if let End::Refused(refusal) = &end {
+                channel.refuse_stranger(*refusal);
+            }
+            return log(&format!("not logged in: {end}"));
+        }
+    };
+    visit.logged_in();
+    log(&format!("{user} logged in"));
+    let connection = shared.store.connect();
+    let mut session = Session {
+        shared,
+        who: format!("{} {user}", visit.from),
+        user,
+        connection,
+        channel,
+        sealer: LineSealer::new(keys.server_lines),
+        opener: LineOpener::new(keys.client_lines),
+        batch: Batch::default(),
+        held: Vec::new(),
+        held_bytes: 0,
+    };
+    let end = session.serve();
+    shared.store.disconnect(connection);
+    match end {
+        end if end.is_quiet() => session.log("left"),
+        End::Refused(refusal) => {
+            // The last line that this client gets; whether it arrives is no longer our concern.
+            let _ = session.send(&Reply::no(refusal)).and_then(|()| session.channel.writer.flush());
+            session.log(&format!("disconnected: {refusal}"));
+        }
+        end => session.log(&format!("disconnected: {end}")),
+    }
+}
+
+struct Channel {
+    reader: BufReader<Incoming>,
+    writer: BufWriter<Outgoing>,
+}
+
+impl Channel {
+    fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(STALL_LIMIT))?;
+        Ok(Self {
+            reader: BufReader::with_capacity(
+                READ_BUFFER,
+                Incoming::with_deadline(Arc::clone(stream), LOGIN_LIMIT),
+            ),
+            writer: BufWriter::with_capacity(WRITE_BUFFER, Outgoing(Arc::clone(stream))),
+        })
+    }
+
+    fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {
+        self.writer.write_all(format!("{}\n", reply.to_line()).as_bytes())?;
+        self.writer.flush()
+    }
+
+    fn refuse_stranger(&mut self, refusal: Refusal) {
+        // The connection is closed next, whether this arrives or not.
+        let _ = self.send_plain(&Reply::no(refusal));
+    }
+}
+
+fn login(shared: &Shared, visit: &Visit, channel: &mut Channel) -> Result<(UserName, SessionKeys), End> {
+    let malformed = |_| End::Refused(Refusal::BadRequest);
+    let Login::Login(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
+    let first = ServerFirst::parse(&message).map_err(malformed)?;
+    let user = first.user.clone();
+    if shared.admission.is_barred(visit.from.ip(), &user) {
+        return Err(End::Refused(Refusal::Busy));
+    }
+    let nonce = base64_encode(&primitives::random::<18>()?);
+    let challenge = first.challenge(shared.users.verifier(&user, &shared.log), &nonce);
+    channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
+    let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
+    match challenge.finish(&message, &shared.name) {
+        Ok((server_final, keys)) => {
+            if let Err(error) = shared.store.make_user(&user) {
+                shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
+                return Err(End::Refused(refusal_for(&error)));
+            }
+            channel.send_plain(&Reply::Welcome(server_final))?;
+            channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
+            Ok((user, keys))
+        }
+        Err(ScramError::Denied) => {
+            shared.admission.note_failure(visit.from.ip(), &user);
+            std::thread::sleep(FAILED_LOGIN_DELAY);
+            Err(End::Refused(Refusal::Denied))
+        }
+        Err(_) => Err(End::Refused(Refusal::BadRequest)),
+    }
+}
+
+fn read_login(channel: &mut Channel) -> Result<Login, End> {
+    Login::parse(&read_line(&mut channel.reader)?).map_err(|_| End::Refused(Refusal::BadRequest))
+}
+
+/// A reply that waits for the batch, with what to log of it.
+struct HeldReply {
+    reply: Reply,
+    what: String,
+}
+
+struct Session<'a> {
+    shared: &'a Shared,
+    who: String,
+    user: UserName,
+    connection: Connection,
+    channel: Channel,
+    sealer: LineSealer,
+    opener: LineOpener,
+    batch: Batch,
+    held: Vec<HeldReply>,
+    held_bytes: u64,
+}
+
+impl Session<'_> {
+    fn log(&self, text: &str) {
+        self.shared.log.line(&format!("{} {text}", self.who));
+    }
+
+    fn serve(&mut self) -> End {
+        loop {
+            if let Err(end) = self.serve_one() {
+                // What was staged or committed is so; only its acknowledgement may not arrive.
+                let _ = self.release_held();
+                return end;
+            }
+        }
+    }
+
+    fn serve_one(&mut self) -> Result<(), End> {
+        if self.channel.reader.buffer().is_empty() {
+            self.release_held()?;
+            self.channel.writer.flush()?;
+        }
+        let line = self.read_text()?;
+        let request = Request::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
+        match request {
+            Request::Stage { header, length } => self.stage(*header, length),
+            Request::Commit(path, version) => {
+                if self.batch.has_received() {
+                    self.release_held()?;
+                }
+                let result = self.shared.store.commit(&self.user, &path, version, &mut self.batch);
+                self.hold(result, line, 0)
+            }
+            other => {
+                self.release_held()?;
+                self.answer(other, &line)
+            }
+        }
+    }
+
+    fn read_text(&mut self) -> Result<String, End> {
+        let line = read_line(&mut self.channel.reader)?;
+        self.opener.open(&line).map(str::to_owned).map_err(|_| End::Refused(Refusal::BadMac))
+    }
+
+    fn answer(&mut self, request: Request, line: &str) -> Result<(), End> {
+        let store = &self.shared.store;
+        match request {
+            Request::Look(path) => match store.look(&self.user, &path) {
+                Ok(report) => self.text(line, &report.to_text()),
+                Err(error) => self.done(line, Err(error)),
+            },
+            Request::List { folder, recursive } => self.list(line, &folder, recursive),
+            Request::Read { path, piece, version, offset, length } => {
+                self.read(line, &path, piece, version, offset, length)
+            }
+            Request::Abort(path, version) => {
+                let result = store.abort(self.connection, &self.user, &path, version);
+                self.done(line, result)
+            }
+            Request::Retire(path, version) => {
+                let result = store.retire(&self.user, &path, version);
+                self.done(line, result)
+            }
+            Request::Forget(path, version) => {
+                let result = store.forget(&self.user, &path, version);
+                self.done(line, result)
+            }
+            Request::Check(path, piece, version) => self.check(line, &path, piece, version),
+            Request::Status => match store.usage(&self.user) {
+                Ok(usage) => self.text(line, &usage.to_text()),
+                Err(error) => self.done(line, Err(error)),
+            },
+            // These two wait in the batch: see `serve_one`.
+            Request::Stage { .. } | Request::Commit(..) => Err(End::Refused(Refusal::BadRequest)),
+        }
+    }
+
+    fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        let line = self.sealer.seal(&reply.to_line());
+        self.channel.writer.write_all(line.as_bytes())
+    }
+
+    fn done(&mut self, what: &str, result: Result<(), StoreError>) -> Result<(), End> {
+        let reply = reply_for(&result);
+        self.log_result(what, &result);
+        Ok(self.send(&reply)?)
+    }
+
+    fn log_result(&self, what: &str, result: &Result<(), StoreError>) {
+        match result {
+            Ok(()) => self.log(&format!("{what}: ok")),
+            Err(error) => self.log(&format!("{what}: {error}")),
+        }
+    }
+
+    fn text(&mut self, what: &str, text: &str) -> Result<(), End> {
+        self.log(&format!("{what}: ok"));
+        self.send(&Reply::Text(text.len() as u64, sha256(text.as_bytes())))?;
+        Ok(self.channel.writer.write_all(text.as_bytes())?)
+    }
+
+    fn more(&mut self, text: &str) -> io::Result<()> {
+        self.send(&Reply::More(text.len() as u64, sha256(text.as_bytes())))?;
+        self.channel.writer.write_all(text.as_bytes())
+    }
+
+    /// Lets a reply wait for the batch to be on disk.
+    fn hold(&mut self, result: Result<(), StoreError>, what: String, bytes: u64) -> Result<(), End> {
+        if let Err(error) = &result {
+            self.log(&format!("{what}: {error}"));
+        }
+        self.held.push(HeldReply { reply: reply_for(&result), what });
+        self.held_bytes += bytes;
+        if self.held.len() >= MAX_BATCH || self.held_bytes >= MAX_BATCH_BYTES {
+            self.release_held()?;
+        }
+        Ok(())
+    }
+
+    /// Syncs the batch, then sends the replies that waited for it.
+    fn release_held(&mut self) -> Result<(), End> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let flushed = self.shared.store.flush(&mut self.batch);
+        self.held_bytes = 0;
+        for HeldReply { reply, what } in std::mem::take(&mut self.held) {
+            if reply == Reply::Ok {
+                self.log_result(&what, &flushed);
+                self.send(&reply_for(&flushed))?;
+            } else {
+                self.send(&reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, header: Header, length: u64) -> Result<(), End> {
+        let what = format!(
+            "STAGE {} {} {}",
+            crate::wire::percent_encode(header.path.as_str()),
+            header.piece,
+            header.version
+        );
+        if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        let store = &self.shared.store;
+        let staging = store.stage(self.connection, header);
+        let (received, end) = self.receive(staging, length)?;
+        let result = match (received, end) {
+            (Ok(staging), StageEnd::End { root, seal }) => {
+                store.stage_end(staging, &root, &seal, &mut self.batch)
+            }
+            (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
+            (Err(error), _) => Err(error),
+        };
+        self.hold(result, what, length)
+    }
+
+    /// Takes a payload and the line behind it. After an error the rest is read all the same, because
+    /// the next request begins behind it.
+    fn receive<'s>(
+        &mut self,
+        mut staging: Result<Staging<'s, crate::store::OsDisk>, StoreError>,
+        length: u64,
+    ) -> Result<(Result<Staging<'s, crate::store::OsDisk>, StoreError>, StageEnd), End> {
+        let all_here = self.channel.reader.buffer().len() as u64 >= length;
+        if !all_here {
+            self.channel.reader.get_mut().limit_each_read(STALL_LIMIT)?;
+        }
+        let mut buffer = vec![0; COPY_BUFFER.min(usize::try_from(length).unwrap_or(COPY_BUFFER))];
+        let mut left = length;
+        while left > 0 {
+            let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let got = self.channel.reader.read(&mut buffer[..part])?;
+            if got == 0 {
+                return Err(End::Line(LineError::Cut));
+            }
+            left -= got as u64;
+            staging = staging.and_then(|mut staging| staging.write(&buffer[..got]).map(|()| staging));
+        }
+        let line = self.read_text()?;
+        if !all_here {
+            self.channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
+        }
+        let end = StageEnd::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
+        Ok((staging, end))
+    }
+
+    fn read(
+        &mut self,
+        what: &str,
+        path: &FilePath,
+        piece: u8,
+        version: Version,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), End> {
+        let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
+            Ok(opened) => opened,
+            Err(error) => return self.done(what, Err(error)),
+        };
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        self.send(&Reply::Data(length))?;
+        let mut part = file.take(length);
+        let sent = if length <= SMALL_READ {
+            io::copy(&mut part, &mut self.channel.writer)?
+        } else {
+            // From file to socket without a detour through this process: std uses sendfile(2) here.
+            self.channel.writer.flush()?;
+            io::copy(&mut part, &mut &*self.channel.writer.get_ref().0)?
+        };
+        if sent != length {
+            return Err(End::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.log(&format!("{what}: ok"));
+        Ok(())
+    }
+
+    fn list(&mut self, what: &str, folder: &FolderPath, recursive: bool) -> Result<(), End> {
+        /// The store's errors end the list with a refusal; the connection's end the session.
+        enum Stop {
+            Store(StoreError),
+            Io(io::Error),
+        }
+        impl From<StoreError> for Stop {
+            fn from(error: StoreError) -> Self {
+                Stop::Store(error)
+            }
+        }
+        const FRAME: usize = MAX_TEXT / 4;
+        let user = self.user.clone();
+        let mut text = String::new();
+        let listed = self.shared.store.list::<Stop>(&user, folder, recursive, |entry| {
+            text.push_str(&entry.to_line());
+            if text.len() >= FRAME {
+                self.more(&std::mem::take(&mut text)).map_err(Stop::Io)?;
+            }
+            Ok(())
+        });
+        match listed {
+            Ok(()) => self.text(what, &text),
+            Err(Stop::Store(error)) => self.done(what, Err(error)),
+            Err(Stop::Io(error)) => Err(error.into()),
+        }
+    }
+
+    fn check(&mut self, what: &str, path: &FilePath, piece: u8, version: Version) -> Result<(), End> {
+        let mut last_sign = Instant::now();
+        let mut sent = Ok(());
+        let user = self.user.clone();
+        let sound = self.shared.store.is_sound(&user, path, piece, version, || {
+            if last_sign.elapsed() >= LIFE_SIGN && sent.is_ok() {
+                sent = self.more("").and_then(|()| self.channel.writer.flush());
+                last_sign = Instant::now();
+            }
+        });
+        sent?;
+        let result = sound.and_then(|sound| if sound { Ok(()) } else { Err(StoreError::Damaged) });
+        self.done(what, result)
+    }
+}
+
+fn reply_for(result: &Result<(), StoreError>) -> Reply {
+    match result {
+        Ok(()) => Reply::Ok,
+        Err(error) => Reply::No(refusal_for(error), error.to_string()),
+    }
+}
+
+fn refusal_for(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Refused(Refused::NotStaged) => Refusal::NotStaged,
+        StoreError::Refused(Refused::Decided) => Refusal::Decided,
+        StoreError::Refused(Refused::Open) => Refusal::Open,
+        StoreError::Refused(Refused::Behind) => Refusal::Behind,
+        StoreError::NotFound => Refusal::NotFound,
+        StoreError::Conflict => Refusal::Conflict,
+        StoreError::Damaged => Refusal::Damaged,
+        StoreError::TooManyStaged => Refusal::Busy,
+        StoreError::Full(_) => Refusal::DiskFull,
+        StoreError::Disk(_) => Refusal::DiskError,
+    }
+}

@@ -1,0 +1,173 @@
+//! ROOT/Users.conf and ROOT/.secret.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::StartError;
+use super::log::Log;
+use crate::auth::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError, Verifier};
+use crate::name::UserName;
+use crate::primitives;
+
+const USERS_FILE: &str = "Users.conf";
+const SECRET_FILE: &str = ".secret";
+
+/// What tells whether a file was changed: size, modification and change time, file number.
+type Stamp = (u64, i64, i64, i64, i64, u64);
+
+struct State {
+    table: UserTable,
+    stamp: Option<Stamp>,
+}
+
+/// The users, as the file has them now.
+pub(super) struct Users {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Users {
+    pub(super) fn open(root: &Path, log: &Log) -> Result<Self, StartError> {
+        let secret = secret(root).map_err(|error| StartError::Root(root.join(SECRET_FILE), error))?;
+        let path = root.join(USERS_FILE);
+        let (text, stamp) = read(&path).map_err(|error| StartError::Root(path.clone(), error))?;
+        let table =
+            UserTable::new(secret).read(&text).map_err(|error| StartError::Users(path.clone(), error))?;
+        let users = Self { path, state: Mutex::new(State { table, stamp }) };
+        users.warn(log);
+        Ok(users)
+    }
+
+    fn warn(&self, log: &Log) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.table.is_empty() {
+            log.line(&format!(
+                "warning: no users in {} (`Server adduser ROOT USER` adds one)",
+                self.path.display()
+            ));
+        }
+        for user in state.table.plain_text_users() {
+            log.line(&format!(
+                "warning: the password of {user} is in plain text in {} (`Server adduser ROOT {user}` replaces it)",
+                self.path.display()
+            ));
+        }
+    }
+
+    /// The verifier to challenge a user with, from the file as it is now. A file that is not
+    /// understood changes nothing and is told in the log.
+    pub(super) fn verifier(&self, user: &UserName, log: &Log) -> Verifier {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp(&self.path).ok() != Some(state.stamp) {
+            match read(&self.path).map(|(text, stamp)| (state.table.read(&text), stamp)) {
+                Ok((Ok(table), stamp)) => {
+                    log.line(&format!("{}: read again, {} users", self.path.display(), table.len()));
+                    *state = State { table, stamp };
+                }
+                Ok((Err(error), stamp)) => {
+                    state.stamp = stamp;
+                    log.line(&format!(
+                        "warning: {}: {error}; the users stay as they were",
+                        self.path.display()
+                    ));
+                }
+                Err(error) => log.line(&format!("warning: {}: {error}", self.path.display())),
+            }
+        }
+        state.table.verifier(user)
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    match path.metadata() {
+        Ok(m) => Ok(Some((m.len(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec(), m.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The stamp is taken first: a change in between is then seen at the next look.
+fn read(path: &Path) -> io::Result<(String, Option<Stamp>)> {
+    let stamp = stamp(path)?;
+    let mut text = String::new();
+    if stamp.is_some() {
+        File::open(path)?.take(MAX_USERS_FILE + 1).read_to_string(&mut text)?;
+    }
+    if text.len() as u64 > MAX_USERS_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MAX_USERS_FILE} bytes")));
+    }
+    Ok((text, stamp))
+}
+
+/// The secret that all servers of one ROOT share, made by the first of them. It keeps the salts that
+/// they show for one name, known or not, the same.
+fn secret(root: &Path) -> io::Result<[u8; 32]> {
+    let path = root.join(SECRET_FILE);
+    if !path.exists() {
+        let draft = root.join(format!("{SECRET_FILE}.{}", std::process::id()));
+        write_private(&draft, &primitives::random::<32>()?)?;
+        let linked = std::fs::hard_link(&draft, &path);
+        std::fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => File::open(root)?.sync_all()?,
+        }
+    }
+    let mut secret = [0; 32];
+    File::open(&path)?.read_exact(&mut secret)?;
+    Ok(secret)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Why a user was not added.
+#[derive(Debug)]
+pub enum AddUserError {
+    /// Users.conf is not understood as it is.
+    Users(PathBuf, UsersError),
+    /// Users.conf cannot be read or written.
+    Disk(PathBuf, io::Error),
+}
+
+impl fmt::Display for AddUserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddUserError::Users(path, error) => write!(f, "{}: {error}", path.display()),
+            AddUserError::Disk(path, error) => write!(f, "cannot write {} ({error})", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for AddUserError {}
+
+/// Writes a user's verifier to ROOT/Users.conf, in place of an older line for the same name. Other
+/// lines, comments too, stay as they are. Running servers see it at the next login.
+///
+/// # Errors
+/// See [`AddUserError`]; Users.conf is then unchanged.
+pub fn add_user(root: &Path, user: &UserName, password: &str) -> Result<(), AddUserError> {
+    let path = root.join(USERS_FILE);
+    let disk = |error| AddUserError::Disk(path.clone(), error);
+    std::fs::create_dir_all(root).map_err(disk)?;
+    let (text, _) = read(&path).map_err(disk)?;
+    UserTable::check(&text).map_err(|error| AddUserError::Users(path.clone(), error))?;
+    let verifier = Verifier::derive(password, &primitives::random::<16>().map_err(disk)?, DEFAULT_ITERATIONS);
+    let line = format!("{user} {verifier}");
+    let mut lines: Vec<&str> = text.lines().collect();
+    match lines.iter().position(|line| line.split_whitespace().next() == Some(user.as_str())) {
+        Some(at) => lines[at] = &line,
+        None => lines.push(&line),
+    }
+    let draft = root.join(format!("{USERS_FILE}.{}", std::process::id()));
+    write_private(&draft, (lines.join("\n") + "\n").as_bytes()).map_err(disk)?;
+    std::fs::rename(&draft, &path).map_err(disk)?;
+    File::open(root).and_then(|directory| directory.sync_all()).map_err(disk)
+}
