@@ -199,9 +199,8 @@ impl Draft {
     fn add_server(&mut self, name: &str, address: &str) -> Result<(), Problem> {
         let name = ServerName::parse(name).map_err(|why| Problem::Name(name.to_owned(), why))?;
         let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-        if !port.and_then(|p| p.parse::<u16>().ok()).is_some_and(|p| p > 0)
-            || address.contains(char::is_whitespace)
-        {
+        let is_port = port.is_some_and(|p| p.parse::<u16>().is_ok_and(|p| p > 0));
+        if !is_port || address.contains(char::is_whitespace) {
             return Err(Problem::Address(address.to_owned()));
         }
         if self.servers.iter().any(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str())) {

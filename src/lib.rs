@@ -5,13 +5,14 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`split`], [`placement`], [`version`], [`commit`]: pure rules.
-//! 1. [`primitives`], [`config`]: cryptography, the .conf file.
-//! 2. [`sealed`], [`wire`]: the piece format, the protocol's lines.
-//! 3. [`auth`], [`store`]: login, a server's disk.
-//! 4. [`peer`]: one connection.
-//! 5. [`server`], [`client`]: the two programs, which never use each other.
-//! 6. [`cli`]: arguments, messages, exit codes.
+//! 0. [`name`], [`split`], [`placement`], [`version`]: pure rules.
+//! 1. [`commit`], [`primitives`], [`config`]: the two-step commit, cryptography, the .conf file.
+//! 2. [`sealed`]: the piece format.
+//! 3. [`wire`]: the protocol's lines.
+//! 4. [`auth`], [`store`]: login, a server's disk.
+//! 5. [`peer`]: one connection.
+//! 6. [`server`], [`client`]: the two programs, which never use each other.
+//! 7. [`cli`]: arguments, messages, exit codes.
 
 #![forbid(unsafe_code)]
 

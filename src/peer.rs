@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::auth::{ClientFirst, ClientProof, Salted, ScramError, SessionKeys};
@@ -24,9 +24,9 @@ pub struct Limits {
     pub connect: Duration,
     /// For each of the two answers of a login.
     pub login: Duration,
-    /// For an answer that needs no disk to be synced.
+    /// For an answer that needs no disk to be synced, and for each step of a payload.
     pub answer: Duration,
-    /// For an answer that does, and for each step of a payload.
+    /// For an answer that does.
     pub durable: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Limits {
     /// other limits have floors.
     pub fn from_timeout(timeout: Duration) -> Self {
         let at_least = |factor: u32, floor: u64| (timeout * factor).max(Duration::from_secs(floor));
-        Self { connect: timeout, login: at_least(3, 3), answer: at_least(10, 10), durable: at_least(60, 60) }
+        Self { connect: timeout, login: at_least(3, 3), answer: at_least(10, 10), durable: at_least(20, 20) }
     }
 }
 
@@ -178,6 +178,14 @@ struct Wire {
     limits: Limits,
 }
 
+impl Drop for Wire {
+    /// A buffer that is dropped is written first, and would wait for a silent server once more.
+    fn drop(&mut self) {
+        // Closed already is just as well.
+        let _ = self.reader.get_ref().stream.shutdown(Shutdown::Both);
+    }
+}
+
 impl Wire {
     fn receive_line(&mut self, limit: Duration) -> Result<String, PeerError> {
         self.reader.get_mut().limit_reads(limit)?;
@@ -234,7 +242,7 @@ impl Connected {
         let stream = connect(&server.address, limits.connect)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(limits.login))?;
-        stream.set_write_timeout(Some(limits.durable))?;
+        stream.set_write_timeout(Some(limits.answer))?;
         let writer = BufWriter::with_capacity(BUFFER, stream.try_clone()?);
         let reader = BufReader::with_capacity(BUFFER, Socket { stream, limit: limits.login });
         let mut wire = Wire { reader, writer, limits };

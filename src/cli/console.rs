@@ -38,9 +38,9 @@ impl Console {
         }
     }
 
-    /// A result that is only worth telling to people.
+    /// A result that is only worth telling to people: a script has the exit status.
     pub(super) fn done(&self, line: &dyn Display) {
-        if !self.is_quiet() {
+        if self.out_is_terminal() && !self.is_quiet() {
             self.result(line);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -68,13 +67,13 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
         Ok(name) => name,
         Err(why) => return usage(&format!("bad server name '{}': {why}", name.escape_debug())),
     };
-    let Some(address) = parse_address(address) else {
+    let Some(address) = server::parse_address(address) else {
         return usage(&format!("bad address '{}': PORT or ADDR:PORT is meant", address.escape_debug()));
     };
     match server::Server::start(Path::new(root), name, address, Box::new(std::io::stderr())) {
         Ok(server) => {
             // The line that says ready; scripts wait for it.
-            eprintln!("listening on {}", server.address().unwrap_or(address));
+            eprintln!("listening on {}", server.address());
             server.serve()
         }
         Err(why) => {
@@ -84,12 +83,5 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
             }
             status
         }
-    }
-}
-
-fn parse_address(address: &str) -> Option<SocketAddr> {
-    match address.parse::<u16>() {
-        Ok(port) => Some(SocketAddr::from(([127, 0, 0, 1], port))),
-        Err(_) => address.parse().ok(),
     }
 }

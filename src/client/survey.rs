@@ -5,6 +5,7 @@ use super::cluster::Cluster;
 use super::report::Report;
 use crate::commit::{self, Held, Phase, TOMBSTONE, View};
 use crate::name::{FilePath, UserName};
+use crate::peer::Peer;
 use crate::placement;
 use crate::sealed::{Claim, Distrust, MasterKey};
 use crate::version::Version;
@@ -56,7 +57,7 @@ impl Survey {
                         None => {
                             self.seen = self.seen.max(version.generation);
                             held.push(Held { piece, version, phase });
-                            self.claims.push(claim);
+                            self.claims.push(*claim);
                         }
                         Some(why) => {
                             self.seen = self.seen.max(version.generation.min(MAX_UNVERIFIED_GENERATION));
@@ -168,7 +169,7 @@ impl Cluster {
             }
         }
         for (work, requests) in work.chunks(WINDOW).zip(requests.chunks(WINDOW)) {
-            let answers = self.exchange(requests, report, crate::peer::Peer::receive_done);
+            let answers = self.exchange(requests, report, Peer::receive_done);
             for ((&(index, version), (server, request)), answer) in work.iter().zip(requests).zip(answers) {
                 if let (Some(Ok(())), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
                     apply_settled(held, version, matches!(request, Request::Commit(..)));

@@ -9,6 +9,7 @@ use super::source::{OpenSource, Source};
 use super::stage::{Job, Outcome, stage_all};
 use super::survey::Survey;
 use crate::name::{FilePath, ServerName};
+use crate::peer::{No, Peer};
 use crate::placement;
 use crate::primitives::{self, sha256};
 use crate::sealed::{FileKey, Header, Kind, chunk_log2_for};
@@ -60,6 +61,14 @@ struct Task {
     excluded: Vec<(usize, String)>,
     attempts: usize,
     result: Option<Result<Uploaded, ClientError>>,
+}
+
+impl Task {
+    fn exclude(&mut self, server: usize, no: &No) {
+        if !self.excluded.iter().any(|(s, _)| *s == server) {
+            self.excluded.push((server, no.to_string()));
+        }
+    }
 }
 
 impl Client {
@@ -214,11 +223,7 @@ impl Client {
         for (server, no) in &outcome.refused {
             match no.refusal {
                 Refusal::Conflict => return Err(ClientError::Conflict(task.target.clone())),
-                Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Denied => {
-                    if !task.excluded.iter().any(|(s, _)| s == server) {
-                        task.excluded.push((*server, no.to_string()));
-                    }
-                }
+                Refusal::DiskFull | Refusal::DiskError | Refusal::Busy => task.exclude(*server, no),
                 // Behind: somebody was quicker. Damaged: bytes were altered on their way.
                 _ => {}
             }
@@ -231,7 +236,7 @@ impl Client {
         let requests: Vec<_> =
             draft.servers().into_iter().map(|s| (s, Request::Abort(path.clone(), *version))).collect();
         // Best effort: what stays behind is settled by whoever meets it next.
-        self.cluster.exchange(&requests, &*self.report, crate::peer::Peer::receive_done);
+        self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
     }
 
     fn commit(&mut self, ready: &[(&Draft, usize)], tasks: &mut [Task]) {
@@ -242,7 +247,7 @@ impl Client {
             requests.extend(draft.servers().into_iter().map(commit));
         }
         let (owners, requests): (Vec<usize>, Vec<(usize, Request)>) = requests.into_iter().unzip();
-        let answers = self.cluster.exchange(&requests, &*self.report, crate::peer::Peer::receive_done);
+        let answers = self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
         for (draft, task) in ready {
             let of_task =
                 || owners.iter().zip(&requests).zip(&answers).filter(|((owner, _), _)| *owner == task);

@@ -60,6 +60,14 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// Understands `PORT`, which means this machine only, or `ADDR:PORT`.
+pub fn parse_address(text: &str) -> Option<SocketAddr> {
+    match text.parse::<u16>() {
+        Ok(port) => Some(SocketAddr::from(([127, 0, 0, 1], port))),
+        Err(_) => text.parse().ok(),
+    }
+}
+
 /// What all sessions share.
 struct Shared {
     name: ServerName,
@@ -73,6 +81,7 @@ struct Shared {
 pub struct Server {
     shared: Arc<Shared>,
     listener: TcpListener,
+    address: SocketAddr,
     _lock: FolderLock,
 }
 
@@ -91,17 +100,21 @@ impl Server {
         let log = Log::start(name.clone(), log);
         let users = Users::open(root, &log)?;
         let store = Store::open(OsDisk, root, &name).map_err(StartError::Store)?;
-        let listener = TcpListener::bind(address).map_err(|error| StartError::Listen(address, error))?;
+        let cannot_listen = |error| StartError::Listen(address, error);
+        let listener = TcpListener::bind(address).map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
         let admission = Admission::default();
-        Ok(Self { shared: Arc::new(Shared { name, store, users, admission, log }), listener, _lock: lock })
+        Ok(Self {
+            shared: Arc::new(Shared { name, store, users, admission, log }),
+            listener,
+            address,
+            _lock: lock,
+        })
     }
 
     /// Where it listens, with the real port where 0 was asked for.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Accepts clients, for ever.

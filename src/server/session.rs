@@ -4,7 +4,7 @@
 //! have already arrived they wait together, so that a pipeline of small files shares its syncs.
 
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,14 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
             session.log(&format!("disconnected: {refusal}"));
         }
         end => session.log(&format!("disconnected: {end}")),
+    }
+}
+
+impl Drop for Channel {
+    /// A buffer that is dropped is written first, and would wait for a silent client once more.
+    fn drop(&mut self) {
+        // Closed already is just as well.
+        let _ = self.writer.get_ref().0.shutdown(Shutdown::Write);
     }
 }
 

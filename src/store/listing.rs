@@ -11,6 +11,9 @@ use crate::sealed::Header;
 use crate::version::Version;
 use crate::wire::{Entry, Usage};
 
+/// The files of a directory with their pieces' numbers, and its directories.
+type Directory = (BTreeMap<String, Vec<u8>>, Vec<String>);
+
 impl<D: Disk> Store<D> {
     /// Gives `sink` every entry of a folder, or every file below it. A folder that is not there is
     /// empty. Entries come in no order; the names are relative to the folder.
@@ -43,12 +46,7 @@ impl<D: Disk> Store<D> {
         self.waiting_entries(user, folder, recursive).into_iter().try_for_each(sink)
     }
 
-    /// The files of a directory with their pieces' numbers, and its directories.
-    fn scan(
-        &self,
-        user: &UserName,
-        folder: &FolderPath,
-    ) -> Result<(BTreeMap<String, Vec<u8>>, Vec<String>), StoreError> {
+    fn scan(&self, user: &UserName, folder: &FolderPath) -> Result<Directory, StoreError> {
         let (mut files, mut folders) = (BTreeMap::<String, Vec<u8>>::new(), Vec::new());
         let entries = match self.disk.entries(&self.places.folder(user, folder)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),

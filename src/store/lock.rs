@@ -17,8 +17,8 @@ pub struct FolderLock {
 /// Why a folder could not be locked.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another server has it.
-    Taken,
+    /// Another server has the folder of this name.
+    Taken(ServerName),
     /// The disk failed.
     Disk(io::Error),
 }
@@ -26,7 +26,7 @@ pub enum LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LockError::Taken => f.write_str("another server is running on this folder"),
+            LockError::Taken(name) => write!(f, "another server is running as {name} on this folder"),
             LockError::Disk(error) => error.fmt(f),
         }
     }
@@ -38,7 +38,7 @@ impl FolderLock {
     /// Locks ROOT/NAME for this process.
     ///
     /// # Errors
-    /// [`LockError::Taken`] at once, without waiting.
+    /// [`LockError::Taken`], at once, without waiting.
     pub fn take(root: &Path, server: &ServerName) -> Result<Self, LockError> {
         let places = Places::new(root, server);
         std::fs::create_dir_all(places.own()).map_err(LockError::Disk)?;
@@ -50,7 +50,7 @@ impl FolderLock {
             .map_err(LockError::Disk)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Taken),
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken(server.clone())),
             Err(TryLockError::Error(error)) => Err(LockError::Disk(error)),
         }
     }

@@ -225,7 +225,7 @@ impl<D: Disk> Store<D> {
         for piece in placement::pieces() {
             match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
                 Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {
-                    report.pieces.push(Reported::Piece(Phase::Published, claim));
+                    report.pieces.push(Reported::Piece(Phase::Published, Box::new(claim)));
                 }
                 Ok(_) | Err(ReadError::Format) => report.pieces.push(Reported::Damaged(piece)),
                 Err(ReadError::Missing) => {}
@@ -235,7 +235,7 @@ impl<D: Disk> Store<D> {
         if let Some(name) = index.names.get(&(user.clone(), path.clone())) {
             for (waiting, phase) in phases(name, &index.open) {
                 match piece::claim(&self.disk, &waiting.file) {
-                    Ok(claim) => report.pieces.push(Reported::Piece(phase, claim)),
+                    Ok(claim) => report.pieces.push(Reported::Piece(phase, Box::new(claim))),
                     Err(_) => report.pieces.push(Reported::Damaged(waiting.piece)),
                 }
             }

@@ -20,7 +20,7 @@ pub struct NameReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reported {
     /// A piece whose header can be read.
-    Piece(Phase, Claim),
+    Piece(Phase, Box<Claim>),
     /// A piece file whose header cannot, by its number.
     Damaged(u8),
 }
@@ -72,12 +72,12 @@ impl NameReport {
     }
 }
 
-fn claim(words: &mut Words<'_>) -> Result<Claim, ParseError> {
+fn claim(words: &mut Words<'_>) -> Result<Box<Claim>, ParseError> {
     const EXPECTED: ParseError = ParseError("a claim");
     let bytes = base64_decode(words.next("a claim")?)?;
     let header = Header::decode(&bytes).map_err(|_| EXPECTED)?;
     let tail: &[u8; 64] = bytes[header.encoded_len()..].try_into().map_err(|_| EXPECTED)?;
-    let mut claim = Claim { header, root: [0; 32], seal: [0; 32] };
+    let mut claim = Box::new(Claim { header, root: [0; 32], seal: [0; 32] });
     claim.root.copy_from_slice(&tail[..32]);
     claim.seal.copy_from_slice(&tail[32..]);
     Ok(claim)
@@ -283,7 +283,7 @@ mod tests {
             user: UserName::parse("u").unwrap(),
             path: path("p"),
         };
-        let claim = Claim { header, root: [1; 32], seal: [2; 32] };
+        let claim = Box::new(Claim { header, root: [1; 32], seal: [2; 32] });
         let report = NameReport {
             floor: 4,
             pieces: vec![
