@@ -95,6 +95,22 @@ pub fn may_stage(held: &[Held], floor: u64, version: Version) -> Result<(), Refu
     Ok(())
 }
 
+/// Whether a piece of a version that is decided elsewhere may be staged, which Repair does. The floor
+/// does not count: it is for late writers. But `known_floor`, as the server gave it when Repair looked,
+/// must still be the floor: else a delete may have come and been forgotten in between.
+///
+/// # Errors
+/// [`Refused::Behind`].
+pub fn may_restore(held: &[Held], floor: u64, known_floor: u64, version: Version) -> Result<(), Refused> {
+    if newest_published(held) > Some(version) || floor != known_floor { Err(Refused::Behind) } else { Ok(()) }
+}
+
+/// The floor after a tombstone of `generation` is forgotten. It always rises, so that nobody who saw
+/// the old one overlooks the delete.
+pub fn raised_floor(floor: u64, generation: u64) -> u64 {
+    generation.max(floor.saturating_add(1))
+}
+
 /// What a server does with a commit of `version`: publishes its staged pieces and drops what is
 /// older; behind a newer published version it only drops the stage, and acknowledges.
 ///
@@ -282,6 +298,14 @@ mod tests {
         assert_eq!(may_stage(&[], 3, version(3)), Err(Refused::Behind));
         assert_eq!(may_stage(&[published(1, 3)], 3, version(3)), Ok(()));
         assert_eq!(may_stage(&[published(1, 3)], 3, version(4)), Ok(()));
+    }
+
+    #[test]
+    fn a_restore_passes_the_floor_but_not_a_delete_in_between() {
+        assert_eq!(may_restore(&[], 9, 9, version(3)), Ok(()));
+        assert_eq!(may_restore(&[], 10, 9, version(3)), Err(Refused::Behind));
+        assert_eq!(may_restore(&[published(TOMBSTONE, 4)], 9, 9, version(3)), Err(Refused::Behind));
+        assert_eq!((raised_floor(0, 4), raised_floor(4, 4), raised_floor(9, 4)), (4, 5, 10));
     }
 
     #[test]

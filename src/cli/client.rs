@@ -176,6 +176,11 @@ impl Session<'_> {
             Command::ShowFiles { folder } => self.show(folder.as_deref(), options),
             Command::Upload { what, folder } => self.upload(what, folder.as_deref()),
             Command::Download { what, folder } => self.download(what, folder.as_deref()),
+            Command::Delete { what, folder } => self.delete(what, folder.as_deref(), options),
+            Command::Move { old, new } => self.rename(old, new),
+            Command::Verify { folder } => self.verify(folder.as_deref(), options),
+            Command::Repair { folder } => self.repair(folder.as_deref(), options),
+            Command::Status => Ok(self.status(options)),
             Command::Help => {
                 self.console.result(&help::COMMANDS.trim_end());
                 Ok(0)
@@ -225,14 +230,77 @@ impl Session<'_> {
         status
     }
 
+    fn delete(&mut self, what: &str, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let files = self.client.find_to_delete(&join(folder, what)?, options.recursive)?;
+        let mut status = 0;
+        for result in self.client.delete(&files) {
+            match result {
+                Ok(path) => self.console.done(&format!("deleted {path}")),
+                Err(error) => {
+                    let failed = self.fail(&error);
+                    status = if status == 0 { failed } else { status };
+                }
+            }
+        }
+        Ok(status)
+    }
+
+    fn rename(&mut self, old: &str, new: &str) -> Result<u8, ClientError> {
+        let parse = |name: &str| FilePath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why));
+        let (old, new) = (parse(old)?, parse(new)?);
+        self.client.rename(&old, &new)?;
+        self.console.done(&format!("moved {old} to {new}"));
+        Ok(0)
+    }
+
+    fn verify(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let console = self.console;
+        let verified = self.client.verify(&parse_folder(folder)?, options.recursive, |problem| {
+            if options.json { console.result(&table::problem_json(problem)) } else { console.result(problem) }
+        })?;
+        let (files, copies) = (verified.files, verified.copies);
+        if verified.problems > 0 {
+            console.error(
+                &format!("{} problems in {files} files ({copies} copies checked)", verified.problems),
+                Some("Repair brings back what can be brought back".into()),
+            );
+            return Ok(FAILED);
+        }
+        console.done(&format!("{files} files are well ({copies} copies checked)"));
+        Ok(0)
+    }
+
+    fn repair(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let console = self.console;
+        let summary = self.client.repair(&parse_folder(folder)?, options.dry, |step| {
+            if options.json {
+                console.result(&table::repaired_json(step));
+            } else if !console.is_quiet() {
+                console.result(step);
+            }
+        })?;
+        if summary.failed > 0 {
+            let what = format!("{} of {} steps could not be done", summary.failed, summary.steps);
+            console.error(&what, Some("start the servers that are down and repair again".into()));
+            return Ok(FAILED);
+        }
+        let would = if options.dry { "would be " } else { "" };
+        console.done(&format!("{} names looked at, {} steps {would}done", summary.names, summary.steps));
+        Ok(0)
+    }
+
+    fn status(&mut self, options: Options) -> u8 {
+        let status = self.client.status();
+        let down = status.iter().all(|server| server.state.is_err());
+        for server in &status {
+            let line = if options.json { table::status_json(server) } else { table::status(server) };
+            self.console.result(&line);
+        }
+        if down { NO_SERVER } else { 0 }
+    }
+
     fn download(&mut self, what: &str, folder: Option<&str>) -> Result<u8, ClientError> {
-        let name = match folder {
-            Some(folder) => parse_folder(Some(folder))?
-                .file(what)
-                .map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))?
-                .to_string(),
-            None => what.to_owned(),
-        };
+        let name = join(folder, what)?;
         let files = match self.client.find(&name)? {
             Found::File(path) => vec![path],
             Found::Below(files) => files,
@@ -259,6 +327,13 @@ impl Session<'_> {
         }
         status
     }
+}
+
+/// A name as `FILE [FOLDER]` gives it.
+fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
+    let Some(folder) = folder else { return Ok(what.to_owned()) };
+    let path = parse_folder(Some(folder))?.file(what);
+    path.map(|path| path.to_string()).map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))
 }
 
 fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {

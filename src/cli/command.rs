@@ -8,6 +8,8 @@ pub(super) struct Options {
     pub(super) long: bool,
     pub(super) json: bool,
     pub(super) quiet: bool,
+    pub(super) recursive: bool,
+    pub(super) dry: bool,
 }
 
 /// A command, understood.
@@ -16,6 +18,11 @@ pub(super) enum Command {
     ShowFiles { folder: Option<String> },
     Upload { what: String, folder: Option<String> },
     Download { what: String, folder: Option<String> },
+    Delete { what: String, folder: Option<String> },
+    Move { old: String, new: String },
+    Verify { folder: Option<String> },
+    Repair { folder: Option<String> },
+    Status,
     Help,
     Exit,
 }
@@ -59,7 +66,8 @@ impl UsageError {
     }
 }
 
-const NAMES: [&str; 5] = ["ShowFiles", "Upload", "Download", "Help", "Exit"];
+const NAMES: [&str; 10] =
+    ["ShowFiles", "Upload", "Download", "Delete", "Move", "Verify", "Repair", "Status", "Help", "Exit"];
 
 /// The command that a mistyped word is at most two edits away from.
 fn nearest(word: &str) -> Option<&'static str> {
@@ -99,6 +107,17 @@ pub(super) fn parse(words: &[String]) -> Result<(Command, Options), UsageError> 
             what: arguments.next().ok_or(UsageError::Missing("the file to download"))?,
             folder: arguments.next(),
         },
+        "delete" => Command::Delete {
+            what: arguments.next().ok_or(UsageError::Missing("the file to delete"))?,
+            folder: arguments.next(),
+        },
+        "move" => Command::Move {
+            old: arguments.next().ok_or(UsageError::Missing("the file to move"))?,
+            new: arguments.next().ok_or(UsageError::Missing("the new name"))?,
+        },
+        "verify" => Command::Verify { folder: arguments.next() },
+        "repair" => Command::Repair { folder: arguments.next() },
+        "status" => Command::Status,
         "help" => Command::Help,
         "exit" | "quit" => Command::Exit,
         _ => return Err(UsageError::Unknown(name.clone())),
@@ -118,6 +137,8 @@ fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError>
             "--" => break,
             "-l" => options.long = true,
             "-q" => options.quiet = true,
+            "-r" => options.recursive = true,
+            "-n" => options.dry = true,
             "--json" => options.json = true,
             word if word.starts_with('-') && word.len() > 1 => {
                 return Err(UsageError::Option(word.to_owned()));
@@ -170,7 +191,7 @@ mod tests {
     fn commands_are_known_in_any_case_and_options_anywhere() {
         let (upload, options) = command("uPLOAD -q \"my notes.txt\" 'a b' -l").unwrap();
         assert_eq!(upload, Command::Upload { what: "my notes.txt".into(), folder: Some("a b".into()) });
-        assert_eq!(options, Options { long: true, quiet: true, json: false });
+        assert_eq!(options, Options { long: true, quiet: true, ..Options::default() });
         assert_eq!(command("Show_files").unwrap().0, Command::ShowFiles { folder: None });
         assert_eq!(command("quit").unwrap().0, Command::Exit);
         let (download, _) = command("Download -- -l").unwrap();

@@ -78,6 +78,9 @@ impl Report for Console {
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
+            Notice::DeleteNotEverywhere { path, missing } => self.warning(&format!(
+                "{path}: {missing} servers have not seen the delete yet; Repair brings it to them when they are back"
+            )),
             Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
         }
     }

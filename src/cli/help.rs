@@ -16,10 +16,16 @@ commands, in any case:
   Upload DIRECTORY [FOLDER]    everything below it
   Download FILE [FOLDER]       to Downloads/USER/FOLDER/FILE here
   Download FOLDER              everything below it
+  Delete FILE [FOLDER]         also a folder, with -r
+  Move OLD NEW                 a new name; the data does not travel again
+  Verify [FOLDER]              checks every copy of every piece; -r everything below
+  Repair [FOLDER]              brings everything below back to all its copies; -n only says how
+  Status                       each server: round trip, space, what it holds
   Help, Exit
 
 options, anywhere after the command:
   -l       long listing        --json   one JSON object a line
+  -r       everything below    -n       say what would be done
   -q       quiet               --       ends the options
 
 exit status: 0 done, 1 failed, 2 usage or .conf, 3 refused, 4 too few servers
@@ -42,5 +48,10 @@ Upload FILE [FOLDER]        store a file                 Upload \"my notes.txt\"
 Upload DIRECTORY [FOLDER]   store everything below it    Upload holiday
 Download FILE [FOLDER]      get a file back              Download earth.gif holiday
 Download FOLDER             get everything below it      Download holiday
+Delete FILE [FOLDER]        a folder with -r             Delete -r holiday
+Move OLD NEW                give a file another name     Move a.txt papers/b.txt
+Verify [FOLDER]             check copies; -r all below   Verify -r
+Repair [FOLDER]             restore copies; -n dry run   Repair
+Status                      how the servers are          Status
 Help, Exit
 ";

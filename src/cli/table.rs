@@ -1,6 +1,6 @@
 //! ShowFiles as lines, as a table, and as JSON.
 
-use crate::client::{Health, Shown, ShownFile};
+use crate::client::{Health, Problem, Repaired, ServerStatus, Shown, ShownFile};
 use crate::wire::utc_text;
 
 /// One line for an entry: the name, and a mark if it is not whole.
@@ -74,6 +74,68 @@ pub(super) fn json(shown: &Shown) -> String {
                 servers.collect::<Vec<_>>().join(",")
             )
         }
+    }
+}
+
+/// A problem as one JSON object; `server` and `piece` are null where there is none.
+pub(super) fn problem_json(problem: &Problem) -> String {
+    let server = problem.server.as_ref().map_or("null".to_owned(), |name| json_text(name.as_str()));
+    let piece = problem.piece.map_or("null".to_owned(), |piece| piece.to_string());
+    let what = json_text(&problem.what.to_string());
+    format!(
+        "{{\"name\":{},\"server\":{server},\"piece\":{piece},\"problem\":{what}}}",
+        json_text(problem.path.as_str())
+    )
+}
+
+/// A step of a repair as one JSON object.
+pub(super) fn repaired_json(step: &Repaired) -> String {
+    let (action, path, rest) = match step {
+        Repaired::Copied { path, piece, from, to } => {
+            let (from, to) = (json_text(from.as_str()), json_text(to.as_str()));
+            ("copied", path, format!(",\"piece\":{piece},\"from\":{from},\"to\":{to}"))
+        }
+        Repaired::Dropped { path, server } => {
+            ("dropped", path, format!(",\"server\":{}", json_text(server.as_str())))
+        }
+        Repaired::Buried { path, server } => {
+            ("deleted", path, format!(",\"server\":{}", json_text(server.as_str())))
+        }
+        Repaired::Forgotten { path } => ("forgotten", path, String::new()),
+        Repaired::Settled { path } => ("settled", path, String::new()),
+        Repaired::Failed { path, why } => ("failed", path, format!(",\"why\":{}", json_text(why))),
+    };
+    format!("{{\"name\":{},\"action\":\"{action}\"{rest}}}", json_text(path.as_str()))
+}
+
+/// A server's state as a line.
+pub(super) fn status(status: &ServerStatus) -> String {
+    match &status.state {
+        Ok((usage, round_trip)) => {
+            let free = usage.free.map_or("unknown".to_owned(), |bytes| bytes.to_string());
+            let milliseconds = round_trip.as_secs_f64() * 1000.0;
+            format!(
+                "{}: up, round trip {milliseconds:.1} ms, {} pieces, {} bytes held, {free} bytes free",
+                status.server, usage.pieces, usage.bytes
+            )
+        }
+        Err(why) => format!("{}: down ({why})", status.server),
+    }
+}
+
+/// A server's state as one JSON object.
+pub(super) fn status_json(status: &ServerStatus) -> String {
+    let server = json_text(status.server.as_str());
+    match &status.state {
+        Ok((usage, round_trip)) => {
+            let free = usage.free.map_or("null".to_owned(), |bytes| bytes.to_string());
+            let milliseconds = round_trip.as_secs_f64() * 1000.0;
+            format!(
+                "{{\"server\":{server},\"up\":true,\"round_trip_ms\":{milliseconds:.3},\"pieces\":{},\"bytes\":{},\"free\":{free}}}",
+                usage.pieces, usage.bytes
+            )
+        }
+        Err(why) => format!("{{\"server\":{server},\"up\":false,\"why\":{}}}", json_text(why)),
     }
 }
 

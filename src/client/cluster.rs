@@ -185,21 +185,32 @@ impl Cluster {
         report: &dyn Report,
         receive: impl Fn(&mut Peer) -> Answer<T>,
     ) -> Vec<Option<Result<T, No>>> {
+        self.exchange_with(requests, report, |peer, request| peer.send(request), |peer, _| receive(peer))
+    }
+
+    /// As [`Cluster::exchange`], for requests with a payload or answers that depend on the request.
+    pub(super) fn exchange_with<R, T>(
+        &mut self,
+        requests: &[(usize, R)],
+        report: &dyn Report,
+        send: impl Fn(&mut Peer, &R) -> Result<(), PeerError>,
+        receive: impl Fn(&mut Peer, &R) -> Answer<T>,
+    ) -> Vec<Option<Result<T, No>>> {
         for server in 0..self.len() {
             let State::Up(peer) = &mut self.servers[server].state else { continue };
             let mut of_server = requests.iter().filter(|(s, _)| *s == server);
-            let sent = of_server.try_for_each(|(_, request)| peer.send(request)).and_then(|()| peer.flush());
+            let sent = of_server.try_for_each(|(_, request)| send(peer, request)).and_then(|()| peer.flush());
             if let Err(why) = sent {
                 self.lose(server, why, report);
             }
         }
         let mut answers = Vec::with_capacity(requests.len());
-        for (server, _) in requests {
+        for (server, request) in requests {
             let State::Up(peer) = &mut self.servers[*server].state else {
                 answers.push(None);
                 continue;
             };
-            match receive(peer) {
+            match receive(peer, request) {
                 Ok(answer) => answers.push(Some(answer)),
                 Err(why) => {
                     self.lose(*server, why, report);
@@ -208,6 +219,15 @@ impl Cluster {
             }
         }
         answers
+    }
+
+    /// Two connections at once, to pass bytes from one server to another.
+    pub(super) fn pair(&mut self, from: usize, to: usize) -> Option<(&mut Peer, &mut Peer)> {
+        let [from, to] = self.servers.get_disjoint_mut([from, to]).ok()?;
+        match (&mut from.state, &mut to.state) {
+            (State::Up(from), State::Up(to)) => Some((from, to)),
+            _ => None,
+        }
     }
 
     /// Logs in to servers: connects one after another, then lets the exchanges overlap.

@@ -66,10 +66,7 @@ impl Client {
             let path = FilePath::parse(name).map_err(bad_name)?;
             let surveys =
                 self.cluster.survey(std::slice::from_ref(&path), &self.config.user, &self.key, &*self.report);
-            if surveys
-                .iter()
-                .any(|s| s.file_version().is_some() || (s.view().decided.is_none() && !s.is_empty()))
-            {
+            if surveys.iter().any(Survey::is_a_file) {
                 return Ok(Found::File(path));
             }
         }
@@ -169,8 +166,8 @@ impl Client {
             .collect()
     }
 
-    /// What to fetch for a name, if its newest decided version can be rebuilt.
-    fn plan(&self, survey: &Survey, downloads: &Path) -> Result<Plan, ClientError> {
+    /// The newest decided version of a file, if it can be rebuilt.
+    pub(super) fn whole_version(&self, survey: &Survey) -> Result<Version, ClientError> {
         self.require_server()?;
         let path = survey.path.clone();
         if survey.only_other_keys() {
@@ -186,6 +183,13 @@ impl Client {
         if !survey.is_complete(version) {
             return Err(self.incomplete(survey, Some(version), &[]));
         }
+        Ok(version)
+    }
+
+    /// What to fetch for a name.
+    fn plan(&self, survey: &Survey, downloads: &Path) -> Result<Plan, ClientError> {
+        let version = self.whole_version(survey)?;
+        let path = survey.path.clone();
         let Some(claim) = survey.any_claim(version) else {
             return Err(ClientError::NotFound(path.to_string()));
         };

@@ -91,6 +91,8 @@ pub enum ClientError {
     NotTaken(FilePath, Vec<(ServerName, String)>),
     /// A name that is a folder on the servers where a file is meant, or the other way round.
     Conflict(FilePath),
+    /// A move to a name that there is already.
+    Exists(FilePath),
     /// Other clients kept replacing the file.
     Contended(FilePath),
     /// No server answered the commit: it may be done or not.
@@ -130,6 +132,7 @@ impl fmt::Display for ClientError {
             ClientError::Conflict(path) => {
                 write!(f, "cannot store {path}: a file and a folder cannot have one name")
             }
+            ClientError::Exists(path) => write!(f, "'{path}' is there already"),
             ClientError::Contended(path) => write!(f, "{path} was replaced again and again by other clients"),
             ClientError::Undecided(path) => {
                 write!(
@@ -153,6 +156,7 @@ impl ClientError {
             ClientError::LocalMissing(path) if path.is_relative() => {
                 "relative paths are looked up in the folder that the client was started with".into()
             }
+            ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
             ClientError::Name(name, NameError::OuterSlash) => {
                 format!("write it as '{}'", name.trim_matches('/').escape_debug())

@@ -2,25 +2,33 @@
 //! arguments; the servers do not know each other, so all that must agree is decided here.
 
 mod cluster;
+mod delete;
 mod download;
 mod error;
 mod fetch;
+mod moving;
+mod repair;
 mod report;
 mod show;
 mod source;
 mod stage;
+mod status;
 mod survey;
 mod target;
 mod upload;
+mod verify;
 
 use std::sync::Arc;
 
 pub use download::{Downloaded, Found};
 pub use error::{ClientError, LaunchError, MissingPiece};
+pub use repair::{RepairSummary, Repaired};
 pub use report::{Notice, Progress, Report};
 pub use show::{Health, Shown, ShownFile};
 pub use source::{Source, find};
+pub use status::ServerStatus;
 pub use upload::Uploaded;
+pub use verify::{Problem, Verified, Wrong};
 
 use crate::config::Config;
 use crate::name::{ServerName, UserName};

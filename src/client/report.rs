@@ -47,6 +47,13 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A delete that not every server has seen yet.
+    DeleteNotEverywhere {
+        /// The deleted name.
+        path: FilePath,
+        /// Servers that have not.
+        missing: usize,
+    },
     /// A local file or folder that was left out, and why.
     LeftOut {
         /// As the user would write it.
@@ -76,4 +83,11 @@ pub trait Report: Send + Sync {
 
     /// The command has ended.
     fn end(&self) {}
+}
+
+/// Says nothing.
+pub(super) struct Silent;
+
+impl Report for Silent {
+    fn notice(&self, _: Notice) {}
 }

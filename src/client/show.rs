@@ -97,6 +97,18 @@ impl Client {
         shown.iter().map(|f| whole_path(folder, &f.path)).collect()
     }
 
+    /// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or
+    /// unfinished.
+    pub(super) fn names(
+        &mut self,
+        folder: &FolderPath,
+        recursive: bool,
+    ) -> Result<Vec<FilePath>, ClientError> {
+        let (_, files) = self.list(folder, recursive);
+        self.require_server()?;
+        files.keys().map(|path| whole_path(folder, path)).collect()
+    }
+
     fn show_files(&mut self, folder: &FolderPath, files: BTreeMap<FilePath, Listed>) -> Vec<ShownFile> {
         let up: Vec<usize> = self.cluster.up().collect();
         let mut shown = Vec::new();

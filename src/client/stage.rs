@@ -139,7 +139,7 @@ impl Work<'_> {
         let range = split::range(draft.header.file_size, crate::placement::PIECES, job.piece);
         let header = Header { piece: job.piece, piece_size: range.end - range.start, ..draft.header.clone() };
         let length = header.piece_size + 32 * header.chunks();
-        let request = Request::Stage { header: Box::new(header.clone()), length };
+        let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
         let mut in_order = job.holders.clone();
         in_order.sort_unstable();
         let mut links: Vec<MutexGuard<'_, Link>> = in_order.iter().map(|&s| lock(&self.links[s])).collect();

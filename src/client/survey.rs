@@ -35,14 +35,24 @@ pub(super) struct Survey {
     pub(super) distrusted: Vec<Distrusted>,
     /// The newest generation that a new version must exceed.
     pub(super) seen: u64,
+    /// By server: its floor when it answered.
+    pub(super) floors: Vec<u64>,
 }
 
 impl Survey {
     fn new(path: FilePath, servers: usize) -> Self {
-        Self { path, answers: vec![None; servers], claims: Vec::new(), distrusted: Vec::new(), seen: 0 }
+        Self {
+            path,
+            answers: vec![None; servers],
+            claims: Vec::new(),
+            distrusted: Vec::new(),
+            seen: 0,
+            floors: vec![0; servers],
+        }
     }
 
     fn take(&mut self, server: usize, report: NameReport, user: &UserName, key: &MasterKey) {
+        self.floors[server] = report.floor;
         self.seen = self.seen.max(report.floor.min(MAX_UNVERIFIED_GENERATION));
         let mut held = Vec::new();
         for reported in report.pieces {
@@ -99,9 +109,22 @@ impl Survey {
         self.claims.is_empty() && self.distrusted.iter().any(|d| d.why == Distrust::OtherKey)
     }
 
-    /// Whether no server knows anything of the name.
-    pub(super) fn is_empty(&self) -> bool {
-        self.claims.is_empty() && self.distrusted.is_empty()
+    /// Whether the newest decided version is a delete.
+    pub(super) fn tombstone(&self) -> Option<Version> {
+        self.view().decided.filter(|&version| !self.holders(version, TOMBSTONE).is_empty())
+    }
+
+    /// Whether a file of that name can be seen, if only as something unreadable.
+    pub(super) fn is_a_file(&self) -> bool {
+        self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
+    }
+
+    /// Servers that have something older than `version`, or something damaged.
+    pub(super) fn outdated(&self, version: Version) -> Vec<usize> {
+        let older = |server: usize| self.answers[server].iter().flatten().any(|h| h.version < version);
+        let damaged = |d: &Distrusted| d.why == Distrust::Damaged;
+        let distrusted = |server: usize| self.distrusted.iter().any(|d| d.server == server && damaged(d));
+        (0..self.answers.len()).filter(|&server| older(server) || distrusted(server)).collect()
     }
 
     /// Whether every piece of a version has a holder that answered.
@@ -113,6 +136,19 @@ impl Survey {
 impl Cluster {
     /// Asks every server that is up about names, and settles what it finds half done.
     pub(super) fn survey(
+        &mut self,
+        paths: &[FilePath],
+        user: &UserName,
+        key: &MasterKey,
+        report: &dyn Report,
+    ) -> Vec<Survey> {
+        let mut surveys = self.ask(paths, user, key, report);
+        self.settle(&mut surveys, report);
+        surveys
+    }
+
+    /// Asks every server that is up about names, and changes nothing.
+    pub(super) fn ask(
         &mut self,
         paths: &[FilePath],
         user: &UserName,
@@ -146,7 +182,6 @@ impl Cluster {
             }
             surveys.extend(found);
         }
-        self.settle(&mut surveys, report);
         surveys
     }
 

@@ -6,6 +6,7 @@
 mod admission;
 mod log;
 mod session;
+mod space;
 mod stream;
 mod users;
 
@@ -71,6 +72,8 @@ pub fn parse_address(text: &str) -> Option<SocketAddr> {
 /// What all sessions share.
 struct Shared {
     name: ServerName,
+    /// ROOT/NAME.
+    folder: PathBuf,
     store: Store<OsDisk>,
     users: Users,
     admission: Admission,
@@ -105,7 +108,7 @@ impl Server {
         let address = listener.local_addr().map_err(cannot_listen)?;
         let admission = Admission::default();
         Ok(Self {
-            shared: Arc::new(Shared { name, store, users, admission, log }),
+            shared: Arc::new(Shared { folder: root.join(name.as_str()), name, store, users, admission, log }),
             listener,
             address,
             _lock: lock,

@@ -19,8 +19,8 @@ use crate::sealed::Header;
 use crate::store::{Batch, Connection, Staging, StoreError};
 use crate::version::Version;
 use crate::wire::{
-    LineError, LineOpener, LineSealer, Login, MAX_TEXT, Refusal, Reply, Request, StageEnd, base64_encode,
-    read_line,
+    LineError, LineOpener, LineSealer, Login, MAX_TEXT, Refusal, Reply, Request, StageEnd, Usage,
+    base64_encode, read_line,
 };
 
 /// Time to log in, all reads together.
@@ -250,13 +250,22 @@ impl Session<'_> {
         let line = self.read_text()?;
         let request = Request::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
         match request {
-            Request::Stage { header, length } => self.stage(*header, length),
+            Request::Stage { header, length, restore } => self.stage(*header, length, restore),
             Request::Commit(path, version) => {
                 if self.batch.has_received() {
                     self.release_held()?;
                 }
                 let result = self.shared.store.commit(&self.user, &path, version, &mut self.batch);
                 self.hold(result, line, 0)
+            }
+            Request::Copy { path, piece, version, header, seal } => {
+                if header.user != self.user {
+                    return Err(End::Refused(Refusal::BadRequest));
+                }
+                let what = format!("COPY {path} {piece} {version} to {} {}", header.path, header.version);
+                let (bytes, source) = (header.piece_size, (&path, piece, version));
+                let result = self.shared.store.copy(self.connection, source, *header, &seal, &mut self.batch);
+                self.hold(result, what, bytes)
             }
             other => {
                 self.release_held()?;
@@ -295,11 +304,17 @@ impl Session<'_> {
             }
             Request::Check(path, piece, version) => self.check(line, &path, piece, version),
             Request::Status => match store.usage(&self.user) {
-                Ok(usage) => self.text(line, &usage.to_text()),
+                Ok(usage) => {
+                    let free = super::space::free_bytes(&self.shared.folder);
+                    self.text(line, &Usage { free, ..usage }.to_text())
+                }
                 Err(error) => self.done(line, Err(error)),
             },
-            // These two wait in the batch: see `serve_one`.
-            Request::Stage { .. } | Request::Commit(..) => Err(End::Refused(Refusal::BadRequest)),
+            Request::Ping => Ok(self.send(&Reply::Ok)?),
+            // These wait in the batch: see `serve_one`.
+            Request::Stage { .. } | Request::Copy { .. } | Request::Commit(..) => {
+                Err(End::Refused(Refusal::BadRequest))
+            }
         }
     }
 
@@ -363,7 +378,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn stage(&mut self, header: Header, length: u64) -> Result<(), End> {
+    fn stage(&mut self, header: Header, length: u64, restore: Option<u64>) -> Result<(), End> {
         let what = format!(
             "STAGE {} {} {}",
             crate::wire::percent_encode(header.path.as_str()),
@@ -374,7 +389,7 @@ impl Session<'_> {
             return Err(End::Refused(Refusal::BadRequest));
         }
         let store = &self.shared.store;
-        let staging = store.stage(self.connection, header);
+        let staging = store.stage(self.connection, header, restore);
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
             (Ok(staging), StageEnd::End { root, seal }) => {

@@ -13,7 +13,7 @@ mod staging;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -59,7 +59,12 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreError::Refused(why) => write!(f, "refused: {why:?}"),
+            StoreError::Refused(why) => f.write_str(match why {
+                Refused::NotStaged => "nothing staged to commit",
+                Refused::Decided => "already committed",
+                Refused::Open => "another client is still writing it",
+                Refused::Behind => "a newer version is there",
+            }),
             StoreError::NotFound => f.write_str("no such piece"),
             StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),
             StoreError::Damaged => f.write_str("bytes that do not fit their hashes"),
@@ -287,17 +292,27 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// Begins to receive a piece.
+    /// Begins to receive a piece; `restore` is the floor that a client saw who restores a version that
+    /// is decided elsewhere.
     ///
     /// # Errors
     /// If a newer version is here, if a folder has the file's name or the other way round, or if the
     /// disk fails.
-    pub fn stage(&self, connection: Connection, header: Header) -> Result<Staging<'_, D>, StoreError> {
+    pub fn stage(
+        &self,
+        connection: Connection,
+        header: Header,
+        restore: Option<u64>,
+    ) -> Result<Staging<'_, D>, StoreError> {
         {
             let index = self.index();
             let (user, path) = (&header.user, &header.path);
             let floor = index.floors.get(user).copied().unwrap_or(0);
-            commit::may_stage(&self.held(&index, user, path)?, floor, header.version)?;
+            let held = self.held(&index, user, path)?;
+            match restore {
+                None => commit::may_stage(&held, floor, header.version)?,
+                Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
+            }
             if header.kind == Kind::Data {
                 self.check_conflict(user, path)?;
             }
@@ -322,6 +337,42 @@ impl<D: Disk> Store<D> {
     ) -> Result<(), StoreError> {
         batch.received.push(staging.finish(root, seal)?);
         Ok(())
+    }
+
+    /// Stages a piece under a new header, with the body and table of a published piece of this user. The
+    /// bytes are hashed on the way, so that damage is found and not copied.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the source is of another version by now, [`StoreError::Damaged`] if
+    /// it is damaged or not of the header's size, or as [`Store::stage`].
+    pub fn copy(
+        &self,
+        connection: Connection,
+        source: (&FilePath, u8, Version),
+        header: Header,
+        seal: &Bytes32,
+        batch: &mut Batch<D>,
+    ) -> Result<(), StoreError> {
+        let (path, number, version) = source;
+        let user = header.user.clone();
+        let (mut file, _) = self.open_piece(&user, path, number, version)?;
+        let claim = piece::claim(&self.disk, &self.places.piece(&user, path, number))?;
+        let same_shape = claim.header.piece == header.piece
+            && claim.header.chunk_log2 == header.chunk_log2
+            && claim.header.file_size == header.file_size;
+        if !same_shape {
+            return Err(StoreError::Damaged);
+        }
+        let mut staging = self.stage(connection, header, None)?;
+        file.seek(SeekFrom::Start(claim.header.layout().body.start))?;
+        let mut buffer =
+            vec![0; piece::BUFFER.min(usize::try_from(staging.missing()).unwrap_or(piece::BUFFER))];
+        while staging.missing() > 0 {
+            let part = buffer.len().min(usize::try_from(staging.missing()).unwrap_or(usize::MAX));
+            file.read_exact(&mut buffer[..part])?;
+            staging.write(&buffer[..part])?;
+        }
+        self.stage_end(staging, &claim.root, seal, batch)
     }
 
     /// Publishes what is staged of a version. What it replaces goes when the batch is flushed. Pieces
@@ -437,15 +488,13 @@ impl<D: Disk> Store<D> {
 
     fn raise_floor(&self, index: &mut Index, user: &UserName, generation: u64) -> Result<(), StoreError> {
         let floor = index.floors.get(user).copied().unwrap_or(0);
-        if generation <= floor {
-            return Ok(());
-        }
-        let file = |generation: u64| self.places.floors().join(format!("{user}.{generation}"));
-        match self.disk.create(&file(generation)) {
+        let raised = commit::raised_floor(floor, generation);
+        let file = |floor: u64| self.places.floors().join(format!("{user}.{floor}"));
+        match self.disk.create(&file(raised)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             _ => self.disk.sync_dir(&self.places.floors())?,
         }
-        index.floors.insert(user.clone(), generation);
+        index.floors.insert(user.clone(), raised);
         if floor > 0 {
             // The older one is harmless: the greatest counts.
             let _ = self.disk.remove(&file(floor));

@@ -19,8 +19,9 @@ pub use time::utc_text;
 
 /// The protocol's version, the first word of a login.
 pub const PROTOCOL_VERSION: u32 = 1;
-/// Longest line, its LF included: a header in base64 and a MAC fit twice.
-pub const MAX_LINE: usize = 4096;
+/// Longest line, its LF included: the longest path with every byte percent-encoded, a header in base64
+/// and a MAC fit.
+pub const MAX_LINE: usize = 8192;
 /// Most bytes of a text payload (LOOK, LIST); a longer list comes in several.
 pub const MAX_TEXT: usize = 1 << 20;
 /// Most staged pieces that a server keeps for one name, so that a report of them fits [`MAX_TEXT`].

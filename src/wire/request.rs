@@ -82,11 +82,16 @@ pub enum Request {
     },
     /// `STAGE HEADER LENGTH`: a piece to keep until its commit. LENGTH bytes follow, body and table,
     /// then the line of a [`StageEnd`].
+    ///
+    /// `RESTORE HEADER LENGTH FLOOR`: the same for a version that is decided elsewhere, which may be
+    /// older than what the server has forgotten, as long as its floor is still FLOOR.
     Stage {
         /// The header, base64 in the line.
         header: Box<Header>,
         /// Bytes of body and table.
         length: u64,
+        /// For a RESTORE, the floor that the server reported.
+        restore: Option<u64>,
     },
     /// `COMMIT PATH VERSION`: publish what is staged of this version.
     Commit(FilePath, Version),
@@ -98,8 +103,24 @@ pub enum Request {
     Forget(FilePath, Version),
     /// `CHECK PATH PIECE VERSION`: hash a published piece where it lies.
     Check(FilePath, u8, Version),
+    /// `COPY PATH PIECE VERSION HEADER SEAL`: stage a piece under another header, with the body of a
+    /// published one, so that a new name or key needs no bytes to travel.
+    Copy {
+        /// Which file the body is taken from.
+        path: FilePath,
+        /// Number of the piece, there and in the new header.
+        piece: u8,
+        /// The version that the piece must have.
+        version: Version,
+        /// The new header, base64 in the line.
+        header: Box<Header>,
+        /// The seal over the new header and the old root.
+        seal: Bytes32,
+    },
     /// `STATUS`: what the server holds for this user.
     Status,
+    /// `PING`: nothing; its answer tells the round trip.
+    Ping,
 }
 
 /// The line behind the payload of a STAGE.
@@ -129,15 +150,24 @@ impl Request {
             Request::Read { path, piece, version, offset, length } => {
                 format!("READ {} {piece} {version} {offset} {length}", word(path))
             }
-            Request::Stage { header, length } => {
-                format!("STAGE {} {length}", base64_encode(&header.encode()))
+            Request::Stage { header, length, restore } => {
+                let header = base64_encode(&header.encode());
+                match restore {
+                    None => format!("STAGE {header} {length}"),
+                    Some(floor) => format!("RESTORE {header} {length} {floor}"),
+                }
             }
             Request::Commit(path, version) => format!("COMMIT {} {version}", word(path)),
             Request::Abort(path, version) => format!("ABORT {} {version}", word(path)),
             Request::Retire(path, version) => format!("RETIRE {} {version}", word(path)),
             Request::Forget(path, version) => format!("FORGET {} {version}", word(path)),
             Request::Check(path, piece, version) => format!("CHECK {} {piece} {version}", word(path)),
+            Request::Copy { path, piece, version, header, seal } => {
+                let header = base64_encode(&header.encode());
+                format!("COPY {} {piece} {version} {header} {}", word(path), hex(seal))
+            }
             Request::Status => "STATUS".to_owned(),
+            Request::Ping => "PING".to_owned(),
         }
     }
 
@@ -157,13 +187,28 @@ impl Request {
                 offset: words.number("offset")?,
                 length: words.number("length")?,
             },
-            "STAGE" => Request::Stage { header: header(&mut words)?, length: words.number("length")? },
+            "STAGE" => {
+                Request::Stage { header: header(&mut words)?, length: words.number("length")?, restore: None }
+            }
+            "RESTORE" => Request::Stage {
+                header: header(&mut words)?,
+                length: words.number("length")?,
+                restore: Some(words.number("floor")?),
+            },
             "COMMIT" => Request::Commit(path(&mut words)?, version(&mut words)?),
             "ABORT" => Request::Abort(path(&mut words)?, version(&mut words)?),
             "RETIRE" => Request::Retire(path(&mut words)?, version(&mut words)?),
             "FORGET" => Request::Forget(path(&mut words)?, version(&mut words)?),
             "CHECK" => Request::Check(path(&mut words)?, words.number("piece number")?, version(&mut words)?),
+            "COPY" => Request::Copy {
+                path: path(&mut words)?,
+                piece: words.number("piece number")?,
+                version: version(&mut words)?,
+                header: header(&mut words)?,
+                seal: parse_hex32(words.next("seal")?)?,
+            },
             "STATUS" => Request::Status,
+            "PING" => Request::Ping,
             _ => return Err(ParseError("a request")),
         };
         words.end()?;
@@ -231,8 +276,10 @@ fn header(words: &mut Words<'_>) -> Result<Box<Header>, ParseError> {
     Ok(Box::new(header))
 }
 
-const _: () = assert!(crate::sealed::MAX_HEADER.div_ceil(3) * 4 + 128 < MAX_LINE, "a STAGE line fits");
-const _: () = assert!(3 * crate::name::MAX_PATH + 256 < MAX_LINE, "a READ line fits");
+const _: () = assert!(
+    3 * crate::name::MAX_PATH + crate::sealed::MAX_HEADER.div_ceil(3) * 4 + 256 < MAX_LINE,
+    "the longest line, a COPY, fits"
+);
 
 #[cfg(test)]
 mod tests {
@@ -262,13 +309,16 @@ mod tests {
             Request::List { folder: FolderPath::root(), recursive: false },
             Request::List { folder: path.folder(), recursive: true },
             Request::Read { path: path.clone(), piece: 4, version, offset: 0, length: u64::MAX },
-            Request::Stage { header: Box::new(header), length: 33 },
+            Request::Stage { header: Box::new(header.clone()), length: 33, restore: None },
+            Request::Stage { header: Box::new(header.clone()), length: 33, restore: Some(7) },
+            Request::Copy { path: path.clone(), piece: 1, version, header: Box::new(header), seal: [7; 32] },
             Request::Commit(path.clone(), version),
             Request::Abort(path.clone(), version),
             Request::Retire(path.clone(), version),
             Request::Forget(path.clone(), version),
             Request::Check(path, 2, version),
             Request::Status,
+            Request::Ping,
         ]
     }
 
