@@ -18,6 +18,9 @@ const BATCH: usize = 64;
 /// How often a delete that another client's upload was quicker than is tried again.
 const ATTEMPTS: usize = 8;
 
+/// A server, and its answer to a STAGE; none from one that was lost.
+type Staged = (usize, Option<Result<(), No>>);
+
 /// A tombstone with its seal.
 pub(super) struct Tombstone {
     pub(super) header: Header,
@@ -156,7 +159,7 @@ impl Client {
             let lost = of_file().filter(|a| a.is_none()).count();
             let path = tombstone.header.path.clone();
             if committed == 0 {
-                results.push((index, (lost > 0).then(|| Err(ClientError::Undecided(path)))));
+                results.push((index, (lost > 0).then_some(Err(ClientError::Undecided(path)))));
                 continue;
             }
             if committed == self.cluster.len() {
@@ -176,7 +179,7 @@ impl Client {
         &mut self,
         tombstones: &[&Tombstone],
         servers: &[usize],
-    ) -> Vec<Vec<(usize, Option<Result<(), No>>)>> {
+    ) -> Vec<Vec<Staged>> {
         let requests: Vec<(usize, &Tombstone)> =
             tombstones.iter().flat_map(|&t| servers.iter().map(move |&server| (server, t))).collect();
         let answers = self.cluster.exchange_with(
@@ -200,11 +203,7 @@ impl Client {
         self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
     }
 
-    fn why_not_staged(
-        &self,
-        path: &FilePath,
-        answers: &[(usize, Option<Result<(), No>>)],
-    ) -> Option<Result<FilePath, ClientError>> {
+    fn why_not_staged(&self, path: &FilePath, answers: &[Staged]) -> Option<Result<FilePath, ClientError>> {
         let mut reasons: Vec<(ServerName, String)> = Vec::new();
         for (server, answer) in answers {
             match answer {

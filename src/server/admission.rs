@@ -13,6 +13,8 @@ use crate::wire::{Refusal, Reply};
 /// Most connections at once. One costs a thread of some 20 KiB and a descriptor; the limit on
 /// descriptors may lower it.
 pub const MAX_CONNECTIONS: usize = 4096;
+/// Most connections from one address that have not logged in; one more closes the oldest of them.
+pub const MAX_STRANGERS_PER_ADDRESS: usize = 128;
 /// Failed logins of one user from one address within a minute; then that pair is refused for the rest
 /// of it. Counted for users that there are not, too.
 pub const FAILED_LOGINS_PER_MINUTE: u32 = 30;
@@ -28,7 +30,7 @@ struct State {
     connected: usize,
     next: u64,
     /// Connections that have not logged in, oldest first.
-    strangers: BTreeMap<u64, Arc<TcpStream>>,
+    strangers: BTreeMap<u64, (IpAddr, Arc<TcpStream>)>,
     failures: HashMap<(IpAddr, UserName), (Instant, u32)>,
 }
 
@@ -69,11 +71,12 @@ impl Admission {
             let _ = (&stream).write_all(format!("{}\n", Reply::no(Refusal::Busy).to_line()).as_bytes());
             return None;
         }
+        state.make_room_for_address(from.ip());
         let stream = Arc::new(stream);
         let number = state.next;
         state.next += 1;
         state.connected += 1;
-        state.strangers.insert(number, Arc::clone(&stream));
+        state.strangers.insert(number, (from.ip(), Arc::clone(&stream)));
         Some(Visit { stream, from, number, state: Arc::clone(&self.state) })
     }
 
@@ -105,9 +108,20 @@ impl Admission {
 impl State {
     /// The thread of a dropped stranger sees its connection end, and leaves.
     fn drop_oldest_stranger(&mut self) -> bool {
-        let Some((_, stream)) = self.strangers.pop_first() else { return false };
+        let Some((_, (_, stream))) = self.strangers.pop_first() else { return false };
         let _ = stream.shutdown(Shutdown::Both);
         true
+    }
+
+    fn make_room_for_address(&mut self, address: IpAddr) {
+        let of_address = || self.strangers.iter().filter(|(_, (from, _))| *from == address);
+        if of_address().count() < MAX_STRANGERS_PER_ADDRESS {
+            return;
+        }
+        let oldest = of_address().next().map(|(&number, _)| number);
+        if let Some((_, stream)) = oldest.and_then(|number| self.strangers.remove(&number)) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -161,6 +175,24 @@ mod tests {
         let mut refusal = String::new();
         visitors[3].read_to_string(&mut refusal).unwrap();
         assert!(refusal.starts_with("NO busy "), "{refusal}");
+    }
+
+    #[test]
+    fn one_address_crowds_out_only_its_own_strangers() {
+        let admission = Admission { state: Arc::default(), cap: 1000 };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let enter = |from: &str| {
+            let visitor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            (visitor, admission.enter(stream, from.parse().unwrap()).unwrap())
+        };
+        let elsewhere = enter("10.0.0.2:1");
+        let mut here: Vec<_> = (0..=MAX_STRANGERS_PER_ADDRESS).map(|_| enter("10.0.0.1:1")).collect();
+        assert_eq!(here[0].0.read(&mut [0]).unwrap(), 0, "the oldest of that address was closed");
+        for (visitor, _) in [&here[1], &elsewhere] {
+            visitor.set_nonblocking(true).unwrap();
+            assert!(visitor.peek(&mut [0]).is_err(), "others are still open");
+        }
     }
 
     #[test]

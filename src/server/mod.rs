@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS};
-pub use session::{FAILED_LOGIN_DELAY, IDLE_LIMIT, LOGIN_LIMIT, MAX_BATCH, STALL_LIMIT};
+pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS};
+pub use session::{FAILED_LOGIN_DELAY, IDLE_LIMIT, LOGIN_LIMIT, MAX_BATCH, SPACE_CHECK, STALL_LIMIT};
 pub use users::{AddUserError, add_user};
 
 use crate::name::ServerName;

@@ -41,6 +41,9 @@ const WRITE_BUFFER: usize = 16 * 1024;
 const COPY_BUFFER: usize = 256 * 1024;
 /// Pieces up to this size are sent through the write buffer, larger ones from file to socket.
 const SMALL_READ: u64 = 64 * 1024;
+/// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
+/// find out while they are written.
+pub const SPACE_CHECK: u64 = 16 << 20;
 /// How often a long CHECK gives a sign of life.
 const LIFE_SIGN: Duration = Duration::from_secs(1);
 
@@ -389,7 +392,10 @@ impl Session<'_> {
             return Err(End::Refused(Refusal::BadRequest));
         }
         let store = &self.shared.store;
-        let staging = store.stage(self.connection, header, restore);
+        let staging = match length >= SPACE_CHECK && !super::space::has_room(&self.shared.folder, length) {
+            true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
+            false => store.stage(self.connection, header, restore),
+        };
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
             (Ok(staging), StageEnd::End { root, seal }) => {

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 /// Free bytes for ordinary users on the file system of `folder`; none where `df` cannot tell.
 ///
 /// std has no `statvfs(3)`, and this crate forbids `unsafe`, so the question goes to `df -P` (POSIX),
-/// whose fourth column is the free space in units of 1024 bytes. It is asked only for STATUS.
+/// whose fourth column is the free space in units of 1024 bytes. It is asked for STATUS and before large
+/// pieces, where a process more does not count.
 pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
     let output = Command::new("df")
         .args(["-P", "-k", "--"])
@@ -17,6 +18,11 @@ pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
         .output()
         .ok()?;
     parse(std::str::from_utf8(&output.stdout).ok()?)
+}
+
+/// Whether so many bytes more fit; yes where it cannot be told.
+pub(super) fn has_room(folder: &Path, bytes: u64) -> bool {
+    free_bytes(folder).is_none_or(|free| free > bytes)
 }
 
 fn parse(report: &str) -> Option<u64> {

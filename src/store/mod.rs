@@ -13,7 +13,7 @@ mod staging;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,9 @@ use crate::wire::{MAX_STAGED, NameReport, Reported};
 use piece::ReadError;
 use places::Places;
 use staging::Received;
+
+/// Bytes that are set aside for deletes on a full disk: a batch of tombstones, a block each, fits.
+const RESERVE: usize = 512 * 1024;
 
 /// One client's connection, as far as staged pieces are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,7 +185,24 @@ impl<D: Disk> Store<D> {
             store.make_dir(&directory)?;
         }
         store.recover()?;
+        store.keep_reserve();
         Ok(store)
+    }
+
+    /// Sets space aside, if there is some and it is not set aside yet.
+    fn keep_reserve(&self) {
+        let path = self.places.reserve();
+        let Ok(mut file) = self.disk.create(&path) else { return };
+        if file.write_all(&[0; RESERVE]).is_err() {
+            // A disk that is too full for the reserve needs these bytes for something else.
+            let _ = self.disk.remove(&path);
+        }
+    }
+
+    /// Gives the reserve up, so that a tombstone fits on a full disk and can make room.
+    fn use_reserve(&self) {
+        // Not there is just as well.
+        let _ = self.disk.remove(&self.places.reserve());
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -313,8 +333,9 @@ impl<D: Disk> Store<D> {
                 None => commit::may_stage(&held, floor, header.version)?,
                 Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
             }
-            if header.kind == Kind::Data {
-                self.check_conflict(user, path)?;
+            match header.kind {
+                Kind::Data => self.check_conflict(user, path)?,
+                Kind::Tombstone => self.use_reserve(),
             }
             let staged = index.names.get(&(user.clone(), path.clone())).map_or(0, |name| name.staged.len());
             if staged >= MAX_STAGED {
@@ -433,6 +454,7 @@ impl<D: Disk> Store<D> {
                 self.apply_all(&mut index, &user, &path, &steps)?;
             }
         }
+        self.keep_reserve();
         Ok(())
     }
 

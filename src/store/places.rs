@@ -3,6 +3,7 @@
 //! ```text
 //! ROOT/NAME/USER/FOLDER/.FILE.1     a published piece: nothing else is below ROOT/NAME
 //! ROOT/.NAME/lock                   held while a server runs
+//! ROOT/.NAME/reserve                space that is given up so that a full disk can take a delete
 //! ROOT/.NAME/staged/17              a staged piece; its header says whose and which
 //! ROOT/.NAME/tombstones/18          a published tombstone
 //! ROOT/.NAME/floors/USER.42         newest generation of a forgotten tombstone of USER
@@ -40,6 +41,10 @@ impl Places {
 
     pub(super) fn lock(&self) -> PathBuf {
         self.own.join("lock")
+    }
+
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.own.join("reserve")
     }
 
     pub(super) fn staged(&self) -> PathBuf {

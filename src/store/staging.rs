@@ -9,6 +9,10 @@ use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher};
 use crate::sealed::{ChunkHasher, Header};
 
+/// A large piece is synced every so many bytes, so that the last sync, for which the client waits
+/// under a time limit, is short however large the piece and however slow the disk.
+const SYNC_STEP: u64 = 32 << 20;
+
 /// A piece that is being received. Dropped before [`Staging::finish`], it leaves nothing behind.
 pub struct Staging<'a, D: Disk> {
     pub(super) disk: &'a D,
@@ -18,6 +22,7 @@ pub struct Staging<'a, D: Disk> {
     file: Option<BufWriter<D::File>>,
     body_left: u64,
     table_left: u64,
+    unsynced: u64,
     body: ChunkHasher,
     table: Hasher,
 }
@@ -39,6 +44,7 @@ impl<'a, D: Disk> Staging<'a, D> {
             file: Some(file),
             body_left: header.piece_size,
             table_left: 32 * header.chunks(),
+            unsynced: 0,
             body: ChunkHasher::new(header.chunk_size()),
             table: Hasher::default(),
             header,
@@ -64,7 +70,13 @@ impl<'a, D: Disk> Staging<'a, D> {
         self.table.update(table);
         self.table_left = self.table_left.checked_sub(table.len() as u64).ok_or(StoreError::Damaged)?;
         let file = self.file.as_mut().ok_or(StoreError::Damaged)?;
-        Ok(file.write_all(bytes)?)
+        file.write_all(bytes)?;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_STEP {
+            self.disk.sync(file.get_ref())?;
+            self.unsynced = 0;
+        }
+        Ok(())
     }
 
     /// Ends the piece: its body must have the hashes of its table, and the table the root.
