@@ -165,6 +165,28 @@ impl Config {
         }
         draft.finish()
     }
+
+    /// Whether a password can stand in a .conf and in Users.conf.
+    pub fn is_password(password: &str) -> bool {
+        let plain = password.trim() == password && !password.chars().any(char::is_control);
+        plain && !password.is_empty() && password.len() <= MAX_PASSWORD
+    }
+
+    /// The text of a .conf with another password; every other line stays as it is.
+    pub fn with_password(text: &str, password: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            let content = line.trim_end_matches(['\n', '\r']);
+            let key = content.trim_start().split(char::is_whitespace).next().unwrap_or("");
+            if key.trim_end_matches(':').eq_ignore_ascii_case("password") {
+                let indent = &content[..content.len() - content.trim_start().len()];
+                out.push_str(&format!("{indent}{key} {password}{}", &line[content.len()..]));
+            } else {
+                out.push_str(line);
+            }
+        }
+        out
+    }
 }
 
 impl Draft {
@@ -321,6 +343,14 @@ mod tests {
         assert_eq!(config.password, "a b # c");
         assert_eq!((config.replicas, config.timeout), (1, Duration::from_millis(250)));
         assert_eq!(config.key.unwrap()[31], 0xff);
+    }
+
+    #[test]
+    fn a_new_password_changes_only_its_line() {
+        let changed = Config::with_password("# x\r\n  password:  old one\r\nUsername u", "new one");
+        assert_eq!(changed, "# x\r\n  password: new one\r\nUsername u");
+        assert!(Config::is_password("a b"));
+        assert!(["", " a", "a\n", &"x".repeat(MAX_PASSWORD + 1)].iter().all(|p| !Config::is_password(p)));
     }
 
     #[test]

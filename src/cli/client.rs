@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::command::{self, Command, Options};
 use super::console::Console;
-use super::{DENIED, FAILED, NO_SERVER, USAGE, help, table};
+use super::{DENIED, FAILED, NO_SERVER, USAGE, help, password, table};
 use crate::client::{self, Client, ClientError, Found, LaunchError, Source};
-use crate::config::{Config, MAX_CONFIG};
+use crate::config::{Config, MAX_CONFIG, MAX_PASSWORD};
 use crate::name::{FilePath, FolderPath, MAX_PATH};
 use crate::primitives;
 use crate::wire::hex;
@@ -100,7 +100,8 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
         }
     };
     let downloads = Path::new(DOWNLOADS).join(client.user().as_str());
-    let mut session = Session { console, client, dir: PathBuf::from(dir), downloads };
+    let mut session =
+        Session { console, client, dir: PathBuf::from(dir), conf: PathBuf::from(conf), downloads };
     let status = match one {
         Some((command, options)) => session.execute(&command, options),
         None => session.prompt(),
@@ -119,10 +120,30 @@ fn read_config(conf: &str) -> Result<Config, String> {
     })
 }
 
+/// Puts a new password into a .conf, in one step; everything else stays as it is.
+fn rewrite_password(conf: &Path, password: &str) -> io::Result<()> {
+    let text = std::fs::read_to_string(conf)?;
+    // A link stays a link: what it points to is replaced.
+    let place = std::fs::canonicalize(conf)?;
+    let draft = place.with_extension(format!("conf.{}", std::process::id()));
+    let mut file = std::fs::File::create_new(&draft)?;
+    let written = file
+        .set_permissions(place.metadata()?.permissions())
+        .and_then(|()| file.write_all(Config::with_password(&text, password).as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&draft, &place));
+    if written.is_err() {
+        // The error that matters is told; this one would only hide it.
+        let _ = std::fs::remove_file(&draft);
+    }
+    written
+}
+
 struct Session<'a> {
     console: &'a Console,
     client: Client,
     dir: PathBuf,
+    conf: PathBuf,
     downloads: PathBuf,
 }
 
@@ -174,13 +195,14 @@ impl Session<'_> {
     fn execute(&mut self, command: &Command, options: Options) -> u8 {
         let result = match command {
             Command::ShowFiles { folder } => self.show(folder.as_deref(), options),
-            Command::Upload { what, folder } => self.upload(what, folder.as_deref()),
+            Command::Upload { what, folder } => self.upload(what, folder.as_deref(), options),
             Command::Download { what, folder } => self.download(what, folder.as_deref()),
             Command::Delete { what, folder } => self.delete(what, folder.as_deref(), options),
             Command::Move { old, new } => self.rename(old, new),
             Command::Verify { folder } => self.verify(folder.as_deref(), options),
             Command::Repair { folder } => self.repair(folder.as_deref(), options),
             Command::Status => Ok(self.status(options)),
+            Command::Passwd => self.passwd(),
             Command::Help => {
                 self.console.result(&help::COMMANDS.trim_end());
                 Ok(0)
@@ -192,7 +214,10 @@ impl Session<'_> {
 
     fn fail(&self, error: &ClientError) -> u8 {
         self.console.error(error, error.hint());
-        if matches!(error, ClientError::NoServer(_)) { NO_SERVER } else { FAILED }
+        match error {
+            ClientError::NoServer(_) | ClientError::NeedsEveryServer(_) => NO_SERVER,
+            _ => FAILED,
+        }
     }
 
     fn show(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
@@ -207,19 +232,20 @@ impl Session<'_> {
         Ok(0)
     }
 
-    fn upload(&mut self, what: &str, folder: Option<&str>) -> Result<u8, ClientError> {
+    fn upload(&mut self, what: &str, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
         let (sources, whole) = client::find(&self.dir, what, &parse_folder(folder)?, self.console)?;
         let mut status = if whole { 0 } else { FAILED };
         // In steps, so that what is done is told while the rest goes on.
         for step in sources.chunks(1024) {
-            status = self.upload_step(step, status);
+            status = self.upload_step(step, options, status);
         }
         Ok(status)
     }
 
-    fn upload_step(&mut self, sources: &[Source], mut status: u8) -> u8 {
-        for result in self.client.upload(sources) {
+    fn upload_step(&mut self, sources: &[Source], options: Options, mut status: u8) -> u8 {
+        for result in self.client.upload(sources, options.only_changed) {
             match result {
+                Ok(file) if file.unchanged => self.console.done(&format!("unchanged {}", file.path)),
                 Ok(file) => self.console.done(&format!("uploaded {} ({} bytes)", file.path, file.size)),
                 Err(error) => {
                     let failed = self.fail(&error);
@@ -286,6 +312,30 @@ impl Session<'_> {
         }
         let would = if options.dry { "would be " } else { "" };
         console.done(&format!("{} names looked at, {} steps {would}done", summary.names, summary.steps));
+        Ok(0)
+    }
+
+    fn passwd(&mut self) -> Result<u8, ClientError> {
+        let password = match password::read("new password") {
+            Ok(password) if Config::is_password(&password) => password,
+            Ok(_) => {
+                let what =
+                    format!("a password of 1 to {MAX_PASSWORD} bytes, without spaces around it, is meant");
+                self.console.error(&what, None);
+                return Ok(FAILED);
+            }
+            Err(error) => {
+                self.console.error(&format!("no password from standard input ({error})"), None);
+                return Ok(FAILED);
+            }
+        };
+        self.client.change_password(&password)?;
+        if let Err(error) = rewrite_password(&self.conf, &password) {
+            let what = format!("{}: {error}; the password is changed on the servers", self.conf.display());
+            self.console.error(&what, Some("write the new password into the .conf yourself".into()));
+            return Ok(FAILED);
+        }
+        self.console.done(&"password changed on every server and in the .conf");
         Ok(0)
     }
 

@@ -10,6 +10,7 @@ pub(super) struct Options {
     pub(super) quiet: bool,
     pub(super) recursive: bool,
     pub(super) dry: bool,
+    pub(super) only_changed: bool,
 }
 
 /// A command, understood.
@@ -23,6 +24,7 @@ pub(super) enum Command {
     Verify { folder: Option<String> },
     Repair { folder: Option<String> },
     Status,
+    Passwd,
     Help,
     Exit,
 }
@@ -66,8 +68,19 @@ impl UsageError {
     }
 }
 
-const NAMES: [&str; 10] =
-    ["ShowFiles", "Upload", "Download", "Delete", "Move", "Verify", "Repair", "Status", "Help", "Exit"];
+const NAMES: [&str; 11] = [
+    "ShowFiles",
+    "Upload",
+    "Download",
+    "Delete",
+    "Move",
+    "Passwd",
+    "Verify",
+    "Repair",
+    "Status",
+    "Help",
+    "Exit",
+];
 
 /// The command that a mistyped word is at most two edits away from.
 fn nearest(word: &str) -> Option<&'static str> {
@@ -118,6 +131,7 @@ pub(super) fn parse(words: &[String]) -> Result<(Command, Options), UsageError> 
         "verify" => Command::Verify { folder: arguments.next() },
         "repair" => Command::Repair { folder: arguments.next() },
         "status" => Command::Status,
+        "passwd" => Command::Passwd,
         "help" => Command::Help,
         "exit" | "quit" => Command::Exit,
         _ => return Err(UsageError::Unknown(name.clone())),
@@ -139,6 +153,7 @@ fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError>
             "-q" => options.quiet = true,
             "-r" => options.recursive = true,
             "-n" => options.dry = true,
+            "-u" => options.only_changed = true,
             "--json" => options.json = true,
             word if word.starts_with('-') && word.len() > 1 => {
                 return Err(UsageError::Option(word.to_owned()));

@@ -18,6 +18,7 @@ commands, in any case:
   Download FOLDER              everything below it
   Delete FILE [FOLDER]         also a folder, with -r
   Move OLD NEW                 a new name; the data does not travel again
+  Passwd                       a new password, from standard input
   Verify [FOLDER]              checks every copy of every piece; -r everything below
   Repair [FOLDER]              brings everything below back to all its copies; -n only says how
   Status                       each server: round trip, space, what it holds
@@ -26,6 +27,7 @@ commands, in any case:
 options, anywhere after the command:
   -l       long listing        --json   one JSON object a line
   -r       everything below    -n       say what would be done
+  -u       upload only what has changed
   -q       quiet               --       ends the options
 
 exit status: 0 done, 1 failed, 2 usage or .conf, 3 refused, 4 too few servers
@@ -50,6 +52,7 @@ Download FILE [FOLDER]      get a file back              Download earth.gif holi
 Download FOLDER             get everything below it      Download holiday
 Delete FILE [FOLDER]        a folder with -r             Delete -r holiday
 Move OLD NEW                give a file another name     Move a.txt papers/b.txt
+Passwd                      change your password         Passwd
 Verify [FOLDER]             check copies; -r all below   Verify -r
 Repair [FOLDER]             restore copies; -n dry run   Repair
 Status                      how the servers are          Status

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{FAILED, USAGE, help, password};
-use crate::config::MAX_PASSWORD;
+use crate::config::{Config, MAX_PASSWORD};
 use crate::name::{ServerName, UserName};
 use crate::server::{self, StartError};
 
@@ -52,7 +52,7 @@ fn add_user(root: &str, user: &str) -> ExitCode {
         Ok(password) => password,
         Err(why) => return error(&format!("no password from standard input ({why})"), FAILED),
     };
-    if password.is_empty() || password.trim() != password || password.len() > MAX_PASSWORD {
+    if !Config::is_password(&password) {
         let what = format!("a password of 1 to {MAX_PASSWORD} bytes, without spaces around it, is meant");
         return error(&what, FAILED);
     }

@@ -115,6 +115,12 @@ impl Cluster {
         }
     }
 
+    /// From now on logins are made with another password.
+    pub(super) fn set_password(&mut self, password: &str) {
+        self.password = password.to_owned();
+        self.derived.clear();
+    }
+
     /// Before a command: finds connections that ended meanwhile, and tries again who may be back.
     pub(super) fn refresh(&mut self, report: &dyn Report) {
         let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();

@@ -97,6 +97,12 @@ pub enum ClientError {
     Contended(FilePath),
     /// No server answered the commit: it may be done or not.
     Undecided(FilePath),
+    /// A command that needs every server; those that are down, with the reason.
+    NeedsEveryServer(Vec<(ServerName, String)>),
+    /// A file that must be repaired before the password can be changed, and why it could not be.
+    NotInOrder(FilePath, String),
+    /// The password was changed on the servers before this one, and not on it and those behind it.
+    PasswordNotEverywhere(ServerName),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
     /// The system has no random bytes to give.
@@ -140,6 +146,15 @@ impl fmt::Display for ClientError {
                     "{path}: every server was lost during the commit; it is stored as a whole or not at all"
                 )
             }
+            ClientError::NeedsEveryServer(reasons) => {
+                write!(f, "every server is needed ({})", Reasons(reasons))
+            }
+            ClientError::NotInOrder(path, why) => {
+                write!(f, "{path} is not in order ({why}); no password was changed")
+            }
+            ClientError::PasswordNotEverywhere(server) => {
+                write!(f, "{server} did not take the new password; servers before it in the .conf have it")
+            }
             ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
             ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
         }
@@ -167,6 +182,9 @@ impl ClientError {
             }
             ClientError::OtherKey(_) => {
                 "the Key line or the password in the .conf is not the one that it was uploaded with".into()
+            }
+            ClientError::NotInOrder(..) | ClientError::PasswordNotEverywhere(_) => {
+                "run Passwd again with the same new password when that is mended".into()
             }
             ClientError::NoServer(_) => "start the servers, or check their addresses in the .conf".into(),
             _ => return None,

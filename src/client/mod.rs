@@ -7,6 +7,7 @@ mod download;
 mod error;
 mod fetch;
 mod moving;
+mod passwd;
 mod repair;
 mod report;
 mod show;

@@ -11,7 +11,7 @@ use crate::name::FilePath;
 use crate::peer::Peer;
 use crate::placement;
 use crate::primitives;
-use crate::sealed::Header;
+use crate::sealed::{Header, MasterKey};
 use crate::version::Version;
 use crate::wire::Request;
 
@@ -31,7 +31,7 @@ impl Client {
         }
         let version = self.whole_version(from)?;
         let target = self.next_version(to)?;
-        let copies = self.copy_under(from, version, new, target)?;
+        let copies = self.copy_under(from, version, new, target, &self.key.clone())?;
         if copies < self.config.replicas {
             let (path, wanted) = (new.clone(), self.config.replicas);
             self.report.notice(Notice::FewerCopies { path, copies, wanted });
@@ -39,29 +39,30 @@ impl Client {
         self.delete(std::slice::from_ref(old)).into_iter().try_for_each(|result| result.map(drop))
     }
 
-    /// Stages and commits every copy of a version under another name; gives the copies of the rarest
-    /// piece.
-    fn copy_under(
+    /// Stages and commits every copy of a version under another name or key; gives the copies of the
+    /// rarest piece.
+    pub(super) fn copy_under(
         &mut self,
         from: &Survey,
         version: Version,
         new: &FilePath,
         target: Version,
+        new_key: &MasterKey,
     ) -> Result<usize, ClientError> {
         let mut requests = Vec::new();
         for piece in placement::pieces() {
             let Some(claim) = from.claim(version, piece) else { continue };
             let Ok(verified) = self.key.verify(claim) else { continue };
             let wrap_block = primitives::random().map_err(ClientError::Random)?;
-            let wrapped_key = self.key.wrap(&self.key.unwrap(&verified), &wrap_block);
             let header = Header {
                 path: new.clone(),
                 version: target,
+                key_check: new_key.check_value(),
+                wrapped_key: new_key.wrap(&self.key.unwrap(&verified), &wrap_block),
                 wrap_block,
-                wrapped_key,
                 ..claim.header.clone()
             };
-            let seal = self.key.seal(&header.encode(), &claim.root);
+            let seal = new_key.seal(&header.encode(), &claim.root);
             for server in from.holders(version, piece) {
                 let (path, header) = (from.path.clone(), Box::new(header.clone()));
                 requests.push((server, Request::Copy { path, piece, version, header, seal }));

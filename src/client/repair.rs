@@ -13,7 +13,7 @@ use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
 use crate::primitives::sha256;
-use crate::sealed::Claim;
+use crate::sealed::{Claim, MasterKey};
 use crate::version::Version;
 use crate::wire::{Request, StageEnd};
 
@@ -117,11 +117,32 @@ impl Client {
         &mut self,
         folder: &FolderPath,
         dry: bool,
-        mut tell: impl FnMut(&Repaired),
+        tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
         let names = self.names(folder, true)?;
+        self.repair_names(names, dry, tell)
+    }
+
+    /// Repairs everything but what is under `other_key` already.
+    pub(super) fn repair_with(
+        &mut self,
+        folder: &FolderPath,
+        other_key: &MasterKey,
+        tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
+        let mut names = self.names(folder, true)?;
+        names.retain(|name| !self.is_under(name, other_key));
+        self.repair_names(names, false, tell)
+    }
+
+    fn repair_names(
+        &mut self,
+        names: Vec<FilePath>,
+        dry: bool,
+        mut tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
         self.report.begin(names.len(), 0);
         let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
         for batch in names.chunks(BATCH) {

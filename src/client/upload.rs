@@ -28,6 +28,8 @@ pub struct Uploaded {
     pub path: FilePath,
     /// Its size in bytes.
     pub size: u64,
+    /// Whether it was there already, and nothing was sent.
+    pub unchanged: bool,
 }
 
 /// A file on its way: what is decided about it before its bytes are sent.
@@ -72,11 +74,9 @@ impl Task {
 }
 
 impl Client {
-    /// Uploads files; one result for each, in order.
-    ///
-    /// # Errors
-    /// Only for a failure that concerns all of them.
-    pub fn upload(&mut self, sources: &[Source]) -> Vec<Result<Uploaded, ClientError>> {
+    /// Uploads files; one result for each, in order. With `only_changed`, a file whose size and time
+    /// are those of the stored one, which has all its copies, is left as it is.
+    pub fn upload(&mut self, sources: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
         self.cluster.refresh(&*self.report);
         let sizes: Vec<u64> = sources.iter().map(|s| s.local.metadata().map_or(0, |m| m.len())).collect();
         self.report.begin(sources.len(), sizes.iter().sum());
@@ -85,7 +85,7 @@ impl Client {
         let mut rest = sources;
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..]));
-            results.extend(self.upload_batch(batch));
+            results.extend(self.upload_batch(batch, only_changed));
             rest = later;
         }
         self.report.end();
@@ -100,7 +100,7 @@ impl Client {
         }
     }
 
-    fn upload_batch(&mut self, batch: &[Source]) -> Vec<Result<Uploaded, ClientError>> {
+    fn upload_batch(&mut self, batch: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
         let mut tasks: Vec<Task> = batch
             .iter()
             .map(|source| Task {
@@ -116,18 +116,23 @@ impl Client {
             if pending.is_empty() {
                 break;
             }
-            self.attempt(&mut tasks, &pending);
+            self.attempt(&mut tasks, &pending, only_changed);
         }
         tasks.into_iter().filter_map(|task| task.result).collect()
     }
 
     /// Tries once to upload the pending tasks; what cannot be ended by trying again gets its result.
-    fn attempt(&mut self, tasks: &mut [Task], pending: &[usize]) {
+    fn attempt(&mut self, tasks: &mut [Task], pending: &[usize], only_changed: bool) {
         let paths: Vec<FilePath> = pending.iter().map(|&t| tasks[t].target.clone()).collect();
         let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
         let mut drafts = Vec::new();
         let mut drafted = Vec::new();
         for (&task, survey) in pending.iter().zip(&surveys) {
+            if only_changed && let Some(size) = self.unchanged(&tasks[task], survey) {
+                let path = survey.path.clone();
+                tasks[task].result = Some(Ok(Uploaded { path, size, unchanged: true }));
+                continue;
+            }
             match self.draft(&mut tasks[task], survey) {
                 Ok(draft) => {
                     drafts.push(draft);
@@ -149,6 +154,16 @@ impl Client {
             }
         }
         self.commit(&ready, tasks);
+    }
+
+    /// The size of the local file, if the stored one has the same size and time, and all its copies.
+    fn unchanged(&self, task: &Task, survey: &Survey) -> Option<u64> {
+        let version = survey.file_version()?;
+        let stored = &survey.any_claim(version)?.header;
+        let local = OpenSource::open(&task.source).ok()?;
+        let wanted = self.config.replicas;
+        let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
+        (whole && (stored.file_size, stored.modified) == (local.size, local.modified)).then_some(local.size)
     }
 
     fn draft(&mut self, task: &mut Task, survey: &Survey) -> Result<Draft, ClientError> {
@@ -262,7 +277,8 @@ impl Client {
                 continue;
             }
             self.tell_about_copies(draft, &tasks[*task]);
-            let uploaded = Uploaded { path: draft.header.path.clone(), size: draft.header.file_size };
+            let uploaded =
+                Uploaded { path: draft.header.path.clone(), size: draft.header.file_size, unchanged: false };
             tasks[*task].result = Some(Ok(uploaded));
         }
     }

@@ -313,12 +313,28 @@ impl Session<'_> {
                 }
                 Err(error) => self.done(line, Err(error)),
             },
+            Request::Passwd(verifier) => self.passwd(&verifier),
             Request::Ping => Ok(self.send(&Reply::Ok)?),
             // These wait in the batch: see `serve_one`.
             Request::Stage { .. } | Request::Copy { .. } | Request::Commit(..) => {
                 Err(End::Refused(Refusal::BadRequest))
             }
         }
+    }
+
+    fn passwd(&mut self, verifier: &str) -> Result<(), End> {
+        let verifier = verifier.parse().map_err(|_| End::Refused(Refusal::BadRequest))?;
+        let reply = match self.shared.users.change(&self.user, &verifier) {
+            Ok(()) => {
+                self.log("PASSWD: ok");
+                Reply::Ok
+            }
+            Err(error) => {
+                self.log(&format!("PASSWD: {error}"));
+                Reply::No(Refusal::DiskError, error.to_string())
+            }
+        };
+        Ok(self.send(&reply)?)
     }
 
     fn send(&mut self, reply: &Reply) -> io::Result<()> {

@@ -15,6 +15,7 @@ use crate::primitives;
 
 const USERS_FILE: &str = "Users.conf";
 const SECRET_FILE: &str = ".secret";
+const LOCK_FILE: &str = ".users.lock";
 
 /// What tells whether a file was changed: size, modification and change time, file number.
 type Stamp = (u64, i64, i64, i64, i64, u64);
@@ -26,6 +27,7 @@ struct State {
 
 /// The users, as the file has them now.
 pub(super) struct Users {
+    root: PathBuf,
     path: PathBuf,
     state: Mutex<State>,
 }
@@ -37,7 +39,7 @@ impl Users {
         let (text, stamp) = read(&path).map_err(|error| StartError::Root(path.clone(), error))?;
         let table =
             UserTable::new(secret).read(&text).map_err(|error| StartError::Users(path.clone(), error))?;
-        let users = Self { path, state: Mutex::new(State { table, stamp }) };
+        let users = Self { root: root.to_path_buf(), path, state: Mutex::new(State { table, stamp }) };
         users.warn(log);
         Ok(users)
     }
@@ -56,6 +58,11 @@ impl Users {
                 self.path.display()
             ));
         }
+    }
+
+    /// Gives a user another verifier, for logins from now on.
+    pub(super) fn change(&self, user: &UserName, verifier: &Verifier) -> Result<(), AddUserError> {
+        set_verifier(&self.root, user, verifier)
     }
 
     /// The verifier to challenge a user with, from the file as it is now. A file that is not
@@ -148,18 +155,31 @@ impl fmt::Display for AddUserError {
 
 impl std::error::Error for AddUserError {}
 
-/// Writes a user's verifier to ROOT/Users.conf, in place of an older line for the same name. Other
-/// lines, comments too, stay as they are. Running servers see it at the next login.
+/// Writes a user's verifier for a password to ROOT/Users.conf, in place of an older line for the same
+/// name. Other lines, comments too, stay as they are. Running servers see it at the next login.
 ///
 /// # Errors
 /// See [`AddUserError`]; Users.conf is then unchanged.
 pub fn add_user(root: &Path, user: &UserName, password: &str) -> Result<(), AddUserError> {
+    let salt = primitives::random::<16>().map_err(|error| AddUserError::Disk(root.to_path_buf(), error))?;
+    set_verifier(root, user, &Verifier::derive(password, &salt, DEFAULT_ITERATIONS))
+}
+
+/// Writes a user's verifier to ROOT/Users.conf.
+pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) -> Result<(), AddUserError> {
     let path = root.join(USERS_FILE);
     let disk = |error| AddUserError::Disk(path.clone(), error);
     std::fs::create_dir_all(root).map_err(disk)?;
+    // Several servers and `adduser` may share the file; whoever has the lock reads and writes it.
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(root.join(LOCK_FILE))
+        .map_err(disk)?;
+    lock.lock().map_err(disk)?;
     let (text, _) = read(&path).map_err(disk)?;
     UserTable::check(&text).map_err(|error| AddUserError::Users(path.clone(), error))?;
-    let verifier = Verifier::derive(password, &primitives::random::<16>().map_err(disk)?, DEFAULT_ITERATIONS);
     let line = format!("{user} {verifier}");
     let mut lines: Vec<&str> = text.lines().collect();
     match lines.iter().position(|line| line.split_whitespace().next() == Some(user.as_str())) {

@@ -119,6 +119,8 @@ pub enum Request {
     },
     /// `STATUS`: what the server holds for this user.
     Status,
+    /// `PASSWD VERIFIER`: the user's new verifier, in the text form of Users.conf.
+    Passwd(String),
     /// `PING`: nothing; its answer tells the round trip.
     Ping,
 }
@@ -167,6 +169,7 @@ impl Request {
                 format!("COPY {} {piece} {version} {header} {}", word(path), hex(seal))
             }
             Request::Status => "STATUS".to_owned(),
+            Request::Passwd(verifier) => format!("PASSWD {}", percent_encode(verifier)),
             Request::Ping => "PING".to_owned(),
         }
     }
@@ -208,6 +211,7 @@ impl Request {
                 seal: parse_hex32(words.next("seal")?)?,
             },
             "STATUS" => Request::Status,
+            "PASSWD" => Request::Passwd(percent_decode(words.next("verifier")?)?),
             "PING" => Request::Ping,
             _ => return Err(ParseError("a request")),
         };
@@ -318,6 +322,7 @@ mod tests {
             Request::Forget(path.clone(), version),
             Request::Check(path, 2, version),
             Request::Status,
+            Request::Passwd("SCRAM-SHA-256$4096:eA==$eA==:eA==".into()),
             Request::Ping,
         ]
     }

@@ -1,0 +1,85 @@
+//! Passwd: a new password for the login on every server, and for the keys in every header.
+//!
+//! The order keeps every step repeatable: first all is brought in order under the old password, then
+//! each file gets a header under the new one, then the servers learn the new verifier. Interrupted,
+//! it is run again with the same new password and goes on where it stopped.
+
+use super::Client;
+use super::error::ClientError;
+use super::repair::Repaired;
+use crate::auth::{DEFAULT_ITERATIONS, Verifier};
+use crate::name::{FilePath, FolderPath};
+use crate::peer::Peer;
+use crate::primitives;
+use crate::sealed::MasterKey;
+use crate::wire::Request;
+
+impl Client {
+    /// Changes the user's password on every server and in every header; the data is not touched. The
+    /// .conf is the caller's to rewrite, afterwards.
+    ///
+    /// # Errors
+    /// If a server is down, a file cannot be repaired first, or a server fails. Files that are under
+    /// the new password already are then unreadable with the old one until this is run again.
+    pub fn change_password(&mut self, password: &str) -> Result<(), ClientError> {
+        self.cluster.refresh(&*self.report);
+        self.require_every_server()?;
+        if self.config.key.is_none() {
+            let new_key = MasterKey::from_password(&self.config.user, password);
+            self.rewrap_everything(&new_key)?;
+            self.key = new_key;
+        }
+        self.require_every_server()?;
+        for server in 0..self.cluster.len() {
+            let salt = primitives::random::<16>().map_err(ClientError::Random)?;
+            let verifier = Verifier::derive(password, &salt, DEFAULT_ITERATIONS);
+            let request = [(server, Request::Passwd(verifier.to_string()))];
+            let answer = self.cluster.exchange(&request, &*self.report, Peer::receive_done);
+            if !matches!(answer[..], [Some(Ok(()))]) {
+                return Err(ClientError::PasswordNotEverywhere(self.cluster.name(server).clone()));
+            }
+        }
+        self.cluster.set_password(password);
+        Ok(())
+    }
+
+    fn require_every_server(&self) -> Result<(), ClientError> {
+        let down: Vec<_> = self.servers().into_iter().filter_map(|(name, why)| Some((name, why?))).collect();
+        if down.is_empty() { Ok(()) } else { Err(ClientError::NeedsEveryServer(down)) }
+    }
+
+    fn rewrap_everything(&mut self, new_key: &MasterKey) -> Result<(), ClientError> {
+        // Deletes must be done with, and copies be whole, while their seals can still be checked.
+        let mut failure = None;
+        self.repair_with(&FolderPath::root(), new_key, |step| {
+            if let Repaired::Failed { path, why } = step {
+                failure.get_or_insert_with(|| ClientError::NotInOrder(path.clone(), why.clone()));
+            }
+        })?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for path in self.names(&FolderPath::root(), true)? {
+            self.rewrap(&path, new_key)?;
+        }
+        Ok(())
+    }
+
+    fn rewrap(&mut self, path: &FilePath, new_key: &MasterKey) -> Result<(), ClientError> {
+        let paths = std::slice::from_ref(path);
+        let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
+        let [survey] = &surveys[..] else { return Err(self.no_server()) };
+        if survey.only_other_keys() && self.is_under(path, new_key) {
+            return Ok(());
+        }
+        let version = self.whole_version(survey)?;
+        let target = self.next_version(survey)?;
+        self.copy_under(survey, version, path, target, new_key).map(drop)
+    }
+
+    /// Whether a file was made under another key already, by a run that was interrupted.
+    pub(super) fn is_under(&mut self, path: &FilePath, key: &MasterKey) -> bool {
+        let surveys = self.cluster.ask(std::slice::from_ref(path), &self.config.user, key, &*self.report);
+        surveys.iter().all(|s| s.file_version().is_some_and(|v| s.is_complete(v)))
+    }
+}
