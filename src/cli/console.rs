@@ -4,14 +4,17 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FAILED;
-use crate::client::{Notice, Report};
+use super::progress::ProgressLine;
+use crate::client::{Notice, Progress, Report};
 
 /// The console of a client.
 #[derive(Default)]
 pub(super) struct Console {
     quiet: AtomicBool,
+    progress: Mutex<Option<ProgressLine>>,
 }
 
 impl Console {
@@ -27,8 +30,15 @@ impl Console {
         io::stdout().is_terminal()
     }
 
+    fn progress_line(&self) -> MutexGuard<'_, Option<ProgressLine>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A result that was asked for.
     pub(super) fn result(&self, line: &dyn Display) {
+        if let Some(progress) = &mut *self.progress_line() {
+            progress.clear();
+        }
         if let Err(error) = writeln!(io::stdout(), "{line}") {
             // The reader has gone (`| head`): nothing more to say.
             if error.kind() != io::ErrorKind::BrokenPipe {
@@ -57,12 +67,31 @@ impl Console {
     }
 
     fn say(&self, kind: &str, what: &dyn Display) {
+        if let Some(progress) = &mut *self.progress_line() {
+            progress.clear();
+        }
         // Nobody to tell that standard error is closed.
         let _ = writeln!(io::stderr(), "Client: {kind}: {what}");
     }
 }
 
 impl Report for Console {
+    fn begin(&self, files: usize, bytes: u64) {
+        *self.progress_line() = if self.is_quiet() { None } else { ProgressLine::begin(files, bytes) };
+    }
+
+    fn progress(&self, progress: Progress) {
+        if let Some(line) = &mut *self.progress_line() {
+            line.advance(progress.done);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(mut line) = self.progress_line().take() {
+            line.clear();
+        }
+    }
+
     fn notice(&self, notice: Notice) {
         match notice {
             Notice::ServerDown { server, why } => self.warning(&format!("{server} {why}; going on without it")),

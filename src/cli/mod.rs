@@ -6,6 +6,7 @@ mod command;
 mod console;
 mod help;
 mod password;
+mod progress;
 mod server;
 mod table;
 

@@ -82,7 +82,6 @@ impl Client {
     /// Downloads files to their places below `downloads`; one result for each, in order.
     pub fn download(&mut self, files: &[FilePath], downloads: &Path) -> Vec<Result<Downloaded, ClientError>> {
         self.cluster.refresh(&*self.report);
-        self.report.begin(files.len(), 0);
         let mut swept: Vec<FolderPath> = Vec::new();
         for folder in files.iter().map(FilePath::folder) {
             if !swept.contains(&folder) {
@@ -128,6 +127,7 @@ impl Client {
         let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
         let mut plans: Vec<Result<Plan, ClientError>> =
             surveys.iter().map(|s| self.plan(s, downloads)).collect();
+        self.report.begin(paths.len(), plans.iter().flatten().map(|plan| plan.size).sum());
         let mut targets = Vec::new();
         let mut files = Vec::new();
         let mut pieces = Vec::new();

@@ -247,7 +247,7 @@ fn take_chunks(
         }
         context.targets[piece.file].write(buffer, in_file + range.start).map_err(Stop::Local)?;
         piece.missing.remove(&chunk);
-        context.report.progress(Progress { bytes: range.end - range.start });
+        context.report.progress(Progress { done: range.end - range.start });
     }
     Ok(fault)
 }

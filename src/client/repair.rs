@@ -151,7 +151,7 @@ impl Client {
                 summary.steps += 1;
                 tell(&step);
             }
-            self.report.progress(super::Progress { bytes: batch.len() as u64 });
+            self.report.progress(super::Progress { done: batch.len() as u64 });
         }
         self.report.end();
         Ok(summary)

@@ -63,11 +63,11 @@ pub enum Notice {
     },
 }
 
-/// How far a transfer is.
+/// One step of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Bytes of files done in this step.
-    pub bytes: u64,
+    /// What was done in it: bytes of files, or names where [`Report::begin`] announced no bytes.
+    pub done: u64,
 }
 
 /// Takes notices and progress. Called from several threads.
@@ -75,7 +75,8 @@ pub trait Report: Send + Sync {
     /// Something worth telling.
     fn notice(&self, notice: Notice);
 
-    /// A command that will move this many files and bytes begins.
+    /// A command that will move this many files and bytes begins; with no bytes, one that looks at
+    /// this many names.
     fn begin(&self, _files: usize, _bytes: u64) {}
 
     /// Some more of it is done.

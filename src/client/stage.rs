@@ -187,7 +187,7 @@ impl Work<'_> {
                 link.try_send(|peer| peer.send_payload(buffer));
             }
             sent += part as u64;
-            self.report.progress(Progress { bytes: part as u64 });
+            self.report.progress(Progress { done: part as u64 });
         }
         let root = hasher.finish(|hash| table.extend(hash));
         Ok((table, root))

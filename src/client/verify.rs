@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Client;
 use super::error::ClientError;
+use super::report::Progress;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{No, Peer};
@@ -137,6 +138,7 @@ impl Client {
                 verified.copies += copies.len();
                 verified.problems += problems.len();
             }
+            self.report.progress(Progress { done: batch.len() as u64 });
         }
         self.report.end();
         Ok(verified)
