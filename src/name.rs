@@ -1,6 +1,6 @@
 //! Names: users, servers, folders and files, checked once at the door.
 //!
-//! A value of one of these types has passed the grammar of `docs/PROTOCOL.md` ("Names"), so that no
+//! A value of one of these types has passed the grammar of `docs/FORMAT.md` ("Names"), so that no
 //! other module ever looks at a raw name, and no name reaches a file system unchecked.
 
 use std::fmt;

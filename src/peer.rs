@@ -6,10 +6,10 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use crate::auth::{ClientFirst, ClientProof, Salted, ScramError, SessionKeys};
+use crate::auth::{ClientFirst, ClientProof, Salted, ScramError, SessionKeys, Verifier};
 use crate::config::ServerAddress;
 use crate::name::{ServerName, UserName};
-use crate::primitives::{Bytes32, sha256};
+use crate::primitives::{Bytes32, Keystream, sha256};
 use crate::wire::{
     LineError, LineOpener, LineSealer, Login, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
     read_line,
@@ -293,12 +293,13 @@ impl Proven {
         let Reply::Welcome(message) = self.wire.receive_plain()? else {
             return Err(PeerError::Protocol(ParseError("WELCOME")));
         };
-        let SessionKeys { client_lines, server_lines } =
+        let SessionKeys { client_lines, server_lines, secrets } =
             self.proof.finish(&message, &self.server).map_err(PeerError::Login)?;
         Ok(Peer {
             wire: self.wire,
             sealer: LineSealer::new(client_lines),
             opener: LineOpener::new(server_lines),
+            secrets,
         })
     }
 }
@@ -325,6 +326,7 @@ pub struct Peer {
     wire: Wire,
     sealer: LineSealer,
     opener: LineOpener,
+    secrets: Bytes32,
 }
 
 impl Peer {
@@ -346,6 +348,16 @@ impl Peer {
     /// See [`PeerError`]; after any error the connection is of no more use.
     pub fn send(&mut self, request: &Request) -> Result<(), PeerError> {
         self.send_text(&request.to_line())
+    }
+
+    /// Sends a new verifier for the user, encrypted; `block` is random.
+    ///
+    /// # Errors
+    /// As [`Peer::send`].
+    pub fn send_verifier(&mut self, verifier: &Verifier, block: &[u8; 16]) -> Result<(), PeerError> {
+        let mut bytes = verifier.to_string().into_bytes();
+        Keystream::new(&self.secrets, block).apply(&mut bytes);
+        self.send(&Request::Passwd { block: *block, verifier: bytes })
     }
 
     /// Sends bytes of a STAGE's payload.

@@ -17,7 +17,7 @@ pub const MIN_ITERATIONS: u32 = 4096;
 /// Most iterations that a client accepts, about a second of work: a rogue server could else keep it
 /// busy for ever.
 pub const MAX_ITERATIONS: u32 = 5_000_000;
-/// Longest nonce, in characters.
+/// Longest nonce of each side, in characters.
 pub const MAX_NONCE: usize = 128;
 /// Longest salt, in bytes.
 pub const MAX_SALT: usize = 64;
@@ -27,6 +27,7 @@ const GS2_HEADER: &str = "n,,";
 const SESSION_SALT_LABEL: &[u8] = b"ShareIt v1 session";
 const CLIENT_LINES: &[u8] = b"client lines";
 const SERVER_LINES: &[u8] = b"server lines";
+const SECRETS: &[u8] = b"secrets";
 
 /// Why an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +130,7 @@ impl FromStr for Verifier {
             let (iterations, salt) = parameters.split_once(':')?;
             let (stored_key, server_key) = keys.split_once(':')?;
             Some(Verifier {
-                iterations: iterations.parse().ok()?,
+                iterations: parse_number(iterations)?,
                 salt: base64_decode(salt).ok()?,
                 stored_key: base64_decode(stored_key).ok()?.try_into().ok()?,
                 server_key: base64_decode(server_key).ok()?.try_into().ok()?,
@@ -153,6 +154,8 @@ pub struct SessionKeys {
     pub client_lines: Bytes32,
     /// For lines from the server.
     pub server_lines: Bytes32,
+    /// For what must not be read on the way; encrypts, where the others authenticate.
+    pub secrets: Bytes32,
 }
 
 impl SessionKeys {
@@ -161,7 +164,11 @@ impl SessionKeys {
     fn derive(client_key: &Bytes32, auth_message: &str, server: &ServerName) -> Self {
         let salt = [SESSION_SALT_LABEL, &sha256(auth_message.as_bytes())].concat();
         let derive = |label| hkdf_sha256(&salt, client_key, &[label, b"\0", server.as_str().as_bytes()]);
-        Self { client_lines: derive(CLIENT_LINES), server_lines: derive(SERVER_LINES) }
+        Self {
+            client_lines: derive(CLIENT_LINES),
+            server_lines: derive(SERVER_LINES),
+            secrets: derive(SECRETS),
+        }
     }
 }
 
@@ -207,11 +214,11 @@ impl ClientFirst {
         let mut attributes = server_first.split(',');
         let nonce = attribute(attributes.next(), "r=")?;
         let salt = base64_decode(attribute(attributes.next(), "s=")?).map_err(|_| ScramError::Malformed)?;
-        let iterations = attribute(attributes.next(), "i=")?.parse().map_err(|_| ScramError::Malformed)?;
+        let iterations = parse_number(attribute(attributes.next(), "i=")?).ok_or(ScramError::Malformed)?;
         if attributes.next().is_some() || salt.is_empty() || salt.len() > MAX_SALT {
             return Err(ScramError::Malformed);
         }
-        check_nonce(nonce)?;
+        check_nonce(nonce, 2 * MAX_NONCE)?;
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(ScramError::Nonce);
         }
@@ -282,7 +289,7 @@ impl ServerFirst {
         let mut attributes = bare.split(',');
         let user = UserName::parse(attribute(attributes.next(), "n=")?).map_err(|_| ScramError::Malformed)?;
         let nonce = attribute(attributes.next(), "r=")?;
-        check_nonce(nonce)?;
+        check_nonce(nonce, MAX_NONCE)?;
         if attributes.next().is_some() {
             return Err(ScramError::Malformed);
         }
@@ -336,14 +343,16 @@ fn attribute<'a>(attribute: Option<&'a str>, name: &str) -> Result<&'a str, Scra
     attribute.and_then(|a| a.strip_prefix(name)).ok_or(ScramError::Malformed)
 }
 
+/// A number in its one decimal spelling.
+fn parse_number(text: &str) -> Option<u32> {
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| canonical)
+}
+
 /// RFC 5802, section 7: printable ASCII except the comma.
-fn check_nonce(nonce: &str) -> Result<(), ScramError> {
+fn check_nonce(nonce: &str, limit: usize) -> Result<(), ScramError> {
     let printable = nonce.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-    if nonce.is_empty() || nonce.len() > 2 * MAX_NONCE || !printable {
-        Err(ScramError::Malformed)
-    } else {
-        Ok(())
-    }
+    if nonce.is_empty() || nonce.len() > limit || !printable { Err(ScramError::Malformed) } else { Ok(()) }
 }
 
 fn xor(a: &Bytes32, b: &Bytes32) -> Bytes32 {

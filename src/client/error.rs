@@ -93,6 +93,9 @@ pub enum ClientError {
     Conflict(FilePath),
     /// A move to a name that there is already.
     Exists(FilePath),
+    /// A move or a change of key that not every holder has taken part in: the old one is kept beside
+    /// the new one.
+    HalfMoved(FilePath, FilePath, Vec<(ServerName, String)>),
     /// Other clients kept replacing the file.
     Contended(FilePath),
     /// No server answered the commit: it may be done or not.
@@ -139,6 +142,9 @@ impl fmt::Display for ClientError {
                 write!(f, "cannot store {path}: a file and a folder cannot have one name")
             }
             ClientError::Exists(path) => write!(f, "'{path}' is there already"),
+            ClientError::HalfMoved(old, new, reasons) => {
+                write!(f, "{new} has fewer copies than {old}, which is kept ({})", Reasons(reasons))
+            }
             ClientError::Contended(path) => write!(f, "{path} was replaced again and again by other clients"),
             ClientError::Undecided(path) => {
                 write!(
@@ -172,6 +178,8 @@ impl ClientError {
                 "relative paths are looked up in the folder that the client was started with".into()
             }
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
+            ClientError::HalfMoved(..) => "Repair, then Delete the old name".into(),
+            ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
             ClientError::Name(name, NameError::OuterSlash) => {
                 format!("write it as '{}'", name.trim_matches('/').escape_debug())

@@ -7,8 +7,8 @@ use super::Client;
 use super::error::ClientError;
 use super::report::Notice;
 use super::survey::Survey;
-use crate::name::FilePath;
-use crate::peer::Peer;
+use crate::name::{FilePath, ServerName};
+use crate::peer::{No, Peer};
 use crate::placement;
 use crate::primitives;
 use crate::sealed::{Header, MasterKey};
@@ -31,7 +31,8 @@ impl Client {
         }
         let version = self.whole_version(from)?;
         let target = self.next_version(to)?;
-        let copies = self.copy_under(from, version, new, target, &self.key.clone())?;
+        self.copy_under(from, version, new, target, &self.key.clone())?;
+        let copies = placement::pieces().map(|piece| from.holders(version, piece).len()).min().unwrap_or(0);
         if copies < self.config.replicas {
             let (path, wanted) = (new.clone(), self.config.replicas);
             self.report.notice(Notice::FewerCopies { path, copies, wanted });
@@ -39,8 +40,8 @@ impl Client {
         self.delete(std::slice::from_ref(old)).into_iter().try_for_each(|result| result.map(drop))
     }
 
-    /// Stages and commits every copy of a version under another name or key; gives the copies of the
-    /// rarest piece.
+    /// Stages and commits every copy of a version under another name or key: all of them, so that the
+    /// new one is as safe as the old one, or it is an error and the old one stays.
     pub(super) fn copy_under(
         &mut self,
         from: &Survey,
@@ -48,7 +49,7 @@ impl Client {
         new: &FilePath,
         target: Version,
         new_key: &MasterKey,
-    ) -> Result<usize, ClientError> {
+    ) -> Result<(), ClientError> {
         let mut requests = Vec::new();
         for piece in placement::pieces() {
             let Some(claim) = from.claim(version, piece) else { continue };
@@ -69,21 +70,9 @@ impl Client {
             }
         }
         let answers = self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
-        let mut staged: Vec<(usize, u8)> = Vec::new();
-        let mut reasons = Vec::new();
-        for ((server, request), answer) in requests.iter().zip(answers) {
-            let Request::Copy { piece, .. } = request else { continue };
-            match answer {
-                Some(Ok(())) => staged.push((*server, *piece)),
-                Some(Err(no)) => reasons.push((self.cluster.name(*server).clone(), no.to_string())),
-                None => {
-                    let why = self.cluster.why_down(*server).unwrap_or_default();
-                    reasons.push((self.cluster.name(*server).clone(), why));
-                }
-            }
-        }
-        let servers: BTreeSet<usize> = staged.iter().map(|(server, _)| *server).collect();
-        if !placement::suffices(|piece| staged.iter().any(|(_, p)| *p == piece)) {
+        let servers: BTreeSet<usize> = requests.iter().map(|(server, _)| *server).collect();
+        let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
+        if !reasons.is_empty() {
             let aborts: Vec<_> = servers.iter().map(|&s| (s, Request::Abort(new.clone(), target))).collect();
             // Best effort: what stays behind is settled by whoever meets it next.
             self.cluster.exchange(&aborts, &*self.report, Peer::receive_done);
@@ -91,16 +80,27 @@ impl Client {
         }
         let commits: Vec<_> = servers.iter().map(|&s| (s, Request::Commit(new.clone(), target))).collect();
         let answers = self.cluster.exchange(&commits, &*self.report, Peer::receive_done);
-        let committed: Vec<usize> = commits
-            .iter()
-            .zip(&answers)
-            .filter(|(_, a)| matches!(a, Some(Ok(()))))
-            .map(|((s, _), _)| *s)
-            .collect();
-        if committed.is_empty() {
-            return Err(ClientError::Undecided(new.clone()));
+        let nobody = !answers.iter().any(|answer| matches!(answer, Some(Ok(()))));
+        let reasons = self.reasons_of(commits.iter().map(|(server, _)| *server).zip(answers));
+        match reasons.is_empty() {
+            true => Ok(()),
+            false if nobody => Err(ClientError::Undecided(new.clone())),
+            false => Err(ClientError::HalfMoved(from.path.clone(), new.clone(), reasons)),
         }
-        let copies = |piece| staged.iter().filter(|(s, p)| *p == piece && committed.contains(s)).count();
-        Ok(placement::pieces().map(copies).min().unwrap_or(0))
+    }
+
+    /// Why servers did not do what was asked; empty if all did.
+    fn reasons_of(
+        &self,
+        answers: impl Iterator<Item = (usize, Option<Result<(), No>>)>,
+    ) -> Vec<(ServerName, String)> {
+        let reason = |(server, answer)| match answer {
+            Some(Ok(())) => None,
+            Some(Err(no)) => Some((self.cluster.name(server).clone(), No::to_string(&no))),
+            None => {
+                Some((self.cluster.name(server).clone(), self.cluster.why_down(server).unwrap_or_default()))
+            }
+        };
+        answers.filter_map(reason).collect()
     }
 }

@@ -9,10 +9,8 @@ use super::error::ClientError;
 use super::repair::Repaired;
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::name::{FilePath, FolderPath};
-use crate::peer::Peer;
 use crate::primitives;
 use crate::sealed::MasterKey;
-use crate::wire::Request;
 
 impl Client {
     /// Changes the user's password on every server and in every header; the data is not touched. The
@@ -33,8 +31,13 @@ impl Client {
         for server in 0..self.cluster.len() {
             let salt = primitives::random::<16>().map_err(ClientError::Random)?;
             let verifier = Verifier::derive(password, &salt, DEFAULT_ITERATIONS);
-            let request = [(server, Request::Passwd(verifier.to_string()))];
-            let answer = self.cluster.exchange(&request, &*self.report, Peer::receive_done);
+            let block = primitives::random::<16>().map_err(ClientError::Random)?;
+            let answer = self.cluster.exchange_with(
+                &[(server, ())],
+                &*self.report,
+                |peer, ()| peer.send_verifier(&verifier, &block),
+                |peer, ()| peer.receive_done(),
+            );
             if !matches!(answer[..], [Some(Ok(()))]) {
                 return Err(ClientError::PasswordNotEverywhere(self.cluster.name(server).clone()));
             }
@@ -74,7 +77,7 @@ impl Client {
         }
         let version = self.whole_version(survey)?;
         let target = self.next_version(survey)?;
-        self.copy_under(survey, version, path, target, new_key).map(drop)
+        self.copy_under(survey, version, path, target, new_key)
     }
 
     /// Whether a file was made under another key already, by a run that was interrupted.

@@ -183,7 +183,7 @@ impl Client {
         let answers = self.cluster.exchange(&requests, &*self.report, |peer| {
             let mut entries = Vec::new();
             let answer = peer.receive_text(|part| {
-                for line in part.lines() {
+                for line in part.split_terminator('\n') {
                     entries.push(Entry::parse(line)?);
                 }
                 Ok::<(), ParseError>(())

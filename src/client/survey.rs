@@ -15,7 +15,7 @@ use crate::wire::{NameReport, Reported, Request};
 const WINDOW: usize = 128;
 /// A generation that only an unverified claim has counts no further than this, so that a lying
 /// server cannot exhaust the numbers.
-const MAX_UNVERIFIED_GENERATION: u64 = 1 << 62;
+pub const MAX_UNVERIFIED_GENERATION: u64 = 1 << 62;
 
 /// A copy that cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS};
-pub use session::{FAILED_LOGIN_DELAY, IDLE_LIMIT, LOGIN_LIMIT, MAX_BATCH, SPACE_CHECK, STALL_LIMIT};
+pub use session::{
+    FAILED_LOGIN_DELAY, IDLE_LIMIT, LIFE_SIGN, LOGIN_LIMIT, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK,
+    STALL_LIMIT,
+};
 pub use users::{AddUserError, add_user};
 
 use crate::name::ServerName;
@@ -102,7 +105,7 @@ impl Server {
         let lock = FolderLock::take(root, &name).map_err(StartError::Lock)?;
         let log = Log::start(name.clone(), log);
         let users = Users::open(root, &log)?;
-        let store = Store::open(OsDisk, root, &name).map_err(StartError::Store)?;
+        let store = Store::open(OsDisk::default(), root, &name).map_err(StartError::Store)?;
         let cannot_listen = |error| StartError::Listen(address, error);
         let listener = TcpListener::bind(address).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;

@@ -14,7 +14,7 @@ use super::stream::{Incoming, Outgoing};
 use crate::auth::{ScramError, ServerFirst, SessionKeys};
 use crate::commit::Refused;
 use crate::name::{FilePath, FolderPath, UserName};
-use crate::primitives::{self, sha256};
+use crate::primitives::{self, Bytes32, Keystream, sha256};
 use crate::sealed::Header;
 use crate::store::{Batch, Connection, Staging, StoreError};
 use crate::version::Version;
@@ -35,7 +35,7 @@ pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 pub const MAX_BATCH: usize = 64;
 
 /// Bytes of payload that wait for one sync.
-const MAX_BATCH_BYTES: u64 = 8 << 20;
+pub const MAX_BATCH_BYTES: u64 = 8 << 20;
 const READ_BUFFER: usize = 64 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 const COPY_BUFFER: usize = 256 * 1024;
@@ -45,7 +45,7 @@ const SMALL_READ: u64 = 64 * 1024;
 /// find out while they are written.
 pub const SPACE_CHECK: u64 = 16 << 20;
 /// How often a long CHECK gives a sign of life.
-const LIFE_SIGN: Duration = Duration::from_secs(1);
+pub const LIFE_SIGN: Duration = Duration::from_secs(1);
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -122,6 +122,7 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         channel,
         sealer: LineSealer::new(keys.server_lines),
         opener: LineOpener::new(keys.client_lines),
+        secrets: keys.secrets,
         batch: Batch::default(),
         held: Vec::new(),
         held_bytes: 0,
@@ -225,6 +226,7 @@ struct Session<'a> {
     channel: Channel,
     sealer: LineSealer,
     opener: LineOpener,
+    secrets: Bytes32,
     batch: Batch,
     held: Vec<HeldReply>,
     held_bytes: u64,
@@ -255,20 +257,11 @@ impl Session<'_> {
         match request {
             Request::Stage { header, length, restore } => self.stage(*header, length, restore),
             Request::Commit(path, version) => {
-                if self.batch.has_received() {
-                    self.release_held()?;
-                }
                 let result = self.shared.store.commit(&self.user, &path, version, &mut self.batch);
                 self.hold(result, line, 0)
             }
             Request::Copy { path, piece, version, header, seal } => {
-                if header.user != self.user {
-                    return Err(End::Refused(Refusal::BadRequest));
-                }
-                let what = format!("COPY {path} {piece} {version} to {} {}", header.path, header.version);
-                let (bytes, source) = (header.piece_size, (&path, piece, version));
-                let result = self.shared.store.copy(self.connection, source, *header, &seal, &mut self.batch);
-                self.hold(result, what, bytes)
+                self.copy(&path, piece, version, *header, &seal)
             }
             other => {
                 self.release_held()?;
@@ -313,7 +306,7 @@ impl Session<'_> {
                 }
                 Err(error) => self.done(line, Err(error)),
             },
-            Request::Passwd(verifier) => self.passwd(&verifier),
+            Request::Passwd { block, verifier } => self.passwd(&block, verifier),
             Request::Ping => Ok(self.send(&Reply::Ok)?),
             // These wait in the batch: see `serve_one`.
             Request::Stage { .. } | Request::Copy { .. } | Request::Commit(..) => {
@@ -322,8 +315,10 @@ impl Session<'_> {
         }
     }
 
-    fn passwd(&mut self, verifier: &str) -> Result<(), End> {
-        let verifier = verifier.parse().map_err(|_| End::Refused(Refusal::BadRequest))?;
+    fn passwd(&mut self, block: &[u8; 16], mut verifier: Vec<u8>) -> Result<(), End> {
+        Keystream::new(&self.secrets, block).apply(&mut verifier);
+        let text = String::from_utf8(verifier).map_err(|_| End::Refused(Refusal::BadRequest))?;
+        let verifier = text.parse().map_err(|_| End::Refused(Refusal::BadRequest))?;
         let reply = match self.shared.users.change(&self.user, &verifier) {
             Ok(()) => {
                 self.log("PASSWD: ok");
@@ -423,6 +418,36 @@ impl Session<'_> {
         self.hold(result, what, length)
     }
 
+    fn copy(
+        &mut self,
+        path: &FilePath,
+        piece: u8,
+        version: Version,
+        header: Header,
+        seal: &Bytes32,
+    ) -> Result<(), End> {
+        if header.user != self.user {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        let what = format!("COPY {path} {piece} {version} to {} {}", header.path, header.version);
+        let bytes = header.piece_size;
+        if bytes >= MAX_BATCH_BYTES {
+            // It may take long enough for signs of life, and those must not overtake other replies.
+            self.release_held()?;
+        }
+        let (shared, connection) = (self.shared, self.connection);
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut signs = LifeSigns::default();
+        let result = shared.store.copy(connection, (path, piece, version), header, seal, &mut batch, || {
+            if bytes >= MAX_BATCH_BYTES {
+                signs.give(self);
+            }
+        });
+        self.batch = batch;
+        signs.sent?;
+        self.hold(result, what, bytes)
+    }
+
     /// Takes a payload and the line behind it. After an error the rest is read all the same, because
     /// the next request begins behind it.
     fn receive<'s>(
@@ -463,7 +488,7 @@ impl Session<'_> {
         length: u64,
     ) -> Result<(), End> {
         let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
-            Ok(opened) => opened,
+            Ok((file, header)) => (file, header.layout().tail.end),
             Err(error) => return self.done(what, Err(error)),
         };
         if offset.checked_add(length).is_none_or(|end| end > size) {
@@ -515,18 +540,33 @@ impl Session<'_> {
     }
 
     fn check(&mut self, what: &str, path: &FilePath, piece: u8, version: Version) -> Result<(), End> {
-        let mut last_sign = Instant::now();
-        let mut sent = Ok(());
-        let user = self.user.clone();
-        let sound = self.shared.store.is_sound(&user, path, piece, version, || {
-            if last_sign.elapsed() >= LIFE_SIGN && sent.is_ok() {
-                sent = self.more("").and_then(|()| self.channel.writer.flush());
-                last_sign = Instant::now();
-            }
-        });
-        sent?;
+        let mut signs = LifeSigns::default();
+        let (shared, user) = (self.shared, self.user.clone());
+        let sound = shared.store.is_sound(&user, path, piece, version, || signs.give(self));
+        signs.sent?;
         let result = sound.and_then(|sound| if sound { Ok(()) } else { Err(StoreError::Damaged) });
         self.done(what, result)
+    }
+}
+
+/// Tells a client that waits for a long operation that it goes on.
+struct LifeSigns {
+    last: Instant,
+    sent: io::Result<()>,
+}
+
+impl Default for LifeSigns {
+    fn default() -> Self {
+        Self { last: Instant::now(), sent: Ok(()) }
+    }
+}
+
+impl LifeSigns {
+    fn give(&mut self, session: &mut Session<'_>) {
+        if self.last.elapsed() >= LIFE_SIGN && self.sent.is_ok() {
+            self.sent = session.more("").and_then(|()| session.channel.writer.flush());
+            self.last = Instant::now();
+        }
     }
 }
 

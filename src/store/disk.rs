@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// A file system, as far as the store needs one. Paths are whole.
 pub trait Disk: Send + Sync + 'static {
@@ -33,6 +34,15 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As `fsync(2)`; after one, what was written is in doubt and must not be acknowledged.
     fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Begins to make a file's bytes survive, for a file that will be synced later and is still being
+    /// written. May take as long as [`Disk::sync`].
+    ///
+    /// # Errors
+    /// As [`Disk::sync`], where it syncs at once.
+    fn sync_soon(&self, _path: &Path, file: &Self::File) -> io::Result<()> {
+        self.sync(file)
+    }
 
     /// Makes the names in a directory survive a power failure.
     ///
@@ -71,9 +81,27 @@ pub trait Disk: Send + Sync + 'static {
     fn entries(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>>;
 }
 
-/// The operating system's file system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OsDisk;
+/// The operating system's file system, with a thread that writes large files to disk while they are
+/// still arriving.
+#[derive(Debug, Clone)]
+pub struct OsDisk {
+    early: SyncSender<PathBuf>,
+}
+
+impl Default for OsDisk {
+    fn default() -> Self {
+        let (early, paths) = sync_channel::<PathBuf>(1);
+        std::thread::spawn(move || {
+            for path in paths {
+                // Through a description of its own: an error is then still reported to the writer's.
+                if let Ok(file) = File::open(path) {
+                    let _ = file.sync_data();
+                }
+            }
+        });
+        Self { early }
+    }
+}
 
 impl Disk for OsDisk {
     type File = File;
@@ -92,6 +120,14 @@ impl Disk for OsDisk {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
+    }
+
+    /// Leaves it to the thread; with that busy, waits for the disk like any writer that is too fast.
+    fn sync_soon(&self, path: &Path, file: &File) -> io::Result<()> {
+        match self.early.try_send(path.to_path_buf()) {
+            Ok(()) => Ok(()),
+            Err(_) => self.sync(file),
+        }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

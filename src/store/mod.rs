@@ -113,6 +113,8 @@ struct Waiting {
     /// Who staged it; `None` after a restart.
     connection: Option<Connection>,
     file: PathBuf,
+    /// Whether it is safe from a power failure.
+    synced: bool,
 }
 
 /// What of one name lies outside the published folders.
@@ -147,13 +149,6 @@ impl<D: Disk> Default for Batch<D> {
             published: Vec::new(),
             committed: Vec::new(),
         }
-    }
-}
-
-impl<D: Disk> Batch<D> {
-    /// Whether pieces were received that are staged only once the batch is flushed.
-    pub fn has_received(&self) -> bool {
-        !self.received.is_empty()
     }
 }
 
@@ -268,7 +263,7 @@ impl<D: Disk> Store<D> {
         Ok(report)
     }
 
-    /// A published piece's file, for reading, with its length in bytes.
+    /// A published piece's file, for reading, and its header.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if it is of another version by now, [`StoreError::Damaged`] if its
@@ -279,7 +274,7 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         number: u8,
         version: Version,
-    ) -> Result<(D::File, u64), StoreError> {
+    ) -> Result<(D::File, Header), StoreError> {
         let (file, header) = piece::open(&self.disk, &self.places.piece(user, path, number))?;
         if !is_the_piece(&header, user, path, number) {
             return Err(StoreError::Damaged);
@@ -287,7 +282,7 @@ impl<D: Disk> Store<D> {
         if header.version != version {
             return Err(StoreError::NotFound);
         }
-        Ok((file, header.layout().tail.end))
+        Ok((file, header))
     }
 
     /// Whether a published piece still has the hashes that it was written with.
@@ -324,31 +319,33 @@ impl<D: Disk> Store<D> {
         header: Header,
         restore: Option<u64>,
     ) -> Result<Staging<'_, D>, StoreError> {
-        {
-            let index = self.index();
-            let (user, path) = (&header.user, &header.path);
-            let floor = index.floors.get(user).copied().unwrap_or(0);
-            let held = self.held(&index, user, path)?;
-            match restore {
-                None => commit::may_stage(&held, floor, header.version)?,
-                Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
-            }
-            match header.kind {
-                Kind::Data => self.check_conflict(user, path)?,
-                Kind::Tombstone => self.use_reserve(),
-            }
-            let staged = index.names.get(&(user.clone(), path.clone())).map_or(0, |name| name.staged.len());
-            if staged >= MAX_STAGED {
-                return Err(StoreError::TooManyStaged);
-            }
-        }
-        Staging::create(&self.disk, self.new_file(), connection, header)
+        self.admit(&self.index(), &header, restore)?;
+        Staging::create(&self.disk, self.new_file(), connection, header, restore)
     }
 
-    /// Ends a piece that was received; it is staged once the batch is flushed.
+    /// Whether a piece may be staged now.
+    fn admit(&self, index: &Index, header: &Header, restore: Option<u64>) -> Result<(), StoreError> {
+        let (user, path) = (&header.user, &header.path);
+        let floor = index.floors.get(user).copied().unwrap_or(0);
+        let held = self.held(index, user, path)?;
+        match restore {
+            None => commit::may_stage(&held, floor, header.version)?,
+            Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
+        }
+        match header.kind {
+            Kind::Data => self.check_conflict(user, path)?,
+            Kind::Tombstone => self.use_reserve(),
+        }
+        let staged = index.names.get(&(user.clone(), path.clone())).map_or(0, |name| name.staged.len());
+        if staged >= MAX_STAGED { Err(StoreError::TooManyStaged) } else { Ok(()) }
+    }
+
+    /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged once
+    /// the batch is flushed. What allowed it at the beginning is asked again: a newer version, or a
+    /// delete, may have come and gone while it was received.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if the bytes do not fit `root`, or the disk's.
+    /// [`StoreError::Damaged`] if the bytes do not fit `root`; as [`Store::stage`]; or the disk's.
     pub fn stage_end(
         &self,
         staging: Staging<'_, D>,
@@ -356,12 +353,28 @@ impl<D: Disk> Store<D> {
         seal: &Bytes32,
         batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
-        batch.received.push(staging.finish(root, seal)?);
+        let restore = staging.restore;
+        let received = staging.finish(root, seal)?;
+        let mut index = self.index();
+        if let Err(error) = self.admit(&index, &received.header, restore) {
+            // Never acknowledged, so nothing depends on whether this works.
+            let _ = self.disk.remove(&received.path);
+            return Err(error);
+        }
+        let Header { user, path, version, piece, .. } = received.header.clone();
+        let connection = Some(received.connection);
+        index.add(
+            user,
+            path,
+            Waiting { piece, version, connection, file: received.path.clone(), synced: false },
+        );
+        batch.received.push(received);
         Ok(())
     }
 
     /// Stages a piece under a new header, with the body and table of a published piece of this user. The
-    /// bytes are hashed on the way, so that damage is found and not copied.
+    /// bytes are hashed on the way, so that damage is found and not copied. `alive` is called after each
+    /// buffer.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the source is of another version by now, [`StoreError::Damaged`] if
@@ -373,31 +386,31 @@ impl<D: Disk> Store<D> {
         header: Header,
         seal: &Bytes32,
         batch: &mut Batch<D>,
+        mut alive: impl FnMut(),
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
-        let user = header.user.clone();
-        let (mut file, _) = self.open_piece(&user, path, number, version)?;
-        let claim = piece::claim(&self.disk, &self.places.piece(&user, path, number))?;
-        let same_shape = claim.header.piece == header.piece
-            && claim.header.chunk_log2 == header.chunk_log2
-            && claim.header.file_size == header.file_size;
+        let (mut file, source) = self.open_piece(&header.user, path, number, version)?;
+        let (root, _) = piece::tail(&mut file, &source)?;
+        let same_shape = source.piece == header.piece
+            && source.chunk_log2 == header.chunk_log2
+            && source.file_size == header.file_size;
         if !same_shape {
             return Err(StoreError::Damaged);
         }
         let mut staging = self.stage(connection, header, None)?;
-        file.seek(SeekFrom::Start(claim.header.layout().body.start))?;
+        file.seek(SeekFrom::Start(source.layout().body.start))?;
         let mut buffer =
             vec![0; piece::BUFFER.min(usize::try_from(staging.missing()).unwrap_or(piece::BUFFER))];
         while staging.missing() > 0 {
             let part = buffer.len().min(usize::try_from(staging.missing()).unwrap_or(usize::MAX));
             file.read_exact(&mut buffer[..part])?;
             staging.write(&buffer[..part])?;
+            alive();
         }
-        self.stage_end(staging, &claim.root, seal, batch)
+        self.stage_end(staging, &root, seal, batch)
     }
 
-    /// Publishes what is staged of a version. What it replaces goes when the batch is flushed. Pieces
-    /// of the batch itself are not staged yet: see [`Batch::has_received`].
+    /// Publishes what is staged of a version. What it replaces goes when the batch is flushed.
     ///
     /// # Errors
     /// [`Refused::NotStaged`], or the disk's.
@@ -534,14 +547,16 @@ impl<D: Disk> Store<D> {
             .and_then(|()| self.disk.sync_dir(&self.places.staged()));
         let mut index = self.index();
         for piece in received {
-            if synced.is_err() {
-                // Never acknowledged, so nothing depends on whether this works.
-                let _ = self.disk.remove(&piece.path);
-                continue;
-            }
             let Header { user, path, version, piece: number, .. } = piece.header;
-            let connection = Some(piece.connection);
-            index.add(user, path, Waiting { piece: number, version, connection, file: piece.path });
+            let key = (user, path);
+            match &synced {
+                Ok(()) => index.mark_synced(&key, &piece.path),
+                Err(_) => {
+                    // Never acknowledged, so nothing depends on whether this works.
+                    let _ = self.disk.remove(&piece.path);
+                    index.drop_staged(&key, number, version);
+                }
+            }
         }
         Ok(synced?)
     }
@@ -598,6 +613,7 @@ impl<D: Disk> Store<D> {
                 else {
                     return Ok(());
                 };
+                self.sync_waiting(&name.staged[at])?;
                 let to = self.places.tombstones().join(file_name(&name.staged[at].file));
                 self.disk.rename(&name.staged[at].file, &to)?;
                 let replaced = name.tombstone.replace(Waiting { file: to, ..name.staged.swap_remove(at) });
@@ -607,6 +623,7 @@ impl<D: Disk> Store<D> {
             }
             Step::Publish { piece, version } => {
                 let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
+                self.sync_waiting(waiting)?;
                 self.disk.rename(&waiting.file, &self.places.piece(user, path, piece))?;
                 index.drop_staged(&key, piece, version);
             }
@@ -630,6 +647,11 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(())
+    }
+
+    /// Others may publish what its own writer has not been told is safe yet.
+    fn sync_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        if waiting.synced { Ok(()) } else { Ok(self.disk.sync(&self.disk.open(&waiting.file)?)?) }
     }
 
     fn remove_if_there(&self, file: &Path) -> Result<(), StoreError> {
@@ -709,7 +731,7 @@ impl<D: Disk> Store<D> {
                 match piece::claim(&self.disk, &file) {
                     Ok(claim) => {
                         let Header { user, path, version, piece, .. } = claim.header;
-                        let waiting = Waiting { piece, version, connection: None, file };
+                        let waiting = Waiting { piece, version, connection: None, file, synced: true };
                         if published {
                             index.add_tombstone(user, path, waiting)
                         } else {
@@ -756,6 +778,13 @@ impl Index {
 
     fn staged(&self, key: &(UserName, FilePath), piece: u8, version: Version) -> Option<&Waiting> {
         self.names.get(key)?.staged.iter().find(|w| w.piece == piece && w.version == version)
+    }
+
+    fn mark_synced(&mut self, key: &(UserName, FilePath), file: &Path) {
+        let staged = self.names.get_mut(key).map(|name| name.staged.iter_mut());
+        if let Some(waiting) = staged.into_iter().flatten().find(|w| w.file == file) {
+            waiting.synced = true;
+        }
     }
 
     fn drop_staged(&mut self, key: &(UserName, FilePath), piece: u8, version: Version) {

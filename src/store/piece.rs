@@ -42,9 +42,14 @@ pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Header), 
 /// Reads a piece file's claim: header, root and seal.
 pub(super) fn claim<D: Disk>(disk: &D, path: &Path) -> Result<Claim, ReadError> {
     let (mut file, header) = open(disk, path)?;
-    file.seek(SeekFrom::Start(header.layout().tail.start))?;
-    let (root, seal) = read_tail(&mut file)?;
+    let (root, seal) = tail(&mut file, &header)?;
     Ok(Claim { header, root, seal })
+}
+
+/// Reads root and seal of an open piece file.
+pub(super) fn tail(file: &mut (impl Read + Seek), header: &Header) -> io::Result<(Bytes32, Bytes32)> {
+    file.seek(SeekFrom::Start(header.layout().tail.start))?;
+    read_tail(file)
 }
 
 fn read_tail(file: &mut impl Read) -> io::Result<(Bytes32, Bytes32)> {

@@ -9,15 +9,17 @@ use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher};
 use crate::sealed::{ChunkHasher, Header};
 
-/// A large piece is synced every so many bytes, so that the last sync, for which the client waits
-/// under a time limit, is short however large the piece and however slow the disk.
-const SYNC_STEP: u64 = 32 << 20;
+/// A large piece is synced every so many bytes: the disk works while the rest arrives, and the last
+/// sync, for which the client waits under a time limit, is short however large the piece.
+const SYNC_STEP: u64 = 16 << 20;
 
 /// A piece that is being received. Dropped before [`Staging::finish`], it leaves nothing behind.
 pub struct Staging<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,
     pub(super) connection: Connection,
+    /// The floor that a client saw who restores a decided version.
+    pub(super) restore: Option<u64>,
     pub(super) path: PathBuf,
     file: Option<BufWriter<D::File>>,
     body_left: u64,
@@ -33,6 +35,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         path: PathBuf,
         connection: Connection,
         header: Header,
+        restore: Option<u64>,
     ) -> Result<Self, StoreError> {
         let mut file =
             BufWriter::with_capacity(BUFFER.min(header.layout().tail.end as usize), disk.create(&path)?);
@@ -40,6 +43,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         let staging = Self {
             disk,
             connection,
+            restore,
             path,
             file: Some(file),
             body_left: header.piece_size,
@@ -73,7 +77,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         file.write_all(bytes)?;
         self.unsynced += bytes.len() as u64;
         if self.unsynced >= SYNC_STEP {
-            self.disk.sync(file.get_ref())?;
+            self.disk.sync_soon(&self.path, file.get_ref())?;
             self.unsynced = 0;
         }
         Ok(())

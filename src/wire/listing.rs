@@ -52,10 +52,16 @@ impl NameReport {
     /// What was expected in its place.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut report = NameReport::default();
-        for line in text.lines() {
+        let (first, rest) = text.split_once('\n').ok_or(ParseError("a record"))?;
+        let mut words = Words::of(first);
+        if words.next("floor")? != "floor" {
+            return Err(ParseError("floor"));
+        }
+        report.floor = words.number("generation")?;
+        words.end()?;
+        for line in rest.split_terminator('\n') {
             let mut words = Words::of(line);
             match words.next("a record")? {
-                "floor" => report.floor = words.number("generation")?,
                 "published" => report.pieces.push(Reported::Piece(Phase::Published, claim(&mut words)?)),
                 "staged" => {
                     report.pieces.push(Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?))
@@ -162,10 +168,10 @@ impl Entry {
                 pieces: pieces(&mut words)?,
                 size: words.number("size")?,
                 modified: ModifiedTime {
-                    seconds: words.next("seconds")?.parse().map_err(|_| ParseError("seconds"))?,
-                    nanos: words.number("nanoseconds")?,
+                    seconds: seconds(&mut words)?,
+                    nanos: words.number("nanoseconds").and_then(|n| within(n, 0, 999_999_999))?,
                 },
-                replicas: words.number("replicas")?,
+                replicas: words.number("replicas").and_then(|n| within(n, 1, u8::MAX))?,
             },
             "tombstone" => Entry::Tombstone {
                 path: path()?,
@@ -193,7 +199,19 @@ fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
 }
 
 fn pieces(words: &mut Words<'_>) -> Result<Vec<u8>, ParseError> {
-    words.next("pieces")?.split(',').map(|n| n.parse().map_err(|_| ParseError("pieces"))).collect()
+    let numbers = words.next("pieces")?.split(',');
+    numbers.map(|n| Words::of(n).number("pieces").and_then(|n| within(n, 1, 9))).collect()
+}
+
+fn seconds(words: &mut Words<'_>) -> Result<i64, ParseError> {
+    const EXPECTED: ParseError = ParseError("seconds");
+    let word = words.next("seconds")?;
+    let number: i64 = word.parse().map_err(|_| EXPECTED)?;
+    if number.to_string() == word { Ok(number) } else { Err(EXPECTED) }
+}
+
+fn within<T: PartialOrd>(number: T, least: T, most: T) -> Result<T, ParseError> {
+    if (least..=most).contains(&number) { Ok(number) } else { Err(ParseError("a number in its range")) }
 }
 
 /// What a server holds for one user.
@@ -223,7 +241,7 @@ impl Usage {
         let (pieces, bytes) = (words.number("pieces")?, words.number("bytes")?);
         let free = match words.next("free bytes")? {
             "unknown" => None,
-            number => Some(number.parse().map_err(|_| ParseError("free bytes"))?),
+            number => Some(Words::of(number).number("free bytes")?),
         };
         words.end()?;
         Ok(Usage { pieces, bytes, free })

@@ -146,13 +146,17 @@ impl Reply {
     }
 }
 
+/// Most bytes of a detail, before percent-encoding triples them at worst.
+const MAX_DETAIL: usize = 300;
+
 /// A detail is for people: it is cut so that its line is never too long.
 fn cut(detail: &str) -> &str {
-    let detail = if detail.is_empty() { "-" } else { detail };
-    match detail.char_indices().nth(300) {
-        Some((end, _)) => &detail[..end.min(300)],
-        None => detail,
+    if detail.is_empty() {
+        return "-";
     }
+    let fits = |&(at, c): &(usize, char)| at + c.len_utf8() <= MAX_DETAIL;
+    let end = detail.char_indices().take_while(fits).last().map_or(0, |(at, c)| at + c.len_utf8());
+    &detail[..end]
 }
 
 #[cfg(test)]
@@ -178,6 +182,7 @@ mod tests {
 
     #[test]
     fn a_long_detail_is_cut_to_fit_its_line() {
+        assert_eq!(cut(&format!("a{}", "ü".repeat(400))).len(), MAX_DETAIL - 1);
         let line = Reply::No(Refusal::DiskError, "ü".repeat(5000)).to_line();
         assert!(line.len() < super::super::MAX_LINE - 65);
         assert!(Reply::parse(&line).is_ok());

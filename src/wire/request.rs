@@ -119,8 +119,14 @@ pub enum Request {
     },
     /// `STATUS`: what the server holds for this user.
     Status,
-    /// `PASSWD VERIFIER`: the user's new verifier, in the text form of Users.conf.
-    Passwd(String),
+    /// `PASSWD BLOCK VERIFIER`: the user's new verifier, in the text form of Users.conf, encrypted: who
+    /// reads a verifier can answer for the server, and with one more recorded login for the user.
+    Passwd {
+        /// The first counter block, random; base64 in the line.
+        block: [u8; 16],
+        /// The verifier under the session's key for secrets, base64 in the line.
+        verifier: Vec<u8>,
+    },
     /// `PING`: nothing; its answer tells the round trip.
     Ping,
 }
@@ -169,7 +175,9 @@ impl Request {
                 format!("COPY {} {piece} {version} {header} {}", word(path), hex(seal))
             }
             Request::Status => "STATUS".to_owned(),
-            Request::Passwd(verifier) => format!("PASSWD {}", percent_encode(verifier)),
+            Request::Passwd { block, verifier } => {
+                format!("PASSWD {} {}", base64_encode(block), base64_encode(verifier))
+            }
             Request::Ping => "PING".to_owned(),
         }
     }
@@ -211,7 +219,13 @@ impl Request {
                 seal: parse_hex32(words.next("seal")?)?,
             },
             "STATUS" => Request::Status,
-            "PASSWD" => Request::Passwd(percent_decode(words.next("verifier")?)?),
+            "PASSWD" => Request::Passwd {
+                block: {
+                    let block = base64_decode(words.next("counter block")?)?;
+                    block.try_into().map_err(|_| ParseError("counter block"))?
+                },
+                verifier: base64_decode(words.next("verifier")?)?,
+            },
             "PING" => Request::Ping,
             _ => return Err(ParseError("a request")),
         };
@@ -322,7 +336,7 @@ mod tests {
             Request::Forget(path.clone(), version),
             Request::Check(path, 2, version),
             Request::Status,
-            Request::Passwd("SCRAM-SHA-256$4096:eA==$eA==:eA==".into()),
+            Request::Passwd { block: [5; 16], verifier: b"encrypted".to_vec() },
             Request::Ping,
         ]
     }

@@ -1,75 +1,7 @@
-//! The two-step commit of one name, as pure functions: what a server does with a commit or an abort,
-//! and what a client concludes from the servers' answers.
-//!
-//! *Stage*, then *commit*. One server that has published a piece of a version has *decided* that
-//! version: its staged pieces elsewhere then count. With no commit anywhere it never happened.
-//! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons.
+//! A server's side: what it does to its disk when a client asks.
 
+use super::{Held, Phase, Refused, Step, TOMBSTONE};
 use crate::version::Version;
-
-/// The piece number under which a delete is kept: a tombstone is a version with this one piece.
-pub const TOMBSTONE: u8 = 0;
-
-/// How far a piece on a server has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Phase {
-    /// Readers see it.
-    Published,
-    /// On disk, waiting for a commit.
-    Staged {
-        /// Whether the connection that staged it is still open, so that its commit may still come.
-        open: bool,
-    },
-}
-
-/// One piece of one name as a server holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Held {
-    /// Piece number, or [`TOMBSTONE`].
-    pub piece: u8,
-    /// The version that it belongs to.
-    pub version: Version,
-    /// Published or staged.
-    pub phase: Phase,
-}
-
-/// One change to a server's disk. A list of them is carried out in order, and may be cut off by a
-/// crash after any of them: [`recover`] then gives the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// The staged piece takes the place of the published one with its number, if there is one.
-    Publish {
-        /// Piece number, or [`TOMBSTONE`].
-        piece: u8,
-        /// Which staged piece of that number.
-        version: Version,
-    },
-    /// The published piece goes.
-    DropPublished {
-        /// Piece number, or [`TOMBSTONE`].
-        piece: u8,
-    },
-    /// The staged piece goes.
-    DropStaged {
-        /// Piece number, or [`TOMBSTONE`].
-        piece: u8,
-        /// Which staged piece of that number.
-        version: Version,
-    },
-}
-
-/// Why a server will not do what was asked with a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Commit: nothing of that version is here, staged or published, nor anything newer.
-    NotStaged,
-    /// Abort: published here, so it is decided.
-    Decided,
-    /// Abort: the connection that staged it is open and is not the asker's.
-    Open,
-    /// Stage: the version is not newer than what was published or forgotten here.
-    Behind,
-}
 
 fn newest_published(held: &[Held]) -> Option<Version> {
     held.iter().filter(|h| h.phase == Phase::Published).map(|h| h.version).max()
@@ -80,7 +12,10 @@ fn staged(held: &[Held]) -> impl Iterator<Item = &Held> {
 }
 
 /// Whether a piece of `version` may be staged. `floor` is the newest generation that this server has
-/// forgotten a tombstone of: a late writer must not bring back what was deleted below it.
+/// forgotten a tombstone of, or fenced: a late writer must not bring back what was deleted below it.
+///
+/// To be asked again, as one step with making the piece known, when all of it has arrived and is on
+/// disk: while it was on its way, a delete may have come and been forgotten.
 ///
 /// # Errors
 /// [`Refused::Behind`]. A version that is published here may be staged again: repair does that.
@@ -148,6 +83,38 @@ pub fn abort(held: &[Held], version: Version, own: bool) -> Result<Vec<Step>, Re
     Ok(drop_staged(held, |v| v == version))
 }
 
+/// Whether this server can promise that `version` will never be published here, as far as it was not
+/// fenced already: asked of every server before another's stage is aborted. With the promise the server
+/// raises its floor by [`fenced_floor`], so that a stage that is still on its way comes too late.
+///
+/// Why a look at every server is not enough: it takes time, and in between the writer may stage here,
+/// commit here and lose its connections there. Then the answers, taken together, never were true.
+///
+/// # Errors
+/// [`Refused::Decided`] or [`Refused::Open`].
+pub fn fence(held: &[Held], version: Version) -> Result<(), Refused> {
+    abort(held, version, false).map(drop)
+}
+
+/// The floor after `generation` was fenced.
+pub fn fenced_floor(floor: u64, generation: u64) -> u64 {
+    floor.max(generation)
+}
+
+/// What a server does when every server has acknowledged the tombstone `version`. Before, its floor is
+/// raised by [`raised_floor`], and what the tombstone made it drop is gone for good: a power failure
+/// that brought back an old piece, but not the tombstone, would bring back the file.
+///
+/// # Errors
+/// [`Refused::NotStaged`].
+pub fn forget(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
+    let is_there = |h: &Held| h.piece == TOMBSTONE && h.version == version && h.phase == Phase::Published;
+    if newest_published(held) != Some(version) || !held.iter().any(is_there) {
+        return Err(Refused::NotStaged);
+    }
+    Ok(vec![Step::DropPublished { piece: TOMBSTONE }])
+}
+
 /// What a server does after a restart to end a commit that a crash cut off. It never touches a stage
 /// that is newer than all it has published: only clients can know whether that is decided.
 pub fn recover(held: &[Held]) -> Vec<Step> {
@@ -171,61 +138,6 @@ fn drop_staged(held: &[Held], which: impl Fn(Version) -> bool) -> Vec<Step> {
     staged(held)
         .filter(|h| which(h.version))
         .map(|h| Step::DropStaged { piece: h.piece, version: h.version })
-        .collect()
-}
-
-/// What the servers' answers about one name mean, by server index; `None` is a server that did not
-/// answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
-    /// The newest version of which a server has published a piece.
-    pub decided: Option<Version>,
-    /// The newest generation seen, staged ones included; 0 when there is nothing.
-    pub generation: u64,
-    /// Servers on which staged pieces of the decided version wait to be rolled forward.
-    pub forward: Vec<usize>,
-    /// Staged versions that may be aborted, each with the servers that hold it.
-    pub abandoned: Vec<(Version, Vec<usize>)>,
-}
-
-/// Draws the conclusions. A staged version is abandoned only if every server answered, none has
-/// published it, and no connection that staged it is open.
-pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
-    let all: Vec<(usize, Held)> =
-        answers.iter().enumerate().flat_map(|(s, a)| a.iter().flatten().map(move |&h| (s, h))).collect();
-    let decided = all.iter().filter(|(_, h)| h.phase == Phase::Published).map(|(_, h)| h.version).max();
-    let generation = all.iter().map(|(_, h)| h.version.generation).max().unwrap_or(0);
-    let waiting = |version: Version| -> Vec<usize> {
-        let mut servers: Vec<usize> = all
-            .iter()
-            .filter(|(_, h)| h.version == version && h.phase != Phase::Published)
-            .map(|&(s, _)| s)
-            .collect();
-        servers.dedup();
-        servers
-    };
-    let mut stages: Vec<Version> =
-        all.iter().filter(|(_, h)| h.phase != Phase::Published).map(|(_, h)| h.version).collect();
-    stages.sort_unstable();
-    stages.dedup();
-    let open =
-        |version| all.iter().any(|(_, h)| h.version == version && h.phase == Phase::Staged { open: true });
-    let everybody_answered = answers.iter().all(Option::is_some);
-    let abandoned = stages
-        .iter()
-        .filter(|&&v| Some(v) != decided && everybody_answered && !open(v))
-        .map(|&v| (v, waiting(v)))
-        .collect();
-    View { decided, generation, forward: decided.map(waiting).unwrap_or_default(), abandoned }
-}
-
-/// The servers that hold `piece` of `version`, published or staged, in order.
-pub fn holders(answers: &[Option<Vec<Held>>], version: Version, piece: u8) -> Vec<usize> {
-    answers
-        .iter()
-        .enumerate()
-        .filter(|(_, answer)| answer.iter().flatten().any(|h| h.version == version && h.piece == piece))
-        .map(|(server, _)| server)
         .collect()
 }
 
@@ -286,6 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn a_fence_is_a_promise_about_undecided_versions_of_closed_connections() {
+        assert_eq!(fence(&[], version(2)), Ok(()));
+        assert_eq!(fence(&[published(1, 1), waiting(1, 2, false)], version(2)), Ok(()));
+        assert_eq!(fence(&[waiting(1, 2, true)], version(2)), Err(Refused::Open));
+        assert_eq!(fence(&[published(1, 2)], version(2)), Err(Refused::Decided));
+        assert_eq!(may_stage(&[], fenced_floor(1, 2), version(2)), Err(Refused::Behind));
+        assert_eq!(fenced_floor(3, 2), 3);
+    }
+
+    #[test]
+    fn only_the_newest_tombstone_is_forgotten() {
+        let buried = [published(TOMBSTONE, 4)];
+        assert_eq!(forget(&buried, version(4)), Ok(vec![Step::DropPublished { piece: TOMBSTONE }]));
+        assert_eq!(forget(&buried, version(3)), Err(Refused::NotStaged));
+        assert_eq!(forget(&[published(TOMBSTONE, 4), published(1, 5)], version(4)), Err(Refused::NotStaged));
+        assert_eq!(forget(&[published(1, 4)], version(4)), Err(Refused::NotStaged));
+    }
+
+    #[test]
     fn a_restart_ends_a_commit_that_was_cut_off_and_leaves_undecided_stages() {
         let cut_off = [published(1, 2), published(2, 1), waiting(2, 2, false), waiting(2, 3, false)];
         assert_eq!(recover(&cut_off), vec![Step::Publish { piece: 2, version: version(2) }]);
@@ -306,26 +237,5 @@ mod tests {
         assert_eq!(may_restore(&[], 10, 9, version(3)), Err(Refused::Behind));
         assert_eq!(may_restore(&[published(TOMBSTONE, 4)], 9, 9, version(3)), Err(Refused::Behind));
         assert_eq!((raised_floor(0, 4), raised_floor(4, 4), raised_floor(9, 4)), (4, 5, 10));
-    }
-
-    #[test]
-    fn one_published_piece_decides_and_the_rest_is_rolled_forward() {
-        let answers = [Some(vec![published(1, 2)]), Some(vec![published(2, 1), waiting(2, 2, true)]), None];
-        let view = resolve(&answers);
-        assert_eq!(view.decided, Some(version(2)));
-        assert_eq!(view.forward, vec![1]);
-        assert_eq!(view.abandoned, vec![]);
-        assert_eq!(holders(&answers, version(2), 2), vec![1]);
-    }
-
-    #[test]
-    fn a_stage_is_abandoned_only_when_all_answered_and_its_writer_is_gone() {
-        let silent = [Some(vec![published(1, 1), waiting(1, 2, false)]), None];
-        assert_eq!(resolve(&silent).abandoned, vec![]);
-        assert_eq!(resolve(&silent).generation, 2);
-        let open = [Some(vec![waiting(1, 2, false)]), Some(vec![waiting(2, 2, true)])];
-        assert_eq!(resolve(&open).abandoned, vec![]);
-        let gone = [Some(vec![waiting(1, 2, false)]), Some(vec![waiting(2, 2, false)])];
-        assert_eq!(resolve(&gone).abandoned, vec![(version(2), vec![0, 1])]);
     }
 }

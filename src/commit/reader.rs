@@ -1,0 +1,113 @@
+//! A reader's side: what the servers' answers mean together.
+
+use super::{Answer, Held, Phase};
+use crate::version::Version;
+
+/// What the servers' answers about one name mean, by server index; `None` is a server that did not
+/// answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The newest version of which a server has published a piece.
+    pub decided: Option<Version>,
+    /// The newest generation seen, staged ones included; 0 when there is nothing.
+    pub generation: u64,
+    /// Servers on which staged pieces of the decided version wait to be rolled forward.
+    pub forward: Vec<usize>,
+    /// Staged versions that seem abandoned, each with the servers that hold it. They may be aborted
+    /// once every server has promised by [`fence`](super::fence) not to publish them: see [`may_abort`].
+    pub abandoned: Vec<(Version, Vec<usize>)>,
+}
+
+/// Draws the conclusions. A staged version is abandoned only if every server answered, none has
+/// published it, and no connection that staged it is open.
+pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
+    let all: Vec<(usize, Held)> =
+        answers.iter().enumerate().flat_map(|(s, a)| a.iter().flatten().map(move |&h| (s, h))).collect();
+    let decided = all.iter().filter(|(_, h)| h.phase == Phase::Published).map(|(_, h)| h.version).max();
+    let generation = all.iter().map(|(_, h)| h.version.generation).max().unwrap_or(0);
+    let waiting = |version: Version| -> Vec<usize> {
+        let mut servers: Vec<usize> = all
+            .iter()
+            .filter(|(_, h)| h.version == version && h.phase != Phase::Published)
+            .map(|&(s, _)| s)
+            .collect();
+        servers.dedup();
+        servers
+    };
+    let mut stages: Vec<Version> =
+        all.iter().filter(|(_, h)| h.phase != Phase::Published).map(|(_, h)| h.version).collect();
+    stages.sort_unstable();
+    stages.dedup();
+    let open =
+        |version| all.iter().any(|(_, h)| h.version == version && h.phase == Phase::Staged { open: true });
+    let everybody_answered = answers.iter().all(Option::is_some);
+    let abandoned = stages
+        .iter()
+        .filter(|&&v| Some(v) != decided && everybody_answered && !open(v))
+        .map(|&v| (v, waiting(v)))
+        .collect();
+    View { decided, generation, forward: decided.map(waiting).unwrap_or_default(), abandoned }
+}
+
+/// Whether a stage that seems abandoned may be aborted: only if each of the `servers` that there are
+/// has promised not to publish it. The answers alone do not prove that, because they were not given at
+/// one instant.
+pub fn may_abort(promises: &[(usize, Answer)], servers: usize) -> bool {
+    (0..servers).all(|server| promises.contains(&(server, Answer::Done)))
+}
+
+/// The servers that hold `piece` of `version`, published or staged, in order.
+pub fn holders(answers: &[Option<Vec<Held>>], version: Version, piece: u8) -> Vec<usize> {
+    answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| answer.iter().flatten().any(|h| h.version == version && h.piece == piece))
+        .map(|(server, _)| server)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(generation: u64) -> Version {
+        Version { generation, upload: [generation as u8; 16] }
+    }
+
+    fn published(piece: u8, generation: u64) -> Held {
+        Held { piece, version: version(generation), phase: Phase::Published }
+    }
+
+    fn waiting(piece: u8, generation: u64, open: bool) -> Held {
+        Held { piece, version: version(generation), phase: Phase::Staged { open } }
+    }
+
+    #[test]
+    fn one_published_piece_decides_and_the_rest_is_rolled_forward() {
+        let answers = [Some(vec![published(1, 2)]), Some(vec![published(2, 1), waiting(2, 2, true)]), None];
+        let view = resolve(&answers);
+        assert_eq!(view.decided, Some(version(2)));
+        assert_eq!(view.forward, vec![1]);
+        assert_eq!(view.abandoned, vec![]);
+        assert_eq!(holders(&answers, version(2), 2), vec![1]);
+    }
+
+    #[test]
+    fn a_stage_is_abandoned_only_when_all_answered_and_its_writer_is_gone() {
+        let silent = [Some(vec![published(1, 1), waiting(1, 2, false)]), None];
+        assert_eq!(resolve(&silent).abandoned, vec![]);
+        assert_eq!(resolve(&silent).generation, 2);
+        let open = [Some(vec![waiting(1, 2, false)]), Some(vec![waiting(2, 2, true)])];
+        assert_eq!(resolve(&open).abandoned, vec![]);
+        let gone = [Some(vec![waiting(1, 2, false)]), Some(vec![waiting(2, 2, false)])];
+        assert_eq!(resolve(&gone).abandoned, vec![(version(2), vec![0, 1])]);
+    }
+
+    #[test]
+    fn an_abort_wants_the_promise_of_every_server() {
+        assert!(may_abort(&[(1, Answer::Done), (0, Answer::Done)], 2));
+        assert!(!may_abort(&[(0, Answer::Done)], 2));
+        assert!(!may_abort(&[(0, Answer::Done), (1, Answer::Refused)], 2));
+        assert!(!may_abort(&[(0, Answer::Done), (1, Answer::Lost)], 2));
+    }
+}

@@ -1,0 +1,214 @@
+//! A writer's side: the steps of one upload or delete of one name.
+//!
+//! ```text
+//! Writer<Staging> ──staged──▶ Writer<Committing> ──committed──▶ Outcome
+//!        └───────────give_up / staged───▶ Writer<Aborting>
+//! ```
+//!
+//! Each step consumes the writer and says whom to ask next, so a commit before every stage is
+//! acknowledged, or after an abort, does not compile. What is asked all goes over the connections
+//! on which it was staged: a server that was lost in between is lost for this version.
+
+use std::marker::PhantomData;
+
+use crate::version::{UploadId, Version};
+
+/// What came of one request to one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Done, and on disk.
+    Done,
+    /// The server refused, and nothing has changed there. A commit is refused only with
+    /// [`Refused::NotStaged`](super::Refused::NotStaged): after any other failure it may have been half
+    /// done, which is [`Answer::Lost`].
+    Refused,
+    /// No answer, so that it may or may not have been done.
+    Lost,
+}
+
+/// Phase of a [`Writer`]: pieces are on their way to [`Writer::servers`].
+#[derive(Debug)]
+pub struct Staging;
+
+/// Phase of a [`Writer`]: [`Writer::servers`] are to be sent the commit.
+#[derive(Debug)]
+pub struct Committing;
+
+/// Phase of a [`Writer`]: [`Writer::servers`] are to be sent the abort. That is a courtesy: what stays
+/// behind is settled by whoever meets it next.
+#[derive(Debug)]
+pub struct Aborting;
+
+/// One version of one name on its way.
+#[derive(Debug)]
+#[must_use]
+pub struct Writer<P> {
+    version: Version,
+    servers: Vec<usize>,
+    phase: PhantomData<P>,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Decided: the user may be told "done".
+    Done {
+        /// Servers that have published it, or have something newer. With fewer than R of them the loss
+        /// of R-1 more may bring the old version back: the user is to be told.
+        committed: Vec<usize>,
+        /// Servers that were sent the commit and did not confirm it.
+        missing: Vec<usize>,
+    },
+    /// Every server said that nothing of it is there any more: others took it for abandoned, or a
+    /// delete overtook it. It can be tried again, as a new version.
+    NeverHappened,
+    /// No server confirmed, and at least one of them may have done it.
+    Undecided,
+}
+
+impl<P> Writer<P> {
+    /// The version that is being written.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The servers to ask in this phase, in order.
+    pub fn servers(&self) -> &[usize] {
+        &self.servers
+    }
+
+    fn next<Q>(self, servers: Vec<usize>) -> Writer<Q> {
+        Writer { version: self.version, servers, phase: PhantomData }
+    }
+}
+
+impl Writer<Staging> {
+    /// A new version: `seen` is the newest generation that any server reported, staged versions and
+    /// floors included; `upload` is random. An upload is staged on the holders of its pieces, a delete
+    /// on every server that can be reached. `servers` may name one more than once.
+    pub fn new(seen: u64, upload: UploadId, mut servers: Vec<usize>) -> Self {
+        servers.sort_unstable();
+        servers.dedup();
+        Self { version: Version { generation: seen.saturating_add(1), upload }, servers, phase: PhantomData }
+    }
+
+    /// Takes the answers to every piece that was sent; a server without an answer counts as lost. It is
+    /// committed where all that was sent is staged, if that is at least `least` servers.
+    ///
+    /// An upload wants all of `servers()`: each of them holds a piece that has no copy to spare. A
+    /// delete wants R, because any R servers outvote what the others remember.
+    ///
+    /// # Errors
+    /// The writer that aborts, if that is too few. The upload or delete can be tried again.
+    pub fn staged(
+        self,
+        answers: &[(usize, Answer)],
+        least: usize,
+    ) -> Result<Writer<Committing>, Writer<Aborting>> {
+        let of = |server: usize| answers.iter().filter(move |(s, _)| *s == server).map(|(_, answer)| *answer);
+        let is_staged = |s: &usize| of(*s).next().is_some() && of(*s).all(|answer| answer == Answer::Done);
+        let ready: Vec<usize> = self.servers.iter().copied().filter(is_staged).collect();
+        if !ready.is_empty() && ready.len() >= least {
+            return Ok(self.next(ready));
+        }
+        let reachable = |s: &usize| of(*s).all(|answer| answer != Answer::Lost);
+        let servers = self.servers.iter().copied().filter(reachable).collect();
+        Err(self.next(servers))
+    }
+
+    /// The writer has a reason of its own not to go on.
+    pub fn give_up(self) -> Writer<Aborting> {
+        let servers = self.servers.clone();
+        self.next(servers)
+    }
+}
+
+impl Writer<Committing> {
+    /// The writer has a reason of its own not to go on. Not to be called once a commit is sent.
+    pub fn give_up(self) -> Writer<Aborting> {
+        let servers = self.servers.clone();
+        self.next(servers)
+    }
+
+    /// Takes the answers to the commit; a server without an answer counts as lost.
+    pub fn committed(self, answers: &[(usize, Answer)]) -> Outcome {
+        let answer = |server: usize| {
+            answers.iter().find(|(s, _)| *s == server).map_or(Answer::Lost, |(_, answer)| *answer)
+        };
+        let (committed, missing): (Vec<usize>, Vec<usize>) =
+            self.servers.iter().partition(|&&server| answer(server) == Answer::Done);
+        if !committed.is_empty() {
+            return Outcome::Done { committed, missing };
+        }
+        let all_refused = missing.iter().all(|&server| answer(server) == Answer::Refused);
+        if all_refused { Outcome::NeverHappened } else { Outcome::Undecided }
+    }
+}
+
+impl Outcome {
+    /// Whether a tombstone may be forgotten: only when all of the `servers` that there are have
+    /// acknowledged the commit. One that has not may still hold the file.
+    pub fn may_forget(&self, servers: usize) -> bool {
+        matches!(self, Outcome::Done { committed, .. } if committed.len() == servers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer::{Done, Lost, Refused};
+    use super::*;
+
+    fn staging() -> Writer<Staging> {
+        Writer::new(6, [9; 16], vec![2, 0, 1, 2])
+    }
+
+    fn committing() -> Writer<Committing> {
+        staging().staged(&[(0, Done), (1, Done), (2, Done)], 3).unwrap()
+    }
+
+    #[test]
+    fn a_version_is_one_generation_newer_than_all_that_was_seen() {
+        assert_eq!(staging().version(), Version { generation: 7, upload: [9; 16] });
+        assert_eq!(staging().servers(), [0, 1, 2]);
+        assert_eq!(Writer::new(u64::MAX, [0; 16], vec![0]).version().generation, u64::MAX);
+    }
+
+    #[test]
+    fn an_upload_is_committed_only_when_every_piece_is_staged() {
+        assert_eq!(committing().servers(), [0, 1, 2]);
+        for missing in [
+            vec![(0, Done), (1, Done)],
+            vec![(0, Done), (1, Done), (2, Done), (2, Refused)],
+            vec![(0, Done), (1, Done), (2, Refused)],
+        ] {
+            assert_eq!(staging().staged(&missing, 3).unwrap_err().servers(), [0, 1, 2]);
+        }
+        let lost = staging().staged(&[(0, Done), (1, Lost), (2, Done)], 3).unwrap_err();
+        assert_eq!(lost.servers(), [0, 2]);
+    }
+
+    #[test]
+    fn a_delete_is_committed_where_it_is_staged() {
+        let answers = [(0, Done), (1, Refused), (2, Done)];
+        assert_eq!(staging().staged(&answers, 2).unwrap().servers(), [0, 2]);
+        assert_eq!(staging().staged(&answers, 3).unwrap_err().servers(), [0, 1, 2]);
+        assert!(staging().staged(&[], 0).is_err());
+    }
+
+    #[test]
+    fn one_server_that_committed_decides() {
+        let outcome = committing().committed(&[(0, Refused), (1, Done), (2, Lost)]);
+        assert_eq!(outcome, Outcome::Done { committed: vec![1], missing: vec![0, 2] });
+        assert!(!outcome.may_forget(3));
+        let outcome = committing().committed(&[(0, Done), (1, Done), (2, Done)]);
+        assert!(outcome.may_forget(3) && !outcome.may_forget(4));
+    }
+
+    #[test]
+    fn only_a_no_from_every_server_means_that_it_never_happened() {
+        let refused = [(0, Refused), (1, Refused), (2, Refused)];
+        assert_eq!(committing().committed(&refused), Outcome::NeverHappened);
+        assert_eq!(committing().committed(&refused[..2]), Outcome::Undecided);
+        assert_eq!(committing().committed(&[(0, Lost), (1, Refused), (2, Refused)]), Outcome::Undecided);
+    }
+}

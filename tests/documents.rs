@@ -1,0 +1,13 @@
+//! The documents, held by tests: every example in docs/FORMAT.md and docs/PROTOCOL.md is replayed against
+//! the library, and every number in their tables compared with the code's.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "documents/format.rs"]
+mod format;
+#[path = "documents/limits.rs"]
+mod limits;
+#[path = "documents/markdown.rs"]
+mod markdown;
+#[path = "documents/protocol.rs"]
+mod protocol;
