@@ -11,8 +11,8 @@ use crate::config::ServerAddress;
 use crate::name::{ServerName, UserName};
 use crate::primitives::{Bytes32, Keystream, sha256};
 use crate::wire::{
-    LineError, LineOpener, LineSealer, Login, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
-    read_line,
+    LineError, LineOpener, LineSealer, Login, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request,
+    StageEnd, read_line,
 };
 
 const BUFFER: usize = 64 * 1024;
@@ -402,22 +402,29 @@ impl Peer {
     /// See [`PeerError`].
     pub fn receive_done(&mut self) -> Answer<()> {
         let limit = self.wire.limits.durable;
-        loop {
+        for _ in 0..MAX_LIFE_SIGNS {
             match self.receive(limit)? {
                 Reply::Ok => return Ok(Ok(())),
                 Reply::No(refusal, detail) => return no(refusal, detail),
-                Reply::More(length, hash) => drop(self.receive_text_bytes(length, &hash)?),
+                Reply::More(0, _) => {}
                 _ => return Err(PeerError::Protocol(ParseError("OK"))),
             }
         }
+        Err(PeerError::Protocol(ParseError("an end to the signs of life")))
     }
 
-    /// The reply to a request that is answered with text; each part of it goes to `sink`.
+    /// The reply to a request that is answered with text, of at most `most` bytes in all; each part of
+    /// it goes to `sink`.
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub fn receive_text(&mut self, mut sink: impl FnMut(&str) -> Result<(), ParseError>) -> Answer<()> {
+    pub fn receive_text(
+        &mut self,
+        most: usize,
+        mut sink: impl FnMut(&str) -> Result<(), ParseError>,
+    ) -> Answer<()> {
         let limit = self.wire.limits.answer;
+        let mut left = most;
         loop {
             let (length, hash, last) = match self.receive(limit)? {
                 Reply::Text(length, hash) => (length, hash, true),
@@ -425,7 +432,12 @@ impl Peer {
                 Reply::No(refusal, detail) => return no(refusal, detail),
                 _ => return Err(PeerError::Protocol(ParseError("TEXT"))),
             };
-            sink(&self.receive_text_bytes(length, &hash)?)?;
+            let part = self.receive_text_bytes(length, &hash)?;
+            left = left.checked_sub(part.len()).ok_or(ParseError("a text within the limit"))?;
+            if part.is_empty() && !last {
+                return Err(PeerError::Protocol(ParseError("a part that is not empty")));
+            }
+            sink(&part)?;
             if last {
                 return Ok(Ok(()));
             }

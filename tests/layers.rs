@@ -1,23 +1,17 @@
 //! The architecture, held by a test: which module may use which, and who may touch the outside world.
 //!
-//! The test reads the source as text. That is crude, but it sees what a reader sees, and needs no compiler.
+//! The floors come from the table in docs/ARCHITECTURE.md, so that the map which people read is the one that
+//! is kept. The test reads the source as text. That is crude, but it sees what a reader sees, and needs no compiler.
 
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules of the library from the ground up. A module uses only those on floors below its own.
-const FLOORS: &[&[&str]] = &[
-    &["name", "split", "placement", "version"],
-    &["commit", "primitives", "config"],
-    &["sealed"],
-    &["wire"],
-    &["auth", "store"],
-    &["peer"],
-    &["server", "client"],
-    &["cli"],
-];
+/// Where the floors are written down: the table whose head row begins so, in this document.
+const DOCUMENT: &str = "docs/ARCHITECTURE.md";
+const TABLE: &str = "| floor | modules |";
 
 /// What only some modules may name, and which these are.
 const RESERVED: &[(&[&str], &[&str])] = &[
@@ -36,20 +30,31 @@ struct Source {
 }
 
 #[test]
-fn every_module_has_its_floor() {
-    for source in sources() {
-        if let Some(module) = &source.module {
-            assert!(
-                module == "bin" || floor(module).is_some(),
-                "{}: the module {module} is on no floor of the table",
-                source.path.display()
-            );
-        }
-    }
+fn every_module_has_its_floor_and_every_floor_its_modules() {
+    let in_table: Vec<String> = floors().into_iter().flatten().collect();
+    let in_source: BTreeSet<String> =
+        sources().into_iter().filter_map(|source| source.module).filter(|module| module != "bin").collect();
+    let known: BTreeSet<String> = in_table.iter().cloned().collect();
+    assert_eq!(known, in_source, "the table in {DOCUMENT} and src/ have different modules");
+    assert_eq!(known.len(), in_table.len(), "a module stands twice in the table of {DOCUMENT}");
+}
+
+#[test]
+fn the_reading_order_of_the_library_is_that_of_the_table() {
+    let lib = read(&folder().join("src/lib.rs"));
+    let order: Vec<Vec<String>> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|line| between(line, "[`", "`]"))
+        .collect();
+    assert_eq!(order, floors());
 }
 
 #[test]
 fn a_module_uses_only_modules_on_floors_below() {
+    let floors = floors();
+    let floor = |module: &str| floors.iter().position(|floor| floor.iter().any(|name| name == module));
     let mut wrong = Vec::new();
     for source in sources() {
         let Some(module) = &source.module else { continue };
@@ -90,6 +95,12 @@ fn cryptography_sockets_and_printing_each_have_their_place() {
 }
 
 #[test]
+fn the_reader_of_the_table_sees_every_floor() {
+    let document = "| x | y |\n\n| floor | modules | what |\n|---|---|---|\n| 0 | `a`, `b` | `c` |\n| 1 | `d` | |\n\n| 9 | `e` |";
+    assert_eq!(floors_of(document), [vec!["a", "b"], vec!["d"]]);
+}
+
+#[test]
 fn the_reader_of_the_source_sees_every_way_to_name_a_module() {
     let code = "use crate::name::Path;\nuse crate::{\n  wire::{Line, limits},\n  store,\n};\n\
                 let x = crate::config::read();\nuse mycrate::peer;";
@@ -102,12 +113,44 @@ fn the_reader_of_the_source_sees_every_way_to_name_a_module() {
     assert_eq!(code_of("a // b\n/// c\nd \"http://e\"\n#[cfg(test)]\nmod tests {}"), "a \nd \"http://e\"\n");
 }
 
-fn floor(module: &str) -> Option<usize> {
-    FLOORS.iter().position(|floor| floor.contains(&module))
+/// The modules of each floor from the ground up, as the table of [`DOCUMENT`] has them: the first cell of a row
+/// is the floor's number, the second has its modules between backticks.
+fn floors() -> Vec<Vec<String>> {
+    floors_of(&read(&folder().join(DOCUMENT)))
+}
+
+fn floors_of(document: &str) -> Vec<Vec<String>> {
+    let (_, table) = document.split_once(TABLE).unwrap_or_else(|| panic!("no table of floors in {DOCUMENT}"));
+    let mut floors = Vec::new();
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[1], floors.len().to_string(), "floors are counted from 0 without a gap: {row}");
+        floors.push(between(cells[2], "`", "`"));
+    }
+    floors
+}
+
+/// What stands between each `open` and the `close` behind it.
+fn between(text: &str, open: &str, close: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((inside, behind)) = rest.split_once(open).and_then(|(_, after)| after.split_once(close)) {
+        found.push(inside.to_owned());
+        rest = behind;
+    }
+    found
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn sources() -> Vec<Source> {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let src = folder().join("src");
     let mut found = Vec::new();
     let mut todo = vec![src.clone()];
     while let Some(folder) = todo.pop() {
@@ -130,7 +173,7 @@ fn is_unit_test(path: &Path) -> bool {
 }
 
 fn source(src: &Path, path: PathBuf) -> Source {
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let text = read(&path);
     let from_src = path.strip_prefix(src).unwrap_or(&path).with_extension("");
     let module = from_src.iter().next().map(|m| m.to_string_lossy().into_owned());
     Source { module: module.filter(|module| module != "lib"), code: code_of(&text), path }

@@ -102,15 +102,20 @@ impl Report for Console {
                 "{path}: stored with {copies} instead of {wanted} copies; Repair adds the others when servers are back"
             )),
             Notice::MayBeOutdated { away } => {
-                self.warning(&format!("{away} servers are away: a newer version on them would win over this upload"));
+                self.warning(&format!("{} away: a newer version there would win over this upload", servers(away)));
             }
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
             Notice::DeleteNotEverywhere { path, missing } => self.warning(&format!(
-                "{path}: {missing} servers have not seen the delete yet; Repair brings it to them when they are back"
+                "{path}: {} missed the delete; Repair brings it there when all are back",
+                servers(missing)
             )),
             Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
         }
     }
+}
+
+fn servers(count: usize) -> String {
+    if count == 1 { "1 server".to_owned() } else { format!("{count} servers") }
 }

@@ -4,9 +4,10 @@ use super::Client;
 use super::error::ClientError;
 use super::report::Notice;
 use super::survey::Survey;
-use crate::commit::TOMBSTONE;
+use super::writing::staging_answer;
+use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::peer::{No, Peer};
+use crate::peer::No;
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{Header, Kind, MIN_CHUNK_LOG2, ModifiedTime};
@@ -91,8 +92,9 @@ impl Client {
                 results[index] = Some(Err(ClientError::NotFound(survey.path.to_string())));
                 continue;
             }
-            match self.tombstone(survey) {
-                Ok(tombstone) => tombstones.push((index, tombstone)),
+            let up = self.cluster.up().collect();
+            match self.writer(survey, up).map(|writer| (self.tombstone(survey, &writer), writer)) {
+                Ok((tombstone, writer)) => tombstones.push((index, tombstone, writer)),
                 Err(error) => results[index] = Some(Err(error)),
             }
         }
@@ -102,13 +104,13 @@ impl Client {
         results
     }
 
-    pub(super) fn tombstone(&self, survey: &Survey) -> Result<Tombstone, ClientError> {
+    fn tombstone(&self, survey: &Survey, writer: &Writer<Staging>) -> Tombstone {
         let header = Header {
             kind: Kind::Tombstone,
             piece: TOMBSTONE,
             chunk_log2: MIN_CHUNK_LOG2,
             replicas: u8::try_from(self.config.replicas).unwrap_or(u8::MAX),
-            version: self.next_version(survey)?,
+            version: writer.version(),
             file_size: 0,
             piece_size: 0,
             modified: ModifiedTime::default(),
@@ -121,54 +123,53 @@ impl Client {
         };
         let root = sha256(b"");
         let seal = self.key.seal(&header.encode(), &root);
-        Ok(Tombstone { header, root, seal })
+        Tombstone { header, root, seal }
     }
 
     /// Stages and commits tombstones on every server that is up, and forgets those that all have.
     fn bury(
         &mut self,
-        tombstones: Vec<(usize, Tombstone)>,
+        tombstones: Vec<(usize, Tombstone, Writer<Staging>)>,
     ) -> Vec<(usize, Option<Result<FilePath, ClientError>>)> {
         let up: Vec<usize> = self.cluster.up().collect();
-        let targets: Vec<&Tombstone> = tombstones.iter().map(|(_, tombstone)| tombstone).collect();
-        let staged = self.stage_tombstones(&targets, &up);
-        let wanted = placement::copies_wanted(self.config.replicas, up.len());
-        let mut results = Vec::new();
-        let mut to_commit = Vec::new();
-        for ((index, tombstone), answers) in tombstones.iter().zip(&staged) {
-            let on: Vec<usize> =
-                answers.iter().filter(|(_, a)| matches!(a, Some(Ok(())))).map(|(s, _)| *s).collect();
-            if on.len() >= wanted {
-                to_commit.push((*index, tombstone, on));
-                continue;
+        let headers: Vec<&Tombstone> = tombstones.iter().map(|(_, tombstone, _)| tombstone).collect();
+        let staged = self.stage_tombstones(&headers, &up);
+        // Any R servers outvote what the others remember.
+        let least = placement::copies_wanted(self.config.replicas, up.len());
+        let (mut results, mut ready, mut committing, mut aborting) = (vec![], vec![], vec![], vec![]);
+        for ((index, tombstone, writer), answers) in tombstones.into_iter().zip(&staged) {
+            let path = tombstone.header.path;
+            let of_server: Vec<_> = answers.iter().map(|(s, answer)| (*s, staging_answer(answer))).collect();
+            match writer.staged(&of_server, least) {
+                Ok(writer) => {
+                    ready.push((index, path.clone(), writer.version()));
+                    committing.push((path, writer));
+                }
+                Err(writer) => {
+                    results.push((index, self.why_not_staged(&path, answers)));
+                    aborting.push((path, writer));
+                }
             }
-            self.abort_tombstone(tombstone, &on);
-            results.push((*index, self.why_not_staged(&tombstone.header.path, answers)));
         }
-        let requests = to_commit.iter().flat_map(|(index, tombstone, on)| {
-            let Header { path, version, .. } = &tombstone.header;
-            on.iter().map(move |&server| (*index, (server, Request::Commit(path.clone(), *version))))
-        });
-        let (owners, requests): (Vec<usize>, Vec<(usize, Request)>) = requests.unzip();
-        let answers = self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
+        self.abort_all(&aborting);
+        let outcomes = self.commit_all(committing);
         let mut everywhere = Vec::new();
-        for (index, tombstone, on) in to_commit {
-            let of_file =
-                || owners.iter().zip(&answers).filter(|(owner, _)| **owner == index).map(|(_, a)| a);
-            let committed = of_file().filter(|a| matches!(a, Some(Ok(())))).count();
-            let lost = of_file().filter(|a| a.is_none()).count();
-            let path = tombstone.header.path.clone();
-            if committed == 0 {
-                results.push((index, (lost > 0).then_some(Err(ClientError::Undecided(path)))));
-                continue;
+        for ((index, path, version), outcome) in ready.into_iter().zip(outcomes) {
+            if outcome.may_forget(self.cluster.len()) {
+                everywhere.push((path.clone(), version));
             }
-            if committed == self.cluster.len() {
-                everywhere.push((path.clone(), tombstone.header.version));
-            } else {
-                let missing = self.cluster.len() - committed.min(on.len());
-                self.report.notice(Notice::DeleteNotEverywhere { path: path.clone(), missing });
-            }
-            results.push((index, Some(Ok(path))));
+            let result = match outcome {
+                Outcome::Done { committed, .. } => {
+                    let missing = self.cluster.len() - committed.len();
+                    if missing > 0 {
+                        self.report.notice(Notice::DeleteNotEverywhere { path: path.clone(), missing });
+                    }
+                    Some(Ok(path))
+                }
+                Outcome::NeverHappened => None,
+                Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
+            };
+            results.push((index, result));
         }
         self.forget(&everywhere);
         results
@@ -196,13 +197,6 @@ impl Client {
         tombstones.iter().map(|_| answers.by_ref().take(servers.len()).collect()).collect()
     }
 
-    fn abort_tombstone(&mut self, tombstone: &Tombstone, on: &[usize]) {
-        let Header { path, version, .. } = &tombstone.header;
-        let requests: Vec<_> = on.iter().map(|&s| (s, Request::Abort(path.clone(), *version))).collect();
-        // Best effort: what stays behind is settled by whoever meets it next.
-        self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
-    }
-
     fn why_not_staged(&self, path: &FilePath, answers: &[Staged]) -> Option<Result<FilePath, ClientError>> {
         let mut reasons: Vec<(ServerName, String)> = Vec::new();
         for (server, answer) in answers {
@@ -226,6 +220,6 @@ impl Client {
             })
             .collect();
         // Best effort: Repair forgets what stays behind.
-        self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
+        self.ask_all(&requests);
     }
 }

@@ -18,6 +18,7 @@ mod survey;
 mod target;
 mod upload;
 mod verify;
+mod writing;
 
 use std::sync::Arc;
 

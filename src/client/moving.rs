@@ -1,14 +1,14 @@
 //! Move: a new name for the same bytes. Each holder copies its own pieces under a new header; then
 //! the old name is deleted. Whatever is interrupted, the file is under one of the names, or both.
 
-use std::collections::BTreeSet;
-
 use super::Client;
 use super::error::ClientError;
 use super::report::Notice;
 use super::survey::Survey;
+use super::writing::staging_answer;
+use crate::commit::Outcome;
 use crate::name::{FilePath, ServerName};
-use crate::peer::{No, Peer};
+use crate::peer::No;
 use crate::placement;
 use crate::primitives;
 use crate::sealed::{Header, MasterKey};
@@ -30,8 +30,7 @@ impl Client {
             return Err(ClientError::Exists(new.clone()));
         }
         let version = self.whole_version(from)?;
-        let target = self.next_version(to)?;
-        self.copy_under(from, version, new, target, &self.key.clone())?;
+        self.copy_under(from, version, to, &self.key.clone())?;
         let copies = placement::pieces().map(|piece| from.holders(version, piece).len()).min().unwrap_or(0);
         if copies < self.config.replicas {
             let (path, wanted) = (new.clone(), self.config.replicas);
@@ -46,10 +45,12 @@ impl Client {
         &mut self,
         from: &Survey,
         version: Version,
-        new: &FilePath,
-        target: Version,
+        to: &Survey,
         new_key: &MasterKey,
     ) -> Result<(), ClientError> {
+        let new = &to.path;
+        let holders = placement::pieces().flat_map(|piece| from.holders(version, piece)).collect();
+        let writer = self.writer(to, holders)?;
         let mut requests = Vec::new();
         for piece in placement::pieces() {
             let Some(claim) = from.claim(version, piece) else { continue };
@@ -57,7 +58,7 @@ impl Client {
             let wrap_block = primitives::random().map_err(ClientError::Random)?;
             let header = Header {
                 path: new.clone(),
-                version: target,
+                version: writer.version(),
                 key_check: new_key.check_value(),
                 wrapped_key: new_key.wrap(&self.key.unwrap(&verified), &wrap_block),
                 wrap_block,
@@ -69,23 +70,30 @@ impl Client {
                 requests.push((server, Request::Copy { path, piece, version, header, seal }));
             }
         }
-        let answers = self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
-        let servers: BTreeSet<usize> = requests.iter().map(|(server, _)| *server).collect();
-        let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
-        if !reasons.is_empty() {
-            let aborts: Vec<_> = servers.iter().map(|&s| (s, Request::Abort(new.clone(), target))).collect();
-            // Best effort: what stays behind is settled by whoever meets it next.
-            self.cluster.exchange(&aborts, &*self.report, Peer::receive_done);
-            return Err(ClientError::NotTaken(new.clone(), reasons));
-        }
-        let commits: Vec<_> = servers.iter().map(|&s| (s, Request::Commit(new.clone(), target))).collect();
-        let answers = self.cluster.exchange(&commits, &*self.report, Peer::receive_done);
-        let nobody = !answers.iter().any(|answer| matches!(answer, Some(Ok(()))));
-        let reasons = self.reasons_of(commits.iter().map(|(server, _)| *server).zip(answers));
-        match reasons.is_empty() {
-            true => Ok(()),
-            false if nobody => Err(ClientError::Undecided(new.clone())),
-            false => Err(ClientError::HalfMoved(from.path.clone(), new.clone(), reasons)),
+        let answers = self.ask_all(&requests);
+        let staged: Vec<_> = requests
+            .iter()
+            .zip(&answers)
+            .map(|((server, _), answer)| (*server, staging_answer(answer)))
+            .collect();
+        let everybody = writer.servers().len();
+        let writer = match writer.staged(&staged, everybody) {
+            Ok(writer) => writer,
+            Err(writer) => {
+                let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
+                self.abort_all(&[(new.clone(), writer)]);
+                return Err(ClientError::NotTaken(new.clone(), reasons));
+            }
+        };
+        match self.commit_all(vec![(new.clone(), writer)]).pop() {
+            Some(Outcome::Done { missing, .. }) if missing.is_empty() => Ok(()),
+            Some(Outcome::Done { missing, .. }) => {
+                let why = |s: usize| self.cluster.why_down(s).unwrap_or_else(|| "did not confirm".to_owned());
+                let reasons = missing.into_iter().map(|s| (self.cluster.name(s).clone(), why(s))).collect();
+                Err(ClientError::HalfMoved(from.path.clone(), new.clone(), reasons))
+            }
+            Some(Outcome::NeverHappened) => Err(ClientError::Contended(new.clone())),
+            Some(Outcome::Undecided) | None => Err(ClientError::Undecided(new.clone())),
         }
     }
 

@@ -76,8 +76,7 @@ impl Client {
             return Ok(());
         }
         let version = self.whole_version(survey)?;
-        let target = self.next_version(survey)?;
-        self.copy_under(survey, version, path, target, new_key)
+        self.copy_under(survey, version, survey, new_key)
     }
 
     /// Whether a file was made under another key already, by a run that was interrupted.

@@ -10,7 +10,7 @@ use crate::name::{FilePath, FolderPath, ServerName};
 use crate::placement;
 use crate::sealed::ModifiedTime;
 use crate::version::Version;
-use crate::wire::{Entry, ParseError, Request};
+use crate::wire::{Entry, MAX_LISTING, ParseError, Request};
 
 /// How whole a file is on the servers that answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Client {
         let requests: Vec<(usize, Request)> = up.iter().map(|&server| (server, request.clone())).collect();
         let answers = self.cluster.exchange(&requests, &*self.report, |peer| {
             let mut entries = Vec::new();
-            let answer = peer.receive_text(|part| {
+            let answer = peer.receive_text(MAX_LISTING, |part| {
                 for line in part.split_terminator('\n') {
                     entries.push(Entry::parse(line)?);
                 }

@@ -30,9 +30,9 @@ pub(super) struct Job {
     pub(super) holders: Vec<usize>,
 }
 
-/// What became of a draft.
+/// What became of a draft's pieces.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct Staged {
     /// The local file failed.
     pub(super) local: Option<ClientError>,
     /// Servers that refused a piece.
@@ -62,7 +62,7 @@ struct Work<'a> {
     drafts: &'a [Draft],
     jobs: Mutex<std::slice::Iter<'a, Job>>,
     links: Vec<Mutex<Link>>,
-    outcomes: Vec<Mutex<Outcome>>,
+    outcomes: Vec<Mutex<Staged>>,
     key: &'a MasterKey,
     report: &'a dyn Report,
 }
@@ -78,7 +78,7 @@ pub(super) fn stage_all(
     peers: Vec<Option<Peer>>,
     key: &MasterKey,
     report: &dyn Report,
-) -> (Vec<Outcome>, Vec<Option<Result<Peer, PeerError>>>) {
+) -> (Vec<Staged>, Vec<Option<Result<Peer, PeerError>>>) {
     let link = |peer: Option<Peer>| Mutex::new(Link { peer: peer.map(Ok), expected: VecDeque::new() });
     let work = Work {
         drafts,
@@ -105,7 +105,7 @@ pub(super) fn stage_all(
     (outcomes.collect(), links.collect())
 }
 
-fn collect_replies(server: usize, link: &mut Link, outcomes: &[Mutex<Outcome>]) {
+fn collect_replies(server: usize, link: &mut Link, outcomes: &[Mutex<Staged>]) {
     for draft in std::mem::take(&mut link.expected) {
         let mut outcome = lock(&outcomes[draft]);
         match &mut link.peer {

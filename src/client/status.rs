@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Client;
 use crate::name::ServerName;
 use crate::peer::Peer;
-use crate::wire::{Request, Usage};
+use crate::wire::{MAX_TEXT, Request, Usage};
 
 /// One server, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Client {
         let round_trip = begin.elapsed();
         let usage = self.cluster.exchange(&[(server, Request::Status)], &super::report::Silent, |peer| {
             let mut text = String::new();
-            let answer = peer.receive_text(|part| {
+            let answer = peer.receive_text(MAX_TEXT, |part| {
                 text.push_str(part);
                 Ok(())
             })?;

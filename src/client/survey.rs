@@ -3,13 +3,14 @@
 
 use super::cluster::Cluster;
 use super::report::Report;
+use super::writing::staging_answer;
 use crate::commit::{self, Held, Phase, TOMBSTONE, View};
 use crate::name::{FilePath, UserName};
 use crate::peer::Peer;
 use crate::placement;
 use crate::sealed::{Claim, Distrust, MasterKey};
 use crate::version::Version;
-use crate::wire::{NameReport, Reported, Request};
+use crate::wire::{MAX_TEXT, NameReport, Reported, Request};
 
 /// LOOKs that are sent ahead of their replies.
 const WINDOW: usize = 128;
@@ -143,7 +144,10 @@ impl Cluster {
         report: &dyn Report,
     ) -> Vec<Survey> {
         let mut surveys = self.ask(paths, user, key, report);
-        self.settle(&mut surveys, report);
+        self.roll_forward(&mut surveys, report);
+        if self.abort_abandoned(&surveys, report) {
+            surveys = self.ask(paths, user, key, report);
+        }
         surveys
     }
 
@@ -164,7 +168,7 @@ impl Cluster {
                 .collect();
             let answers = self.exchange(&requests, report, |peer| {
                 let mut text = String::new();
-                let answer = peer.receive_text(|part| {
+                let answer = peer.receive_text(MAX_TEXT, |part| {
                     text.push_str(part);
                     Ok(())
                 })?;
@@ -185,40 +189,52 @@ impl Cluster {
         surveys
     }
 
-    /// Rolls decided versions forward and aborts abandoned ones.
-    fn settle(&mut self, surveys: &mut [Survey], report: &dyn Report) {
+    /// Commits the staged pieces of versions that other servers have decided, and of which every piece
+    /// is there: else a server that lies about one commit could have an unfinished upload replace a
+    /// whole file.
+    fn roll_forward(&mut self, surveys: &mut [Survey], report: &dyn Report) {
         let mut work: Vec<(usize, Version)> = Vec::new();
         let mut requests = Vec::new();
         for (index, survey) in surveys.iter().enumerate() {
             let view = survey.view();
-            let forward = view.decided.into_iter().flat_map(|v| view.forward.iter().map(move |&s| (s, v)));
+            let whole = |v: &Version| survey.is_complete(*v) || survey.tombstone() == Some(*v);
+            let decided = view.decided.filter(whole);
+            let forward = decided.into_iter().flat_map(|v| view.forward.iter().map(move |&s| (s, v)));
             for (server, version) in forward {
                 work.push((index, version));
                 requests.push((server, Request::Commit(survey.path.clone(), version)));
             }
-            for (version, servers) in view.abandoned {
-                for server in servers {
-                    work.push((index, version));
-                    requests.push((server, Request::Abort(survey.path.clone(), version)));
-                }
-            }
         }
         for (work, requests) in work.chunks(WINDOW).zip(requests.chunks(WINDOW)) {
             let answers = self.exchange(requests, report, Peer::receive_done);
-            for ((&(index, version), (server, request)), answer) in work.iter().zip(requests).zip(answers) {
+            for ((&(index, version), (server, _)), answer) in work.iter().zip(requests).zip(answers) {
                 if let (Some(Ok(())), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
-                    apply_settled(held, version, matches!(request, Request::Commit(..)));
+                    held.retain(|h| h.version >= version);
+                    held.iter_mut().filter(|h| h.version == version).for_each(|h| h.phase = Phase::Published);
                 }
             }
         }
     }
-}
 
-fn apply_settled(held: &mut Vec<Held>, version: Version, committed: bool) {
-    if committed {
-        held.retain(|h| h.version >= version);
-        held.iter_mut().filter(|h| h.version == version).for_each(|h| h.phase = Phase::Published);
-    } else {
-        held.retain(|h| h.version != version || h.phase == Phase::Published);
+    /// Aborts what writers who died have left, once every server has promised that it is undecided.
+    /// Whether there was any.
+    fn abort_abandoned(&mut self, surveys: &[Survey], report: &dyn Report) -> bool {
+        let mut any = false;
+        for survey in surveys {
+            for (version, holders) in survey.view().abandoned {
+                any = true;
+                let fence = |server| (server, Request::Fence(survey.path.clone(), version));
+                let fences: Vec<_> = (0..self.len()).map(fence).collect();
+                let answers = self.exchange(&fences, report, Peer::receive_done);
+                let promises: Vec<_> =
+                    answers.iter().enumerate().map(|(s, answer)| (s, staging_answer(answer))).collect();
+                if commit::may_abort(&promises, self.len()) {
+                    let abort = |server| (server, Request::Abort(survey.path.clone(), version));
+                    let aborts: Vec<_> = holders.into_iter().map(abort).collect();
+                    self.exchange(&aborts, report, Peer::receive_done);
+                }
+            }
+        }
+        any
     }
 }

@@ -6,20 +6,24 @@ use super::Client;
 use super::error::ClientError;
 use super::report::Notice;
 use super::source::{OpenSource, Source};
-use super::stage::{Job, Outcome, stage_all};
+use super::stage::{Job, Staged, stage_all};
 use super::survey::Survey;
+use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::{FilePath, ServerName};
-use crate::peer::{No, Peer};
+use crate::peer::No;
 use crate::placement;
 use crate::primitives::{self, sha256};
 use crate::sealed::{FileKey, Header, Kind, chunk_log2_for};
-use crate::version::Version;
-use crate::wire::{Refusal, Request};
+use crate::wire::Refusal;
 
 /// Files that are staged and committed together: one round trip serves them all.
 const BATCH_FILES: usize = 128;
 /// A batch ends with the file that brings it to this many bytes.
 const BATCH_BYTES: u64 = 32 << 20;
+
+/// How often a server may say that it is behind, or that bytes were damaged, before it is left out. Each
+/// try sends it up to two pieces.
+const MAX_SUSPICIONS: usize = 6;
 
 /// What became of one file.
 #[derive(Debug)]
@@ -42,30 +46,26 @@ pub(super) struct Draft {
     pub(super) holders: Vec<Vec<usize>>,
 }
 
-impl Draft {
-    fn servers(&self) -> Vec<usize> {
-        let mut servers: Vec<usize> = self.holders.iter().flatten().copied().collect();
-        servers.sort_unstable();
-        servers.dedup();
-        servers
-    }
-
-    fn copies(&self) -> usize {
-        self.holders.iter().map(Vec::len).min().unwrap_or(0)
-    }
-}
-
 /// One file of a batch, over all attempts.
 struct Task {
     source: PathBuf,
     target: FilePath,
     /// Servers that will not take it, with the reason.
     excluded: Vec<(usize, String)>,
+    /// Servers that refused for a reason that another try can mend, once for each refusal.
+    suspected: Vec<usize>,
     attempts: usize,
     result: Option<Result<Uploaded, ClientError>>,
 }
 
 impl Task {
+    fn suspect(&mut self, server: usize, no: &No) {
+        self.suspected.push(server);
+        if self.suspected.iter().filter(|s| **s == server).count() > MAX_SUSPICIONS {
+            self.exclude(server, no);
+        }
+    }
+
     fn exclude(&mut self, server: usize, no: &No) {
         if !self.excluded.iter().any(|(s, _)| *s == server) {
             self.excluded.push((server, no.to_string()));
@@ -107,6 +107,7 @@ impl Client {
                 source: source.local.clone(),
                 target: source.target.clone(),
                 excluded: Vec::new(),
+                suspected: Vec::new(),
                 attempts: 0,
                 result: None,
             })
@@ -125,8 +126,7 @@ impl Client {
     fn attempt(&mut self, tasks: &mut [Task], pending: &[usize], only_changed: bool) {
         let paths: Vec<FilePath> = pending.iter().map(|&t| tasks[t].target.clone()).collect();
         let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
-        let mut drafts = Vec::new();
-        let mut drafted = Vec::new();
+        let (mut drafts, mut writers, mut drafted) = (Vec::new(), Vec::new(), Vec::new());
         for (&task, survey) in pending.iter().zip(&surveys) {
             if only_changed && let Some(size) = self.unchanged(&tasks[task], survey) {
                 let path = survey.path.clone();
@@ -134,26 +134,34 @@ impl Client {
                 continue;
             }
             match self.draft(&mut tasks[task], survey) {
-                Ok(draft) => {
+                Ok((draft, writer)) => {
                     drafts.push(draft);
+                    writers.push(writer);
                     drafted.push(task);
                 }
                 Err(error) => tasks[task].result = Some(Err(error)),
             }
         }
-        let outcomes = self.stage(&drafts);
-        let mut ready = Vec::new();
-        for ((draft, &task), outcome) in drafts.iter().zip(&drafted).zip(outcomes) {
-            match self.judge(draft, &mut tasks[task], outcome) {
-                Ok(true) => ready.push((draft, task)),
-                Ok(false) => self.abort(draft),
-                Err(error) => {
-                    self.abort(draft);
-                    tasks[task].result = Some(Err(error));
+        let staged = self.stage(&drafts);
+        let (mut ready, mut committing, mut aborting) = (Vec::new(), Vec::new(), Vec::new());
+        for (((draft, writer), &task), staged) in drafts.iter().zip(writers).zip(&drafted).zip(staged) {
+            let path = draft.header.path.clone();
+            match self.judge(draft, &mut tasks[task], writer, staged) {
+                Ok(writer) => {
+                    ready.push((draft, task));
+                    committing.push((path, writer));
+                }
+                Err((writer, error)) => {
+                    aborting.push((path, writer));
+                    tasks[task].result = error.map(Err);
                 }
             }
         }
-        self.commit(&ready, tasks);
+        self.abort_all(&aborting);
+        let outcomes = self.commit_all(committing);
+        for ((draft, task), outcome) in ready.into_iter().zip(outcomes) {
+            self.conclude_upload(draft, &mut tasks[task], &outcome);
+        }
     }
 
     /// The size of the local file, if the stored one has the same size and time, and all its copies.
@@ -166,9 +174,9 @@ impl Client {
         (whole && (stored.file_size, stored.modified) == (local.size, local.modified)).then_some(local.size)
     }
 
-    fn draft(&mut self, task: &mut Task, survey: &Survey) -> Result<Draft, ClientError> {
+    fn draft(&mut self, task: &mut Task, survey: &Survey) -> Result<(Draft, Writer<Staging>), ClientError> {
         task.attempts += 1;
-        if task.attempts > 2 * self.cluster.len() + 4 {
+        if task.attempts > 6 * self.cluster.len() + 4 {
             return Err(self.not_taken(task).unwrap_or(ClientError::Contended(task.target.clone())));
         }
         let usable: Vec<bool> = (0..self.cluster.len())
@@ -179,6 +187,7 @@ impl Client {
         }
         let path_hash = sha256(task.target.as_str().as_bytes());
         let holders = placement::holders(&path_hash, &usable, self.config.replicas);
+        let writer = self.writer(survey, holders.iter().flatten().copied().collect())?;
         let source = OpenSource::open(&task.source)?;
         let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
         let wrap_block = primitives::random().map_err(ClientError::Random)?;
@@ -187,7 +196,7 @@ impl Client {
             piece: 1,
             chunk_log2: chunk_log2_for(source.size),
             replicas: u8::try_from(self.config.replicas).unwrap_or(u8::MAX),
-            version: self.next_version(survey)?,
+            version: writer.version(),
             file_size: source.size,
             piece_size: 0,
             modified: source.modified,
@@ -197,12 +206,7 @@ impl Client {
             user: self.config.user.clone(),
             path: task.target.clone(),
         };
-        Ok(Draft { source, key, header, holders })
-    }
-
-    pub(super) fn next_version(&self, survey: &Survey) -> Result<Version, ClientError> {
-        let upload = primitives::random().map_err(ClientError::Random)?;
-        Ok(Version { generation: survey.seen.saturating_add(1), upload })
+        Ok((Draft { source, key, header, holders }, writer))
     }
 
     fn not_taken(&self, task: &Task) -> Option<ClientError> {
@@ -211,7 +215,7 @@ impl Client {
         (!reasons.is_empty()).then(|| ClientError::NotTaken(task.target.clone(), reasons))
     }
 
-    fn stage(&mut self, drafts: &[Draft]) -> Vec<Outcome> {
+    fn stage(&mut self, drafts: &[Draft]) -> Vec<Staged> {
         let jobs: Vec<Job> = drafts
             .iter()
             .enumerate()
@@ -229,67 +233,62 @@ impl Client {
         outcomes
     }
 
-    /// Whether a staged draft may be committed; `false` to try again.
-    fn judge(&self, draft: &Draft, task: &mut Task, outcome: Outcome) -> Result<bool, ClientError> {
-        if let Some(error) = outcome.local {
-            return Err(error);
+    /// Whether a staged draft may be committed. If not, with the error that ends it; without one, it is
+    /// worth another try.
+    fn judge(
+        &self,
+        draft: &Draft,
+        task: &mut Task,
+        writer: Writer<Staging>,
+        staged: Staged,
+    ) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
+        let unchanged = staged.local.map_or_else(|| draft.source.check_unchanged(), Err);
+        if let Err(error) = unchanged {
+            return Err((writer.give_up(), Some(error)));
         }
-        draft.source.check_unchanged()?;
-        for (server, no) in &outcome.refused {
+        for (server, no) in &staged.refused {
             match no.refusal {
-                Refusal::Conflict => return Err(ClientError::Conflict(task.target.clone())),
+                Refusal::Conflict => {
+                    return Err((writer.give_up(), Some(ClientError::Conflict(task.target.clone()))));
+                }
                 Refusal::DiskFull | Refusal::DiskError | Refusal::Busy => task.exclude(*server, no),
-                // Behind: somebody was quicker. Damaged: bytes were altered on their way.
-                _ => {}
+                // Behind: somebody was quicker. Damaged: bytes were altered on their way. Again and again,
+                // and it is the server.
+                _ => task.suspect(*server, no),
             }
         }
-        Ok(outcome.refused.is_empty() && outcome.lost.is_empty())
-    }
-
-    fn abort(&mut self, draft: &Draft) {
-        let Header { path, version, .. } = &draft.header;
-        let requests: Vec<_> =
-            draft.servers().into_iter().map(|s| (s, Request::Abort(path.clone(), *version))).collect();
-        // Best effort: what stays behind is settled by whoever meets it next.
-        self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
-    }
-
-    fn commit(&mut self, ready: &[(&Draft, usize)], tasks: &mut [Task]) {
-        let mut requests = Vec::new();
-        for (draft, task) in ready {
-            let Header { path, version, .. } = &draft.header;
-            let commit = |server| (*task, (server, Request::Commit(path.clone(), *version)));
-            requests.extend(draft.servers().into_iter().map(commit));
-        }
-        let (owners, requests): (Vec<usize>, Vec<(usize, Request)>) = requests.into_iter().unzip();
-        let answers = self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
-        for (draft, task) in ready {
-            let of_task =
-                || owners.iter().zip(&requests).zip(&answers).filter(|((owner, _), _)| *owner == task);
-            let committed = of_task().filter(|(_, answer)| matches!(answer, Some(Ok(())))).count();
-            let lost = of_task().filter(|(_, answer)| answer.is_none()).count();
-            // Nobody committed and all said so: the stage was taken away, so the upload never happened.
-            if committed == 0 && lost == 0 {
-                continue;
+        let answer = |server: usize| {
+            let refused = staged.refused.iter().any(|(s, _)| *s == server);
+            match refused {
+                _ if staged.lost.contains(&server) => Answer::Lost,
+                true => Answer::Refused,
+                false => Answer::Done,
             }
-            if committed == 0 {
-                tasks[*task].result = Some(Err(ClientError::Undecided(draft.header.path.clone())));
-                continue;
-            }
-            self.tell_about_copies(draft, &tasks[*task]);
-            let uploaded =
-                Uploaded { path: draft.header.path.clone(), size: draft.header.file_size, unchanged: false };
-            tasks[*task].result = Some(Ok(uploaded));
-        }
+        };
+        let answers: Vec<_> = writer.servers().iter().map(|&server| (server, answer(server))).collect();
+        let everybody = writer.servers().len();
+        writer.staged(&answers, everybody).map_err(|writer| (writer, None))
     }
 
-    fn tell_about_copies(&self, draft: &Draft, task: &Task) {
+    fn conclude_upload(&self, draft: &Draft, task: &mut Task, outcome: &Outcome) {
+        let path = draft.header.path.clone();
+        task.result = match outcome {
+            Outcome::Done { committed, .. } => {
+                self.tell_about_copies(draft, task, committed);
+                Some(Ok(Uploaded { path, size: draft.header.file_size, unchanged: false }))
+            }
+            Outcome::NeverHappened => None,
+            Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
+        };
+    }
+
+    fn tell_about_copies(&self, draft: &Draft, task: &Task, committed: &[usize]) {
         for (server, why) in &task.excluded {
             let (path, server, why) = (task.target.clone(), self.cluster.name(*server).clone(), why.clone());
             self.report.notice(Notice::NotPlaced { path, server, why });
         }
-        let still_up = |holders: &Vec<usize>| holders.iter().filter(|&&s| self.cluster.is_up(s)).count();
-        let copies = draft.holders.iter().map(still_up).min().unwrap_or(0).min(draft.copies());
+        let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
+        let copies = draft.holders.iter().map(confirmed).min().unwrap_or(0);
         if copies < self.config.replicas {
             let (path, wanted) = (task.target.clone(), self.config.replicas);
             self.report.notice(Notice::FewerCopies { path, copies, wanted });

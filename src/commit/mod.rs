@@ -46,7 +46,7 @@ pub struct Held {
 
 /// One change to a server's disk. A list of them is carried out in order, and may be cut off by a
 /// crash after any of them: [`recover`] then gives the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The staged piece takes the place of the published one with its number, if there is one.
     Publish {

@@ -18,8 +18,12 @@ pub struct View {
     pub abandoned: Vec<(Version, Vec<usize>)>,
 }
 
-/// Draws the conclusions. A staged version is abandoned only if every server answered, none has
-/// published it, and no connection that staged it is open.
+/// Draws the conclusions. A staged version seems abandoned only if every server answered, none has
+/// published it or anything newer, and no connection that staged it is open.
+///
+/// A stage that is older than the newest decided version is left alone: it goes with the commit of the
+/// newer one. It may be part of what was decided before, which is still needed where the newer one has
+/// reached only a server that is then lost.
 pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     let all: Vec<(usize, Held)> =
         answers.iter().enumerate().flat_map(|(s, a)| a.iter().flatten().map(move |&h| (s, h))).collect();
@@ -43,7 +47,7 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     let everybody_answered = answers.iter().all(Option::is_some);
     let abandoned = stages
         .iter()
-        .filter(|&&v| Some(v) != decided && everybody_answered && !open(v))
+        .filter(|&&v| Some(v) > decided && everybody_answered && !open(v))
         .map(|&v| (v, waiting(v)))
         .collect();
     View { decided, generation, forward: decided.map(waiting).unwrap_or_default(), abandoned }
@@ -101,6 +105,8 @@ mod tests {
         assert_eq!(resolve(&open).abandoned, vec![]);
         let gone = [Some(vec![waiting(1, 2, false)]), Some(vec![waiting(2, 2, false)])];
         assert_eq!(resolve(&gone).abandoned, vec![(version(2), vec![0, 1])]);
+        let behind = [Some(vec![published(1, 3)]), Some(vec![waiting(2, 2, false)])];
+        assert_eq!(resolve(&behind).abandoned, vec![]);
     }
 
     #[test]

@@ -83,16 +83,20 @@ pub fn abort(held: &[Held], version: Version, own: bool) -> Result<Vec<Step>, Re
     Ok(drop_staged(held, |v| v == version))
 }
 
-/// Whether this server can promise that `version` will never be published here, as far as it was not
-/// fenced already: asked of every server before another's stage is aborted. With the promise the server
-/// raises its floor by [`fenced_floor`], so that a stage that is still on its way comes too late.
+/// Whether this server can promise that `version` was never published here and never will be: asked of
+/// every server before another's stage is aborted. With the promise the server raises its floor by
+/// [`fenced_floor`], so that a stage that is still on its way comes too late.
 ///
 /// Why a look at every server is not enough: it takes time, and in between the writer may stage here,
 /// commit here and lose its connections there. Then the answers, taken together, never were true.
 ///
 /// # Errors
-/// [`Refused::Decided`] or [`Refused::Open`].
+/// [`Refused::Decided`], also behind a newer version: what that one replaced here may still be the
+/// newest that others have published. Or [`Refused::Open`].
 pub fn fence(held: &[Held], version: Version) -> Result<(), Refused> {
+    if newest_published(held) > Some(version) {
+        return Err(Refused::Decided);
+    }
     abort(held, version, false).map(drop)
 }
 
@@ -102,8 +106,12 @@ pub fn fenced_floor(floor: u64, generation: u64) -> u64 {
 }
 
 /// What a server does when every server has acknowledged the tombstone `version`. Before, its floor is
-/// raised by [`raised_floor`], and what the tombstone made it drop is gone for good: a power failure
-/// that brought back an old piece, but not the tombstone, would bring back the file.
+/// raised by [`raised_floor`].
+///
+/// The last step drops the tombstone; before it, the others must be safe from a power failure, and so
+/// must all earlier drops of this name: an old piece that came back without the tombstone would bring
+/// back the file. The others are there because the tombstone may be seen, and forgotten, before the
+/// commit that published it has dropped what is older.
 ///
 /// # Errors
 /// [`Refused::NotStaged`].
@@ -112,7 +120,9 @@ pub fn forget(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     if newest_published(held) != Some(version) || !held.iter().any(is_there) {
         return Err(Refused::NotStaged);
     }
-    Ok(vec![Step::DropPublished { piece: TOMBSTONE }])
+    let mut steps = commit(held, version)?;
+    steps.push(Step::DropPublished { piece: TOMBSTONE });
+    Ok(steps)
 }
 
 /// What a server does after a restart to end a commit that a crash cut off. It never touches a stage
@@ -203,6 +213,7 @@ mod tests {
         assert_eq!(fence(&[published(1, 1), waiting(1, 2, false)], version(2)), Ok(()));
         assert_eq!(fence(&[waiting(1, 2, true)], version(2)), Err(Refused::Open));
         assert_eq!(fence(&[published(1, 2)], version(2)), Err(Refused::Decided));
+        assert_eq!(fence(&[published(1, 3)], version(2)), Err(Refused::Decided));
         assert_eq!(may_stage(&[], fenced_floor(1, 2), version(2)), Err(Refused::Behind));
         assert_eq!(fenced_floor(3, 2), 3);
     }
@@ -211,6 +222,9 @@ mod tests {
     fn only_the_newest_tombstone_is_forgotten() {
         let buried = [published(TOMBSTONE, 4)];
         assert_eq!(forget(&buried, version(4)), Ok(vec![Step::DropPublished { piece: TOMBSTONE }]));
+        let cut_off = [published(TOMBSTONE, 4), published(2, 3)];
+        let steps = [Step::DropPublished { piece: 2 }, Step::DropPublished { piece: TOMBSTONE }];
+        assert_eq!(forget(&cut_off, version(4)), Ok(steps.to_vec()));
         assert_eq!(forget(&buried, version(3)), Err(Refused::NotStaged));
         assert_eq!(forget(&[published(TOMBSTONE, 4), published(1, 5)], version(4)), Err(Refused::NotStaged));
         assert_eq!(forget(&[published(1, 4)], version(4)), Err(Refused::NotStaged));

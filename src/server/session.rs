@@ -286,6 +286,10 @@ impl Session<'_> {
             Request::Read { path, piece, version, offset, length } => {
                 self.read(line, &path, piece, version, offset, length)
             }
+            Request::Fence(path, version) => {
+                let result = store.fence(&self.user, &path, version);
+                self.done(line, result)
+            }
             Request::Abort(path, version) => {
                 let result = store.abort(self.connection, &self.user, &path, version);
                 self.done(line, result)

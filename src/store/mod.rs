@@ -240,8 +240,7 @@ impl<D: Disk> Store<D> {
             self.sync_dir(&folder)?;
             self.sync_dir(&self.places.tombstones())?;
         }
-        let mut report =
-            NameReport { floor: index.floors.get(user).copied().unwrap_or(0), pieces: Vec::new() };
+        let mut report = NameReport { floor: index.floor(user), pieces: Vec::new() };
         for piece in placement::pieces() {
             match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
                 Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {
@@ -326,7 +325,7 @@ impl<D: Disk> Store<D> {
     /// Whether a piece may be staged now.
     fn admit(&self, index: &Index, header: &Header, restore: Option<u64>) -> Result<(), StoreError> {
         let (user, path) = (&header.user, &header.path);
-        let floor = index.floors.get(user).copied().unwrap_or(0);
+        let floor = index.floor(user);
         let held = self.held(index, user, path)?;
         match restore {
             None => commit::may_stage(&held, floor, header.version)?,
@@ -471,6 +470,18 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    /// Promises that a version that is not published here never will be: what of it is still on its way
+    /// comes too late.
+    ///
+    /// # Errors
+    /// [`Refused::Decided`], [`Refused::Open`], or the disk's.
+    pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
+        let mut index = self.index();
+        commit::fence(&self.held(&index, user, path)?, version)?;
+        let floor = index.floor(user);
+        self.raise_floor(&mut index, user, commit::fenced_floor(floor, version.generation))
+    }
+
     /// Drops what is staged of a version.
     ///
     /// # Errors
@@ -508,22 +519,21 @@ impl<D: Disk> Store<D> {
     /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
     pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let mut index = self.index();
-        let key = (user.clone(), path.clone());
-        let is_tombstone = index
-            .names
-            .get(&key)
-            .and_then(|name| name.tombstone.as_ref())
-            .is_some_and(|t| t.version == version);
-        if !is_tombstone {
+        let Ok(steps) = commit::forget(&self.held(&index, user, path)?, version) else {
             return Err(StoreError::NotFound);
-        }
-        self.raise_floor(&mut index, user, version.generation)?;
-        self.apply(&mut index, user, path, Step::DropPublished { piece: TOMBSTONE })
+        };
+        // What the tombstone made go must not come back without it.
+        self.sync_dir(&self.places.folder(user, &path.folder()))?;
+        let floor = index.floor(user);
+        self.raise_floor(&mut index, user, commit::raised_floor(floor, version.generation))?;
+        self.apply_all(&mut index, user, path, &steps)
     }
 
-    fn raise_floor(&self, index: &mut Index, user: &UserName, generation: u64) -> Result<(), StoreError> {
-        let floor = index.floors.get(user).copied().unwrap_or(0);
-        let raised = commit::raised_floor(floor, generation);
+    fn raise_floor(&self, index: &mut Index, user: &UserName, raised: u64) -> Result<(), StoreError> {
+        let floor = index.floor(user);
+        if raised <= floor {
+            return Ok(());
+        }
         let file = |floor: u64| self.places.floors().join(format!("{user}.{floor}"));
         match self.disk.create(&file(raised)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
@@ -765,6 +775,10 @@ impl<D: Disk> Store<D> {
 }
 
 impl Index {
+    fn floor(&self, user: &UserName) -> u64 {
+        self.floors.get(user).copied().unwrap_or(0)
+    }
+
     fn add(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
         self.names.entry((user, path)).or_default().staged.push(waiting);
     }

@@ -95,6 +95,9 @@ pub enum Request {
     },
     /// `COMMIT PATH VERSION`: publish what is staged of this version.
     Commit(FilePath, Version),
+    /// `FENCE PATH VERSION`: promise that this version is not published here and never will be. Asked of
+    /// every server before a stage that seems abandoned is aborted.
+    Fence(FilePath, Version),
     /// `ABORT PATH VERSION`: drop what is staged of this version.
     Abort(FilePath, Version),
     /// `RETIRE PATH VERSION`: drop what is older than this version, which is whole elsewhere.
@@ -166,6 +169,7 @@ impl Request {
                 }
             }
             Request::Commit(path, version) => format!("COMMIT {} {version}", word(path)),
+            Request::Fence(path, version) => format!("FENCE {} {version}", word(path)),
             Request::Abort(path, version) => format!("ABORT {} {version}", word(path)),
             Request::Retire(path, version) => format!("RETIRE {} {version}", word(path)),
             Request::Forget(path, version) => format!("FORGET {} {version}", word(path)),
@@ -207,6 +211,7 @@ impl Request {
                 restore: Some(words.number("floor")?),
             },
             "COMMIT" => Request::Commit(path(&mut words)?, version(&mut words)?),
+            "FENCE" => Request::Fence(path(&mut words)?, version(&mut words)?),
             "ABORT" => Request::Abort(path(&mut words)?, version(&mut words)?),
             "RETIRE" => Request::Retire(path(&mut words)?, version(&mut words)?),
             "FORGET" => Request::Forget(path(&mut words)?, version(&mut words)?),
@@ -331,6 +336,7 @@ mod tests {
             Request::Stage { header: Box::new(header.clone()), length: 33, restore: Some(7) },
             Request::Copy { path: path.clone(), piece: 1, version, header: Box::new(header), seal: [7; 32] },
             Request::Commit(path.clone(), version),
+            Request::Fence(path.clone(), version),
             Request::Abort(path.clone(), version),
             Request::Retire(path.clone(), version),
             Request::Forget(path.clone(), version),

@@ -49,8 +49,8 @@ fn words_have_one_spelling() {
     }
 }
 
-const WORDS: [&str; 14] = [
-    "LOOK", "LIST", "READ", "STAGE", "RESTORE", "COPY", "COMMIT", "ABORT", "RETIRE", "FORGET", "CHECK",
+const WORDS: [&str; 15] = [
+    "LOOK", "LIST", "READ", "STAGE", "RESTORE", "COPY", "COMMIT", "FENCE", "ABORT", "RETIRE", "FORGET", "CHECK",
     "STATUS", "PASSWD", "PING",
 ];
 
@@ -64,6 +64,7 @@ fn word(request: &Request) -> &'static str {
         Request::Stage { restore: Some(_), .. } => "RESTORE",
         Request::Copy { .. } => "COPY",
         Request::Commit(..) => "COMMIT",
+        Request::Fence(..) => "FENCE",
         Request::Abort(..) => "ABORT",
         Request::Retire(..) => "RETIRE",
         Request::Forget(..) => "FORGET",
