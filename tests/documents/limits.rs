@@ -37,6 +37,8 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("wire::PROTOCOL_VERSION", count(wire::PROTOCOL_VERSION)),
         ("wire::MAX_LINE", count(wire::MAX_LINE)),
         ("wire::MAX_TEXT", count(wire::MAX_TEXT)),
+        ("wire::MAX_LISTING", count(wire::MAX_LISTING)),
+        ("wire::MAX_LIFE_SIGNS", count(wire::MAX_LIFE_SIGNS)),
         ("wire::MAX_STAGED", count(wire::MAX_STAGED)),
         ("config::MAX_SERVERS", count(config::MAX_SERVERS)),
         ("config::MAX_PASSWORD", count(config::MAX_PASSWORD)),
@@ -55,6 +57,9 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("server::MAX_STRANGERS_PER_ADDRESS", count(server::MAX_STRANGERS_PER_ADDRESS)),
         ("server::SPACE_CHECK", count(server::SPACE_CHECK)),
         ("server::MAX_BATCH", count(server::MAX_BATCH)),
+        ("server::MAX_BATCH_BYTES", count(server::MAX_BATCH_BYTES)),
+        ("server::LIFE_SIGN", Limit::Time(server::LIFE_SIGN)),
+        ("client::MAX_UNVERIFIED_GENERATION", count(shareit::client::MAX_UNVERIFIED_GENERATION)),
     ]
 }
 
