@@ -217,6 +217,15 @@ for n in 2 3; do
 done
 download_all
 
+heading "A disk is lost, and healed"
+say "Server4's folder is wiped. Every piece that lay there has one copy left, and Repair makes the second anew."
+printf '   %s$ rm -r ROOT/Server4/%s%s\n' "$dim" "$user" "$plain"
+rm -r "ROOT/Server4/$user"
+client 1 Verify -r
+client 0 Repair -q
+client 0 Verify -r
+ok "all copies of all pieces are there again; the client passed on ciphertext, and decrypted nothing"
+
 heading "What a thief of the disks would read"
 grep -qF -- "$sentence" TestFiles/poem.txt || fail "the sentence to look for is not in TestFiles/poem.txt"
 say "TestFiles/poem.txt has the line \"$sentence\""

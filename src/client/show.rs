@@ -64,7 +64,7 @@ struct ListedVersion {
 }
 
 impl Client {
-    /// The entries of a folder, sorted by name.
+    /// The entries of a folder, sorted by name; or a single file, if the name is one's.
     ///
     /// A list is not sealed. Where servers do not agree on a file, its seals are asked for; what they
     /// all say alike is shown as it is.
@@ -84,9 +84,17 @@ impl Client {
             shown.insert(file.path.to_string(), Shown::File(file));
         }
         if found_nothing && !folder.is_root() {
-            return Err(ClientError::NotFound(folder.to_string()));
+            return self.show_file(folder).ok_or_else(|| ClientError::NotFound(folder.to_string()));
         }
         Ok(shown.into_values().collect())
+    }
+
+    /// A name that is no folder may be a file's.
+    fn show_file(&mut self, name: &FolderPath) -> Option<Vec<Shown>> {
+        let path = name.as_file()?;
+        let surveys = self.cluster.survey(&[path], &self.config.user, &self.key, &*self.report);
+        let file = surveys.iter().find_map(|survey| self.shown_survey(&name.parent(), survey))?;
+        Some(vec![Shown::File(file)])
     }
 
     /// The files below a folder, sorted; also those that cannot be rebuilt.
