@@ -29,7 +29,6 @@ pub use report::{Notice, Progress, Report};
 pub use show::{Health, Shown, ShownFile};
 pub use source::{Source, find};
 pub use status::ServerStatus;
-pub use survey::MAX_UNVERIFIED_GENERATION;
 pub use upload::Uploaded;
 pub use verify::{Problem, Verified, Wrong};
 

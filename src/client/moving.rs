@@ -22,6 +22,20 @@ impl Client {
     /// If `old` is not there or incomplete, if `new` is there, or if the servers fail.
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         self.cluster.refresh(&*self.report);
+        let mut up = self.cluster.up().count();
+        while let Err(error) = self.copy_to(old, new) {
+            // A server that was lost on the way is a reason to try again without it.
+            let left = self.cluster.up().count();
+            if left == up || !matches!(error, ClientError::NotTaken(..)) {
+                return Err(error);
+            }
+            up = left;
+        }
+        self.fill_up(new)?;
+        self.delete(std::slice::from_ref(old)).into_iter().try_for_each(|result| result.map(drop))
+    }
+
+    fn copy_to(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         let paths = [old.clone(), new.clone()];
         let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
         self.require_server()?;
@@ -30,13 +44,24 @@ impl Client {
             return Err(ClientError::Exists(new.clone()));
         }
         let version = self.whole_version(from)?;
-        self.copy_under(from, version, to, &self.key.clone())?;
-        let copies = placement::pieces().map(|piece| from.holders(version, piece).len()).min().unwrap_or(0);
-        if copies < self.config.replicas {
-            let (path, wanted) = (new.clone(), self.config.replicas);
-            self.report.notice(Notice::FewerCopies { path, copies, wanted });
+        self.copy_under(from, version, to, &self.key.clone())
+    }
+
+    /// The copies that a server took with it when it went are made up on others, before the old name,
+    /// which that server still knows, is deleted.
+    fn fill_up(&mut self, new: &FilePath) -> Result<(), ClientError> {
+        self.repair_names(vec![new.clone()], false, |_| ())?;
+        let surveys =
+            self.cluster.survey(std::slice::from_ref(new), &self.config.user, &self.key, &*self.report);
+        for survey in &surveys {
+            let version = self.whole_version(survey)?;
+            let copies = placement::pieces().map(|p| survey.holders(version, p).len()).min().unwrap_or(0);
+            let wanted = self.config.replicas;
+            if copies < wanted {
+                self.report.notice(Notice::FewerCopies { path: new.clone(), copies, wanted });
+            }
         }
-        self.delete(std::slice::from_ref(old)).into_iter().try_for_each(|result| result.map(drop))
+        Ok(())
     }
 
     /// Stages and commits every copy of a version under another name or key: all of them, so that the

@@ -9,6 +9,7 @@ use super::Client;
 use super::error::ClientError;
 use super::survey::Survey;
 use super::verify::{BATCH, Copy, damaged_holders, good_holders};
+use crate::commit::{Held, Phase, TOMBSTONE};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
@@ -100,9 +101,12 @@ pub struct RepairSummary {
 }
 
 /// A piece to copy.
+#[derive(Clone)]
 struct Task {
     claim: Claim,
     from: usize,
+    /// Other servers with a good copy, if the first does not give it.
+    others: Vec<usize>,
     to: usize,
     /// The floor of the server that it goes to, as it was seen.
     floor: u64,
@@ -137,7 +141,7 @@ impl Client {
         self.repair_names(names, false, tell)
     }
 
-    fn repair_names(
+    pub(super) fn repair_names(
         &mut self,
         names: Vec<FilePath>,
         dry: bool,
@@ -217,6 +221,7 @@ impl Client {
             tasks.extend(to.into_iter().map(|to| Task {
                 claim: claim.clone(),
                 from,
+                others: good[1..].to_vec(),
                 to,
                 floor: survey.floors[to],
             }));
@@ -251,9 +256,16 @@ impl Client {
         for task in large {
             outcomes.push((task, self.copy_large(task)));
         }
-        for (task, outcome) in outcomes {
+        for (task, mut outcome) in outcomes {
+            let mut task = task.clone();
+            while outcome.is_err()
+                && let Some(from) = task.others.pop()
+            {
+                task.from = from;
+                outcome = self.copy_large(&task);
+            }
             done.push(match outcome {
-                Ok(()) => self.copied(task),
+                Ok(()) => self.copied(&task),
                 Err(why) => Repaired::Failed { path: task.claim.header.path.clone(), why },
             });
         }
@@ -383,7 +395,10 @@ impl Client {
         let mut everywhere = Vec::new();
         for survey in surveys {
             let Some(version) = survey.tombstone() else { continue };
-            let have = survey.holders(version, crate::commit::TOMBSTONE);
+            // A tombstone that is only staged can still be lost.
+            let published = Held { piece: TOMBSTONE, version, phase: Phase::Published };
+            let has_it = |server: &usize| survey.answers[*server].iter().flatten().any(|h| *h == published);
+            let have: Vec<usize> = (0..self.cluster.len()).filter(has_it).collect();
             let lacking: Vec<usize> = self.cluster.up().filter(|server| !have.contains(server)).collect();
             let path = survey.path.clone();
             let mut reached = have.len();
@@ -409,7 +424,7 @@ impl Client {
 
     /// Stages and commits a tombstone that other servers have.
     fn bury_at(&mut self, survey: &Survey, version: Version, server: usize) -> bool {
-        let Some(claim) = survey.claim(version, crate::commit::TOMBSTONE) else { return false };
+        let Some(claim) = survey.claim(version, TOMBSTONE) else { return false };
         let staged = self.cluster.exchange_with(
             &[(server, claim)],
             &*self.report,

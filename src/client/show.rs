@@ -105,6 +105,15 @@ impl Client {
         shown.iter().map(|f| whole_path(folder, &f.path)).collect()
     }
 
+    /// A name under which no folder is found: a file's, or nobody's.
+    fn name_of_file(&mut self, name: &FolderPath) -> Result<Vec<FilePath>, ClientError> {
+        let not_found = || ClientError::NotFound(name.to_string());
+        let path = name.as_file().ok_or_else(not_found)?;
+        let surveys = self.cluster.ask(&[path], &self.config.user, &self.key, &*self.report);
+        let known = surveys.into_iter().find(|survey| survey.is_a_file() || survey.tombstone().is_some());
+        known.map(|survey| vec![survey.path]).ok_or_else(not_found)
+    }
+
     /// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or
     /// unfinished.
     pub(super) fn names(
@@ -112,8 +121,11 @@ impl Client {
         folder: &FolderPath,
         recursive: bool,
     ) -> Result<Vec<FilePath>, ClientError> {
-        let (_, files) = self.list(folder, recursive);
+        let (folders, files) = self.list(folder, recursive);
         self.require_server()?;
+        if files.is_empty() && folders.is_empty() && !folder.is_root() {
+            return self.name_of_file(folder);
+        }
         files.keys().map(|path| whole_path(folder, path)).collect()
     }
 

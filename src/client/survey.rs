@@ -14,10 +14,6 @@ use crate::wire::{MAX_TEXT, NameReport, Reported, Request};
 
 /// LOOKs that are sent ahead of their replies.
 const WINDOW: usize = 128;
-/// A generation that only an unverified claim has counts no further than this, so that a lying
-/// server cannot exhaust the numbers.
-pub const MAX_UNVERIFIED_GENERATION: u64 = 1 << 62;
-
 /// A copy that cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Distrusted {
@@ -34,8 +30,8 @@ pub(super) struct Survey {
     pub(super) answers: Vec<Option<Vec<Held>>>,
     claims: Vec<Claim>,
     pub(super) distrusted: Vec<Distrusted>,
-    /// The newest generation that a new version must exceed.
-    pub(super) seen: u64,
+    /// Generations of claims that cannot be trusted.
+    unverified: Vec<u64>,
     /// By server: its floor when it answered.
     pub(super) floors: Vec<u64>,
 }
@@ -47,14 +43,13 @@ impl Survey {
             answers: vec![None; servers],
             claims: Vec::new(),
             distrusted: Vec::new(),
-            seen: 0,
+            unverified: Vec::new(),
             floors: vec![0; servers],
         }
     }
 
     fn take(&mut self, server: usize, report: NameReport, user: &UserName, key: &MasterKey) {
         self.floors[server] = report.floor;
-        self.seen = self.seen.max(report.floor.min(MAX_UNVERIFIED_GENERATION));
         let mut held = Vec::new();
         for reported in report.pieces {
             match reported {
@@ -66,12 +61,11 @@ impl Survey {
                     let in_place = claim.header.path == self.path && claim.header.user == *user;
                     match key.verify(&claim).err().or((!in_place).then_some(Distrust::Damaged)) {
                         None => {
-                            self.seen = self.seen.max(version.generation);
                             held.push(Held { piece, version, phase });
                             self.claims.push(*claim);
                         }
                         Some(why) => {
-                            self.seen = self.seen.max(version.generation.min(MAX_UNVERIFIED_GENERATION));
+                            self.unverified.push(version.generation);
                             self.distrusted.push(Distrusted { server, piece, why });
                         }
                     }
@@ -79,6 +73,13 @@ impl Survey {
             }
         }
         self.answers[server] = Some(held);
+    }
+
+    /// The newest generation that a new version must exceed.
+    pub(super) fn seen(&self, replicas: usize) -> u64 {
+        let answered = self.answers.iter().zip(&self.floors).filter(|(answer, _)| answer.is_some());
+        let floors: Vec<u64> = answered.map(|(_, floor)| *floor).collect();
+        commit::generation_seen(self.view().generation, &floors, &self.unverified, replicas)
     }
 
     pub(super) fn view(&self) -> View {

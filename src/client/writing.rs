@@ -39,7 +39,7 @@ impl Client {
         servers: Vec<usize>,
     ) -> Result<Writer<Staging>, ClientError> {
         let upload = primitives::random().map_err(ClientError::Random)?;
-        Ok(Writer::new(survey.seen, upload, servers))
+        Ok(Writer::new(survey.seen(self.config.replicas), upload, servers))
     }
 
     /// Commits versions that are staged; gives the outcomes in the same order.

@@ -10,7 +10,7 @@ mod reader;
 mod server;
 mod writer;
 
-pub use reader::{View, holders, may_abort, resolve};
+pub use reader::{MAX_JUMP, View, generation_seen, holders, may_abort, resolve};
 pub use server::{
     abort, commit, fence, fenced_floor, forget, may_restore, may_stage, raised_floor, recover, retire,
 };

@@ -25,12 +25,19 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Pairs remembered for failed logins; beyond, the memory starts anew.
 const MAX_REMEMBERED: usize = 10_000;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    challenged: bool,
+    number: u64,
+}
+
 #[derive(Default)]
 struct State {
     connected: usize,
     next: u64,
-    /// Connections that have not logged in, oldest first.
-    strangers: BTreeMap<u64, (IpAddr, Arc<TcpStream>)>,
+    /// Connections that have not logged in. Those that have not even asked to come first, then the
+    /// oldest: a flood of idle ones must not push out a login that is under way.
+    strangers: BTreeMap<Standing, (IpAddr, Arc<TcpStream>)>,
     failures: HashMap<(IpAddr, UserName), (Instant, u32)>,
 }
 
@@ -56,6 +63,13 @@ pub(super) struct Visit {
     state: Arc<Mutex<State>>,
 }
 
+impl State {
+    fn forget_stranger(&mut self, number: u64) -> Option<(IpAddr, Arc<TcpStream>)> {
+        let standing = |challenged| Standing { challenged, number };
+        self.strangers.remove(&standing(false)).or_else(|| self.strangers.remove(&standing(true)))
+    }
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -76,7 +90,8 @@ impl Admission {
         let number = state.next;
         state.next += 1;
         state.connected += 1;
-        state.strangers.insert(number, (from.ip(), Arc::clone(&stream)));
+        let standing = Standing { challenged: false, number };
+        state.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
         Some(Visit { stream, from, number, state: Arc::clone(&self.state) })
     }
 
@@ -118,17 +133,25 @@ impl State {
         if of_address().count() < MAX_STRANGERS_PER_ADDRESS {
             return;
         }
-        let oldest = of_address().next().map(|(&number, _)| number);
-        if let Some((_, stream)) = oldest.and_then(|number| self.strangers.remove(&number)) {
+        let oldest = of_address().next().map(|(&standing, _)| standing);
+        if let Some((_, stream)) = oldest.and_then(|standing| self.strangers.remove(&standing)) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Visit {
+    /// It has asked for a login and is being answered.
+    pub(super) fn challenged(&self) {
+        let mut state = lock(&self.state);
+        if let Some(stranger) = state.forget_stranger(self.number) {
+            state.strangers.insert(Standing { challenged: true, number: self.number }, stranger);
+        }
+    }
+
     /// From now on it is no stranger.
     pub(super) fn logged_in(&self) {
-        lock(&self.state).strangers.remove(&self.number);
+        lock(&self.state).forget_stranger(self.number);
     }
 }
 
@@ -136,7 +159,7 @@ impl Drop for Visit {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.connected -= 1;
-        state.strangers.remove(&self.number);
+        state.forget_stranger(self.number);
     }
 }
 

@@ -187,6 +187,7 @@ fn login(shared: &Shared, visit: &Visit, channel: &mut Channel) -> Result<(UserN
     }
     let nonce = base64_encode(&primitives::random::<18>()?);
     let challenge = first.challenge(shared.users.verifier(&user, &shared.log), &nonce);
+    visit.challenged();
     channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
     let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
     match challenge.finish(&message, &shared.name) {
@@ -433,7 +434,9 @@ impl Session<'_> {
         if header.user != self.user {
             return Err(End::Refused(Refusal::BadRequest));
         }
-        let what = format!("COPY {path} {piece} {version} to {} {}", header.path, header.version);
+        let word = |path: &FilePath| crate::wire::percent_encode(path.as_str());
+        let what =
+            format!("COPY {} {piece} {version} to {} {}", word(path), word(&header.path), header.version);
         let bytes = header.piece_size;
         if bytes >= MAX_BATCH_BYTES {
             // It may take long enough for signs of life, and those must not overtake other replies.
@@ -492,7 +495,7 @@ impl Session<'_> {
         length: u64,
     ) -> Result<(), End> {
         let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
-            Ok((file, header)) => (file, header.layout().tail.end),
+            Ok((file, claim)) => (file, claim.header.layout().tail.end),
             Err(error) => return self.done(what, Err(error)),
         };
         if offset.checked_add(length).is_none_or(|end| end > size) {

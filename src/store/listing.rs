@@ -75,7 +75,8 @@ impl<D: Disk> Store<D> {
         let Some(name) = listed.relative(path) else { return Ok(()) };
         for &number in pieces {
             match piece::open(&self.disk, &self.places.piece(user, path, number)) {
-                Ok((_, header)) if is_the_piece(&header, user, path, number) => {
+                Ok((_, claim)) if is_the_piece(&claim.header, user, path, number) => {
+                    let header = claim.header;
                     versions.entry(header.version).or_insert((header, Vec::new())).1.push(number);
                 }
                 Ok(_) | Err(ReadError::Format) => {
@@ -113,7 +114,7 @@ impl<D: Disk> Store<D> {
                         version: waiting.version,
                         published: false,
                     },
-                    Ok((_, header)) => file_entry(relative.clone(), &header, false, vec![waiting.piece]),
+                    Ok((_, claim)) => file_entry(relative.clone(), &claim.header, false, vec![waiting.piece]),
                     Err(_) => Entry::Damaged { path: relative.clone(), piece: waiting.piece },
                 };
                 entries.push(entry);

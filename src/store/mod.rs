@@ -26,7 +26,7 @@ use crate::commit::{self, Held, Phase, Refused, Step, TOMBSTONE};
 use crate::name::{FilePath, ServerName, UserName};
 use crate::placement;
 use crate::primitives::Bytes32;
-use crate::sealed::{Header, Kind};
+use crate::sealed::{Claim, Header, Kind};
 use crate::version::Version;
 use crate::wire::{MAX_STAGED, NameReport, Reported};
 use piece::ReadError;
@@ -262,7 +262,7 @@ impl<D: Disk> Store<D> {
         Ok(report)
     }
 
-    /// A published piece's file, for reading, and its header.
+    /// A published piece's file, for reading, and its claim.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if it is of another version by now, [`StoreError::Damaged`] if its
@@ -273,15 +273,15 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         number: u8,
         version: Version,
-    ) -> Result<(D::File, Header), StoreError> {
-        let (file, header) = piece::open(&self.disk, &self.places.piece(user, path, number))?;
-        if !is_the_piece(&header, user, path, number) {
+    ) -> Result<(D::File, Claim), StoreError> {
+        let (file, claim) = piece::open(&self.disk, &self.places.piece(user, path, number))?;
+        if !is_the_piece(&claim.header, user, path, number) {
             return Err(StoreError::Damaged);
         }
-        if header.version != version {
+        if claim.header.version != version {
             return Err(StoreError::NotFound);
         }
-        Ok((file, header))
+        Ok((file, claim))
     }
 
     /// Whether a published piece still has the hashes that it was written with.
@@ -388,8 +388,8 @@ impl<D: Disk> Store<D> {
         mut alive: impl FnMut(),
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
-        let (mut file, source) = self.open_piece(&header.user, path, number, version)?;
-        let (root, _) = piece::tail(&mut file, &source)?;
+        let (mut file, Claim { header: source, root, .. }) =
+            self.open_piece(&header.user, path, number, version)?;
         let same_shape = source.piece == header.piece
             && source.chunk_log2 == header.chunk_log2
             && source.file_size == header.file_size;
@@ -584,7 +584,7 @@ impl<D: Disk> Store<D> {
         let mut held = Vec::new();
         for number in placement::pieces() {
             let version = match piece::open(&self.disk, &self.places.piece(user, path, number)) {
-                Ok((_, header)) if is_the_piece(&header, user, path, number) => header.version,
+                Ok((_, claim)) if is_the_piece(&claim.header, user, path, number) => claim.header.version,
                 Ok(_) | Err(ReadError::Format) => Version { generation: 0, upload: [0; 16] },
                 Err(ReadError::Missing) => continue,
                 Err(ReadError::Io(error)) => return Err(error.into()),

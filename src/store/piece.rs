@@ -4,8 +4,19 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::disk::Disk;
-use crate::primitives::Bytes32;
-use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER, TAIL};
+use crate::primitives::{Bytes32, Hasher};
+use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER};
+
+/// Bytes that a server puts behind a piece: SHA-256 of header, root and seal. It cannot check the seal,
+/// and must not take a damaged header at its word, least of all its version.
+pub(super) const SUM: u64 = 32;
+
+/// What stands behind a piece in its file.
+pub(super) fn sum(header: &[u8], root: &Bytes32, seal: &Bytes32) -> Bytes32 {
+    let mut hasher = Hasher::default();
+    [header, root, seal].iter().for_each(|part| hasher.update(part));
+    hasher.finish()
+}
 
 /// Bytes that are read or written at a time.
 pub(super) const BUFFER: usize = 256 * 1024;
@@ -27,43 +38,38 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Opens a piece file and reads its header; the file must be as long as that says.
-pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Header), ReadError> {
+/// Opens a piece file and reads its claim. The file must be as long as its header says, and its sum
+/// right.
+pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), ReadError> {
     let mut file = disk.open(path)?;
     let mut start = Vec::with_capacity(MAX_HEADER);
     (&mut file).take(MAX_HEADER as u64).read_to_end(&mut start)?;
     let header = Header::decode(&start).map_err(|_| ReadError::Format)?;
-    if disk.len(&file)? != header.layout().tail.end {
+    let tail = header.layout().tail;
+    if disk.len(&file)? != tail.end + SUM {
         return Err(ReadError::Format);
     }
-    Ok((file, header))
+    file.seek(SeekFrom::Start(tail.start))?;
+    let mut bytes = [[0; 32]; 3];
+    for part in &mut bytes {
+        file.read_exact(part)?;
+    }
+    let [root, seal, stored] = bytes;
+    if sum(&start[..header.encoded_len()], &root, &seal) != stored {
+        return Err(ReadError::Format);
+    }
+    Ok((file, Claim { header, root, seal }))
 }
 
-/// Reads a piece file's claim: header, root and seal.
+/// A piece file's claim: header, root and seal.
 pub(super) fn claim<D: Disk>(disk: &D, path: &Path) -> Result<Claim, ReadError> {
-    let (mut file, header) = open(disk, path)?;
-    let (root, seal) = tail(&mut file, &header)?;
-    Ok(Claim { header, root, seal })
-}
-
-/// Reads root and seal of an open piece file.
-pub(super) fn tail(file: &mut (impl Read + Seek), header: &Header) -> io::Result<(Bytes32, Bytes32)> {
-    file.seek(SeekFrom::Start(header.layout().tail.start))?;
-    read_tail(file)
-}
-
-fn read_tail(file: &mut impl Read) -> io::Result<(Bytes32, Bytes32)> {
-    let (mut root, mut seal) = ([0; 32], [0; 32]);
-    const _: () = assert!(TAIL == 64);
-    file.read_exact(&mut root)?;
-    file.read_exact(&mut seal)?;
-    Ok((root, seal))
+    open(disk, path).map(|(_, claim)| claim)
 }
 
 /// Hashes a whole piece and says whether every chunk, the table and the root fit. `alive` is called
 /// after each buffer.
 pub(super) fn is_sound<D: Disk>(disk: &D, path: &Path, mut alive: impl FnMut()) -> Result<bool, ReadError> {
-    let (mut file, header) = open(disk, path)?;
+    let (mut file, Claim { header, root: claimed, .. }) = open(disk, path)?;
     file.seek(SeekFrom::Start(header.layout().body.start))?;
     let mut hasher = ChunkHasher::new(header.chunk_size());
     let mut hashes = Vec::with_capacity(usize::try_from(header.chunks()).unwrap_or(0));
@@ -84,5 +90,5 @@ pub(super) fn is_sound<D: Disk>(disk: &D, path: &Path, mut alive: impl FnMut()) 
             return Ok(false);
         }
     }
-    Ok(read_tail(&mut file)?.0 == root)
+    Ok(claimed == root)
 }

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use super::disk::Disk;
-use super::piece::BUFFER;
+use super::piece::{BUFFER, SUM, sum};
 use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher};
 use crate::sealed::{ChunkHasher, Header};
@@ -37,8 +37,10 @@ impl<'a, D: Disk> Staging<'a, D> {
         header: Header,
         restore: Option<u64>,
     ) -> Result<Self, StoreError> {
-        let mut file =
-            BufWriter::with_capacity(BUFFER.min(header.layout().tail.end as usize), disk.create(&path)?);
+        let mut file = BufWriter::with_capacity(
+            BUFFER.min((header.layout().tail.end + SUM) as usize),
+            disk.create(&path)?,
+        );
         let written = file.write_all(&header.encode());
         let staging = Self {
             disk,
@@ -94,6 +96,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         let kept = writer
             .write_all(root)
             .and_then(|()| writer.write_all(seal))
+            .and_then(|()| writer.write_all(&sum(&self.header.encode(), root, seal)))
             .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error));
         match kept {
             Ok(file) => {

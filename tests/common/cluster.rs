@@ -20,12 +20,18 @@ pub(crate) const USER: &str = "Aditi";
 /// A full disk takes small files but no longer one than this.
 const FULL_DISK_BYTES: usize = 32 * 1024;
 
+/// Users.conf for Aditi and Ritu with their usual passwords and the fewest iterations that are accepted.
+const QUICK_USERS: &str = "\
+    Aditi SCRAM-SHA-256$4096:QWRpdGkncyBzYWx0$B3gQkvUzlD33B50MT13moD+HLH580rD8dPA5VLTcXLE=:TFkCsCBt+/HG6NpU3WCMluhxgx6lZRh6qUroU9H8BZ8=\n\
+    Ritu SCRAM-SHA-256$4096:Uml0dSdzIHNhbHQ=$FnEE1+rQTPBdHje78I/mCZLGa1oLQmOerSS2GJHfAtw=:pJPnEOlcrS9IfBa6pqCm48V4TUUd1UuZ5cLM9RNdK+w=\n";
+
 /// Servers `Server1` to `ServerN` below one ROOT, with the users Aditi and Ritu.
 ///
 /// Servers are counted from 1, as their names are, and so are pieces.
 pub(crate) struct Cluster {
     servers: Vec<Server>,
     clients: Cell<usize>,
+    quick: bool,
     // Last, so that the servers are gone before their folders are.
     home: TempFolder,
 }
@@ -54,14 +60,29 @@ pub(crate) fn subsets(count: usize) -> impl Iterator<Item = Vec<usize>> {
 impl Cluster {
     /// A new cluster of this many servers, all up, with nothing stored.
     pub(crate) fn of(count: usize) -> Self {
-        let home = TempFolder::new();
-        let servers = (1..=count).map(Server::new).collect();
-        let mut cluster = Self { servers, clients: Cell::new(0), home };
-        fs::create_dir_all(cluster.root()).unwrap();
+        let mut cluster = Self::without_users(count);
         for user in ["Aditi", "Ritu"] {
             cluster.add_user(user, &password(user)).succeeds();
         }
-        (1..=count).for_each(|n| cluster.start(n));
+        cluster.run_all();
+        cluster
+    }
+
+    /// The same for tests of many commands: users with cheap verifiers and a `Key` each, so that a command
+    /// does not begin with a second of work.
+    pub(crate) fn quick(count: usize) -> Self {
+        let mut cluster = Self::without_users(count);
+        cluster.quick = true;
+        fs::write(cluster.root().join("Users.conf"), QUICK_USERS).unwrap();
+        cluster.run_all();
+        cluster
+    }
+
+    fn without_users(count: usize) -> Self {
+        let home = TempFolder::new();
+        let servers = (1..=count).map(Server::new).collect();
+        let cluster = Self { servers, clients: Cell::new(0), quick: false, home };
+        fs::create_dir_all(cluster.root()).unwrap();
         cluster
     }
 
@@ -174,6 +195,10 @@ impl Cluster {
             writeln!(conf, "{} 127.0.0.1:{}", server.name, port(n)).unwrap();
         }
         writeln!(conf, "Username {user}\nPassword {}", password(user)).unwrap();
+        if self.quick {
+            // Another one for each user.
+            writeln!(conf, "Key {}", format!("{:02x}", user.as_bytes()[0]).repeat(32)).unwrap();
+        }
         self.clients.set(self.clients.get() + 1);
         let folder = self.home.path().join(format!("client{}", self.clients.get()));
         fs::create_dir_all(&folder).unwrap();
@@ -190,6 +215,28 @@ impl Cluster {
     pub(crate) fn log(&self, n: usize) -> String {
         let logs = self.servers[n - 1].logs.iter();
         logs.map(Transcript::text).collect()
+    }
+
+    /// Waits until every client that has logged in at a running server is gone, in the server's eyes too.
+    #[track_caller]
+    pub(crate) fn wait_until_all_left(&self) {
+        for server in self.servers.iter().filter(|server| server.process.is_some()) {
+            let log = server.logs.last().unwrap();
+            let count = |text: &str, what: &str| text.matches(what).count();
+            let left = log.wait_for(|text| {
+                let ended = count(text, " left\n") + count(text, " disconnected: ");
+                (ended == count(text, " logged in\n")).then_some(())
+            });
+            assert!(left.is_some(), "somebody stays at {}:\n{}", server.name, log.text());
+        }
+    }
+
+    /// Waits for a line of a server's log with this text in it.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, n: usize, text: &str) {
+        let log = self.servers[n - 1].logs.last().unwrap();
+        let seen = log.wait_for_line(|line| line.contains(text).then_some(()));
+        assert!(seen.is_some(), "Server{n} did not log {text:?}, but:\n{}", log.text());
     }
 }
 
@@ -240,6 +287,24 @@ impl Cluster {
             })
             .min()
             .unwrap()
+    }
+
+    /// Whether each piece has this many copies, all of them the same to the last bit.
+    #[track_caller]
+    pub(crate) fn has_equal_copies(&self, path: &str, count: usize) {
+        for piece in 1..=4 {
+            let holders = self.holders(path, piece);
+            assert_eq!(holders.len(), count, "copies of piece {piece} of {path}: on {holders:?}");
+            let copies: Vec<_> =
+                holders.iter().map(|n| fs::read(self.piece_file(*n, path, piece)).unwrap()).collect();
+            assert!(copies.iter().all(|copy| *copy == copies[0]), "piece {piece} of {path} differs");
+        }
+    }
+
+    /// What the servers keep only until something is settled: staged pieces and tombstones.
+    pub(crate) fn unsettled(&self) -> Vec<String> {
+        let waits = |file: &String| file.contains("/staged/") || file.contains("/tombstones/");
+        self.files().into_iter().filter(waits).collect()
     }
 
     /// Turns one bit over in the middle of a piece.

@@ -17,11 +17,13 @@
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod disk;
+pub(crate) mod json;
 pub(crate) mod process;
 pub(crate) mod proxy;
 
 pub(crate) use client::Client;
 pub(crate) use cluster::{Cluster, USER, subsets};
 pub(crate) use disk::noise;
+pub(crate) use json::Json;
 pub(crate) use process::Outcome;
-pub(crate) use proxy::{Fault, Proxy, Way};
+pub(crate) use proxy::{Fault, Proxy, Way, travelled};

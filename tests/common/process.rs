@@ -55,11 +55,15 @@ impl Transcript {
     /// Waits for the first whole line that `wanted` finds something in. `None` if the output ends, or the
     /// time is up, without one.
     pub(crate) fn wait_for_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let search = |pages: &Pages| {
-            let text = String::from_utf8_lossy(&pages.bytes);
+        self.wait_for(|text| {
             let (whole_lines, _) = text.rsplit_once('\n')?;
             whole_lines.lines().find_map(&wanted)
-        };
+        })
+    }
+
+    /// Waits until `wanted` finds something in all that was written so far. `None` as above.
+    pub(crate) fn wait_for<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let search = |pages: &Pages| wanted(&String::from_utf8_lossy(&pages.bytes));
         let (pages, changed) = &*self.0;
         let (pages, _) = changed
             .wait_timeout_while(pages.lock().unwrap(), LIMIT, |pages| !pages.ended && search(pages).is_none())

@@ -146,6 +146,12 @@ impl State {
     }
 }
 
+/// How many bytes have gone through these proxies since they last forgot, both ways together.
+pub(crate) fn travelled(proxies: &[Proxy]) -> usize {
+    let through = |proxy: &Proxy| proxy.recorded(Way::Up).len() + proxy.recorded(Way::Down).len();
+    proxies.iter().map(through).sum()
+}
+
 /// Joins a client to the server, with a thread for each direction. A server that is down is passed on as a
 /// connection that closes at once.
 fn connect(client: TcpStream, server: u16, wire: &Arc<Wire>) {

@@ -59,7 +59,7 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("server::MAX_BATCH", count(server::MAX_BATCH)),
         ("server::MAX_BATCH_BYTES", count(server::MAX_BATCH_BYTES)),
         ("server::LIFE_SIGN", Limit::Time(server::LIFE_SIGN)),
-        ("client::MAX_UNVERIFIED_GENERATION", count(shareit::client::MAX_UNVERIFIED_GENERATION)),
+        ("commit::MAX_JUMP", count(shareit::commit::MAX_JUMP)),
     ]
 }
 
