@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::command::{self, Command, Options};
-use super::console::Console;
+use super::console::{Console, counted};
 use super::{DENIED, FAILED, NO_SERVER, USAGE, help, password, table};
 use crate::client::{self, Client, ClientError, Found, LaunchError, Source};
 use crate::config::{Config, MAX_CONFIG, MAX_PASSWORD};
@@ -50,7 +50,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(parsed) => session(&console, dir, conf, Some(parsed)),
             Err(error) => usage(&console, &error, Some(error.hint())),
         },
-        _ => usage(&console, &"DIR and CONF are meant", None),
+        _ => usage(&console, &"give DIR and CONF", None),
     }
 }
 
@@ -284,15 +284,15 @@ impl Session<'_> {
         let verified = self.client.verify(&parse_folder(folder)?, options.recursive, |problem| {
             if options.json { console.result(&table::problem_json(problem)) } else { console.result(problem) }
         })?;
-        let (files, copies) = (verified.files, verified.copies);
+        let (files, copies) = (counted(verified.files, "file"), verified.copies);
         if verified.problems > 0 {
             console.error(
-                &format!("{} problems in {files} files ({copies} copies checked)", verified.problems),
+                &format!("{} in {files} ({copies} copies checked)", counted(verified.problems, "problem")),
                 Some("Repair brings back what can be brought back".into()),
             );
             return Ok(FAILED);
         }
-        console.done(&format!("{files} files are well ({copies} copies checked)"));
+        console.done(&format!("all is well: {files}, {copies} copies checked"));
         Ok(0)
     }
 
@@ -311,7 +311,11 @@ impl Session<'_> {
             return Ok(FAILED);
         }
         let would = if options.dry { "would be " } else { "" };
-        console.done(&format!("{} names looked at, {} steps {would}done", summary.names, summary.steps));
+        console.done(&format!(
+            "{} looked at, {} {would}done",
+            counted(summary.names, "name"),
+            counted(summary.steps, "step")
+        ));
         Ok(0)
     }
 

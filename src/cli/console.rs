@@ -107,6 +107,9 @@ impl Report for Console {
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
+            Notice::OtherKeyReplaced { path } => {
+                self.warning(&format!("{path}: what is replaced was encrypted under another key"));
+            }
             Notice::DeleteNotEverywhere { path, missing } => self.warning(&format!(
                 "{path}: {} missed the delete; Repair brings it there when all are back",
                 servers(missing)
@@ -117,5 +120,10 @@ impl Report for Console {
 }
 
 fn servers(count: usize) -> String {
-    if count == 1 { "1 server".to_owned() } else { format!("{count} servers") }
+    counted(count, "server")
+}
+
+/// A number with its noun.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

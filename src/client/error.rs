@@ -175,7 +175,7 @@ impl ClientError {
         Some(match self {
             ClientError::Outside(_) => "give an absolute path for a file elsewhere".into(),
             ClientError::LocalMissing(path) if path.is_relative() => {
-                "relative paths are looked up in the folder that the client was started with".into()
+                "paths are looked up in DIR; a name with spaces is written in quotes".into()
             }
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::HalfMoved(..) => "Repair, then Delete the old name".into(),

@@ -13,7 +13,11 @@ use crate::placement;
 use crate::primitives;
 use crate::sealed::{Header, MasterKey};
 use crate::version::Version;
-use crate::wire::Request;
+use crate::wire::{Refusal, Request};
+
+fn is_conflict(answer: &Option<Result<(), No>>) -> bool {
+    matches!(answer, Some(Err(No { refusal: Refusal::Conflict, .. })))
+}
 
 impl Client {
     /// Renames a file. A name that there is already is never replaced.
@@ -104,6 +108,10 @@ impl Client {
         let everybody = writer.servers().len();
         let writer = match writer.staged(&staged, everybody) {
             Ok(writer) => writer,
+            Err(writer) if answers.iter().any(is_conflict) => {
+                self.abort_all(&[(new.clone(), writer)]);
+                return Err(ClientError::Conflict(new.clone()));
+            }
             Err(writer) => {
                 let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
                 self.abort_all(&[(new.clone(), writer)]);

@@ -47,6 +47,11 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// An upload that replaced a file made under another password or `Key`.
+    OtherKeyReplaced {
+        /// The file.
+        path: FilePath,
+    },
     /// A delete that not every server has seen yet.
     DeleteNotEverywhere {
         /// The deleted name.

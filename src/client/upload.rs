@@ -185,6 +185,9 @@ impl Client {
         if !usable.contains(&true) {
             return Err(self.not_taken(task).unwrap_or_else(|| self.no_server()));
         }
+        if survey.only_other_keys() && task.attempts == 1 {
+            self.report.notice(Notice::OtherKeyReplaced { path: task.target.clone() });
+        }
         let path_hash = sha256(task.target.as_str().as_bytes());
         let holders = placement::holders(&path_hash, &usable, self.config.replicas);
         let writer = self.writer(survey, holders.iter().flatten().copied().collect())?;

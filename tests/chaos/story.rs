@@ -131,13 +131,6 @@ impl Story {
         self.weak = self.weak.map(|(server, rounds)| (server, rounds.saturating_sub(1)));
         let acts = self.acts();
         let fault = if self.ill.is_none() && self.random.chance(50) { Some(self.fault()) } else { None };
-        let moves = acts.iter().any(|act| matches!(act.task, Task::Move { .. }));
-        if let Some((server, _)) = self.ill
-            && moves
-        {
-            // A Move makes copies only where there are some: it does not replace those of the server that is away.
-            self.weak.get_or_insert((server, 0));
-        }
         Round::Work { heal, fault, acts }
     }
 
