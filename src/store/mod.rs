@@ -122,6 +122,8 @@ struct Waiting {
 struct Name {
     staged: Vec<Waiting>,
     tombstone: Option<Waiting>,
+    /// Files of tombstones that a newer one has replaced. They go once that one is safe.
+    replaced: Vec<PathBuf>,
 }
 
 #[derive(Default)]
@@ -129,26 +131,28 @@ struct Index {
     names: HashMap<(UserName, FilePath), Name>,
     floors: HashMap<UserName, u64>,
     open: HashSet<Connection>,
-    /// Directories in which something was published that is not yet safe from a power failure.
-    unsynced: HashMap<PathBuf, usize>,
+    directories: HashMap<PathBuf, Directory>,
+    /// Counts the changes of all directories.
+    changes: u64,
+}
+
+/// How much of a directory is safe from a power failure. What an earlier process did is not known to be.
+#[derive(Default)]
+struct Directory {
+    changed: u64,
+    synced: Option<u64>,
 }
 
 /// Work that is done but must not be acknowledged before [`Store::flush`].
 pub struct Batch<D: Disk = OsDisk> {
     received: Vec<Received<D>>,
     directories: BTreeSet<PathBuf>,
-    published: Vec<PathBuf>,
     committed: Vec<(UserName, FilePath, Version)>,
 }
 
 impl<D: Disk> Default for Batch<D> {
     fn default() -> Self {
-        Self {
-            received: Vec::new(),
-            directories: BTreeSet::new(),
-            published: Vec::new(),
-            committed: Vec::new(),
-        }
+        Self { received: Vec::new(), directories: BTreeSet::new(), committed: Vec::new() }
     }
 }
 
@@ -179,6 +183,7 @@ impl<D: Disk> Store<D> {
         for directory in [store.places.staged(), store.places.tombstones(), store.places.floors()] {
             store.make_dir(&directory)?;
         }
+        store.disk.sync_dir(store.places.own())?;
         store.recover()?;
         store.keep_reserve();
         Ok(store)
@@ -210,10 +215,9 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn make_user(&self, user: &UserName) -> Result<(), StoreError> {
-        if self.make_dir(&self.places.user(user))? {
-            self.disk.sync_dir(self.places.published())?;
-        }
-        Ok(())
+        let mut index = self.index();
+        self.make_folder_of(&mut index, self.places.user(user))?;
+        self.sync(&mut index, vec![self.places.published().to_path_buf()])
     }
 
     /// A new connection. What it stages counts as open until [`Store::disconnect`].
@@ -233,13 +237,9 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn look(&self, user: &UserName, path: &FilePath) -> Result<NameReport, StoreError> {
-        let index = self.index();
-        let folder = self.places.folder(user, &path.folder());
-        if index.unsynced.contains_key(&folder) || index.unsynced.contains_key(&self.places.tombstones()) {
-            // A reader must not see what a power failure could still take back.
-            self.sync_dir(&folder)?;
-            self.sync_dir(&self.places.tombstones())?;
-        }
+        let mut index = self.index();
+        // A reader must not see what a power failure could still take back.
+        self.sync(&mut index, self.directories(user, path))?;
         let mut report = NameReport { floor: index.floor(user), pieces: Vec::new() };
         for piece in placement::pieces() {
             match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
@@ -422,21 +422,11 @@ impl<D: Disk> Store<D> {
     ) -> Result<(), StoreError> {
         let mut index = self.index();
         let steps = commit::commit(&self.held(&index, user, path)?, version)?;
-        let folder = self.places.folder(user, &path.folder());
-        // Also behind a newer version: what that one published here must be safe before this is acknowledged.
-        batch.directories.insert(folder.clone());
-        for step in steps {
-            if let Step::Publish { piece, .. } = step {
-                let directory = if piece == TOMBSTONE { self.places.tombstones() } else { folder.clone() };
-                if piece != TOMBSTONE {
-                    self.make_folder(user, path, batch)?;
-                }
-                self.apply(&mut index, user, path, step)?;
-                *index.unsynced.entry(directory.clone()).or_default() += 1;
-                batch.published.push(directory.clone());
-                batch.directories.insert(directory);
-            }
-        }
+        self.publish(&mut index, user, path, &steps)?;
+        // Also behind a newer version, or one that another client commits at this moment: what that one
+        // published here must be safe before this is acknowledged.
+        let unsafe_yet = self.directories(user, path).into_iter().filter(|d| !index.is_safe(d));
+        batch.directories.extend(unsafe_yet);
         batch.committed.push((user.clone(), path.clone(), version));
         Ok(())
     }
@@ -447,24 +437,17 @@ impl<D: Disk> Store<D> {
     /// If the disk fails: then nothing in the batch may be acknowledged.
     pub fn flush(&self, batch: &mut Batch<D>) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
-        let synced = self
-            .sync_received(batch.received)
-            .and_then(|()| batch.directories.iter().try_for_each(|directory| self.sync_dir(directory)));
+        let changes = self.index().changes;
+        self.sync_received(batch.received)?;
+        batch.directories.iter().try_for_each(|directory| self.sync_dir(directory))?;
         let mut index = self.index();
-        for directory in batch.published {
-            if let Some(count) = index.unsynced.get_mut(&directory) {
-                *count -= 1;
-                if *count == 0 {
-                    index.unsynced.remove(&directory);
-                }
-            }
-        }
-        synced?;
+        batch.directories.into_iter().for_each(|directory| index.is_synced(directory, changes));
         for (user, path, version) in batch.committed {
             // Now only the drops are left of it.
             if let Ok(steps) = commit::commit(&self.held(&index, &user, &path)?, version) {
                 self.apply_all(&mut index, &user, &path, &steps)?;
             }
+            self.drop_replaced(&mut index, &user, &path)?;
         }
         self.keep_reserve();
         Ok(())
@@ -523,7 +506,10 @@ impl<D: Disk> Store<D> {
             return Err(StoreError::NotFound);
         };
         // What the tombstone made go must not come back without it.
-        self.sync_dir(&self.places.folder(user, &path.folder()))?;
+        self.directories(user, path).iter().try_for_each(|directory| self.sync_dir(directory))?;
+        if self.drop_replaced(&mut index, user, path)? {
+            self.disk.sync_dir(&self.places.tombstones())?;
+        }
         let floor = index.floor(user);
         self.raise_floor(&mut index, user, commit::raised_floor(floor, version.generation))?;
         self.apply_all(&mut index, user, path, &steps)
@@ -557,14 +543,13 @@ impl<D: Disk> Store<D> {
             .and_then(|()| self.disk.sync_dir(&self.places.staged()));
         let mut index = self.index();
         for piece in received {
-            let Header { user, path, version, piece: number, .. } = piece.header;
-            let key = (user, path);
+            let key = (piece.header.user, piece.header.path);
             match &synced {
                 Ok(()) => index.mark_synced(&key, &piece.path),
                 Err(_) => {
                     // Never acknowledged, so nothing depends on whether this works.
                     let _ = self.disk.remove(&piece.path);
-                    index.drop_staged(&key, number, version);
+                    index.drop_file(&key, &piece.path);
                 }
             }
         }
@@ -626,16 +611,16 @@ impl<D: Disk> Store<D> {
                 self.sync_waiting(&name.staged[at])?;
                 let to = self.places.tombstones().join(file_name(&name.staged[at].file));
                 self.disk.rename(&name.staged[at].file, &to)?;
-                let replaced = name.tombstone.replace(Waiting { file: to, ..name.staged.swap_remove(at) });
-                if let Some(replaced) = replaced {
-                    self.disk.remove(&replaced.file)?;
-                }
+                let arrived = Waiting { file: to, ..name.staged.swap_remove(at) };
+                name.publish_tombstone(arrived);
+                index.has_changed(self.places.tombstones());
             }
             Step::Publish { piece, version } => {
                 let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
                 self.sync_waiting(waiting)?;
                 self.disk.rename(&waiting.file, &self.places.piece(user, path, piece))?;
                 index.drop_staged(&key, piece, version);
+                index.has_changed(self.places.folder(user, &path.folder()));
             }
             Step::DropStaged { piece, version } => {
                 let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
@@ -653,7 +638,7 @@ impl<D: Disk> Store<D> {
             }
             Step::DropPublished { piece } => {
                 self.remove_if_there(&self.places.piece(user, path, piece))?;
-                self.remove_empty_folders(user, path);
+                self.remove_empty_folders(index, user, path);
             }
         }
         Ok(())
@@ -672,27 +657,87 @@ impl<D: Disk> Store<D> {
     }
 
     /// From the file's folder outwards, as long as they are empty; the user's own folder stays.
-    fn remove_empty_folders(&self, user: &UserName, path: &FilePath) {
+    fn remove_empty_folders(&self, index: &mut Index, user: &UserName, path: &FilePath) {
         let mut folder = path.folder();
         while !folder.is_root() {
-            if self.disk.remove_dir(&self.places.folder(user, &folder)).is_err() {
+            let directory = self.places.folder(user, &folder);
+            if self.disk.remove_dir(&directory).is_err() {
                 return;
             }
+            index.directories.remove(&directory);
             folder = folder.parent();
         }
     }
 
-    fn make_folder(&self, user: &UserName, path: &FilePath, batch: &mut Batch<D>) -> Result<(), StoreError> {
+    /// The directories that must be synced for what is published of a name to be safe: every one on the
+    /// way to it, because a sync says nothing of the directory's own name.
+    fn directories(&self, user: &UserName, path: &FilePath) -> Vec<PathBuf> {
+        let mut directories = vec![self.places.tombstones(), self.places.published().to_path_buf()];
         let mut directory = self.places.user(user);
-        if self.make_dir(&directory)? {
-            batch.directories.insert(self.places.published().to_path_buf());
-        }
         for segment in path.folder().segments() {
-            let parent = directory.clone();
+            directories.push(directory.clone());
             directory.push(segment);
-            if self.make_dir(&directory)? {
-                batch.directories.insert(parent);
+        }
+        directories.push(directory);
+        directories
+    }
+
+    /// Syncs those that are not safe yet.
+    fn sync(&self, index: &mut Index, directories: Vec<PathBuf>) -> Result<(), StoreError> {
+        for directory in directories {
+            if !index.is_safe(&directory) {
+                self.sync_dir(&directory)?;
+                let changes = index.changes;
+                index.is_synced(directory, changes);
             }
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &self,
+        index: &mut Index,
+        user: &UserName,
+        path: &FilePath,
+        steps: &[Step],
+    ) -> Result<(), StoreError> {
+        for &step in steps.iter().filter(|step| matches!(step, Step::Publish { .. })) {
+            if !matches!(step, Step::Publish { piece: TOMBSTONE, .. }) {
+                self.make_folder(index, user, path)?;
+            }
+            self.apply(index, user, path, step)?;
+        }
+        Ok(())
+    }
+
+    fn drop_replaced(&self, index: &mut Index, user: &UserName, path: &FilePath) -> Result<bool, StoreError> {
+        let key = (user.clone(), path.clone());
+        let Some(name) = index.names.get_mut(&key) else { return Ok(false) };
+        let dropped = !name.replaced.is_empty();
+        {
+            while let Some(file) = name.replaced.last() {
+                self.remove_if_there(file)?;
+                name.replaced.pop();
+            }
+        }
+        index.tidy(&key);
+        Ok(dropped)
+    }
+
+    fn make_folder(&self, index: &mut Index, user: &UserName, path: &FilePath) -> Result<(), StoreError> {
+        let mut directory = self.places.user(user);
+        self.make_folder_of(index, directory.clone())?;
+        for segment in path.folder().segments() {
+            directory.push(segment);
+            self.make_folder_of(index, directory.clone())?;
+        }
+        Ok(())
+    }
+
+    fn make_folder_of(&self, index: &mut Index, directory: PathBuf) -> Result<(), StoreError> {
+        if self.make_dir(&directory)? {
+            directory.parent().into_iter().for_each(|parent| index.has_changed(parent.to_path_buf()));
+            index.has_changed(directory);
         }
         Ok(())
     }
@@ -738,7 +783,9 @@ impl<D: Disk> Store<D> {
                 if let Some(number) = entry.to_str().and_then(|name| name.parse::<u64>().ok()) {
                     self.next_file.fetch_max(number + 1, Ordering::Relaxed);
                 }
-                match piece::claim(&self.disk, &file) {
+                // What a killed process wrote may be whole and still not safe, and after a power failure
+                // only its length may be right.
+                match self.keep_whole(&file) {
                     Ok(claim) => {
                         let Header { user, path, version, piece, .. } = claim.header;
                         let waiting = Waiting { piece, version, connection: None, file, synced: true };
@@ -759,18 +806,41 @@ impl<D: Disk> Store<D> {
                 *known = floor.max(*known);
             }
         }
+        self.disk.sync_dir(&self.places.staged())?;
+        self.disk.sync_dir(&self.places.floors())?;
         let names: Vec<_> = index.names.keys().cloned().collect();
         for (user, path) in names {
-            let mut batch = Batch::default();
             let steps = commit::recover(&self.held(&index, &user, &path)?);
-            if steps.iter().any(|s| matches!(s, Step::Publish { piece, .. } if *piece != TOMBSTONE)) {
-                self.make_folder(&user, &path, &mut batch)?;
-            }
+            self.publish(&mut index, &user, &path, &steps)?;
+            // Before anything older goes: the process that published this may not have come to sync it.
+            self.sync(&mut index, self.directories(&user, &path))?;
             self.apply_all(&mut index, &user, &path, &steps)?;
-            batch.directories.insert(self.places.folder(&user, &path.folder()));
-            batch.directories.iter().try_for_each(|directory| self.sync_dir(directory))?;
+            self.drop_replaced(&mut index, &user, &path)?;
         }
         Ok(())
+    }
+
+    fn keep_whole(&self, file: &Path) -> Result<Claim, ReadError> {
+        if !piece::is_sound(&self.disk, file, || ())? {
+            return Err(ReadError::Format);
+        }
+        self.disk.sync(&self.disk.open(file)?)?;
+        piece::claim(&self.disk, file)
+    }
+}
+
+impl Name {
+    fn is_empty(&self) -> bool {
+        self.staged.is_empty() && self.tombstone.is_none() && self.replaced.is_empty()
+    }
+
+    fn publish_tombstone(&mut self, tombstone: Waiting) {
+        match &mut self.tombstone {
+            // A file that a power failure has left with both its names.
+            Some(known) if known.file == tombstone.file => {}
+            Some(known) if known.version > tombstone.version => self.replaced.push(tombstone.file),
+            known => self.replaced.extend(known.replace(tombstone).map(|replaced| replaced.file)),
+        }
     }
 }
 
@@ -784,10 +854,22 @@ impl Index {
     }
 
     fn add_tombstone(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
-        let name = self.names.entry((user, path)).or_default();
-        if name.tombstone.as_ref().is_none_or(|known| known.version < waiting.version) {
-            name.tombstone = Some(waiting);
-        }
+        self.names.entry((user, path)).or_default().publish_tombstone(waiting);
+    }
+
+    fn has_changed(&mut self, directory: PathBuf) {
+        self.changes += 1;
+        self.directories.entry(directory).or_default().changed = self.changes;
+    }
+
+    /// A sync of a directory that began after so many changes has ended.
+    fn is_synced(&mut self, directory: PathBuf, changes: u64) {
+        let synced = &mut self.directories.entry(directory).or_default().synced;
+        *synced = (*synced).max(Some(changes));
+    }
+
+    fn is_safe(&self, directory: &Path) -> bool {
+        self.directories.get(directory).is_some_and(|d| d.synced >= Some(d.changed))
     }
 
     fn staged(&self, key: &(UserName, FilePath), piece: u8, version: Version) -> Option<&Waiting> {
@@ -801,6 +883,14 @@ impl Index {
         }
     }
 
+    /// Another file may be staged as the same piece.
+    fn drop_file(&mut self, key: &(UserName, FilePath), file: &Path) {
+        if let Some(name) = self.names.get_mut(key) {
+            name.staged.retain(|waiting| waiting.file != file);
+        }
+        self.tidy(key);
+    }
+
     fn drop_staged(&mut self, key: &(UserName, FilePath), piece: u8, version: Version) {
         if let Some(name) = self.names.get_mut(key)
             && let Some(at) = name.staged.iter().position(|w| w.piece == piece && w.version == version)
@@ -811,7 +901,7 @@ impl Index {
     }
 
     fn tidy(&mut self, key: &(UserName, FilePath)) {
-        if self.names.get(key).is_some_and(|name| name.staged.is_empty() && name.tombstone.is_none()) {
+        if self.names.get(key).is_some_and(|name| name.is_empty()) {
             self.names.remove(key);
         }
     }

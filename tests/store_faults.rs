@@ -1,0 +1,171 @@
+//! A server's disk fails, fills up, or stops with the power, at every single call: what was acknowledged
+//! is there and sound, what was not is all or nothing, and the server goes on.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod store_faults {
+    pub(crate) mod crash;
+    pub(crate) mod disk;
+    pub(crate) mod ledger;
+    pub(crate) mod scenario;
+}
+
+use store_faults::crash::{Scenario, Tally};
+use store_faults::scenario::{Step, delete, stage, upload};
+
+const EARTH: &str = "holiday/beach/earth.gif";
+const SUN: &str = "holiday/sun.gif";
+const NOTES: &str = "notes";
+const LARGE: &str = "large.iso";
+
+#[test]
+fn a_first_upload_survives_every_fault() {
+    Scenario { before: vec![], steps: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat() }
+        .survives_every_fault("a first upload");
+}
+
+#[test]
+fn an_overwrite_with_other_pieces_survives_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
+        steps: upload('A', EARTH, 2, &[2, 3]),
+    }
+    .survives_every_fault("an overwrite");
+}
+
+#[test]
+fn small_files_that_share_their_syncs_survive_every_fault() {
+    let staged = [stage('A', EARTH, 2, &[1]), stage('A', SUN, 1, &[4]), stage('A', NOTES, 1, &[2])].concat();
+    let commits =
+        [EARTH, SUN, NOTES].map(|name| Step::Commit('A', name, if name == EARTH { 2 } else { 1 })).to_vec();
+    let flush = vec![Step::Flush('A')];
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
+        steps: [staged, flush.clone(), commits, flush].concat(),
+    }
+    .survives_every_fault("a batch of small files");
+}
+
+#[test]
+fn a_delete_that_is_forgotten_survives_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
+        steps: [delete('A', EARTH, 2), vec![Step::Forget('A', EARTH, 2)]].concat(),
+    }
+    .survives_every_fault("a delete");
+}
+
+#[test]
+fn a_second_delete_and_an_upload_after_it_survive_every_fault() {
+    let forget = |name, generation| vec![Step::Forget('A', name, generation)];
+    Scenario {
+        before: [
+            vec![Step::LogIn('A')],
+            [upload('A', EARTH, 1, &[1]), delete('A', EARTH, 2)].concat(),
+            [upload('A', NOTES, 1, &[3]), delete('A', NOTES, 2), forget(NOTES, 2)].concat(),
+        ]
+        .concat(),
+        steps: [delete('A', EARTH, 3), forget(EARTH, 3), upload('A', EARTH, 9, &[2, 3])].concat(),
+    }
+    .survives_every_fault("a second delete");
+}
+
+#[test]
+fn an_upload_over_a_tombstone_survives_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2]), delete('A', EARTH, 2)].concat(),
+        steps: upload('A', EARTH, 3, &[2, 3]),
+    }
+    .survives_every_fault("an upload over a tombstone");
+}
+
+#[test]
+fn a_repair_survives_every_fault() {
+    let abandoned = [stage('A', NOTES, 2, &[3, 4]), vec![Step::Flush('A'), Step::Leave('A')]].concat();
+    let settle = vec![Step::Fence('B', NOTES, 2), Step::Abort('B', NOTES, 2), Step::Retire('B', SUN, 2)];
+    Scenario {
+        before: [
+            vec![Step::LogIn('A')],
+            upload('A', EARTH, 1, &[1, 2]),
+            [upload('A', SUN, 1, &[3]), upload('A', NOTES, 1, &[3])].concat(),
+            abandoned,
+        ]
+        .concat(),
+        steps: [upload('B', EARTH, 1, &[2, 4]), settle].concat(),
+    }
+    .survives_every_fault("a repair");
+}
+
+#[test]
+fn two_clients_in_one_new_folder_survive_every_fault() {
+    Scenario {
+        before: vec![Step::LogIn('A')],
+        steps: [
+            [stage('A', EARTH, 1, &[1]), stage('B', SUN, 1, &[2])].concat(),
+            vec![Step::Flush('A'), Step::Flush('B')],
+            vec![Step::Commit('A', EARTH, 1), Step::Commit('B', SUN, 1)],
+            vec![Step::Flush('B'), Step::Flush('A')],
+        ]
+        .concat(),
+    }
+    .survives_every_fault("two clients in one new folder");
+}
+
+#[test]
+fn two_clients_that_settle_one_delete_survive_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
+        steps: [
+            [stage('A', EARTH, 2, &[0]), vec![Step::Flush('A')]].concat(),
+            vec![Step::Commit('A', EARTH, 2), Step::Commit('B', EARTH, 2)],
+            vec![Step::Flush('B'), Step::Flush('A')],
+        ]
+        .concat(),
+    }
+    .survives_every_fault("two clients that settle one delete");
+}
+
+#[test]
+fn two_clients_that_stage_one_piece_survive_every_fault() {
+    Scenario {
+        before: vec![Step::LogIn('A')],
+        steps: [
+            [stage('A', EARTH, 1, &[1]), vec![Step::Flush('A')]].concat(),
+            [stage('B', EARTH, 1, &[1]), vec![Step::Flush('B')]].concat(),
+            vec![Step::Commit('A', EARTH, 1), Step::Flush('A')],
+        ]
+        .concat(),
+    }
+    .survives_every_fault("two clients that stage one piece");
+}
+
+#[test]
+fn a_writer_that_comes_second_survives_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
+        steps: [
+            [stage('A', EARTH, 2, &[1, 2]), stage('B', EARTH, 3, &[2, 3])].concat(),
+            vec![Step::Flush('A'), Step::Flush('B')],
+            vec![Step::Commit('B', EARTH, 3), Step::Commit('A', EARTH, 2)],
+            vec![Step::Flush('A'), Step::Flush('B')],
+        ]
+        .concat(),
+    }
+    .survives_every_fault("two writers");
+}
+
+#[test]
+fn a_piece_that_comes_in_several_writes_survives_every_fault() {
+    Scenario { before: vec![Step::LogIn('A')], steps: upload('A', LARGE, 1, &[1]) }
+        .survives_every_fault("a large piece");
+}
+
+impl Scenario {
+    #[track_caller]
+    fn survives_every_fault(&self, name: &str) {
+        let mut tally = Tally::default();
+        self.kill_at_every_call(&mut tally);
+        self.fail_every_call(&mut tally);
+        tally.report(name);
+    }
+}
