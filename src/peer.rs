@@ -16,6 +16,9 @@ use crate::wire::{
 };
 
 const BUFFER: usize = 64 * 1024;
+/// Longer than this a client does not wait for a step of a payload: another server, whose payload waits
+/// meanwhile, gives up after twice as long.
+const MAX_ANSWER: Duration = Duration::from_secs(30);
 
 /// The time limits of a connection, by phase; all follow from the .conf's `Timeout`.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +38,12 @@ impl Limits {
     /// other limits have floors.
     pub fn from_timeout(timeout: Duration) -> Self {
         let at_least = |factor: u32, floor: u64| (timeout * factor).max(Duration::from_secs(floor));
-        Self { connect: timeout, login: at_least(3, 3), answer: at_least(10, 10), durable: at_least(20, 20) }
+        Self {
+            connect: timeout,
+            login: at_least(3, 3),
+            answer: at_least(10, 10).min(MAX_ANSWER),
+            durable: at_least(20, 20),
+        }
     }
 }
 
@@ -154,6 +162,8 @@ pub type Answer<T> = Result<Result<T, No>, PeerError>;
 struct Socket {
     stream: TcpStream,
     limit: Duration,
+    /// For a line: when all its bytes must be here, so that a server that drips them gains nothing.
+    deadline: Option<Instant>,
 }
 
 impl Socket {
@@ -168,6 +178,13 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.limit_reads(left)?;
+        }
         self.stream.read(buffer)
     }
 }
@@ -188,8 +205,12 @@ impl Drop for Wire {
 
 impl Wire {
     fn receive_line(&mut self, limit: Duration) -> Result<String, PeerError> {
-        self.reader.get_mut().limit_reads(limit)?;
-        Ok(read_line(&mut self.reader)?)
+        self.reader.get_mut().deadline = Some(Instant::now() + limit);
+        let line = read_line(&mut self.reader);
+        let socket = self.reader.get_mut();
+        socket.deadline = None;
+        socket.limit_reads(self.limits.answer)?;
+        Ok(line?)
     }
 
     fn send_line(&mut self, line: &str) -> Result<(), PeerError> {
@@ -244,7 +265,7 @@ impl Connected {
         stream.set_read_timeout(Some(limits.login))?;
         stream.set_write_timeout(Some(limits.answer))?;
         let writer = BufWriter::with_capacity(BUFFER, stream.try_clone()?);
-        let reader = BufReader::with_capacity(BUFFER, Socket { stream, limit: limits.login });
+        let reader = BufReader::with_capacity(BUFFER, Socket { stream, limit: limits.login, deadline: None });
         let mut wire = Wire { reader, writer, limits };
         let first = ClientFirst::new(user, nonce);
         wire.send_line(&Login::Login(first.message()).to_line())?;

@@ -110,6 +110,9 @@ impl Report for Console {
             Notice::OtherKeyReplaced { path } => {
                 self.warning(&format!("{path}: what is replaced was encrypted under another key"));
             }
+            Notice::ListRefused { server, why } => {
+                self.warning(&format!("{server} does not list what it has ({why})"));
+            }
             Notice::DeleteNotEverywhere { path, missing } => self.warning(&format!(
                 "{path}: {} missed the delete; Repair brings it there when all are back",
                 servers(missing)

@@ -121,6 +121,20 @@ impl Cluster {
         self.derived.clear();
     }
 
+    /// Tries another password where the usual one was refused.
+    pub(super) fn log_in_with(&mut self, password: &str) {
+        let denied = |s: &Server| matches!(&s.state, State::Down { why, .. } if why.is_denied());
+        let refused: Vec<usize> = (0..self.len()).filter(|&s| denied(&self.servers[s])).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let usual = std::mem::replace(&mut self.password, password.to_owned());
+        let derived = std::mem::take(&mut self.derived);
+        self.log_in(refused);
+        self.password = usual;
+        self.derived = derived;
+    }
+
     /// Before a command: finds connections that ended meanwhile, and tries again who may be back.
     pub(super) fn refresh(&mut self, report: &dyn Report) {
         let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();

@@ -78,6 +78,8 @@ pub enum ClientError {
     NotFound(String),
     /// A folder where a file is meant; a delete needs `-r` for one.
     IsFolder(FolderPath),
+    /// A server that is up would not list a folder, so that nothing can be said of all of it.
+    NotListed(FolderPath),
     /// Pieces are missing.
     Incomplete {
         /// The file.
@@ -127,6 +129,7 @@ impl fmt::Display for ClientError {
             ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
             ClientError::NotFound(name) => write!(f, "not found: '{}'", name.escape_debug()),
             ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
+            ClientError::NotListed(folder) => write!(f, "cannot list all of '{folder}/'"),
             ClientError::Incomplete { path, missing } => {
                 write!(f, "cannot rebuild {path} [incomplete]: ")?;
                 for (index, piece) in missing.iter().enumerate() {

@@ -21,6 +21,8 @@ impl Client {
     /// the new password already are then unreadable with the old one until this is run again.
     pub fn change_password(&mut self, password: &str) -> Result<(), ClientError> {
         self.cluster.refresh(&*self.report);
+        // A run that was cut off has given some servers the new password already.
+        self.cluster.log_in_with(password);
         self.require_every_server()?;
         if self.config.key.is_none() {
             let new_key = MasterKey::from_password(&self.config.user, password);
@@ -70,9 +72,15 @@ impl Client {
 
     fn rewrap(&mut self, path: &FilePath, new_key: &MasterKey) -> Result<(), ClientError> {
         let paths = std::slice::from_ref(path);
+        // First under the new key: that rolls forward what a run that was cut off has half done, and drops
+        // the version under the old key, which would else be taken for the newest.
+        let rewrapped = self.cluster.survey(paths, &self.config.user, new_key, &*self.report);
+        if rewrapped.iter().any(|s| s.file_version().is_some_and(|v| s.is_complete(v))) {
+            return Ok(());
+        }
         let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
         let [survey] = &surveys[..] else { return Err(self.no_server()) };
-        if survey.only_other_keys() && self.is_under(path, new_key) {
+        if survey.tombstone().is_some() {
             return Ok(());
         }
         let version = self.whole_version(survey)?;

@@ -52,6 +52,13 @@ pub enum Notice {
         /// The file.
         path: FilePath,
     },
+    /// A server that would not list a folder.
+    ListRefused {
+        /// Which.
+        server: ServerName,
+        /// Why.
+        why: String,
+    },
     /// A delete that not every server has seen yet.
     DeleteNotEverywhere {
         /// The deleted name.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Client;
 use super::error::ClientError;
+use super::report::Notice;
 use super::survey::Survey;
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -54,12 +55,22 @@ struct Listed {
     damaged: bool,
 }
 
+/// What all servers together say is in a folder.
+struct Listing {
+    folders: BTreeSet<FolderPath>,
+    files: BTreeMap<FilePath, Listed>,
+    /// Whether a server that is up would not say.
+    refused: bool,
+}
+
 struct ListedVersion {
     size: u64,
     modified: ModifiedTime,
     replicas: u8,
     tombstone: bool,
     decided: bool,
+    /// Whether servers differ on what all pieces of a version have in common.
+    disputed: bool,
     pieces: BTreeMap<usize, BTreeSet<u8>>,
 }
 
@@ -74,7 +85,7 @@ impl Client {
     pub fn show(&mut self, folder: &FolderPath) -> Result<Vec<Shown>, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
-        let (folders, files) = self.list(folder, false);
+        let Listing { folders, files, .. } = self.list(folder, false);
         let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
         for name in folders {
             shown.insert(format!("{name}/"), Shown::Folder(name));
@@ -99,10 +110,10 @@ impl Client {
 
     /// The files below a folder, sorted; also those that cannot be rebuilt.
     pub(super) fn files_below(&mut self, folder: &FolderPath) -> Result<Vec<FilePath>, ClientError> {
-        let (_, files) = self.list(folder, true);
+        let Listing { files, .. } = self.list(folder, true);
         let shown = self.show_files(folder, files);
         self.require_server()?;
-        shown.iter().map(|f| whole_path(folder, &f.path)).collect()
+        Ok(shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect())
     }
 
     /// A name under which no folder is found: a file's, or nobody's.
@@ -121,12 +132,16 @@ impl Client {
         folder: &FolderPath,
         recursive: bool,
     ) -> Result<Vec<FilePath>, ClientError> {
-        let (folders, files) = self.list(folder, recursive);
+        let Listing { folders, files, refused } = self.list(folder, recursive);
         self.require_server()?;
+        if refused {
+            return Err(ClientError::NotListed(folder.clone()));
+        }
         if files.is_empty() && folders.is_empty() && !folder.is_root() {
             return self.name_of_file(folder);
         }
-        files.keys().map(|path| whole_path(folder, path)).collect()
+        // A name that only a server that lies can have sent is no reason to stop.
+        Ok(files.keys().filter_map(|path| whole_path(folder, path).ok()).collect())
     }
 
     fn show_files(&mut self, folder: &FolderPath, files: BTreeMap<FilePath, Listed>) -> Vec<ShownFile> {
@@ -192,11 +207,7 @@ impl Client {
     }
 
     /// Asks every server that is up for its list of a folder.
-    fn list(
-        &mut self,
-        folder: &FolderPath,
-        recursive: bool,
-    ) -> (BTreeSet<FolderPath>, BTreeMap<FilePath, Listed>) {
+    fn list(&mut self, folder: &FolderPath, recursive: bool) -> Listing {
         let up: Vec<usize> = self.cluster.up().collect();
         let request = Request::List { folder: folder.clone(), recursive };
         let requests: Vec<(usize, Request)> = up.iter().map(|&server| (server, request.clone())).collect();
@@ -210,9 +221,19 @@ impl Client {
             })?;
             Ok(answer.map(|()| entries))
         });
+        let mut refused = false;
         let (mut folders, mut files) = (BTreeSet::new(), BTreeMap::<FilePath, Listed>::new());
         for ((server, _), answer) in requests.iter().zip(answers) {
-            let Some(Ok(entries)) = answer else { continue };
+            let entries = match answer {
+                Some(Ok(entries)) => entries,
+                Some(Err(no)) => {
+                    let server = self.cluster.name(*server).clone();
+                    self.report.notice(Notice::ListRefused { server, why: no.to_string() });
+                    refused = true;
+                    continue;
+                }
+                None => continue,
+            };
             for entry in entries {
                 match entry {
                     Entry::Folder(name) => drop(folders.insert(name)),
@@ -233,7 +254,7 @@ impl Client {
                 }
             }
         }
-        (folders, files)
+        Listing { folders, files, refused }
     }
 }
 
@@ -245,20 +266,26 @@ impl Listed {
         modified: ModifiedTime,
         replicas: u8,
     ) -> &mut ListedVersion {
-        self.versions.entry(version).or_insert_with(|| ListedVersion {
+        let listed = self.versions.entry(version).or_insert_with(|| ListedVersion {
             size,
             modified,
             replicas,
             tombstone: false,
             decided: false,
+            disputed: false,
             pieces: BTreeMap::new(),
-        })
+        });
+        listed.disputed |= (listed.size, listed.modified, listed.replicas) != (size, modified, replicas);
+        listed
     }
 
     /// The one version that every server speaks of, if it is a decided file.
     fn unanimous(&self) -> Option<(&Version, &ListedVersion)> {
         let only = self.versions.iter().next()?;
-        (self.versions.len() == 1 && only.1.decided && !only.1.tombstone).then_some(only)
+        let agreed = only.1.decided && !only.1.tombstone && !only.1.disputed;
+        // One server alone can say what it likes.
+        let witnesses = only.1.pieces.len() > 1;
+        (self.versions.len() == 1 && agreed && witnesses).then_some(only)
     }
 }
 

@@ -56,7 +56,7 @@ pub fn find(
         Some(base) => folder.folder(&base).map_err(|why| ClientError::Name(base, why))?,
         None => folder.clone(),
     };
-    let mut walk = Walk { sources: Vec::new(), whole: true, report };
+    let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
     walk.visit(&local, &folder, 0).map_err(|error| ClientError::Local(local.clone(), error))?;
     if walk.sources.is_empty() && walk.whole {
         return Err(ClientError::NothingToUpload(local));
@@ -78,11 +78,19 @@ fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, ClientErro
 struct Walk<'a> {
     sources: Vec<Source>,
     whole: bool,
+    /// Device and number of each folder around the present one, to find circles of links.
+    on_the_way: Vec<(u64, u64)>,
     report: &'a dyn Report,
 }
 
 impl Walk<'_> {
     fn visit(&mut self, local: &Path, folder: &FolderPath, depth: usize) -> io::Result<()> {
+        let metadata = fs::metadata(local)?;
+        let here = (metadata.dev(), metadata.ino());
+        if self.on_the_way.contains(&here) {
+            return Err(io::Error::other("a circle of links"));
+        }
+        self.on_the_way.push(here);
         let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
         for entry in entries {
@@ -92,6 +100,7 @@ impl Walk<'_> {
                 self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
             }
         }
+        self.on_the_way.pop();
         Ok(())
     }
 
@@ -99,9 +108,8 @@ impl Walk<'_> {
         let name = path.file_name().and_then(|n| n.to_str()).ok_or("the name is not UTF-8")?;
         let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
         if metadata.is_dir() {
-            // The bound on depth is also what ends a circle of links.
             if depth + 1 >= MAX_DEPTH {
-                return Err("too deep, or a circle of links".into());
+                return Err("too deep".into());
             }
             let folder = folder.folder(name).map_err(|why| why.to_string())?;
             self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())

@@ -133,6 +133,10 @@ pub fn recover(held: &[Held]) -> Vec<Step> {
 
 /// What a server drops when a client says that `version` is decided and whole elsewhere: all that is
 /// older and published, and older stages whose writers are gone.
+///
+/// Nothing of the name may be left here after that, so first the newest that is published must be alone:
+/// what [`recover`] says is carried out, and is safe from a power failure. Else that could bring back
+/// the older of two versions without the newer.
 pub fn retire(held: &[Held], version: Version) -> Vec<Step> {
     held.iter()
         .filter(|h| h.version < version)

@@ -79,11 +79,12 @@ impl<D: Disk> Store<D> {
                     let header = claim.header;
                     versions.entry(header.version).or_insert((header, Vec::new())).1.push(number);
                 }
-                Ok(_) | Err(ReadError::Format) => {
+                Ok(_) => sink(Entry::Damaged { path: name.clone(), piece: number })?,
+                Err(ReadError::Missing) => {}
+                Err(error) if error.is_of_the_file() => {
                     sink(Entry::Damaged { path: name.clone(), piece: number })?;
                 }
-                Err(ReadError::Missing) => {}
-                Err(ReadError::Io(error)) => return Err(StoreError::from(error).into()),
+                Err(error) => return Err(StoreError::from(error).into()),
             }
         }
         versions

@@ -33,6 +33,9 @@ use piece::ReadError;
 use places::Places;
 use staging::Received;
 
+/// Names of one user whose floors are remembered one by one; beyond, all get the newest.
+const MAX_REMEMBERED: usize = 100_000;
+
 /// Bytes that are set aside for deletes on a full disk: a batch of tombstones, a block each, fits.
 const RESERVE: usize = 512 * 1024;
 
@@ -126,10 +129,22 @@ struct Name {
     replaced: Vec<PathBuf>,
 }
 
+/// What one user's late writers must not stage below.
+#[derive(Default)]
+struct Floor {
+    /// The greatest so far; on disk.
+    newest: u64,
+    /// For names that nothing was forgotten of since the server started: what `newest` was then. Not
+    /// more, or each delete would break off the uploads of all other names that are on their way.
+    at_start: u64,
+    /// For the others: what `newest` became when they were last forgotten or fenced.
+    names: HashMap<FilePath, u64>,
+}
+
 #[derive(Default)]
 struct Index {
     names: HashMap<(UserName, FilePath), Name>,
-    floors: HashMap<UserName, u64>,
+    floors: HashMap<UserName, Floor>,
     open: HashSet<Connection>,
     directories: HashMap<PathBuf, Directory>,
     /// Counts the changes of all directories.
@@ -144,13 +159,13 @@ struct Directory {
 }
 
 /// Work that is done but must not be acknowledged before [`Store::flush`].
-pub struct Batch<D: Disk = OsDisk> {
-    received: Vec<Received<D>>,
+pub struct Batch {
+    received: Vec<Received>,
     directories: BTreeSet<PathBuf>,
     committed: Vec<(UserName, FilePath, Version)>,
 }
 
-impl<D: Disk> Default for Batch<D> {
+impl Default for Batch {
     fn default() -> Self {
         Self { received: Vec::new(), directories: BTreeSet::new(), committed: Vec::new() }
     }
@@ -240,15 +255,16 @@ impl<D: Disk> Store<D> {
         let mut index = self.index();
         // A reader must not see what a power failure could still take back.
         self.sync(&mut index, self.directories(user, path))?;
-        let mut report = NameReport { floor: index.floor(user), pieces: Vec::new() };
+        let mut report = NameReport { floor: index.floor(user, path), pieces: Vec::new() };
         for piece in placement::pieces() {
             match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
                 Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {
                     report.pieces.push(Reported::Piece(Phase::Published, Box::new(claim)));
                 }
-                Ok(_) | Err(ReadError::Format) => report.pieces.push(Reported::Damaged(piece)),
+                Ok(_) => report.pieces.push(Reported::Damaged(piece)),
                 Err(ReadError::Missing) => {}
-                Err(ReadError::Io(error)) => return Err(error.into()),
+                Err(error) if error.is_of_the_file() => report.pieces.push(Reported::Damaged(piece)),
+                Err(error) => return Err(error.into()),
             }
         }
         if let Some(name) = index.names.get(&(user.clone(), path.clone())) {
@@ -325,7 +341,7 @@ impl<D: Disk> Store<D> {
     /// Whether a piece may be staged now.
     fn admit(&self, index: &Index, header: &Header, restore: Option<u64>) -> Result<(), StoreError> {
         let (user, path) = (&header.user, &header.path);
-        let floor = index.floor(user);
+        let floor = index.floor(user, path);
         let held = self.held(index, user, path)?;
         match restore {
             None => commit::may_stage(&held, floor, header.version)?,
@@ -350,7 +366,7 @@ impl<D: Disk> Store<D> {
         staging: Staging<'_, D>,
         root: &Bytes32,
         seal: &Bytes32,
-        batch: &mut Batch<D>,
+        batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let restore = staging.restore;
         let received = staging.finish(root, seal)?;
@@ -384,7 +400,7 @@ impl<D: Disk> Store<D> {
         source: (&FilePath, u8, Version),
         header: Header,
         seal: &Bytes32,
-        batch: &mut Batch<D>,
+        batch: &mut Batch,
         mut alive: impl FnMut(),
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
@@ -418,7 +434,7 @@ impl<D: Disk> Store<D> {
         user: &UserName,
         path: &FilePath,
         version: Version,
-        batch: &mut Batch<D>,
+        batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let mut index = self.index();
         let steps = commit::commit(&self.held(&index, user, path)?, version)?;
@@ -435,7 +451,7 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// If the disk fails: then nothing in the batch may be acknowledged.
-    pub fn flush(&self, batch: &mut Batch<D>) -> Result<(), StoreError> {
+    pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
         let changes = self.index().changes;
         self.sync_received(batch.received)?;
@@ -461,8 +477,7 @@ impl<D: Disk> Store<D> {
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let mut index = self.index();
         commit::fence(&self.held(&index, user, path)?, version)?;
-        let floor = index.floor(user);
-        self.raise_floor(&mut index, user, commit::fenced_floor(floor, version.generation))
+        self.raise_floor(&mut index, user, path, version.generation, commit::fenced_floor)
     }
 
     /// Drops what is staged of a version.
@@ -510,36 +525,47 @@ impl<D: Disk> Store<D> {
         if self.drop_replaced(&mut index, user, path)? {
             self.disk.sync_dir(&self.places.tombstones())?;
         }
-        let floor = index.floor(user);
-        self.raise_floor(&mut index, user, commit::raised_floor(floor, version.generation))?;
+        self.raise_floor(&mut index, user, path, version.generation, commit::raised_floor)?;
         self.apply_all(&mut index, user, path, &steps)
     }
 
-    fn raise_floor(&self, index: &mut Index, user: &UserName, raised: u64) -> Result<(), StoreError> {
-        let floor = index.floor(user);
-        if raised <= floor {
-            return Ok(());
+    fn raise_floor(
+        &self,
+        index: &mut Index,
+        user: &UserName,
+        path: &FilePath,
+        generation: u64,
+        raised: fn(u64, u64) -> u64,
+    ) -> Result<(), StoreError> {
+        let floor = index.floors.entry(user.clone()).or_default();
+        let (before, now) = (floor.newest, raised(floor.newest, generation));
+        if now > before {
+            let file = |floor: u64| self.places.floors().join(format!("{user}.{floor}"));
+            match self.disk.create(&file(now)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+                _ => self.disk.sync_dir(&self.places.floors())?,
+            }
+            floor.newest = now;
+            if before > 0 {
+                // The older one is harmless: the greatest counts.
+                let _ = self.disk.remove(&file(before));
+            }
         }
-        let file = |floor: u64| self.places.floors().join(format!("{user}.{floor}"));
-        match self.disk.create(&file(raised)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-            _ => self.disk.sync_dir(&self.places.floors())?,
+        if floor.names.len() >= MAX_REMEMBERED {
+            floor.at_start = floor.newest;
+            floor.names.clear();
         }
-        index.floors.insert(user.clone(), raised);
-        if floor > 0 {
-            // The older one is harmless: the greatest counts.
-            let _ = self.disk.remove(&file(floor));
-        }
+        floor.names.insert(path.clone(), now);
         Ok(())
     }
 
-    fn sync_received(&self, received: Vec<Received<D>>) -> Result<(), StoreError> {
+    fn sync_received(&self, received: Vec<Received>) -> Result<(), StoreError> {
         if received.is_empty() {
             return Ok(());
         }
         let synced = received
             .iter()
-            .try_for_each(|piece| self.disk.sync(&piece.file))
+            .try_for_each(|piece| self.disk.sync(&self.disk.open(&piece.path)?))
             .and_then(|()| self.disk.sync_dir(&self.places.staged()));
         let mut index = self.index();
         for piece in received {
@@ -803,7 +829,8 @@ impl<D: Disk> Store<D> {
         for (entry, _) in self.disk.entries(&self.places.floors())? {
             if let Some((user, floor)) = entry.to_str().and_then(parse_floor) {
                 let known = index.floors.entry(user).or_default();
-                *known = floor.max(*known);
+                known.newest = floor.max(known.newest);
+                known.at_start = known.newest;
             }
         }
         self.disk.sync_dir(&self.places.staged())?;
@@ -845,8 +872,8 @@ impl Name {
 }
 
 impl Index {
-    fn floor(&self, user: &UserName) -> u64 {
-        self.floors.get(user).copied().unwrap_or(0)
+    fn floor(&self, user: &UserName, path: &FilePath) -> u64 {
+        self.floors.get(user).map_or(0, |floor| floor.names.get(path).copied().unwrap_or(floor.at_start))
     }
 
     fn add(&mut self, user: UserName, path: FilePath, waiting: Waiting) {

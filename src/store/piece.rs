@@ -38,6 +38,21 @@ impl From<io::Error> for ReadError {
     }
 }
 
+impl ReadError {
+    /// Whether it is this one file that cannot be read: reports then call it damaged, and go on. What
+    /// decides about other pieces must not: the next try may succeed.
+    pub(super) fn is_of_the_file(&self) -> bool {
+        /// Numbers of errors for which std has no kind (Linux): a failed read, a link to itself.
+        const EIO: i32 = 5;
+        const ELOOP: i32 = 40;
+        match self {
+            ReadError::Missing => false,
+            ReadError::Format => true,
+            ReadError::Io(error) => matches!(error.raw_os_error(), Some(EIO | ELOOP)),
+        }
+    }
+}
+
 /// Opens a piece file and reads its claim. The file must be as long as its header says, and its sum
 /// right.
 pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), ReadError> {

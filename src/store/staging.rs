@@ -86,7 +86,7 @@ impl<'a, D: Disk> Staging<'a, D> {
     }
 
     /// Ends the piece: its body must have the hashes of its table, and the table the root.
-    pub(super) fn finish(mut self, root: &Bytes32, seal: &Bytes32) -> Result<Received<D>, StoreError> {
+    pub(super) fn finish(mut self, root: &Bytes32, seal: &Bytes32) -> Result<Received, StoreError> {
         let (body, table) =
             (std::mem::replace(&mut self.body, ChunkHasher::new(1)), std::mem::take(&mut self.table));
         if self.missing() > 0 || body.finish(|_| ()) != *root || table.finish() != *root {
@@ -99,9 +99,11 @@ impl<'a, D: Disk> Staging<'a, D> {
             .and_then(|()| writer.write_all(&sum(&self.header.encode(), root, seal)))
             .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error));
         match kept {
-            Ok(file) => {
+            // Closed, and opened again to be synced: many connections with many small pieces each would
+            // else run out of descriptors.
+            Ok(_) => {
                 let path = std::mem::take(&mut self.path);
-                Ok(Received { header: self.header.clone(), connection: self.connection, path, file })
+                Ok(Received { header: self.header.clone(), connection: self.connection, path })
             }
             Err(error) => Err(error.into()),
         }
@@ -122,9 +124,8 @@ impl<D: Disk> Drop for Staging<'_, D> {
 }
 
 /// A piece that is whole but not yet safe from a power failure.
-pub(super) struct Received<D: Disk> {
+pub(super) struct Received {
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
-    pub(super) file: D::File,
 }

@@ -24,9 +24,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const MAX_LINE: usize = 8192;
 /// Most bytes of a text payload (LOOK, LIST); a longer list comes in several.
 pub const MAX_TEXT: usize = 1 << 20;
-/// Most bytes of all parts of one LIST that a client takes: some ten million entries. A rogue server
+/// Most bytes of all parts of one LIST that a client takes: some millions of entries. A rogue server
 /// could else send parts until the memory is full.
-pub const MAX_LISTING: usize = 1 << 30;
+pub const MAX_LISTING: usize = 1 << 28;
 /// Most signs of life for one request, a day's worth.
 pub const MAX_LIFE_SIGNS: usize = 100_000;
 /// Most staged pieces that a server keeps for one name, so that a report of them fits [`MAX_TEXT`].

@@ -180,7 +180,7 @@ pub(crate) fn new_disk() -> MemoryDisk {
 
 struct Client {
     connection: Connection,
-    batch: Batch<MemoryDisk>,
+    batch: Batch,
     /// What the batch will have done.
     waiting: Vec<Step>,
     /// What a batch was to do that failed.
@@ -287,7 +287,7 @@ fn receive<D: Disk>(
     store: &Store<D>,
     connection: Connection,
     piece: &Piece,
-    batch: &mut Batch<D>,
+    batch: &mut Batch,
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = &piece.claim;
     let mut staging = store.stage(connection, header.clone(), None)?;
