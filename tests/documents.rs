@@ -11,3 +11,5 @@ mod limits;
 mod markdown;
 #[path = "documents/protocol.rs"]
 mod protocol;
+#[path = "documents/reliability.rs"]
+mod reliability;

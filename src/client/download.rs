@@ -101,7 +101,7 @@ impl Client {
         downloads: &Path,
     ) -> Vec<Result<Downloaded, ClientError>> {
         let mut results: Vec<Option<Result<Downloaded, ClientError>>> = batch.iter().map(|_| None).collect();
-        for _ in 0..MAX_RESTARTS {
+        for attempt in 0..MAX_RESTARTS {
             let pending: Vec<usize> = (0..batch.len()).filter(|&f| results[f].is_none()).collect();
             if pending.is_empty() {
                 break;
@@ -110,6 +110,9 @@ impl Client {
             for (file, result) in pending.into_iter().zip(self.attempt_download(&paths, downloads)) {
                 results[file] = match result {
                     Ok(downloaded) => Some(Ok(downloaded)),
+                    // The servers are not asked at one instant: an upload that came in between looks
+                    // incomplete once, not twice.
+                    Err(Failure::Failed(ClientError::Incomplete { .. })) if attempt == 0 => None,
                     Err(Failure::Failed(error)) => Some(Err(error)),
                     Err(Failure::Replaced) => None,
                 };

@@ -1,7 +1,7 @@
 //! The server: an accept loop, and a thread for each client.
 //!
 //! It knows users and bytes, not other servers, and holds no key that opens a piece. A client speaks
-//! to one [`session`] thread; all of them share one [`Store`].
+//! to one session's thread; all of them share one [`Store`].
 
 mod admission;
 mod log;

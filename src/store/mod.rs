@@ -159,16 +159,11 @@ struct Directory {
 }
 
 /// Work that is done but must not be acknowledged before [`Store::flush`].
+#[derive(Default)]
 pub struct Batch {
     received: Vec<Received>,
     directories: BTreeSet<PathBuf>,
     committed: Vec<(UserName, FilePath, Version)>,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self { received: Vec::new(), directories: BTreeSet::new(), committed: Vec::new() }
-    }
 }
 
 /// A server's pieces.
@@ -506,6 +501,11 @@ impl<D: Disk> Store<D> {
     /// If the disk fails.
     pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let mut index = self.index();
+        // A commit that is half done is ended first, and is on disk: dropping a tombstone together with what
+        // it hides would let a power failure bring back the one without the other.
+        let unfinished = commit::recover(&self.held(&index, user, path)?);
+        self.apply_all(&mut index, user, path, &unfinished)?;
+        self.sync_directories(user, path)?;
         let steps = commit::retire(&self.held(&index, user, path)?, version);
         self.apply_all(&mut index, user, path, &steps)
     }
@@ -520,13 +520,16 @@ impl<D: Disk> Store<D> {
         let Ok(steps) = commit::forget(&self.held(&index, user, path)?, version) else {
             return Err(StoreError::NotFound);
         };
-        // What the tombstone made go must not come back without it.
-        self.directories(user, path).iter().try_for_each(|directory| self.sync_dir(directory))?;
+        // What the tombstone made go must not come back without it: all that is left to drop goes first, and
+        // is gone for good, before the tombstone goes as the last.
+        let Some((tombstone, drops)) = steps.split_last() else { return Ok(()) };
+        self.apply_all(&mut index, user, path, drops)?;
+        self.sync_directories(user, path)?;
         if self.drop_replaced(&mut index, user, path)? {
             self.disk.sync_dir(&self.places.tombstones())?;
         }
         self.raise_floor(&mut index, user, path, version.generation, commit::raised_floor)?;
-        self.apply_all(&mut index, user, path, &steps)
+        self.apply(&mut index, user, path, *tombstone)
     }
 
     fn raise_floor(
@@ -580,6 +583,11 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(synced?)
+    }
+
+    /// Makes what was published or dropped of a name safe from a power failure.
+    fn sync_directories(&self, user: &UserName, path: &FilePath) -> Result<(), StoreError> {
+        self.directories(user, path).iter().try_for_each(|directory| self.sync_dir(directory))
     }
 
     /// A folder may have been removed since, with its last piece: then there is nothing to keep.

@@ -13,7 +13,7 @@ use crate::sealed::{ChunkHasher, Header};
 /// sync, for which the client waits under a time limit, is short however large the piece.
 const SYNC_STEP: u64 = 16 << 20;
 
-/// A piece that is being received. Dropped before [`Staging::finish`], it leaves nothing behind.
+/// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing behind.
 pub struct Staging<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,

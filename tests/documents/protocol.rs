@@ -50,8 +50,8 @@ fn words_have_one_spelling() {
 }
 
 const WORDS: [&str; 15] = [
-    "LOOK", "LIST", "READ", "STAGE", "RESTORE", "COPY", "COMMIT", "FENCE", "ABORT", "RETIRE", "FORGET", "CHECK",
-    "STATUS", "PASSWD", "PING",
+    "LOOK", "LIST", "READ", "STAGE", "RESTORE", "COPY", "COMMIT", "FENCE", "ABORT", "RETIRE", "FORGET",
+    "CHECK", "STATUS", "PASSWD", "PING",
 ];
 
 /// A new request does not compile here until it has its word, and then needs a sample.

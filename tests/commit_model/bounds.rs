@@ -1,0 +1,83 @@
+//! What may happen, and which rules are broken on purpose.
+
+/// Which of the writers deletes. Its number is its upload id: it loses a tie against one upload, and wins
+/// against the other.
+pub(crate) const DELETER: usize = 1;
+
+/// How much may happen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Uploads, at most two.
+    pub(crate) uploads: u8,
+    /// Whether there is a delete.
+    pub(crate) delete: bool,
+    /// With one upload: whether the delete has the greater id.
+    pub(crate) delete_wins_ties: bool,
+    /// How often the first server crashes.
+    pub(crate) crashes: u8,
+    /// How many writers die.
+    pub(crate) deaths: u8,
+    /// How many connections break though both ends live.
+    pub(crate) breaks: u8,
+    /// Whether a repair that began long ago may still put back what it saw then.
+    pub(crate) late_repair: bool,
+    /// Whether a server gets a tombstone once more that it has forgotten before all others have.
+    pub(crate) bury_again: bool,
+    /// Whether stages that seem abandoned are aborted.
+    pub(crate) aborts: bool,
+    /// Whether a writer's pieces may arrive at the servers in another order than theirs.
+    pub(crate) any_order: bool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            uploads: 2,
+            delete: true,
+            delete_wins_ties: false,
+            crashes: 1,
+            deaths: 3,
+            breaks: 0,
+            late_repair: true,
+            bury_again: false,
+            aborts: true,
+            any_order: true,
+        }
+    }
+}
+
+impl Bounds {
+    /// Whether a writer takes part.
+    pub(crate) fn has(&self, writer: usize) -> bool {
+        match writer {
+            DELETER => self.delete,
+            0 => self.uploads == 2 || self.uploads == 1 && self.delete_wins_ties,
+            _ => self.uploads == 2 || self.uploads == 1 && !self.delete_wins_ties,
+        }
+    }
+}
+
+/// Rules to break on purpose; none by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rules {
+    /// Abort although the writer's connection is open.
+    pub(crate) abort_open: bool,
+    /// Abort although a server does not answer.
+    pub(crate) abort_unanswered: bool,
+    /// Abort after one look at each server, one after another, without their promises.
+    pub(crate) abort_without_promise: bool,
+    /// Promise also behind a newer version not to publish one that may have been replaced by it.
+    pub(crate) promise_behind: bool,
+    /// Forget a tombstone as soon as its delete is decided.
+    pub(crate) forget_early: bool,
+    /// Stage whatever the floor is.
+    pub(crate) no_floor: bool,
+    /// Ask the rules when a piece is announced, and not when it has arrived.
+    pub(crate) check_at_door_only: bool,
+    /// Drop a forgotten tombstone before the drops that it caused are safe.
+    pub(crate) forget_unsynced: bool,
+    /// Drop a forgotten tombstone although what it replaced may still be there.
+    pub(crate) forget_half_done: bool,
+    /// Acknowledge a commit behind a tombstone that a power failure could take back.
+    pub(crate) behind_unsynced: bool,
+}
