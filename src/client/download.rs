@@ -19,6 +19,9 @@ const BATCH_FILES: usize = 128;
 /// How often a file that is replaced meanwhile is begun again.
 const MAX_RESTARTS: usize = 20;
 
+/// How often a file that seems incomplete is looked at again before it is called so.
+const MORE_LOOKS: usize = 3;
+
 /// What became of one file.
 #[derive(Debug)]
 pub struct Downloaded {
@@ -110,9 +113,9 @@ impl Client {
             for (file, result) in pending.into_iter().zip(self.attempt_download(&paths, downloads)) {
                 results[file] = match result {
                     Ok(downloaded) => Some(Ok(downloaded)),
-                    // The servers are not asked at one instant: an upload that came in between looks
-                    // incomplete once, not twice.
-                    Err(Failure::Failed(ClientError::Incomplete { .. })) if attempt == 0 => None,
+                    // The servers are not asked at one instant: to a look that an upload overlaps, the file
+                    // may seem incomplete.
+                    Err(Failure::Failed(ClientError::Incomplete { .. })) if attempt < MORE_LOOKS => None,
                     Err(Failure::Failed(error)) => Some(Err(error)),
                     Err(Failure::Replaced) => None,
                 };

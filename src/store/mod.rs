@@ -568,7 +568,11 @@ impl<D: Disk> Store<D> {
         }
         let synced = received
             .iter()
-            .try_for_each(|piece| self.disk.sync(&self.disk.open(&piece.path)?))
+            .try_for_each(|piece| match self.disk.open(&piece.path) {
+                // Dropped by a newer version meanwhile, or published by another client, who synced it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                file => self.disk.sync(&file?),
+            })
             .and_then(|()| self.disk.sync_dir(&self.places.staged()));
         let mut index = self.index();
         for piece in received {
