@@ -317,6 +317,7 @@ impl Proven {
         let SessionKeys { client_lines, server_lines, secrets } =
             self.proof.finish(&message, &self.server).map_err(PeerError::Login)?;
         Ok(Peer {
+            tracer: None,
             wire: self.wire,
             sealer: LineSealer::new(client_lines),
             opener: LineOpener::new(server_lines),
@@ -342,8 +343,22 @@ fn connect(address: &str, limit: Duration) -> Result<TcpStream, PeerError> {
     Err(last)
 }
 
+/// Which way a line travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From this client to the server.
+    Sent,
+    /// From the server to this client.
+    Received,
+}
+
+/// Sees the text of each line after login, without its MAC. Nothing in it is secret: a new verifier
+/// travels encrypted.
+pub type Tracer = Box<dyn Fn(Direction, &str) + Send>;
+
 /// A connection that is logged in.
 pub struct Peer {
+    tracer: Option<Tracer>,
     wire: Wire,
     sealer: LineSealer,
     opener: LineOpener,
@@ -351,6 +366,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// From now on `tracer` sees each line.
+    pub fn trace(&mut self, tracer: Tracer) {
+        self.tracer = Some(tracer);
+    }
+
     /// Whether the server has closed the connection, or sent what nobody asked for.
     pub fn is_stale(&self) -> bool {
         let stream = &self.wire.reader.get_ref().stream;
@@ -398,6 +418,9 @@ impl Peer {
     }
 
     fn send_text(&mut self, text: &str) -> Result<(), PeerError> {
+        if let Some(tracer) = &self.tracer {
+            tracer(Direction::Sent, text);
+        }
         Ok(self.wire.writer.write_all(self.sealer.seal(text).as_bytes())?)
     }
 
@@ -412,7 +435,12 @@ impl Peer {
     fn receive(&mut self, limit: Duration) -> Result<Reply, PeerError> {
         let line = self.wire.receive_line(limit)?;
         match self.opener.open(&line) {
-            Ok(text) => Ok(Reply::parse(text)?),
+            Ok(text) => {
+                if let Some(tracer) = &self.tracer {
+                    tracer(Direction::Received, text);
+                }
+                Ok(Reply::parse(text)?)
+            }
             Err(_) => Err(PeerError::Altered),
         }
     }

@@ -84,7 +84,7 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
         return usage(console, &format!("DIR is not a folder: '{}'", dir.escape_debug()), None);
     }
     if let Some((_, options)) = &one {
-        console.set_quiet(options.quiet);
+        console.set_options(*options);
     }
     let client = match Client::launch(config, Arc::clone(console) as Arc<dyn client::Report>) {
         Ok(client) => client,
@@ -170,7 +170,7 @@ impl Session<'_> {
             let result = match outcome {
                 Ok((Command::Exit, _)) => break,
                 Ok((command, options)) => {
-                    self.console.set_quiet(options.quiet);
+                    self.console.set_options(options);
                     self.execute(&command, options)
                 }
                 Err(error) => {

@@ -11,6 +11,7 @@ pub(super) struct Options {
     pub(super) recursive: bool,
     pub(super) dry: bool,
     pub(super) only_changed: bool,
+    pub(super) trace: bool,
 }
 
 /// A command, understood.
@@ -154,6 +155,7 @@ fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError>
             "-r" => options.recursive = true,
             "-n" => options.dry = true,
             "-u" => options.only_changed = true,
+            "--trace" => options.trace = true,
             "--json" => options.json = true,
             word if word.starts_with('-') && word.len() > 1 => {
                 return Err(UsageError::Option(word.to_owned()));

@@ -4,22 +4,30 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use super::FAILED;
+use super::command::Options;
 use super::progress::ProgressLine;
 use crate::client::{Notice, Progress, Report};
+use crate::name::ServerName;
+use crate::peer::Direction;
 
 /// The console of a client.
 #[derive(Default)]
 pub(super) struct Console {
     quiet: AtomicBool,
+    traced: AtomicBool,
+    start: OnceLock<Instant>,
     progress: Mutex<Option<ProgressLine>>,
 }
 
 impl Console {
-    pub(super) fn set_quiet(&self, quiet: bool) {
-        self.quiet.store(quiet, Ordering::Relaxed);
+    pub(super) fn set_options(&self, options: Options) {
+        self.quiet.store(options.quiet, Ordering::Relaxed);
+        self.traced.store(options.trace, Ordering::Relaxed);
+        self.start.get_or_init(Instant::now);
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -75,7 +83,23 @@ impl Console {
     }
 }
 
+/// Most characters of a traced line; headers in base64 are longer.
+const TRACE_WIDTH: usize = 120;
+
 impl Report for Console {
+    fn trace(&self, server: &ServerName, direction: Direction, line: &str) {
+        if self.traced.load(Ordering::Relaxed) {
+            let arrow = if direction == Direction::Sent { "->" } else { "<-" };
+            let milliseconds = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
+            let shown: String = line.chars().take(TRACE_WIDTH).collect();
+            let cut = if shown.len() < line.len() { "..." } else { "" };
+            self.say(
+                "trace",
+                &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", shown.escape_debug()),
+            );
+        }
+    }
+
     fn begin(&self, files: usize, bytes: u64) {
         *self.progress_line() = if self.is_quiet() { None } else { ProgressLine::begin(files, bytes) };
     }

@@ -28,6 +28,7 @@ options, anywhere after the command:
   -l       long listing        --json   one JSON object a line
   -r       everything below    -n       say what would be done
   -u       upload only what has changed
+  --trace  each line of the protocol, as it travels, on standard error
   -q       quiet               --       ends the options
 
 exit status: 0 done, 1 failed, 2 usage or .conf, 3 refused, 4 too few servers

@@ -1,5 +1,6 @@
 //! The servers of the .conf: who is up, logging in, and asking several at once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::LaunchError;
@@ -7,7 +8,7 @@ use super::report::{Notice, Report};
 use crate::auth::Salted;
 use crate::config::{Config, ServerAddress};
 use crate::name::{ServerName, UserName};
-use crate::peer::{Answer, Challenged, Connected, Limits, No, Peer, PeerError, Proven};
+use crate::peer::{Answer, Challenged, Connected, Direction, Limits, No, Peer, PeerError, Proven};
 use crate::primitives;
 use crate::wire::{Request, base64_encode};
 
@@ -41,11 +42,13 @@ pub(super) struct Cluster {
     password: String,
     limits: Limits,
     derived: Vec<Derived>,
+    /// Where the lines of new connections are told.
+    report: Arc<dyn Report>,
 }
 
 impl Cluster {
     /// Connects to every server of the .conf, one after another, and logs in.
-    pub(super) fn connect(config: &Config, report: &dyn Report) -> Result<Self, LaunchError> {
+    pub(super) fn connect(config: &Config, report: &Arc<dyn Report>) -> Result<Self, LaunchError> {
         let never = || State::Down { why: PeerError::Closed, retry_at: Instant::now() };
         let servers = config
             .servers
@@ -58,13 +61,14 @@ impl Cluster {
             password: config.password.clone(),
             limits: Limits::from_timeout(config.timeout),
             derived: Vec::new(),
+            report: Arc::clone(report),
         };
         cluster.log_in((0..cluster.len()).collect());
         if cluster.up().next().is_none() {
             return Err(cluster.why_nobody());
         }
         for server in 0..cluster.len() {
-            cluster.tell_if_down(server, report);
+            cluster.tell_if_down(server, &**report);
         }
         Ok(cluster)
     }
@@ -288,7 +292,12 @@ impl Cluster {
         });
         for Attempt { server, cost, step } in attempts {
             self.servers[server].state = match step {
-                Ok(Step::Welcomed(peer)) => State::Up(peer),
+                Ok(Step::Welcomed(mut peer)) => {
+                    let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
+                    report.trace(&name, Direction::Received, "WELCOME (logged in)");
+                    peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
+                    State::Up(peer)
+                }
                 Ok(_) => State::Down { why: PeerError::Closed, retry_at: Instant::now() },
                 Err(why) => {
                     let wait = if matches!(why, PeerError::Refused(..)) {

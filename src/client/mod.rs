@@ -56,7 +56,7 @@ impl Client {
                 Some(key) => MasterKey::from_key(key),
                 None => MasterKey::from_password(&config.user, &config.password),
             });
-            let cluster = Cluster::connect(&config, &*report);
+            let cluster = Cluster::connect(&config, &report);
             (key.join(), cluster)
         });
         // The derivation has no way to fail; should it panic, the panic goes on here.

@@ -2,6 +2,7 @@
 //! [`Report`].
 
 use crate::name::{FilePath, ServerName};
+use crate::peer::Direction;
 
 /// Something worth telling that does not stop the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,9 @@ pub struct Progress {
 pub trait Report: Send + Sync {
     /// Something worth telling.
     fn notice(&self, notice: Notice);
+
+    /// A line of the protocol has travelled.
+    fn trace(&self, _server: &ServerName, _direction: Direction, _line: &str) {}
 
     /// A command that will move this many files and bytes begins; with no bytes, one that looks at
     /// this many names.
