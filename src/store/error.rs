@@ -1,0 +1,73 @@
+//! Why the store did not do what was asked.
+
+use std::fmt;
+use std::io;
+
+use super::piece::ReadError;
+use crate::commit::Refused;
+
+/// Why the store did not do what was asked.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The rules of the two-step commit forbid it.
+    Refused(Refused),
+    /// No such piece of that version is published.
+    NotFound,
+    /// A file where a folder of that name is, or the other way round.
+    Conflict,
+    /// The bytes do not have the hashes that were announced, or not any more.
+    Damaged,
+    /// The name has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces already.
+    TooManyStaged,
+    /// The disk is full.
+    Full(io::Error),
+    /// The disk failed.
+    Disk(io::Error),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Refused(why) => f.write_str(match why {
+                Refused::NotStaged => "nothing staged to commit",
+                Refused::Decided => "already committed",
+                Refused::Open => "another client is still writing it",
+                Refused::Behind => "a newer version is there",
+            }),
+            StoreError::NotFound => f.write_str("no such piece"),
+            StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),
+            StoreError::Damaged => f.write_str("bytes that do not fit their hashes"),
+            StoreError::TooManyStaged => f.write_str("too many unfinished uploads of this name"),
+            StoreError::Full(error) | StoreError::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                StoreError::Full(error)
+            }
+            _ => StoreError::Disk(error),
+        }
+    }
+}
+
+impl From<Refused> for StoreError {
+    fn from(why: Refused) -> Self {
+        StoreError::Refused(why)
+    }
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Missing => StoreError::NotFound,
+            ReadError::Format => StoreError::Damaged,
+            ReadError::Io(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Receiving pieces: what may be staged, and when it is.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use super::disk::Disk;
+use super::error::StoreError;
+use super::index::{Index, Waiting};
+use super::piece::{self};
+use super::staging::{Received, Staging};
+use super::{Batch, Connection, Store};
+use crate::commit;
+use crate::name::{FilePath, UserName};
+use crate::placement;
+use crate::primitives::Bytes32;
+use crate::sealed::{Claim, Header, Kind};
+use crate::version::Version;
+use crate::wire::MAX_STAGED;
+
+impl<D: Disk> Store<D> {
+    /// Begins to receive a piece; `restore` is the floor that a client saw who restores a version that
+    /// is decided elsewhere.
+    ///
+    /// # Errors
+    /// If a newer version is here, if a folder has the file's name or the other way round, or if the
+    /// disk fails.
+    pub fn stage(
+        &self,
+        connection: Connection,
+        header: Header,
+        restore: Option<u64>,
+    ) -> Result<Staging<'_, D>, StoreError> {
+        self.admit(&self.index(), &header, restore)?;
+        Staging::create(&self.disk, self.new_file(), connection, header, restore)
+    }
+
+    /// Whether a piece may be staged now.
+    pub(super) fn admit(
+        &self,
+        index: &Index,
+        header: &Header,
+        restore: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let (user, path) = (&header.user, &header.path);
+        let floor = index.floor(user, path);
+        let held = self.held(index, user, path)?;
+        match restore {
+            None => commit::may_stage(&held, floor, header.version)?,
+            Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
+        }
+        match header.kind {
+            Kind::Data => self.check_conflict(user, path)?,
+            Kind::Tombstone => self.use_reserve(),
+        }
+        let staged = index.names.get(&(user.clone(), path.clone())).map_or(0, |name| name.staged.len());
+        if staged >= MAX_STAGED { Err(StoreError::TooManyStaged) } else { Ok(()) }
+    }
+
+    /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged once
+    /// the batch is flushed. What allowed it at the beginning is asked again: a newer version, or a
+    /// delete, may have come and gone while it was received.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the bytes do not fit `root`; as [`Store::stage`]; or the disk's.
+    pub fn stage_end(
+        &self,
+        staging: Staging<'_, D>,
+        root: &Bytes32,
+        seal: &Bytes32,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        let restore = staging.restore;
+        let received = staging.finish(root, seal)?;
+        let mut index = self.index();
+        if let Err(error) = self.admit(&index, &received.header, restore) {
+            // Never acknowledged, so nothing depends on whether this works.
+            let _ = self.disk.remove(&received.path);
+            return Err(error);
+        }
+        let Header { user, path, version, piece, .. } = received.header.clone();
+        let connection = Some(received.connection);
+        index.add(
+            user,
+            path,
+            Waiting { piece, version, connection, file: received.path.clone(), synced: false },
+        );
+        batch.received.push(received);
+        Ok(())
+    }
+
+    /// Stages a piece under a new header, with the body and table of a published piece of this user. The
+    /// bytes are hashed on the way, so that damage is found and not copied. `alive` is called after each
+    /// buffer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the source is of another version by now, [`StoreError::Damaged`] if
+    /// it is damaged or not of the header's size, or as [`Store::stage`].
+    pub fn copy(
+        &self,
+        connection: Connection,
+        source: (&FilePath, u8, Version),
+        header: Header,
+        seal: &Bytes32,
+        batch: &mut Batch,
+        mut alive: impl FnMut(),
+    ) -> Result<(), StoreError> {
+        let (path, number, version) = source;
+        let (mut file, Claim { header: source, root, .. }) =
+            self.open_piece(&header.user, path, number, version)?;
+        let same_shape = source.piece == header.piece
+            && source.chunk_log2 == header.chunk_log2
+            && source.file_size == header.file_size;
+        if !same_shape {
+            return Err(StoreError::Damaged);
+        }
+        let mut staging = self.stage(connection, header, None)?;
+        file.seek(SeekFrom::Start(source.layout().body.start))?;
+        let mut buffer =
+            vec![0; piece::BUFFER.min(usize::try_from(staging.missing()).unwrap_or(piece::BUFFER))];
+        while staging.missing() > 0 {
+            let part = buffer.len().min(usize::try_from(staging.missing()).unwrap_or(usize::MAX));
+            file.read_exact(&mut buffer[..part])?;
+            staging.write(&buffer[..part])?;
+            alive();
+        }
+        self.stage_end(staging, &root, seal, batch)
+    }
+
+    pub(super) fn sync_received(&self, received: Vec<Received>) -> Result<(), StoreError> {
+        if received.is_empty() {
+            return Ok(());
+        }
+        let synced = received
+            .iter()
+            .try_for_each(|piece| match self.disk.open(&piece.path) {
+                // Dropped by a newer version meanwhile, or published by another client, who synced it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                file => self.disk.sync(&file?),
+            })
+            .and_then(|()| self.disk.sync_dir(&self.places.staged()));
+        let mut index = self.index();
+        for piece in received {
+            let key = (piece.header.user, piece.header.path);
+            match &synced {
+                Ok(()) => index.mark_synced(&key, &piece.path),
+                Err(_) => {
+                    // Never acknowledged, so nothing depends on whether this works.
+                    let _ = self.disk.remove(&piece.path);
+                    index.drop_file(&key, &piece.path);
+                }
+            }
+        }
+        Ok(synced?)
+    }
+
+    /// A name is a file or a folder, never both: a download could not write both.
+    pub(super) fn check_conflict(&self, user: &UserName, path: &FilePath) -> Result<(), StoreError> {
+        let as_folder = self.places.folder(user, &path.folder()).join(path.file_name());
+        if self.disk.entries(&as_folder).is_ok_and(|entries| !entries.is_empty()) {
+            return Err(StoreError::Conflict);
+        }
+        let mut folder = path.folder();
+        while let Some(as_file) = folder.as_file() {
+            let is_file =
+                placement::pieces().any(|p| self.disk.open(&self.places.piece(user, &as_file, p)).is_ok());
+            if is_file {
+                return Err(StoreError::Conflict);
+            }
+            folder = folder.parent();
+        }
+        Ok(())
+    }
+
+    pub(super) fn new_file(&self) -> PathBuf {
+        self.places.staged().join(self.next_file.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+}

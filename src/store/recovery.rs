@@ -1,0 +1,92 @@
+//! Opening a disk that a crash or a power failure has left.
+
+use std::io::{self};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::Store;
+use super::disk::Disk;
+use super::error::StoreError;
+use super::index::Waiting;
+use super::piece::{self, ReadError};
+use super::places::Places;
+use crate::commit::{self};
+use crate::name::{ServerName, UserName};
+use crate::sealed::{Claim, Header};
+
+impl<D: Disk> Store<D> {
+    /// Reads the server's own files, drops what never became a whole piece, and ends every commit that
+    /// a crash cut off.
+    pub(super) fn recover(&self) -> Result<(), StoreError> {
+        let mut index = self.index();
+        for (directory, published) in [(self.places.staged(), false), (self.places.tombstones(), true)] {
+            for (entry, _) in self.disk.entries(&directory)? {
+                let file = directory.join(&entry);
+                if let Some(number) = entry.to_str().and_then(|name| name.parse::<u64>().ok()) {
+                    self.next_file.fetch_max(number + 1, Ordering::Relaxed);
+                }
+                // What a killed process wrote may be whole and still not safe, and after a power failure
+                // only its length may be right.
+                match self.keep_whole(&file) {
+                    Ok(claim) => {
+                        let Header { user, path, version, piece, .. } = claim.header;
+                        let waiting = Waiting { piece, version, connection: None, file, synced: true };
+                        if published {
+                            index.add_tombstone(user, path, waiting)
+                        } else {
+                            index.add(user, path, waiting)
+                        }
+                    }
+                    Err(ReadError::Format | ReadError::Missing) => self.remove_if_there(&file)?,
+                    Err(ReadError::Io(error)) => return Err(error.into()),
+                }
+            }
+        }
+        for (entry, _) in self.disk.entries(&self.places.floors())? {
+            if let Some((user, floor)) = entry.to_str().and_then(parse_floor) {
+                let known = index.floors.entry(user).or_default();
+                known.newest = floor.max(known.newest);
+                known.at_start = known.newest;
+            }
+        }
+        self.disk.sync_dir(&self.places.staged())?;
+        self.disk.sync_dir(&self.places.floors())?;
+        let names: Vec<_> = index.names.keys().cloned().collect();
+        for (user, path) in names {
+            let steps = commit::recover(&self.held(&index, &user, &path)?);
+            self.publish(&mut index, &user, &path, &steps)?;
+            // Before anything older goes: the process that published this may not have come to sync it.
+            self.sync(&mut index, self.directories(&user, &path))?;
+            self.apply_all(&mut index, &user, &path, &steps)?;
+            self.drop_replaced(&mut index, &user, &path)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep_whole(&self, file: &Path) -> Result<Claim, ReadError> {
+        if !piece::is_sound(&self.disk, file, || ())? {
+            return Err(ReadError::Format);
+        }
+        self.disk.sync(&self.disk.open(file)?)?;
+        piece::claim(&self.disk, file)
+    }
+}
+
+fn parse_floor(entry: &str) -> Option<(UserName, u64)> {
+    let (user, floor) = entry.rsplit_once('.')?;
+    Some((UserName::parse(user).ok()?, floor.parse().ok()?))
+}
+
+/// Makes ROOT/NAME and the server's own directory, on one file system.
+pub(super) fn places_on_one_file_system(root: &Path, server: &ServerName) -> io::Result<Places> {
+    use std::os::unix::fs::MetadataExt;
+    let places = Places::new(root, server);
+    std::fs::create_dir_all(places.published())?;
+    std::fs::create_dir_all(places.own())?;
+    if places.published().metadata()?.dev() == places.own().metadata()?.dev() {
+        return Ok(places);
+    }
+    let places = places.own_inside();
+    std::fs::create_dir_all(places.own())?;
+    Ok(places)
+}
