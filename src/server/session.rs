@@ -40,7 +40,7 @@ pub const MAX_BATCH_BYTES: u64 = 8 << 20;
 const READ_BUFFER: usize = 64 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 const COPY_BUFFER: usize = 256 * 1024;
-/// Pieces up to this size are sent through the write buffer, larger ones from file to socket.
+/// Pieces up to this size are sent through the write buffer, larger ones past it.
 const SMALL_READ: u64 = 64 * 1024;
 /// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
 /// find out while they are written.
@@ -508,9 +508,8 @@ impl Session<'_> {
         let sent = if length <= SMALL_READ {
             io::copy(&mut part, &mut self.channel.writer)?
         } else {
-            // From file to socket without a detour through this process: std uses sendfile(2) here.
             self.channel.writer.flush()?;
-            io::copy(&mut part, &mut &*self.channel.writer.get_ref().0)?
+            copy_in_large_steps(&mut part, &mut self.channel.writer.get_ref().0.as_ref())?
         };
         if sent != length {
             return Err(End::Io(io::ErrorKind::UnexpectedEof.into()));
@@ -554,6 +553,22 @@ impl Session<'_> {
         signs.sent?;
         let result = sound.and_then(|sound| if sound { Ok(()) } else { Err(StoreError::Damaged) });
         self.done(what, result)
+    }
+}
+
+/// As `io::copy`, which takes steps of 8 KiB: std leaves sendfile(2) alone between file and socket,
+/// because the file's pages could still change while they are on their way.
+fn copy_in_large_steps(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+    let mut buffer = vec![0; COPY_BUFFER];
+    let mut sent = 0;
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(sent),
+            got => {
+                to.write_all(&buffer[..got])?;
+                sent += got as u64;
+            }
+        }
     }
 }
 
