@@ -1,5 +1,7 @@
 //! A new password, and uploads of what has changed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::client::CONF;
