@@ -493,6 +493,22 @@ impl Peer {
         }
     }
 
+    /// The reply to a request that is answered with one text, understood by `parse`.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub fn receive_parsed<T>(&mut self, parse: impl Fn(&str) -> Result<T, ParseError>) -> Answer<T> {
+        let mut text = String::new();
+        let answer = self.receive_text(MAX_TEXT, |part| {
+            text.push_str(part);
+            Ok(())
+        })?;
+        Ok(match answer {
+            Ok(()) => Ok(parse(&text)?),
+            Err(no) => Err(no),
+        })
+    }
+
     fn receive_text_bytes(&mut self, length: u64, hash: &Bytes32) -> Result<String, PeerError> {
         let length = usize::try_from(length).ok().filter(|&length| length <= MAX_TEXT);
         let mut bytes = vec![0; length.ok_or(ParseError("a text within the limit"))?];

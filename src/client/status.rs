@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Client;
 use crate::name::ServerName;
 use crate::peer::Peer;
-use crate::wire::{MAX_TEXT, Request, Usage};
+use crate::wire::{Request, Usage};
 
 /// One server, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +28,7 @@ impl Client {
         self.cluster.exchange(&[(server, Request::Ping)], &super::report::Silent, Peer::receive_done);
         let round_trip = begin.elapsed();
         let usage = self.cluster.exchange(&[(server, Request::Status)], &super::report::Silent, |peer| {
-            let mut text = String::new();
-            let answer = peer.receive_text(MAX_TEXT, |part| {
-                text.push_str(part);
-                Ok(())
-            })?;
-            Ok(match answer {
-                Ok(()) => Ok(Usage::parse(&text)?),
-                Err(no) => Err(no),
-            })
+            peer.receive_parsed(Usage::parse)
         });
         let state = match usage.into_iter().next().flatten() {
             Some(Ok(usage)) => Ok((usage, round_trip)),

@@ -10,7 +10,7 @@ use crate::peer::Peer;
 use crate::placement;
 use crate::sealed::{Claim, Distrust, MasterKey};
 use crate::version::Version;
-use crate::wire::{MAX_TEXT, NameReport, Reported, Request};
+use crate::wire::{NameReport, Reported, Request};
 
 /// LOOKs that are sent ahead of their replies.
 const WINDOW: usize = 128;
@@ -167,17 +167,7 @@ impl Cluster {
                 .iter()
                 .flat_map(|path| up.iter().map(move |&server| (server, Request::Look(path.clone()))))
                 .collect();
-            let answers = self.exchange(&requests, report, |peer| {
-                let mut text = String::new();
-                let answer = peer.receive_text(MAX_TEXT, |part| {
-                    text.push_str(part);
-                    Ok(())
-                })?;
-                Ok(match answer {
-                    Ok(()) => Ok(NameReport::parse(&text)?),
-                    Err(no) => Err(no),
-                })
-            });
+            let answers = self.exchange(&requests, report, |peer| peer.receive_parsed(NameReport::parse));
             let mut found: Vec<Survey> =
                 window.iter().map(|path| Survey::new(path.clone(), self.len())).collect();
             for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {

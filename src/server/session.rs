@@ -32,7 +32,7 @@ pub const IDLE_LIMIT: Duration = Duration::from_secs(2 * 3600);
 pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Wait before a wrong password is refused.
 pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
-/// Most replies that wait for one sync; each STAGE among them keeps a file open.
+/// Most replies that wait for one sync.
 pub const MAX_BATCH: usize = 64;
 
 /// Bytes of payload that wait for one sync.
