@@ -33,7 +33,7 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Wait before a wrong password is refused.
 pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 /// Most replies that wait for one sync.
-pub const MAX_BATCH: usize = 64;
+pub const MAX_BATCH: usize = 256;
 
 /// Bytes of payload that wait for one sync.
 pub const MAX_BATCH_BYTES: u64 = 8 << 20;

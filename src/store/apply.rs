@@ -42,6 +42,9 @@ impl<D: Disk> Store<D> {
         step: Step,
     ) -> Result<(), StoreError> {
         let key = (user.clone(), path.clone());
+        if matches!(step, Step::Publish { .. }) {
+            index.decisions += 1;
+        }
         match step {
             Step::Publish { piece: TOMBSTONE, version } => {
                 let name = index.names.entry(key).or_default();
@@ -59,7 +62,15 @@ impl<D: Disk> Store<D> {
             Step::Publish { piece, version } => {
                 let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
                 self.sync_waiting(waiting)?;
-                self.disk.rename(&waiting.file, &self.places.piece(user, path, piece))?;
+                let to = self.places.piece(user, path, piece);
+                match self.disk.rename(&waiting.file, &to) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        let from = waiting.file.clone();
+                        self.make_folder(index, user, path)?;
+                        self.disk.rename(&from, &to)?;
+                    }
+                    renamed => renamed?,
+                }
                 index.drop_staged(&key, piece, version);
                 index.has_changed(self.places.folder(user, &path.folder()));
             }
@@ -143,9 +154,6 @@ impl<D: Disk> Store<D> {
         steps: &[Step],
     ) -> Result<(), StoreError> {
         for &step in steps.iter().filter(|step| matches!(step, Step::Publish { .. })) {
-            if !matches!(step, Step::Publish { piece: TOMBSTONE, .. }) {
-                self.make_folder(index, user, path)?;
-            }
             self.apply(index, user, path, step)?;
         }
         Ok(())

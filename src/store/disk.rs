@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// A file system, as far as the store needs one. Paths are whole.
@@ -44,6 +45,14 @@ pub trait Disk: Send + Sync + 'static {
         self.sync(file)
     }
 
+    /// Makes the bytes of many files survive. One that is gone by now is passed over.
+    ///
+    /// # Errors
+    /// As [`Disk::sync`], of any of them.
+    fn sync_all(&self, paths: &[&Path]) -> io::Result<()> {
+        paths.iter().try_for_each(|path| sync_if_there(self, path))
+    }
+
     /// Makes the names in a directory survive a power failure.
     ///
     /// # Errors
@@ -80,6 +89,19 @@ pub trait Disk: Send + Sync + 'static {
     /// As `readdir(3)`.
     fn entries(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>>;
 }
+
+fn sync_if_there<D: Disk + ?Sized>(disk: &D, path: &Path) -> io::Result<()> {
+    match disk.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        file => disk.sync(&file?),
+    }
+}
+
+/// Files that are synced at the same time. A journalling file system then writes one entry for many of
+/// them; with more threads than this their own cost shows.
+const SYNC_THREADS: usize = 16;
+/// Stack of such a thread, in bytes: it makes two system calls.
+const SYNC_STACK: usize = 64 * 1024;
 
 /// The operating system's file system, with a thread that writes large files to disk while they are
 /// still arriving.
@@ -128,6 +150,24 @@ impl Disk for OsDisk {
             Ok(()) => Ok(()),
             Err(_) => self.sync(file),
         }
+    }
+
+    fn sync_all(&self, paths: &[&Path]) -> io::Result<()> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let todo = std::iter::from_fn(|| paths.get(next.fetch_add(1, Ordering::Relaxed)));
+            todo.map(|path| sync_if_there(self, path)).fold(Ok(()), io::Result::and)
+        };
+        std::thread::scope(|scope| {
+            let helper = || std::thread::Builder::new().stack_size(SYNC_STACK).spawn_scoped(scope, work);
+            // Without helpers, on a machine that has no thread to give, it only takes longer.
+            let helpers: Vec<_> = (1..paths.len().min(SYNC_THREADS)).map_while(|_| helper().ok()).collect();
+            let panicked = |_| Err(io::Error::other("a thread that syncs has panicked"));
+            helpers
+                .into_iter()
+                .map(|helper| helper.join().unwrap_or_else(panicked))
+                .fold(work(), io::Result::and)
+        })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

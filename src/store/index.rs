@@ -49,6 +49,8 @@ pub(super) struct Index {
     pub(super) directories: HashMap<PathBuf, Directory>,
     /// Counts the changes of all directories.
     pub(super) changes: u64,
+    /// Counts what can make a piece inadmissible that was not so before: what is published, and floors.
+    pub(super) decisions: u64,
 }
 
 /// How much of a directory is safe from a power failure. What an earlier process did is not known to be.

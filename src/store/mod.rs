@@ -55,6 +55,7 @@ pub struct Connection(u64);
 pub struct Batch {
     received: Vec<Received>,
     directories: BTreeSet<PathBuf>,
+    /// Names of which something is left to drop.
     committed: Vec<(UserName, FilePath, Version)>,
 }
 

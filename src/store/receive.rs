@@ -1,14 +1,14 @@
 //! Receiving pieces: what may be staged, and when it is.
 
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::disk::Disk;
 use super::error::StoreError;
 use super::index::{Index, Waiting};
 use super::piece::{self};
-use super::staging::{Received, Staging};
+use super::staging::{Admission, Received, Staging};
 use super::{Batch, Connection, Store};
 use crate::commit;
 use crate::name::{FilePath, UserName};
@@ -31,8 +31,12 @@ impl<D: Disk> Store<D> {
         header: Header,
         restore: Option<u64>,
     ) -> Result<Staging<'_, D>, StoreError> {
-        self.admit(&self.index(), &header, restore)?;
-        Staging::create(&self.disk, self.new_file(), connection, header, restore)
+        let decisions = {
+            let index = self.index();
+            self.admit(&index, &header, restore)?;
+            index.decisions
+        };
+        Staging::create(&self.disk, self.new_file(), connection, header, Admission { restore, decisions })
     }
 
     /// Whether a piece may be staged now.
@@ -53,8 +57,7 @@ impl<D: Disk> Store<D> {
             Kind::Data => self.check_conflict(user, path)?,
             Kind::Tombstone => self.use_reserve(),
         }
-        let staged = index.names.get(&(user.clone(), path.clone())).map_or(0, |name| name.staged.len());
-        if staged >= MAX_STAGED { Err(StoreError::TooManyStaged) } else { Ok(()) }
+        admit_one_more(index, header)
     }
 
     /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged once
@@ -70,10 +73,14 @@ impl<D: Disk> Store<D> {
         seal: &Bytes32,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        let restore = staging.restore;
+        let admission = staging.admission;
         let received = staging.finish(root, seal)?;
         let mut index = self.index();
-        if let Err(error) = self.admit(&index, &received.header, restore) {
+        let admitted = match index.decisions == admission.decisions {
+            true => admit_one_more(&index, &received.header),
+            false => self.admit(&index, &received.header, admission.restore),
+        };
+        if let Err(error) = admitted {
             // Never acknowledged, so nothing depends on whether this works.
             let _ = self.disk.remove(&received.path);
             return Err(error);
@@ -131,14 +138,9 @@ impl<D: Disk> Store<D> {
         if received.is_empty() {
             return Ok(());
         }
-        let synced = received
-            .iter()
-            .try_for_each(|piece| match self.disk.open(&piece.path) {
-                // Dropped by a newer version meanwhile, or published by another client, who synced it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                file => self.disk.sync(&file?),
-            })
-            .and_then(|()| self.disk.sync_dir(&self.places.staged()));
+        // What is gone was dropped by a newer version meanwhile, or published by another client, who synced it.
+        let paths: Vec<&Path> = received.iter().map(|piece| piece.path.as_path()).collect();
+        let synced = self.disk.sync_all(&paths).and_then(|()| self.disk.sync_dir(&self.places.staged()));
         let mut index = self.index();
         for piece in received {
             let key = (piece.header.user, piece.header.path);
@@ -175,4 +177,10 @@ impl<D: Disk> Store<D> {
     pub(super) fn new_file(&self) -> PathBuf {
         self.places.staged().join(self.next_file.fetch_add(1, Ordering::Relaxed).to_string())
     }
+}
+
+fn admit_one_more(index: &Index, header: &Header) -> Result<(), StoreError> {
+    let key = (header.user.clone(), header.path.clone());
+    let staged = index.names.get(&key).map_or(0, |name| name.staged.len());
+    if staged >= MAX_STAGED { Err(StoreError::TooManyStaged) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use super::disk::Disk;
 use super::error::StoreError;
 use super::index::Index;
 use super::{Batch, Connection, MAX_REMEMBERED, Store};
-use crate::commit;
+use crate::commit::{self, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
@@ -29,7 +29,11 @@ impl<D: Disk> Store<D> {
         // published here must be safe before this is acknowledged.
         let unsafe_yet = self.directories(user, path).into_iter().filter(|d| !index.is_safe(d));
         batch.directories.extend(unsafe_yet);
-        batch.committed.push((user.clone(), path.clone(), version));
+        let drops = steps.iter().any(|step| !matches!(step, Step::Publish { .. }));
+        let replaced = index.names.get(&(user.clone(), path.clone())).is_some_and(|n| !n.replaced.is_empty());
+        if drops || replaced {
+            batch.committed.push((user.clone(), path.clone(), version));
+        }
         Ok(())
     }
 
@@ -131,6 +135,7 @@ impl<D: Disk> Store<D> {
         generation: u64,
         raised: fn(u64, u64) -> u64,
     ) -> Result<(), StoreError> {
+        index.decisions += 1;
         let floor = index.floors.entry(user.clone()).or_default();
         let (before, now) = (floor.newest, raised(floor.newest, generation));
         if now > before {

@@ -13,13 +13,22 @@ use crate::sealed::{ChunkHasher, Header};
 /// sync, for which the client waits under a time limit, is short however large the piece.
 const SYNC_STEP: u64 = 16 << 20;
 
+/// What a piece was admitted on.
+#[derive(Clone, Copy)]
+pub(super) struct Admission {
+    /// The floor that a client saw who restores a decided version.
+    pub(super) restore: Option<u64>,
+    /// [`Index::decisions`](super::index::Index::decisions) at that moment: as long as it is the same, the
+    /// piece would be admitted again.
+    pub(super) decisions: u64,
+}
+
 /// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing behind.
 pub struct Staging<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,
     pub(super) connection: Connection,
-    /// The floor that a client saw who restores a decided version.
-    pub(super) restore: Option<u64>,
+    pub(super) admission: Admission,
     pub(super) path: PathBuf,
     file: Option<BufWriter<D::File>>,
     body_left: u64,
@@ -35,7 +44,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         path: PathBuf,
         connection: Connection,
         header: Header,
-        restore: Option<u64>,
+        admission: Admission,
     ) -> Result<Self, StoreError> {
         let mut file = BufWriter::with_capacity(
             BUFFER.min((header.layout().tail.end + SUM) as usize),
@@ -45,7 +54,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         let staging = Self {
             disk,
             connection,
-            restore,
+            admission,
             path,
             file: Some(file),
             body_left: header.piece_size,
