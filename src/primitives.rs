@@ -35,6 +35,23 @@ impl Hasher {
     }
 }
 
+/// BLAKE3 (version 20211102 of its paper) of a message that comes in parts. For bytes in transit alone: what is
+/// kept has SHA-256.
+#[derive(Clone, Default)]
+pub struct TransitHasher(blake3::Hasher);
+
+impl TransitHasher {
+    /// Takes the next part.
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// The hash of all parts.
+    pub fn finish(self) -> Bytes32 {
+        self.0.finalize().into()
+    }
+}
+
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any key length");
@@ -187,6 +204,21 @@ mod tests {
             &[&hex("f0f1f2f3f4"), &hex("f5f6f7f8f9")],
         );
         assert_eq!(okm, hex32("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"));
+    }
+
+    /// The first two vectors of the reference implementation's test_vectors.json.
+    #[test]
+    fn the_transit_hash_gives_the_vectors_of_blake3() {
+        assert_eq!(
+            TransitHasher::default().finish(),
+            hex32("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")
+        );
+        let mut hasher = TransitHasher::default();
+        hasher.update(&[0]);
+        assert_eq!(
+            hasher.finish(),
+            hex32("2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213")
+        );
     }
 
     #[test]

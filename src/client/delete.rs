@@ -9,7 +9,7 @@ use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::No;
 use crate::placement;
-use crate::primitives::{Bytes32, sha256};
+use crate::primitives::{Bytes32, TransitHasher, sha256};
 use crate::sealed::{Header, Kind, MIN_CHUNK_LOG2, ModifiedTime};
 use crate::version::Version;
 use crate::wire::{Refusal, Request, StageEnd};
@@ -189,7 +189,11 @@ impl Client {
             |peer, tombstone| {
                 let header = Box::new(tombstone.header.clone());
                 peer.send(&Request::Stage { header, length: 0, restore: None })?;
-                peer.send_end(&StageEnd::End { root: tombstone.root, seal: tombstone.seal })
+                peer.send_end(&StageEnd::End {
+                    root: tombstone.root,
+                    seal: tombstone.seal,
+                    sum: Some(TransitHasher::default().finish()),
+                })
             },
             |peer, _| peer.receive_done(),
         );

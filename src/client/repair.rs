@@ -492,7 +492,7 @@ fn read_request(claim: &Claim) -> Request {
 fn send_restore(peer: &mut Peer, claim: &Claim, floor: u64, payload: &[u8]) -> Result<(), PeerError> {
     peer.send(&restore_request(claim, floor, payload.len() as u64))?;
     peer.send_payload(payload)?;
-    peer.send_end(&StageEnd::End { root: claim.root, seal: claim.seal })
+    peer.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
 }
 
 fn restore_request(claim: &Claim, floor: u64, length: u64) -> Request {
@@ -520,7 +520,7 @@ fn pass_on(from: &mut Peer, to: &mut Peer, task: &Task) -> Result<Result<(), No>
         to.send_payload(&buffer[..part]).map_err(target)?;
         left -= part as u64;
     }
-    to.send_end(&StageEnd::End { root: claim.root, seal: claim.seal })
+    to.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
         .and_then(|()| to.flush())
         .map_err(target)?;
     to.receive_done().map_err(target)

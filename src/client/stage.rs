@@ -12,13 +12,13 @@ use super::error::ClientError;
 use super::report::{Progress, Report};
 use super::upload::Draft;
 use crate::peer::{No, Peer, PeerError};
-use crate::primitives::Bytes32;
+use crate::primitives::{Bytes32, TransitHasher};
 use crate::sealed::{ChunkCipher, ChunkHasher, Header, MasterKey};
 use crate::split;
 use crate::wire::{Request, StageEnd};
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
-const STEP: usize = 128 * 1024;
+const STEP: usize = 256 * 1024;
 /// More threads than this only wait for each other: there are four pieces.
 const MAX_THREADS: usize = 4;
 
@@ -148,12 +148,12 @@ impl Work<'_> {
             link.try_send(|peer| peer.send(&request));
         }
         match self.send_body(draft, &header, range.start, &mut links, buffer) {
-            Ok((table, root)) => {
+            Ok((table, root, sum)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for link in &mut links {
                     link.try_send(|peer| {
                         peer.send_payload(&table)?;
-                        peer.send_end(&StageEnd::End { root, seal })
+                        peer.send_end(&StageEnd::End { root, seal, sum: Some(sum) })
                     });
                 }
             }
@@ -164,7 +164,7 @@ impl Work<'_> {
         }
     }
 
-    /// Gives table and root; on a local error that, and how many bytes were sent before.
+    /// Gives table, root and the payload's sum; on a local error that, and how many bytes were sent before.
     fn send_body(
         &self,
         draft: &Draft,
@@ -172,9 +172,10 @@ impl Work<'_> {
         start: u64,
         links: &mut [MutexGuard<'_, Link>],
         buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32), (ClientError, u64)> {
+    ) -> Result<(Vec<u8>, Bytes32, Bytes32), (ClientError, u64)> {
         let mut cipher = ChunkCipher::new(&draft.key, header.piece);
         let mut hasher = ChunkHasher::new(header.chunk_size());
+        let mut payload = TransitHasher::default();
         let mut table = Vec::new();
         let mut sent = 0;
         while sent < header.piece_size {
@@ -183,6 +184,7 @@ impl Work<'_> {
             draft.source.read(buffer, start + sent).map_err(|error| (error, sent))?;
             cipher.encrypt(buffer);
             hasher.update(buffer, |hash| table.extend(hash));
+            payload.update(buffer);
             for link in &mut *links {
                 link.try_send(|peer| peer.send_payload(buffer));
             }
@@ -190,7 +192,8 @@ impl Work<'_> {
             self.report.progress(Progress { done: part as u64 });
         }
         let root = hasher.finish(|hash| table.extend(hash));
-        Ok((table, root))
+        payload.update(&table);
+        Ok((table, root, payload.finish()))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::commit::Refused;
 use crate::name::{FilePath, FolderPath, UserName};
 use crate::primitives::{self, Bytes32, Keystream, sha256};
 use crate::sealed::Header;
-use crate::store::{Batch, Connection, Staging, StoreError};
+use crate::store::{Batch, Check, Connection, Staging, StoreError};
 use crate::version::Version;
 use crate::wire::{
     LineError, LineOpener, LineSealer, Login, MAX_TEXT, Refusal, Reply, Request, StageEnd, Usage,
@@ -408,15 +408,20 @@ impl Session<'_> {
         if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
             return Err(End::Refused(Refusal::BadRequest));
         }
+        // Who restores a piece passes on what another server has sent.
+        let check = if restore.is_some() { Check::Chunks } else { Check::Sum };
         let store = &self.shared.store;
         let staging = match length >= SPACE_CHECK && !super::space::has_room(&self.shared.folder, length) {
             true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
-            false => store.stage(self.connection, header, restore),
+            false => store.stage(self.connection, header, restore, check),
         };
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
-            (Ok(staging), StageEnd::End { root, seal }) => {
-                store.stage_end(staging, &root, &seal, &mut self.batch)
+            (_, StageEnd::End { sum, .. }) if sum.is_some() == restore.is_some() => {
+                return Err(End::Refused(Refusal::BadRequest));
+            }
+            (Ok(staging), StageEnd::End { root, seal, sum }) => {
+                store.stage_end(staging, &root, &seal, sum.as_ref(), &mut self.batch)
             }
             (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
             (Err(error), _) => Err(error),

@@ -26,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use disk::{Disk, OsDisk};
 pub use error::StoreError;
 pub use lock::{FolderLock, LockError};
-pub use staging::Staging;
+pub use staging::{Check, Staging};
 
 use crate::commit::{Held, Phase};
 use crate::name::{FilePath, ServerName, UserName};

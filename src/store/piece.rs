@@ -12,7 +12,7 @@ use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER};
 pub(super) const SUM: u64 = 32;
 
 /// What stands behind a piece in its file.
-pub(super) fn sum(header: &[u8], root: &Bytes32, seal: &Bytes32) -> Bytes32 {
+pub(super) fn own_sum(header: &[u8], root: &Bytes32, seal: &Bytes32) -> Bytes32 {
     let mut hasher = Hasher::default();
     [header, root, seal].iter().for_each(|part| hasher.update(part));
     hasher.finish()
@@ -70,7 +70,7 @@ pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), R
         file.read_exact(part)?;
     }
     let [root, seal, stored] = bytes;
-    if sum(&start[..header.encoded_len()], &root, &seal) != stored {
+    if own_sum(&start[..header.encoded_len()], &root, &seal) != stored {
         return Err(ReadError::Format);
     }
     Ok((file, Claim { header, root, seal }))

@@ -8,7 +8,7 @@ use super::disk::Disk;
 use super::error::StoreError;
 use super::index::{Index, Waiting};
 use super::piece::{self};
-use super::staging::{Admission, Received, Staging};
+use super::staging::{Admission, Check, Received, Staging};
 use super::{Batch, Connection, Store};
 use crate::commit;
 use crate::name::{FilePath, UserName};
@@ -30,13 +30,15 @@ impl<D: Disk> Store<D> {
         connection: Connection,
         header: Header,
         restore: Option<u64>,
+        check: Check,
     ) -> Result<Staging<'_, D>, StoreError> {
         let decisions = {
             let index = self.index();
             self.admit(&index, &header, restore)?;
             index.decisions
         };
-        Staging::create(&self.disk, self.new_file(), connection, header, Admission { restore, decisions })
+        let admission = Admission { restore, decisions };
+        Staging::create(&self.disk, self.new_file(), connection, header, admission, check)
     }
 
     /// Whether a piece may be staged now.
@@ -65,16 +67,18 @@ impl<D: Disk> Store<D> {
     /// delete, may have come and gone while it was received.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if the bytes do not fit `root`; as [`Store::stage`]; or the disk's.
+    /// [`StoreError::Damaged`] if the bytes do not fit `root` or `sum`, which a piece needs that was staged
+    /// with [`Check::Sum`]; as [`Store::stage`]; or the disk's.
     pub fn stage_end(
         &self,
         staging: Staging<'_, D>,
         root: &Bytes32,
         seal: &Bytes32,
+        sum: Option<&Bytes32>,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let admission = staging.admission;
-        let received = staging.finish(root, seal)?;
+        let received = staging.finish(root, seal, sum)?;
         let mut index = self.index();
         let admitted = match index.decisions == admission.decisions {
             true => admit_one_more(&index, &received.header),
@@ -121,7 +125,7 @@ impl<D: Disk> Store<D> {
         if !same_shape {
             return Err(StoreError::Damaged);
         }
-        let mut staging = self.stage(connection, header, None)?;
+        let mut staging = self.stage(connection, header, None, Check::Chunks)?;
         file.seek(SeekFrom::Start(source.layout().body.start))?;
         let mut buffer =
             vec![0; piece::BUFFER.min(usize::try_from(staging.missing()).unwrap_or(piece::BUFFER))];
@@ -131,7 +135,7 @@ impl<D: Disk> Store<D> {
             staging.write(&buffer[..part])?;
             alive();
         }
-        self.stage_end(staging, &root, seal, batch)
+        self.stage_end(staging, &root, seal, None, batch)
     }
 
     pub(super) fn sync_received(&self, received: Vec<Received>) -> Result<(), StoreError> {

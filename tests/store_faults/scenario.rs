@@ -6,7 +6,7 @@ use shareit::commit::TOMBSTONE;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::sealed::{ChunkHasher, Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
 use shareit::split;
-use shareit::store::{Batch, Connection, Disk, Store, StoreError};
+use shareit::store::{Batch, Check, Connection, Disk, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
 use std::collections::BTreeMap;
@@ -290,9 +290,9 @@ fn receive<D: Disk>(
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = &piece.claim;
-    let mut staging = store.stage(connection, header.clone(), None)?;
+    let mut staging = store.stage(connection, header.clone(), None, Check::Chunks)?;
     for part in piece.payload.chunks(100_000) {
         staging.write(part)?;
     }
-    store.stage_end(staging, root, seal, batch)
+    store.stage_end(staging, root, seal, None, batch)
 }
