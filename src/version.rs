@@ -25,8 +25,7 @@ pub struct VersionError;
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-", self.generation)?;
-        self.upload.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}-{:032x}", self.generation, u128::from_be_bytes(self.upload))
     }
 }
 

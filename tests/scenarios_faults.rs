@@ -219,6 +219,20 @@ fn a_server_that_slept_through_a_newer_version_does_not_bring_the_old_one_back()
 }
 
 #[test]
+fn a_second_listing_sees_what_became_of_a_piece_since_the_first() {
+    let cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 100_000));
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+    let server = (1..=4).find(|&n| cluster.piece_file(n, "a", 1).exists()).unwrap();
+    // In the header, with which the length stays the same.
+    cluster.edit_piece(server, "a", 1, |bytes| bytes[20] ^= 1);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a [degraded]"]);
+    cluster.edit_piece(server, "a", 1, |bytes| bytes[20] ^= 1);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+}
+
+#[test]
 fn an_empty_new_disk_costs_a_copy_but_no_file() {
     let mut cluster = Cluster::of(4);
     let aditi = cluster.client("Aditi");

@@ -214,7 +214,8 @@ impl Client {
     }
 
     /// Fetches until every piece is whole or nobody is left to ask. Each round takes a piece from the
-    /// first server that has it and was not asked yet; servers work at the same time.
+    /// server with the least to give so far that has it and was not asked yet, the first of several;
+    /// servers work at the same time.
     fn fetch_all(
         &mut self,
         targets: &[Target],
@@ -225,13 +226,18 @@ impl Client {
     ) {
         loop {
             let mut by_server: Vec<Vec<Piece>> = (0..self.cluster.len()).map(|_| Vec::new()).collect();
+            let mut load = vec![0; self.cluster.len()];
             let mut settled = Vec::new();
             for piece in std::mem::take(pieces) {
                 let header = &piece.claim.header;
                 let holders = surveys[files[piece.file]].holders(header.version, header.piece);
-                let next = holders.into_iter().find(|&s| self.cluster.is_up(s) && !piece.was_tried(s));
+                let may_give = |s: &usize| self.cluster.is_up(*s) && !piece.was_tried(*s);
+                let next = holders.into_iter().filter(may_give).min_by_key(|&s| load[s]);
                 match next.filter(|_| !piece.is_whole() && local_errors[piece.file].is_none()) {
-                    Some(server) => by_server[server].push(piece),
+                    Some(server) => {
+                        load[server] += header.piece_size;
+                        by_server[server].push(piece);
+                    }
                     None => settled.push(piece),
                 }
             }

@@ -1,11 +1,13 @@
 //! The few things that the store asks of a disk, behind an interface so that tests can fail each one.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+
+use super::seen::Stamp;
 
 /// A file system, as far as the store needs one. Paths are whole.
 pub trait Disk: Send + Sync + 'static {
@@ -36,13 +38,10 @@ pub trait Disk: Send + Sync + 'static {
     /// As `fsync(2)`; after one, what was written is in doubt and must not be acknowledged.
     fn sync(&self, file: &Self::File) -> io::Result<()>;
 
-    /// Begins to make a file's bytes survive, for a file that will be synced later and is still being
-    /// written. May take as long as [`Disk::sync`].
-    ///
-    /// # Errors
-    /// As [`Disk::sync`], where it syncs at once.
-    fn sync_soon(&self, _path: &Path, file: &Self::File) -> io::Result<()> {
-        self.sync(file)
+    /// Begins to make a file's bytes survive, for a file that is still being written and will be synced at
+    /// its end. Does not wait, and says whether it could.
+    fn sync_soon(&self, _path: &Path) -> bool {
+        false
     }
 
     /// Makes the bytes of many files survive. One that is gone by now is passed over.
@@ -88,6 +87,16 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As `readdir(3)`.
     fn entries(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>>;
+
+    /// Shows each entry of a directory, with whether it is a directory itself, and for a file its stamp, if
+    /// the disk has such: without them every listing opens every file.
+    ///
+    /// # Errors
+    /// As [`Disk::entries`], or as `stat(2)`.
+    fn visit(&self, path: &Path, see: &mut dyn FnMut(&OsStr, bool, Option<Stamp>)) -> io::Result<()> {
+        self.entries(path)?.iter().for_each(|(name, is_dir)| see(name, *is_dir, None));
+        Ok(())
+    }
 }
 
 fn sync_if_there<D: Disk + ?Sized>(disk: &D, path: &Path) -> io::Result<()> {
@@ -144,12 +153,9 @@ impl Disk for OsDisk {
         file.sync_data()
     }
 
-    /// Leaves it to the thread; with that busy, waits for the disk like any writer that is too fast.
-    fn sync_soon(&self, path: &Path, file: &File) -> io::Result<()> {
-        match self.early.try_send(path.to_path_buf()) {
-            Ok(()) => Ok(()),
-            Err(_) => self.sync(file),
-        }
+    /// Leaves it to the thread, if that is not busy.
+    fn sync_soon(&self, path: &Path) -> bool {
+        self.early.try_send(path.to_path_buf()).is_ok()
     }
 
     fn sync_all(&self, paths: &[&Path]) -> io::Result<()> {
@@ -197,5 +203,21 @@ impl Disk for OsDisk {
                 Ok((entry.file_name(), entry.file_type()?.is_dir()))
             })
             .collect()
+    }
+
+    fn visit(&self, path: &Path, see: &mut dyn FnMut(&OsStr, bool, Option<Stamp>)) -> io::Result<()> {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            let file_type = entry.file_type()?;
+            // What a link leads to can change without a trace in the link.
+            let stamp = match file_type.is_file().then(|| entry.metadata()) {
+                None => None,
+                Some(Ok(metadata)) => Some(Stamp::of(&metadata)),
+                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
+                Some(Err(error)) => return Err(error),
+            };
+            see(&entry.file_name(), file_type.is_dir(), stamp);
+        }
+        Ok(())
     }
 }

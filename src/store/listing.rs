@@ -1,18 +1,24 @@
 //! What is in a folder, and how much a user has.
 
-use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use super::disk::Disk;
 use super::piece::{self, ReadError};
+use super::seen::{Stamp, Summary};
 use super::{Store, StoreError, is_the_piece};
 use crate::commit::TOMBSTONE;
-use crate::name::{FilePath, FolderPath, UserName, parse_piece_file};
-use crate::sealed::Header;
-use crate::version::Version;
+use crate::name::{FilePath, FolderPath, UserName, parse_piece_file, piece_file};
 use crate::wire::{Entry, Usage};
 
-/// The files of a directory with their pieces' numbers, and its directories.
-type Directory = (BTreeMap<String, Vec<u8>>, Vec<String>);
+/// A published piece as a directory has it.
+struct PieceFile {
+    file: Box<str>,
+    piece: u8,
+    stamp: Option<Stamp>,
+}
+
+/// The pieces in a directory, sorted, and its directories.
+type Directory = (Vec<PieceFile>, Vec<String>);
 
 impl<D: Disk> Store<D> {
     /// Gives `sink` every entry of a folder, or every file below it. A folder that is not there is
@@ -30,9 +36,9 @@ impl<D: Disk> Store<D> {
         let mut to_visit = vec![folder.clone()];
         while let Some(visited) = to_visit.pop() {
             let (files, folders) = self.scan(user, &visited)?;
-            for (name, pieces) in files {
-                let Ok(path) = visited.file(&name) else { continue };
-                self.published_entries(user, &path, &pieces, folder, &mut sink)?;
+            for pieces in files.chunk_by(|a, b| a.file == b.file) {
+                let Ok(path) = visited.file(&pieces[0].file) else { continue };
+                self.published_entries(user, &path, pieces, folder, &mut sink)?;
             }
             for name in folders {
                 let Ok(found) = visited.folder(&name) else { continue };
@@ -47,49 +53,67 @@ impl<D: Disk> Store<D> {
     }
 
     fn scan(&self, user: &UserName, folder: &FolderPath) -> Result<Directory, StoreError> {
-        let (mut files, mut folders) = (BTreeMap::<String, Vec<u8>>::new(), Vec::new());
-        let entries = match self.disk.entries(&self.places.folder(user, folder)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            entries => entries?,
-        };
-        for (name, is_dir) in entries {
-            let Some(name) = name.to_str() else { continue };
+        let (mut pieces, mut folders) = (Vec::new(), Vec::new());
+        let mut see = |entry: &OsStr, is_dir: bool, stamp: Option<Stamp>| {
+            let Some(entry) = entry.to_str() else { return };
             if is_dir {
-                folders.push(name.to_owned());
-            } else if let Some((file, piece)) = parse_piece_file(name) {
-                files.entry(file.to_owned()).or_default().push(piece);
+                folders.push(entry.to_owned());
+            } else if let Some((file, piece)) = parse_piece_file(entry) {
+                pieces.push(PieceFile { file: file.into(), piece, stamp });
             }
+        };
+        match self.disk.visit(&self.places.folder(user, folder), &mut see) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            seen => seen?,
         }
-        Ok((files, folders))
+        pieces.sort_unstable_by(|a, b| (&a.file, a.piece).cmp(&(&b.file, b.piece)));
+        Ok((pieces, folders))
     }
 
+    /// Entries for the pieces of one file.
     fn published_entries<E: From<StoreError>>(
         &self,
         user: &UserName,
         path: &FilePath,
-        pieces: &[u8],
+        pieces: &[PieceFile],
         listed: &FolderPath,
         sink: &mut impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut versions: BTreeMap<Version, (Header, Vec<u8>)> = BTreeMap::new();
+        let mut versions: Vec<(Summary, Vec<u8>)> = Vec::new();
         let Some(name) = listed.relative(path) else { return Ok(()) };
-        for &number in pieces {
-            match piece::open(&self.disk, &self.places.piece(user, path, number)) {
-                Ok((_, claim)) if is_the_piece(&claim.header, user, path, number) => {
-                    let header = claim.header;
-                    versions.entry(header.version).or_insert((header, Vec::new())).1.push(number);
-                }
-                Ok(_) => sink(Entry::Damaged { path: name.clone(), piece: number })?,
+        for found in pieces {
+            match self.summary(user, path, found) {
+                Ok(summary) => match versions.iter_mut().find(|(s, _)| s.version == summary.version) {
+                    Some((_, numbers)) => numbers.push(found.piece),
+                    None => versions.push((summary, vec![found.piece])),
+                },
                 Err(ReadError::Missing) => {}
                 Err(error) if error.is_of_the_file() => {
-                    sink(Entry::Damaged { path: name.clone(), piece: number })?;
+                    sink(Entry::Damaged { path: name.clone(), piece: found.piece })?;
                 }
                 Err(error) => return Err(StoreError::from(error).into()),
             }
         }
         versions
-            .into_values()
-            .try_for_each(|(header, numbers)| sink(file_entry(name.clone(), &header, true, numbers)))
+            .into_iter()
+            .try_for_each(|(summary, numbers)| sink(file_entry(name.clone(), summary, true, numbers)))
+    }
+
+    /// What a published piece claims, read again only if its file has changed.
+    fn summary(&self, user: &UserName, path: &FilePath, found: &PieceFile) -> Result<Summary, ReadError> {
+        let sight = found.stamp.map(|stamp| (user, path, found.piece, stamp));
+        if let Some(known) = sight.and_then(|sight| self.seen.recall(&sight)) {
+            return Ok(known);
+        }
+        let header = piece::claim(&self.disk, &self.places.piece(user, path, found.piece))?.header;
+        if !is_the_piece(&header, user, path, found.piece) {
+            return Err(ReadError::Format);
+        }
+        let summary = Summary::from(&header);
+        if let Some(sight) = sight {
+            self.seen.remember(&sight, summary);
+        }
+        Ok(summary)
     }
 
     /// Entries for staged pieces and tombstones.
@@ -115,7 +139,10 @@ impl<D: Disk> Store<D> {
                         version: waiting.version,
                         published: false,
                     },
-                    Ok((_, claim)) => file_entry(relative.clone(), &claim.header, false, vec![waiting.piece]),
+                    Ok((_, claim)) => {
+                        let summary = Summary::from(&claim.header);
+                        file_entry(relative.clone(), summary, false, vec![waiting.piece])
+                    }
                     Err(_) => Entry::Damaged { path: relative.clone(), piece: waiting.piece },
                 };
                 entries.push(entry);
@@ -132,31 +159,30 @@ impl<D: Disk> Store<D> {
         let mut usage = Usage::default();
         let mut to_visit = vec![FolderPath::root()];
         while let Some(visited) = to_visit.pop() {
-            let (files, folders) = self.scan(user, &visited)?;
+            let (pieces, folders) = self.scan(user, &visited)?;
             to_visit.extend(folders.iter().filter_map(|name| visited.folder(name).ok()));
-            for (name, pieces) in files {
-                let Ok(path) = visited.file(&name) else { continue };
-                for number in pieces {
-                    if let Ok(file) = self.disk.open(&self.places.piece(user, &path, number)) {
-                        usage.pieces += 1;
-                        usage.bytes += self.disk.len(&file)?;
-                    }
+            for found in pieces {
+                // It may have gone since the scan.
+                if let Ok(len) = self.len_of(user, &visited, &found) {
+                    usage.pieces += 1;
+                    usage.bytes += len;
                 }
             }
         }
         Ok(usage)
     }
+
+    fn len_of(&self, user: &UserName, folder: &FolderPath, found: &PieceFile) -> std::io::Result<u64> {
+        if let Some(stamp) = found.stamp {
+            return Ok(stamp.len);
+        }
+        let directory = self.places.folder(user, folder);
+        self.disk.len(&self.disk.open(&directory.join(piece_file(&found.file, found.piece)))?)
+    }
 }
 
-fn file_entry(path: FilePath, header: &Header, published: bool, mut pieces: Vec<u8>) -> Entry {
+fn file_entry(path: FilePath, summary: Summary, published: bool, mut pieces: Vec<u8>) -> Entry {
     pieces.sort_unstable();
-    Entry::File {
-        path,
-        version: header.version,
-        published,
-        pieces,
-        size: header.file_size,
-        modified: header.modified,
-        replicas: header.replicas,
-    }
+    let Summary { version, file_size: size, modified, replicas } = summary;
+    Entry::File { path, version, published, pieces, size, modified, replicas }
 }

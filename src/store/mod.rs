@@ -14,6 +14,7 @@ mod piece;
 mod places;
 mod receive;
 mod recovery;
+mod seen;
 mod settle;
 mod staging;
 
@@ -26,6 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use disk::{Disk, OsDisk};
 pub use error::StoreError;
 pub use lock::{FolderLock, LockError};
+pub use seen::Stamp;
 pub use staging::{Check, Staging};
 
 use crate::commit::{Held, Phase};
@@ -38,6 +40,7 @@ use index::{Index, phases};
 use piece::ReadError;
 use places::Places;
 use recovery::places_on_one_file_system;
+use seen::Seen;
 use staging::Received;
 
 /// Names of one user whose floors are remembered one by one; beyond, all get the newest.
@@ -64,6 +67,7 @@ pub struct Store<D: Disk = OsDisk> {
     disk: D,
     places: Places,
     index: Mutex<Index>,
+    seen: Seen,
     next_file: AtomicU64,
     next_connection: AtomicU64,
 }
@@ -80,6 +84,7 @@ impl<D: Disk> Store<D> {
             disk,
             places,
             index: Mutex::default(),
+            seen: Seen::default(),
             next_file: AtomicU64::new(0),
             next_connection: AtomicU64::new(0),
         };

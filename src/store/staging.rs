@@ -9,9 +9,11 @@ use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher, TransitHasher};
 use crate::sealed::{ChunkHasher, Header};
 
-/// A large piece is synced every so many bytes: the disk works while the rest arrives, and the last
-/// sync, for which the client waits under a time limit, is short however large the piece.
+/// A large piece is synced every so many bytes: the disk works while the rest arrives.
 const SYNC_STEP: u64 = 16 << 20;
+/// With so many bytes unsynced the client has to wait: the last sync, which is under a time limit, is short
+/// however large the piece.
+const MAX_UNSYNCED: u64 = 128 << 20;
 
 /// What a piece was admitted on.
 #[derive(Clone, Copy)]
@@ -108,8 +110,10 @@ impl<'a, D: Disk> Staging<'a, D> {
         let file = self.file.as_mut().ok_or(StoreError::Damaged)?;
         file.write_all(bytes)?;
         self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_STEP {
-            self.disk.sync_soon(&self.path, file.get_ref())?;
+        if self.unsynced >= SYNC_STEP && self.disk.sync_soon(&self.path) {
+            self.unsynced = 0;
+        } else if self.unsynced >= MAX_UNSYNCED {
+            self.disk.sync(file.get_ref())?;
             self.unsynced = 0;
         }
         Ok(())
