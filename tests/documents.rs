@@ -7,6 +7,8 @@
 mod format;
 #[path = "documents/limits.rs"]
 mod limits;
+#[path = "documents/manual.rs"]
+mod manual;
 #[path = "documents/markdown.rs"]
 mod markdown;
 #[path = "documents/protocol.rs"]
