@@ -4,15 +4,52 @@
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build demo servers stop test check chaos fuzz bench clean help
+INSTALL ?= install
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+
+.PHONY: build install uninstall demo servers stop test check deploy-check chaos fuzz bench clean help
 
 build: ## build, and leave ./Server and ./Client here (plain `make` does this)
 	$(CARGO) build --release --locked
-	@# A changed program is moved into place, so that one that runs keeps its own file.
+	@# A changed program is moved into place, so that one that runs keeps its own file. One that is the same gets
+	@# a new time all the same: `make install` takes it for up to date by that.
 	@for b in Server Client; do \
-	  cmp -s "$(TARGET)/release/$$b" $$b && continue; \
-	  cp "$(TARGET)/release/$$b" $$b.new && mv -f $$b.new $$b || exit 1; \
+	  if cmp -s "$(TARGET)/release/$$b" $$b; then touch $$b; \
+	  else cp "$(TARGET)/release/$$b" $$b.new && mv -f $$b.new $$b; fi || exit 1; \
 	done
+
+# Builds what is out of date, but not as somebody else, root above all: the owner could not change such files later.
+.PHONY: built
+built:
+	@if [ ! -x Server ] || [ -n "$$(find Cargo.toml Cargo.lock src -newer Server)" ]; then \
+	  [ -O . ] || { echo "make: nothing up to date is built: give make first, as the owner of this folder" >&2; exit 1; }; \
+	  $(MAKE) build; \
+	fi
+
+# What is installed has names of its own: Server and Client say too little among a thousand other programs.
+install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= is without systemd
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
+	$(INSTALL) -m 755 Client "$(DESTDIR)$(BINDIR)/shareit"
+	$(INSTALL) -m 755 Server "$(DESTDIR)$(BINDIR)/shareit-server"
+	$(INSTALL) -m 644 man/shareit.1 "$(DESTDIR)$(MANDIR)/man1/shareit.1"
+	$(INSTALL) -m 644 man/shareit.conf.5 "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
+	$(INSTALL) -m 644 man/shareit-server.8 "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
+ifneq ($(UNITDIR),)
+	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)"
+	sed 's|/usr/local/bin|$(BINDIR)|' dist/shareit@.service >"$(DESTDIR)$(UNITDIR)/shareit@.service"
+	chmod 644 "$(DESTDIR)$(UNITDIR)/shareit@.service"
+endif
+
+uninstall: ## remove what `make install` installed, with the same PREFIX and DESTDIR
+	rm -f "$(DESTDIR)$(BINDIR)/shareit" "$(DESTDIR)$(BINDIR)/shareit-server"
+	rm -f "$(DESTDIR)$(MANDIR)/man1/shareit.1" "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
+	rm -f "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
+ifneq ($(UNITDIR),)
+	rm -f "$(DESTDIR)$(UNITDIR)/shareit@.service"
+endif
 
 demo: build ## the narrated demo of four servers; DEMO_PAUSE=key waits for Enter at each step
 	@bash scripts/demo.sh
@@ -31,6 +68,9 @@ check: ## formatting, lints, every test, the documentation of the code
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+deploy-check: built ## follow docs/DEPLOY.md on five hosts in network namespaces, as root; each command is the page's own
+	@bash scripts/deploy-check.sh
 
 chaos: ## users and faults for some minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the story
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-2000} \
@@ -67,4 +107,4 @@ clean: ## remove what was built; what the servers hold stays
 	rm -f Server Client Server.new Client.new
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
