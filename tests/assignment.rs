@@ -1,5 +1,5 @@
-//! The classic assignment: its grading scenarios in `tests/assignment.sh`, run with the programs as they are
-//! now, and the document that says where it is done, docs/ASSIGNMENT.md.
+//! The classic assignment: its grading scenarios in tests/assignment.sh, run with the programs as they are now;
+//! and docs/ASSIGNMENT.md, whose places in the code have to be there.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -17,25 +17,25 @@ const CLIENT: &str = env!("CARGO_BIN_EXE_Client");
 fn the_usual_grading_scenarios_pass() {
     let graded = grade(SERVER, CLIENT);
 
-    assert_eq!(graded.status, Some(0), "{graded:?}");
-    assert_eq!(graded.failed, 0, "{graded:?}");
-    assert!(graded.passed > 0, "{graded:?}");
+    assert_eq!(graded.status, Some(0), "{graded}");
+    assert_eq!(graded.failed, 0, "{graded}");
+    assert!(graded.passed > 0, "{graded}");
 }
 
 #[test]
 fn a_client_that_does_nothing_does_not_pass() {
     let graded = grade(SERVER, "/bin/true");
 
-    assert_eq!(graded.status, Some(1), "{graded:?}");
-    assert!(graded.failed > graded.passed, "{graded:?}");
+    assert_eq!(graded.status, Some(1), "{graded}");
+    assert!(graded.failed > graded.passed, "{graded}");
 }
 
 #[test]
 fn servers_that_do_not_start_are_told() {
     let graded = grade("/bin/true", CLIENT);
 
-    assert_eq!(graded.status, Some(2), "{graded:?}");
-    assert!(graded.stderr.contains("DFS1 does not start"), "{graded:?}");
+    assert_eq!(graded.status, Some(2), "{graded}");
+    assert!(graded.stderr.contains("DFS1 does not start"), "{graded}");
 }
 
 #[test]
@@ -56,15 +56,62 @@ fn interrupted_the_script_leaves_neither_a_process_nor_a_file() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn every_place_that_the_document_names_is_there() {
+    let document = std::fs::read_to_string(top().join("docs/ASSIGNMENT.md")).unwrap();
+    let quoted: Vec<&str> = document.split('`').skip(1).step_by(2).collect();
+    let (places, files): (Vec<&str>, Vec<&str>) = quoted
+        .into_iter()
+        .filter(|text| !text.contains(' ') && (text.contains("::") || text.starts_with("tests/")))
+        .partition(|text| text.contains("::"));
+    assert!(places.len() > 20 && files.len() > 2, "the document is read wrongly: {places:?} {files:?}");
+
+    let missing: Vec<&str> = files.into_iter().filter(|file| !top().join(file).exists()).collect();
+    assert!(missing.is_empty(), "no such files: {missing:?}");
+    let missing: Vec<&str> = places.into_iter().filter(|place| !is_in_the_code(place)).collect();
+    assert!(missing.is_empty(), "no such places in src/: {missing:?}");
+}
+
+/// Whether the first words of `module::item` are a module and the others are defined there.
+fn is_in_the_code(place: &str) -> bool {
+    let mut path = top().join("src");
+    let mut words = place.split("::").peekable();
+    while let Some(word) =
+        words.next_if(|word| path.join(word).with_extension("rs").exists() || path.join(word).is_dir())
+    {
+        path.push(word);
+    }
+    let text = match std::fs::read_to_string(path.with_extension("rs")) {
+        Ok(text) => text,
+        Err(_) => {
+            files_below(&path).iter().map(|file| std::fs::read_to_string(path.join(file)).unwrap()).collect()
+        }
+    };
+    words.all(|word| defines(&text, word))
+}
+
+fn defines(text: &str, word: &str) -> bool {
+    let kinds = ["fn", "struct", "enum", "trait", "type", "const"];
+    let is_name_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    kinds.iter().any(|kind| {
+        let begin = format!("{kind} {word}");
+        text.match_indices(&begin).any(|(at, _)| is_name_end(&text[at + begin.len()..]))
+    })
+}
+
 /// What came of a run of the script.
-#[derive(Debug)]
-#[allow(dead_code, reason = "shown when a test fails")]
 struct Graded {
     status: Option<i32>,
     passed: usize,
     failed: usize,
     stdout: String,
     stderr: String,
+}
+
+impl std::fmt::Display for Graded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit status {:?}\n{}{}", self.status, self.stdout, self.stderr)
+    }
 }
 
 fn grade(server: &str, client: &str) -> Graded {
