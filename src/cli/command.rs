@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::help;
+use super::nearest::nearest;
+
 /// The options that stand with a command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Options {
@@ -12,21 +15,43 @@ pub(super) struct Options {
     pub(super) dry: bool,
     pub(super) only_changed: bool,
     pub(super) trace: bool,
+    pub(super) help: bool,
 }
 
 /// A command, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
-    ShowFiles { folder: Option<String> },
-    Upload { what: String, folder: Option<String> },
-    Download { what: String, folder: Option<String> },
-    Delete { what: String, folder: Option<String> },
-    Move { old: String, new: String },
-    Verify { folder: Option<String> },
-    Repair { folder: Option<String> },
+    ShowFiles {
+        folder: Option<String>,
+    },
+    Upload {
+        what: String,
+        folder: Option<String>,
+    },
+    Download {
+        what: String,
+        folder: Option<String>,
+    },
+    Delete {
+        what: String,
+        folder: Option<String>,
+    },
+    Move {
+        old: String,
+        new: String,
+    },
+    Verify {
+        folder: Option<String>,
+    },
+    Repair {
+        folder: Option<String>,
+    },
     Status,
     Passwd,
-    Help,
+    /// The list, or all about one command.
+    Help {
+        topic: Option<&'static str>,
+    },
     Exit,
 }
 
@@ -35,8 +60,10 @@ pub(super) enum Command {
 pub(super) enum UsageError {
     Unknown(String),
     Option(String),
-    Missing(&'static str),
+    /// Of which command, and what.
+    Missing(&'static str, &'static str),
     Surplus(String),
+    Nothing,
     Quote,
     TooLong,
     NotUtf8,
@@ -47,8 +74,9 @@ impl fmt::Display for UsageError {
         match self {
             UsageError::Unknown(word) => write!(f, "unknown command '{}'", word.escape_debug()),
             UsageError::Option(option) => write!(f, "unknown option '{}'", option.escape_debug()),
-            UsageError::Missing(what) => write!(f, "{what} is missing"),
+            UsageError::Missing(_, what) => write!(f, "{what} is missing"),
             UsageError::Surplus(word) => write!(f, "'{}' is one argument too many", word.escape_debug()),
+            UsageError::Nothing => f.write_str("a command is missing"),
             UsageError::Quote => f.write_str("a quote that does not end"),
             UsageError::TooLong => f.write_str("a line that is too long"),
             UsageError::NotUtf8 => f.write_str("a line that is not UTF-8"),
@@ -58,89 +86,97 @@ impl fmt::Display for UsageError {
 
 impl UsageError {
     pub(super) fn hint(&self) -> String {
+        let list = || "Help lists the commands".to_owned();
         match self {
-            UsageError::Unknown(word) => match nearest(word) {
+            UsageError::Unknown(word) => match meant(word) {
                 Some(name) => format!("did you mean {name}?"),
-                None => "Help lists the commands".into(),
+                None => list(),
             },
+            UsageError::Option(option) => match nearest(option, OPTIONS) {
+                Some(known) => format!("did you mean {known}?"),
+                None => {
+                    format!("options are {}; -- stands before a name that begins with -", OPTIONS.join(", "))
+                }
+            },
+            UsageError::Missing(name, _) => {
+                help::usage(name).map_or_else(list, |usage| format!("usage: {usage}"))
+            }
             UsageError::Surplus(_) => "a name with spaces is written in quotes".into(),
-            _ => "Help lists the commands".into(),
+            _ => list(),
         }
     }
 }
 
-const NAMES: [&str; 11] = [
-    "ShowFiles",
-    "Upload",
-    "Download",
-    "Delete",
-    "Move",
-    "Passwd",
-    "Verify",
-    "Repair",
-    "Status",
-    "Help",
-    "Exit",
+const OPTIONS: [&str; 7] = ["-l", "-r", "-n", "-u", "-q", "--json", "--trace"];
+
+/// What others call the commands.
+const OTHER_NAMES: [(&str, &str); 16] = [
+    ("?", "Help"),
+    ("bye", "Exit"),
+    ("del", "Delete"),
+    ("dir", "ShowFiles"),
+    ("get", "Download"),
+    ("list", "ShowFiles"),
+    ("logout", "Exit"),
+    ("ls", "ShowFiles"),
+    ("mv", "Move"),
+    ("password", "Passwd"),
+    ("put", "Upload"),
+    ("remove", "Delete"),
+    ("rename", "Move"),
+    ("rm", "Delete"),
+    ("show", "ShowFiles"),
+    ("fsck", "Verify"),
 ];
 
-/// The command that a mistyped word is at most two edits away from.
-fn nearest(word: &str) -> Option<&'static str> {
+/// The command that an unknown word may stand for.
+fn meant(word: &str) -> Option<&'static str> {
     let lower = word.to_ascii_lowercase();
-    let distance = |name: &&&str| edit_distance(&lower, &name.to_ascii_lowercase());
-    NAMES.iter().min_by_key(distance).filter(|name| distance(name) <= 2).copied()
-}
-
-/// Levenshtein's distance.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower).map(|(_, name)| *name);
+    other.or_else(|| nearest(word, help::names()))
 }
 
 /// Understands a command's words, the command first.
 pub(super) fn parse(words: &[String]) -> Result<(Command, Options), UsageError> {
-    let (name, rest) = words.split_first().ok_or(UsageError::Missing("a command"))?;
+    let (word, rest) = words.split_first().ok_or(UsageError::Nothing)?;
+    let name = canonical(word).ok_or_else(|| UsageError::Unknown(word.clone()))?;
     let (options, arguments) = split_options(rest)?;
+    if options.help {
+        return Ok((Command::Help { topic: Some(name) }, options));
+    }
     let mut arguments = arguments.into_iter();
-    let command = match name.to_ascii_lowercase().as_str() {
-        "showfiles" | "show_files" => Command::ShowFiles { folder: arguments.next() },
-        "upload" => Command::Upload {
-            what: arguments.next().ok_or(UsageError::Missing("the file to upload"))?,
-            folder: arguments.next(),
-        },
-        "download" => Command::Download {
-            what: arguments.next().ok_or(UsageError::Missing("the file to download"))?,
-            folder: arguments.next(),
-        },
-        "delete" => Command::Delete {
-            what: arguments.next().ok_or(UsageError::Missing("the file to delete"))?,
-            folder: arguments.next(),
-        },
-        "move" => Command::Move {
-            old: arguments.next().ok_or(UsageError::Missing("the file to move"))?,
-            new: arguments.next().ok_or(UsageError::Missing("the new name"))?,
-        },
-        "verify" => Command::Verify { folder: arguments.next() },
-        "repair" => Command::Repair { folder: arguments.next() },
-        "status" => Command::Status,
-        "passwd" => Command::Passwd,
-        "help" => Command::Help,
-        "exit" | "quit" => Command::Exit,
-        _ => return Err(UsageError::Unknown(name.clone())),
+    let mut needed = |what| arguments.next().ok_or(UsageError::Missing(name, what));
+    let command = match name {
+        "Upload" => Command::Upload { what: needed("the file to upload")?, folder: arguments.next() },
+        "Download" => Command::Download { what: needed("the file to download")?, folder: arguments.next() },
+        "Delete" => Command::Delete { what: needed("the file to delete")?, folder: arguments.next() },
+        "Move" => Command::Move { old: needed("the file to move")?, new: needed("the new name")? },
+        "ShowFiles" => Command::ShowFiles { folder: arguments.next() },
+        "Verify" => Command::Verify { folder: arguments.next() },
+        "Repair" => Command::Repair { folder: arguments.next() },
+        "Status" => Command::Status,
+        "Passwd" => Command::Passwd,
+        "Exit" => Command::Exit,
+        _ => Command::Help { topic: arguments.next().map(topic).transpose()? },
     };
     match arguments.next() {
         Some(word) => Err(UsageError::Surplus(word)),
         None => Ok((command, options)),
     }
+}
+
+/// The name of a command as the help has it.
+fn canonical(word: &str) -> Option<&'static str> {
+    let word = match word.to_ascii_lowercase().as_str() {
+        "show_files" => "ShowFiles",
+        "quit" => "Exit",
+        _ => word,
+    };
+    help::names().find(|name| name.eq_ignore_ascii_case(word))
+}
+
+fn topic(word: String) -> Result<&'static str, UsageError> {
+    canonical(&word).ok_or(UsageError::Unknown(word))
 }
 
 fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError> {
@@ -157,6 +193,7 @@ fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError>
             "-u" => options.only_changed = true,
             "--trace" => options.trace = true,
             "--json" => options.json = true,
+            "-h" | "--help" => options.help = true,
             word if word.starts_with('-') && word.len() > 1 => {
                 return Err(UsageError::Option(word.to_owned()));
             }
@@ -196,6 +233,16 @@ pub(super) fn split_words(line: &str) -> Result<Vec<String>, UsageError> {
     Ok(words)
 }
 
+/// A name as it is typed at the prompt.
+pub(super) fn quoted(name: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && !"\"'\\".contains(c);
+    if name.chars().all(plain) && !name.is_empty() {
+        return name.to_owned();
+    }
+    let escape = |c: char| if "\"\\".contains(c) { format!("\\{c}") } else { c.to_string() };
+    format!("\"{}\"", name.chars().map(escape).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,11 +270,42 @@ mod tests {
     }
 
     #[test]
+    fn a_quoted_name_is_read_as_the_same() {
+        for name in ["poem.txt", "my notes.txt", "q\"uote", "back\\slash", "it's", ""] {
+            assert_eq!(split_words(&quoted(name)).unwrap(), [name]);
+        }
+        assert_eq!(quoted("my notes.txt"), "\"my notes.txt\"");
+    }
+
+    #[test]
     fn mistakes_are_told_apart() {
-        assert_eq!(command("Uplaod x").unwrap_err().hint(), "did you mean Upload?");
         assert_eq!(command("x").unwrap_err(), UsageError::Unknown("x".into()));
-        assert_eq!(command("Upload").unwrap_err(), UsageError::Missing("the file to upload"));
+        assert_eq!(command("Upload").unwrap_err(), UsageError::Missing("Upload", "the file to upload"));
+        assert_eq!(command("Move a").unwrap_err(), UsageError::Missing("Move", "the new name"));
         assert_eq!(command("Upload a b c").unwrap_err(), UsageError::Surplus("c".into()));
         assert_eq!(command("Upload -x a").unwrap_err(), UsageError::Option("-x".into()));
+    }
+
+    #[test]
+    fn hints_say_what_may_have_been_meant() {
+        let hint = |line| command(line).unwrap_err().hint();
+        assert_eq!(hint("Uplaod x"), "did you mean Upload?");
+        assert_eq!(hint("hlep"), "did you mean Help?");
+        assert_eq!(hint("ls"), "did you mean ShowFiles?");
+        assert_eq!(hint("Help get"), "did you mean Download?");
+        assert_eq!(hint("xyzzy"), "Help lists the commands");
+        assert_eq!(hint("Delete -R x"), "did you mean -r?");
+        assert_eq!(hint("Status --jsno"), "did you mean --json?");
+        assert!(hint("Status --verbose").starts_with("options are -l, "), "{}", hint("Status --verbose"));
+        assert_eq!(hint("Move a"), "usage: Move OLD NEW");
+        assert_eq!(hint("Upload a b c"), "a name with spaces is written in quotes");
+    }
+
+    #[test]
+    fn help_takes_a_command() {
+        assert_eq!(command("help").unwrap().0, Command::Help { topic: None });
+        assert_eq!(command("Help uPLOAD").unwrap().0, Command::Help { topic: Some("Upload") });
+        assert_eq!(command("Help quit").unwrap().0, Command::Help { topic: Some("Exit") });
+        assert_eq!(command("Upload --help").unwrap().0, Command::Help { topic: Some("Upload") });
     }
 }

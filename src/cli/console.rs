@@ -3,24 +3,41 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::exit;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::FAILED;
+use super::colour::{Paint, Palette};
 use super::command::Options;
+use super::meter::{Meter, Servers};
 use super::progress::ProgressLine;
-use crate::client::{Notice, Progress, Report};
+use super::text::counted;
+use super::{FAILED, terminal};
+use crate::client::{Doing, Notice, Progress, Report};
 use crate::name::ServerName;
 use crate::peer::Direction;
 
 /// The console of a client.
-#[derive(Default)]
 pub(super) struct Console {
+    out: Palette,
+    err: Palette,
     quiet: AtomicBool,
     traced: AtomicBool,
     start: OnceLock<Instant>,
-    progress: Mutex<Option<ProgressLine>>,
+    progress: ProgressLine,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            out: Palette::of(io::stdout().is_terminal()),
+            err: Palette::of(io::stderr().is_terminal()),
+            quiet: AtomicBool::new(false),
+            traced: AtomicBool::new(false),
+            start: OnceLock::new(),
+            progress: ProgressLine::default(),
+        }
+    }
 }
 
 impl Console {
@@ -28,6 +45,11 @@ impl Console {
         self.quiet.store(options.quiet, Ordering::Relaxed);
         self.traced.store(options.trace, Ordering::Relaxed);
         self.start.get_or_init(Instant::now);
+    }
+
+    /// The servers of the .conf, for the progress line.
+    pub(super) fn set_servers<'a>(&self, names: impl Iterator<Item = &'a ServerName>) {
+        self.progress.hide().servers = Servers::all_up(names.map(ServerName::to_string));
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -38,22 +60,62 @@ impl Console {
         io::stdout().is_terminal()
     }
 
-    fn progress_line(&self) -> MutexGuard<'_, Option<ProgressLine>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn err_is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Columns of standard output.
+    pub(super) fn out_width(&self) -> usize {
+        if self.out_is_terminal() { terminal::width(&io::stdout()) } else { usize::MAX }
+    }
+
+    pub(super) fn out_palette(&self) -> Palette {
+        self.out
+    }
+
+    /// From now on something is done that may take its time.
+    pub(super) fn begin_work(&self) {
+        if !self.is_quiet() {
+            self.progress.begin();
+        }
+    }
+
+    /// The work will go through this many files.
+    pub(super) fn expect_files(&self, files: usize) {
+        self.progress.tell(|meter| meter.expect(files));
+    }
+
+    pub(super) fn end_work(&self) {
+        self.progress.end();
+    }
+
+    /// Asks for a command: where the user looks, if that is not standard output. A prompt that cannot
+    /// be shown is no reason to stop.
+    pub(super) fn prompt(&self, prompt: &str) {
+        let _ = if self.out_is_terminal() {
+            write!(io::stdout(), "{prompt}").and_then(|()| io::stdout().flush())
+        } else {
+            write!(io::stderr(), "{prompt}")
+        };
     }
 
     /// A result that was asked for.
     pub(super) fn result(&self, line: &dyn Display) {
-        if let Some(progress) = &mut *self.progress_line() {
-            progress.clear();
-        }
-        if let Err(error) = writeln!(io::stdout(), "{line}") {
+        let hidden = self.progress.hide();
+        let written = writeln!(io::stdout(), "{line}");
+        drop(hidden);
+        if let Err(error) = written {
+            self.end_work();
             // The reader has gone (`| head`): nothing more to say.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 self.error(&format!("cannot write results ({error})"), None);
             }
             exit(i32::from(FAILED));
         }
+    }
+
+    pub(super) fn results(&self, lines: &[String]) {
+        lines.iter().for_each(|line| self.result(line));
     }
 
     /// A result that is only worth telling to people: a script has the exit status.
@@ -64,22 +126,39 @@ impl Console {
     }
 
     pub(super) fn error(&self, what: &dyn Display, hint: Option<String>) {
-        self.say("error", what);
+        self.say("error", Paint::Red, what);
         if let Some(hint) = hint {
-            self.say("hint", &hint);
+            self.say("hint", Paint::Bold, &hint);
         }
     }
 
     pub(super) fn warning(&self, what: &dyn Display) {
-        self.say("warning", what);
+        self.say("warning", Paint::Yellow, what);
     }
 
-    fn say(&self, kind: &str, what: &dyn Display) {
-        if let Some(progress) = &mut *self.progress_line() {
-            progress.clear();
-        }
-        // Nobody to tell that standard error is closed.
-        let _ = writeln!(io::stderr(), "Client: {kind}: {what}");
+    fn say(&self, kind: &str, paint: Paint, what: &dyn Display) {
+        let _hidden = self.progress.hide();
+        say("Client", self.err.paint(paint, &format!("{kind}:")), what);
+    }
+
+    /// Notes whether a server is up; whether that is new.
+    fn set_up(&self, server: &ServerName, up: bool) -> bool {
+        self.progress.hide().servers.set(server.as_str(), up)
+    }
+}
+
+/// One line on standard error.
+fn say(program: &str, kind: String, what: &dyn Display) {
+    // Nobody to tell that standard error is closed.
+    let _ = io::stderr().write_all(format!("{program}: {kind} {what}\n").as_bytes());
+}
+
+/// An error of the server's command line.
+pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
+    let palette = Palette::of(io::stderr().is_terminal());
+    say("Server", palette.paint(Paint::Red, "error:"), what);
+    if let Some(hint) = hint {
+        say("Server", palette.paint(Paint::Bold, "hint:"), &hint);
     }
 }
 
@@ -95,30 +174,44 @@ impl Report for Console {
             let cut = if shown.len() < line.len() { "..." } else { "" };
             self.say(
                 "trace",
+                Paint::Dim,
                 &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", shown.escape_debug()),
             );
         }
     }
 
+    fn expect(&self, files: usize) {
+        self.expect_files(files);
+    }
+
+    fn doing(&self, what: Doing) {
+        self.progress.tell(|meter| meter.doing(what));
+    }
+
     fn begin(&self, files: usize, bytes: u64) {
-        *self.progress_line() = if self.is_quiet() { None } else { ProgressLine::begin(files, bytes) };
+        self.progress.tell(|meter| meter.begin(files, bytes, Instant::now()));
     }
 
     fn progress(&self, progress: Progress) {
-        if let Some(line) = &mut *self.progress_line() {
-            line.advance(progress.done);
-        }
+        self.progress.tell(|meter| meter.advance(progress.done));
     }
 
     fn end(&self) {
-        if let Some(mut line) = self.progress_line().take() {
-            line.clear();
-        }
+        self.progress.tell(Meter::end);
     }
 
     fn notice(&self, notice: Notice) {
         match notice {
-            Notice::ServerDown { server, why } => self.warning(&format!("{server} {why}; going on without it")),
+            Notice::ServerDown { server, why } => {
+                self.set_up(&server, false);
+                self.warning(&format!("{server} {why}; going on without it"));
+            }
+            // Good news for who watches; a script need not know.
+            Notice::ServerBack { server } => {
+                if self.set_up(&server, true) && self.err_is_terminal() && !self.is_quiet() {
+                    self.say("note", Paint::Bold, &format!("{server} is back"));
+                }
+            }
             Notice::BadCopy { path, piece, server, why } => {
                 self.warning(&format!("{path}: the copy of piece {piece} on {server} is bad ({why}); Repair replaces it"));
             }
@@ -148,9 +241,4 @@ impl Report for Console {
 
 fn servers(count: usize) -> String {
     counted(count, "server")
-}
-
-/// A number with its noun.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

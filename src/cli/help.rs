@@ -1,5 +1,182 @@
 //! The help texts.
 
+use super::text::{fold, pad};
+
+/// What one command does, for the lists and for `Help COMMAND`.
+struct Topic {
+    name: &'static str,
+    forms: &'static [Form],
+    /// Its own options.
+    options: &'static [(&'static str, &'static str)],
+    more: &'static str,
+    examples: &'static [&'static str],
+}
+
+/// A way to write a command, what it does, and an example short enough for the list.
+struct Form(&'static str, &'static str, &'static str);
+
+const TOPICS: &[Topic] = &[
+    Topic {
+        name: "ShowFiles",
+        forms: &[Form("ShowFiles [FOLDER]", "what is stored", "ShowFiles holiday")],
+        options: &[
+            ("-l", "all columns, also into a pipe; to the byte and the second"),
+            ("--json", "one JSON object a line"),
+        ],
+        more: "On a terminal the table has for each server the pieces that it holds: 1--4 is the first and the \
+               fourth of a file's four pieces. [degraded] stands next to a file with fewer copies than asked for, \
+               [incomplete] next to one that cannot be rebuilt now. From a pipe come the names and these marks alone. \
+               Show_files is the same command.",
+        examples: &["ShowFiles", "ShowFiles holiday", "ShowFiles poem.txt"],
+    },
+    Topic {
+        name: "Upload",
+        forms: &[
+            Form("Upload FILE [FOLDER]", "store a file", "Upload poem.txt papers"),
+            Form("Upload DIRECTORY [FOLDER]", "store everything below it", "Upload holiday"),
+        ],
+        options: &[("-u", "leave out what has its size and time there already")],
+        more: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under its last \
+               name, in FOLDER on the servers if one is given; there is no need to make folders. An older file of that \
+               name is replaced in one step. `Upload .` stores all of DIR.",
+        examples: &["Upload poem.txt", "Upload \"my notes.txt\" papers", "Upload /etc/hosts", "Upload -u ."],
+    },
+    Topic {
+        name: "Download",
+        forms: &[
+            Form("Download FILE [FOLDER]", "get a file back", "Download poem.txt"),
+            Form("Download FOLDER", "get everything below it", "Download holiday"),
+        ],
+        options: &[],
+        more: "It comes to Downloads/USER/FOLDER/FILE in the folder in which the client was started. An older download \
+               is replaced in one step, and only by a file that is whole. `Download .` gets all.",
+        examples: &[
+            "Download poem.txt",
+            "Download beach.jpg holiday",
+            "Download holiday/beach.jpg",
+            "Download .",
+        ],
+    },
+    Topic {
+        name: "Delete",
+        forms: &[Form("Delete FILE [FOLDER]", "delete; a folder with -r", "Delete -r holiday")],
+        options: &[("-r", "a folder with everything below it")],
+        more: "A server that is down now learns of it when it is back: Repair brings it there.",
+        examples: &["Delete poem.txt", "Delete beach.jpg holiday", "Delete -r holiday"],
+    },
+    Topic {
+        name: "Move",
+        forms: &[Form("Move OLD NEW", "give a file another name", "Move a.txt papers/b.txt")],
+        options: &[],
+        more: "The bytes do not travel again. A file that has the new name already is never replaced; a folder cannot be \
+               moved.",
+        examples: &["Move a.txt b.txt", "Move a.txt papers/a.txt"],
+    },
+    Topic {
+        name: "Passwd",
+        forms: &[Form("Passwd", "change your password", "Passwd")],
+        options: &[],
+        more: "The new password is asked for, or read from the next line of a pipe. Every server must be up. The Password \
+               line of the .conf is rewritten; copies of the .conf elsewhere need it too.",
+        examples: &["Passwd"],
+    },
+    Topic {
+        name: "Verify",
+        forms: &[Form("Verify [FOLDER]", "check every copy", "Verify -r")],
+        options: &[("-r", "everything below"), ("--json", "one JSON object for each problem")],
+        more: "Every server hashes the copies that it holds, all bytes of them; the seals are checked here. Each problem is \
+               a line, and the exit status is 1 if there is one.",
+        examples: &["Verify", "Verify -r", "Verify holiday"],
+    },
+    Topic {
+        name: "Repair",
+        forms: &[Form("Repair [FOLDER]", "make lost copies again", "Repair -n")],
+        options: &[("-n", "only say what would be done"), ("--json", "one JSON object for each step")],
+        more: "Everything below FOLDER gets the copies that were asked for. Copies are made from copies: nothing is decrypted \
+               for it.",
+        examples: &["Repair", "Repair -n", "Repair holiday"],
+    },
+    Topic {
+        name: "Status",
+        forms: &[Form("Status", "how the servers are", "Status")],
+        options: &[("--json", "one JSON object for each server")],
+        more: "Up or down, the round trip, the pieces and bytes held for you, the free space.",
+        examples: &["Status"],
+    },
+    Topic {
+        name: "Help",
+        forms: &[Form("Help [COMMAND]", "this list, or more on one", "Help Upload")],
+        options: &[],
+        more: "",
+        examples: &["Help", "Help Upload"],
+    },
+    Topic {
+        name: "Exit",
+        forms: &[Form("Exit", "leave; also Quit, Ctrl-D", "Exit")],
+        options: &[],
+        more: "Nothing is lost by leaving, however it is done: what was acknowledged is stored.",
+        examples: &[],
+    },
+];
+
+/// Options of every command.
+const COMMON: [(&str, &str); 3] = [
+    ("-q", "quiet: no word about successes, no progress"),
+    ("--trace", "each line of the protocol as it travels, on standard error"),
+    ("--", "ends the options, for a name that begins with -"),
+];
+
+/// Every command, in the order of the help.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TOPICS.iter().map(|topic| topic.name)
+}
+
+/// How a command is written, for a hint.
+pub(super) fn usage(name: &str) -> Option<String> {
+    let topic = TOPICS.iter().find(|topic| topic.name == name)?;
+    Some(topic.forms.iter().map(|Form(form, ..)| *form).collect::<Vec<_>>().join(", or "))
+}
+
+/// The list of commands, with an example for each where there is room.
+pub(super) fn commands(width: usize) -> Vec<String> {
+    let forms: Vec<&Form> = TOPICS.iter().flat_map(|topic| topic.forms).collect();
+    let longest = |part: fn(&Form) -> usize| forms.iter().map(|form| part(form)).max().unwrap_or(0);
+    let (form_room, does_room) = (longest(|f| f.0.len()) + 2, longest(|f| f.1.len()) + 2);
+    let examples = form_room + does_room + longest(|f| f.2.len()) <= width;
+    let line = |Form(form, does, example): &Form| {
+        let example = if examples { example } else { "" };
+        format!("{form:<form_room$}{does:<does_room$}{example}").trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = forms.into_iter().map(line).collect();
+    lines.extend(fold(
+        "Help COMMAND says more. A name with spaces is put in quotes: \"my notes.txt\".",
+        width,
+    ));
+    lines
+}
+
+/// All about one command.
+pub(super) fn topic(name: &str, width: usize) -> Vec<String> {
+    let Some(topic) = TOPICS.iter().find(|topic| topic.name == name) else { return Vec::new() };
+    let room = topic.forms.iter().map(|Form(form, ..)| form.len()).max().unwrap_or(0) + 2;
+    let mut lines: Vec<String> =
+        topic.forms.iter().map(|Form(form, does, _)| format!("{}{does}", pad(form, room))).collect();
+    let options = topic.options.iter().chain(&COMMON);
+    lines.extend(options.map(|(option, means)| format!("  {option:<9}{means}")));
+    if !topic.more.is_empty() {
+        lines.push(String::new());
+        lines.extend(fold(topic.more, width.min(MORE_WIDTH)));
+    }
+    if !topic.examples.is_empty() {
+        lines.push(String::new());
+        lines.extend(topic.examples.iter().map(|example| format!("  {example}")));
+    }
+    lines
+}
+
+/// Longer lines are hard to read.
+const MORE_WIDTH: usize = 80;
+
 pub(super) const CLIENT: &str = "\
 ShareIt client: stores files in four encrypted pieces on a few servers.
 
@@ -10,7 +187,7 @@ usage: Client DIR CONF                  commands from the prompt or from a pipe
 
 DIR is the folder that Upload reads from; CONF says who and which servers.
 
-commands, in any case:
+commands, in any case; `Client DIR CONF Help COMMAND` says more of one:
   ShowFiles [FOLDER]           what is in a folder; -l long, --json for programs
   Upload FILE [FOLDER]         DIR/FILE to FOLDER on the servers
   Upload DIRECTORY [FOLDER]    everything below it
@@ -22,7 +199,7 @@ commands, in any case:
   Verify [FOLDER]              checks every copy of every piece; -r everything below
   Repair [FOLDER]              brings everything below back to all its copies; -n only says how
   Status                       each server: round trip, space, what it holds
-  Help, Exit
+  Help [COMMAND], Exit
 
 options, anywhere after the command:
   -l       long listing        --json   one JSON object a line
@@ -45,17 +222,33 @@ usage: Server ROOT NAME PORT            listens on 127.0.0.1:PORT
 Pieces lie at ROOT/NAME/USER/FOLDER/.FILE.1 to .4; users are in ROOT/Users.conf.
 ";
 
-pub(super) const COMMANDS: &str = "\
-ShowFiles [FOLDER]          what is in a folder          ShowFiles holiday
-Upload FILE [FOLDER]        store a file                 Upload \"my notes.txt\" papers
-Upload DIRECTORY [FOLDER]   store everything below it    Upload holiday
-Download FILE [FOLDER]      get a file back              Download earth.gif holiday
-Download FOLDER             get everything below it      Download holiday
-Delete FILE [FOLDER]        a folder with -r             Delete -r holiday
-Move OLD NEW                give a file another name     Move a.txt papers/b.txt
-Passwd                      change your password         Passwd
-Verify [FOLDER]             check copies; -r all below   Verify -r
-Repair [FOLDER]             restore copies; -n dry run   Repair
-Status                      how the servers are          Status
-Help, Exit
-";
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::command::{self, Command};
+
+    #[test]
+    fn the_list_fits_80_columns_with_examples_and_60_without() {
+        let list = commands(80);
+        assert!(list.iter().all(|line| line.len() < 80), "{list:#?}");
+        assert!(list.iter().any(|line| line.ends_with("Upload poem.txt papers")), "{list:#?}");
+        assert!(commands(60).iter().all(|line| line.len() <= 60), "{:#?}", commands(60));
+    }
+
+    #[test]
+    fn every_command_has_its_topic_and_every_example_is_one() {
+        for name in names() {
+            let lines = topic(name, 80);
+            assert!(lines.iter().all(|line| line.len() <= 80), "{lines:#?}");
+            let forms = TOPICS.iter().find(|topic| topic.name == name).unwrap();
+            let examples = forms.examples.iter().chain(forms.forms.iter().map(|form| &form.2));
+            for example in examples {
+                let words = command::split_words(example).unwrap();
+                let (parsed, _) = command::parse(&words).unwrap();
+                assert!(example.starts_with(name), "{example}");
+                assert!(name == "Help" || !matches!(parsed, Command::Help { .. }), "{example}");
+            }
+        }
+        assert_eq!(usage("Upload").unwrap(), "Upload FILE [FOLDER], or Upload DIRECTORY [FOLDER]");
+    }
+}

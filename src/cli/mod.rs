@@ -2,13 +2,27 @@
 //! prints.
 
 mod client;
+mod colour;
 mod command;
+mod conf;
 mod console;
+mod grid;
 mod help;
+mod json;
+mod lines;
+mod meter;
+mod nearest;
 mod password;
 mod progress;
+mod prompt;
 mod server;
+mod session;
+mod suggest;
 mod table;
+mod tally;
+mod terminal;
+mod text;
+mod units;
 
 pub use client::run as run_client;
 pub use server::run as run_server;
@@ -21,3 +35,5 @@ pub const USAGE: u8 = 2;
 pub const DENIED: u8 = 3;
 /// Exit status: too few servers can be reached.
 pub const NO_SERVER: u8 = 4;
+/// Exit status: Ctrl-C where it could not end the process by itself, as shells count it.
+pub const INTERRUPTED: u8 = 130;

@@ -1,33 +1,126 @@
 //! A password from standard input: one line, not shown where it is typed.
 
 use std::io::{self, BufRead, IsTerminal};
-use std::process::{Command, Stdio};
+use std::process::{Command, Stdio, exit};
 
+use super::INTERRUPTED;
 use crate::config::MAX_PASSWORD;
 
+/// What Ctrl-C sends where it does not interrupt.
+const CTRL_C: u8 = 3;
+
 /// Reads a password; on a terminal asks for it, without echo where `stty` is there to turn it off.
+/// Ctrl-C ends the process, after the terminal is as it was.
 pub(super) fn read(question: &str) -> io::Result<String> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        return read_line(&mut stdin.lock());
+        return Ok(read_line(&mut stdin.lock(), None)?.unwrap_or_default());
     }
     eprint!("{question}: ");
-    echo(false);
-    let password = read_line(&mut stdin.lock());
-    echo(true);
+    let hidden = Hidden::begin();
+    let password = read_line(&mut stdin.lock(), Some(CTRL_C));
+    drop(hidden);
     eprintln!();
-    password
+    password?.map_or_else(|| exit(i32::from(INTERRUPTED)), Ok)
 }
 
-fn read_line(input: &mut impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    io::Read::take(input, MAX_PASSWORD as u64 + 2).read_line(&mut line)?;
-    let password = line.strip_suffix('\n').unwrap_or(&line);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    Ok(password.to_owned())
+/// What is said of a password that is none.
+pub(super) fn not_meant() -> String {
+    format!(
+        "a password of 1 to {MAX_PASSWORD} bytes, without control characters or spaces around it, is meant"
+    )
 }
 
-fn echo(on: bool) {
-    // Without stty the password is shown as it is typed, which is worse than nothing but works.
-    let _ = Command::new("stty").arg(if on { "echo" } else { "-echo" }).stderr(Stdio::null()).status();
+/// A line without its end; none if the byte `stop` is in it.
+fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    loop {
+        let buffer = input.fill_buf()?;
+        let end = buffer.iter().position(|&byte| byte == b'\n' || Some(byte) == stop);
+        let ended_by = end.map(|end| buffer[end]);
+        let length = end.unwrap_or(buffer.len());
+        // Of a line that is too long, the rest is read and thrown away: it is no command.
+        let kept = length.min((MAX_PASSWORD + 2).saturating_sub(line.len()));
+        line.extend_from_slice(&buffer[..kept]);
+        input.consume(length + usize::from(end.is_some()));
+        match ended_by {
+            Some(b'\n') => break,
+            Some(_) => return Ok(None),
+            None if length == 0 => break,
+            None => {}
+        }
+    }
+    let password = String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Some(password.strip_suffix('\r').unwrap_or(&password).to_owned()))
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+///
+/// Ctrl-C must not end the process meanwhile, or the shell would be left without echo, and a process
+/// without `unsafe` cannot catch a signal. So the key sends no signal but a byte that ends the line
+/// (`-isig eol ^C`): it comes at once, as the key does elsewhere, and everything is put back first.
+struct Hidden {
+    settings: Option<String>,
+}
+
+impl Hidden {
+    fn begin() -> Self {
+        let settings = stty(&["-g"]).filter(|settings| !settings.is_empty());
+        // Without stty the password is shown as it is typed, which is worse than nothing but works.
+        if settings.is_some() {
+            stty(&["-echo", "-isig", "eol", "^C"]);
+        }
+        Self { settings }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.settings {
+            stty(&[settings]);
+        }
+    }
+}
+
+/// What `stty` prints; none if it is not there or fails.
+fn stty(arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new("stty");
+    let output = command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(mut text: &[u8]) -> Option<String> {
+        let password = read_line(&mut text, Some(CTRL_C)).unwrap();
+        assert!(text.is_empty() || text == b"next", "{text:?}");
+        password
+    }
+
+    #[test]
+    fn a_password_is_one_line_without_its_end() {
+        assert_eq!(read(b"pass word\nnext").unwrap(), "pass word");
+        assert_eq!(read(b"password\r\n").unwrap(), "password");
+        assert_eq!(read(b"password").unwrap(), "password");
+        assert_eq!(read(b"").unwrap(), "");
+    }
+
+    #[test]
+    fn nothing_of_a_line_that_is_too_long_is_left_over() {
+        let line = [&[b'x'; 9 * MAX_PASSWORD][..], b"\nnext"].concat();
+        assert_eq!(
+            read(&line).unwrap().len(),
+            MAX_PASSWORD + 2,
+            "too long for a password, and refused as one"
+        );
+    }
+
+    #[test]
+    fn ctrl_c_takes_the_password_back() {
+        assert_eq!(read(b"pass\x03next"), None);
+        assert_eq!(read_line(&mut &b"pass\x03word\n"[..], None).unwrap().unwrap(), "pass\x03word");
+    }
 }

@@ -5,8 +5,9 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::console::server_error;
 use super::{FAILED, USAGE, help, password};
-use crate::config::{Config, MAX_PASSWORD};
+use crate::config::Config;
 use crate::name::{ServerName, UserName};
 use crate::server::{self, StartError};
 
@@ -32,15 +33,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn error(what: &dyn Display, status: u8) -> ExitCode {
-    eprintln!("Server: error: {what}");
-    ExitCode::from(status)
+fn error(what: &dyn Display, hint: Option<&str>) -> ExitCode {
+    server_error(what, hint);
+    ExitCode::from(FAILED)
 }
 
 fn usage(what: &str) -> ExitCode {
-    let status = error(&what, USAGE);
-    eprintln!("Server: hint: `Server --help` shows the usage");
-    status
+    server_error(&what, Some("`Server --help` shows the usage"));
+    ExitCode::from(USAGE)
 }
 
 fn add_user(root: &str, user: &str) -> ExitCode {
@@ -50,15 +50,14 @@ fn add_user(root: &str, user: &str) -> ExitCode {
     };
     let password = match password::read(&format!("password for {user}")) {
         Ok(password) => password,
-        Err(why) => return error(&format!("no password from standard input ({why})"), FAILED),
+        Err(why) => return error(&format!("no password from standard input ({why})"), None),
     };
     if !Config::is_password(&password) {
-        let what = format!("a password of 1 to {MAX_PASSWORD} bytes, without spaces around it, is meant");
-        return error(&what, FAILED);
+        return error(&password::not_meant(), None);
     }
     match server::add_user(Path::new(root), &user, &password) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => error(&why, FAILED),
+        Err(why) => error(&why, None),
     }
 }
 
@@ -77,11 +76,13 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
             server.serve()
         }
         Err(why) => {
-            let status = error(&why, FAILED);
-            if let StartError::Listen(address, _) = why {
-                eprintln!("Server: hint: is another program using port {}?", address.port());
-            }
-            status
+            let hint = match &why {
+                StartError::Listen(address, _) => {
+                    Some(format!("is another program using port {}?", address.port()))
+                }
+                _ => None,
+            };
+            error(&why, hint.as_deref())
         }
     }
 }

@@ -156,6 +156,8 @@ impl Cluster {
         for (server, was_up) in was_up.into_iter().enumerate() {
             if was_up {
                 self.tell_if_down(server, report);
+            } else if self.is_up(server) {
+                report.notice(Notice::ServerBack { server: self.name(server).clone() });
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::error::ClientError;
-use super::report::Notice;
+use super::report::{Notice, Progress};
 use super::survey::Survey;
 use super::writing::staging_answer;
 use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
@@ -49,7 +49,11 @@ impl Client {
     pub fn delete(&mut self, files: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
         self.cluster.refresh(&*self.report);
         self.report.begin(files.len(), 0);
-        let results = files.chunks(BATCH).flat_map(|batch| self.delete_batch(batch)).collect();
+        let mut results = Vec::with_capacity(files.len());
+        for batch in files.chunks(BATCH) {
+            results.extend(self.delete_batch(batch));
+            self.report.progress(Progress { done: batch.len() as u64 });
+        }
         self.report.end();
         results
     }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::Client;
 use super::error::ClientError;
+use super::report::{Doing, Progress, Report};
 use super::survey::Survey;
 use super::verify::{BATCH, Copy, damaged_holders, good_holders};
 use crate::commit::{Held, Phase, TOMBSTONE};
@@ -147,7 +148,7 @@ impl Client {
         dry: bool,
         mut tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
-        self.report.begin(names.len(), 0);
+        self.report.expect(names.len());
         let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
         for batch in names.chunks(BATCH) {
             for step in self.repair_batch(batch, dry) {
@@ -155,7 +156,6 @@ impl Client {
                 summary.steps += 1;
                 tell(&step);
             }
-            self.report.progress(super::Progress { done: batch.len() as u64 });
         }
         self.report.end();
         Ok(summary)
@@ -173,7 +173,7 @@ impl Client {
         if !dry {
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
         }
-        let mut copies = self.check_copies(&surveys);
+        let mut copies = self.check_copies(&surveys, surveys.len());
         let mut tasks = Vec::new();
         for (survey, copies) in surveys.iter().zip(&copies) {
             match self.plan_repair(survey, copies) {
@@ -184,11 +184,11 @@ impl Client {
         if dry {
             done.extend(tasks.iter().map(|task| self.copied(task)));
         } else {
-            self.copy_pieces(&tasks, &mut done);
             if !tasks.is_empty() {
+                self.copy_pieces(&tasks, &mut done);
                 // What was written is looked at again, before anything older goes.
                 surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
-                copies = self.check_copies(&surveys);
+                copies = self.check_copies(&surveys, 0);
             }
         }
         self.drop_outdated(&surveys, &copies, dry, &mut done);
@@ -249,9 +249,13 @@ impl Client {
     fn copy_pieces(&mut self, tasks: &[Task], done: &mut Vec<Repaired>) {
         let (small, large): (Vec<&Task>, Vec<&Task>) =
             tasks.iter().partition(|task| task.claim.header.piece_size <= SMALL);
+        self.report.doing(Doing::Copying);
+        self.report.begin(0, tasks.iter().map(|task| task.claim.header.piece_size).sum());
         let mut outcomes: Vec<(&Task, Result<(), String>)> = Vec::new();
         for batch in small.chunks(SMALL_BATCH) {
             outcomes.extend(batch.iter().copied().zip(self.copy_small(batch)));
+            let done = batch.iter().map(|task| task.claim.header.piece_size).sum();
+            self.report.progress(Progress { done });
         }
         for task in large {
             outcomes.push((task, self.copy_large(task)));
@@ -345,7 +349,7 @@ impl Client {
         let Some((from, to)) = self.cluster.pair(task.from, task.to) else {
             return Err(self.why_not(task.from, None));
         };
-        let passed = pass_on(from, to, task);
+        let passed = pass_on(from, to, task, &*self.report);
         let staged = match passed {
             Ok(answer) => answer,
             Err((at_source, why)) => {
@@ -500,7 +504,12 @@ fn restore_request(claim: &Claim, floor: u64, length: u64) -> Request {
 }
 
 /// Streams a piece from one server to another; says on an error whether it was the source's.
-fn pass_on(from: &mut Peer, to: &mut Peer, task: &Task) -> Result<Result<(), No>, (bool, PeerError)> {
+fn pass_on(
+    from: &mut Peer,
+    to: &mut Peer,
+    task: &Task,
+    report: &dyn Report,
+) -> Result<Result<(), No>, (bool, PeerError)> {
     let claim = &task.claim;
     let request = read_request(claim);
     let Request::Read { length, .. } = request else { return Ok(Ok(())) };
@@ -519,6 +528,7 @@ fn pass_on(from: &mut Peer, to: &mut Peer, task: &Task) -> Result<Result<(), No>
         from.receive_payload(&mut buffer[..part]).map_err(source)?;
         to.send_payload(&buffer[..part]).map_err(target)?;
         left -= part as u64;
+        report.progress(Progress { done: part as u64 });
     }
     to.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
         .and_then(|()| to.flush())

@@ -14,6 +14,11 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A server that was down and can be used again.
+    ServerBack {
+        /// Which.
+        server: ServerName,
+    },
     /// A copy of a piece that was not what the client wrote; another copy was used.
     BadCopy {
         /// The file.
@@ -83,6 +88,15 @@ pub struct Progress {
     pub done: u64,
 }
 
+/// What a command is doing with its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// Lets servers hash the copies that they hold.
+    Checking,
+    /// Copies pieces from one server to another.
+    Copying,
+}
+
 /// Takes notices and progress. Called from several threads.
 pub trait Report: Send + Sync {
     /// Something worth telling.
@@ -91,14 +105,20 @@ pub trait Report: Send + Sync {
     /// A line of the protocol has travelled.
     fn trace(&self, _server: &ServerName, _direction: Direction, _line: &str) {}
 
-    /// A command that will move this many files and bytes begins; with no bytes, one that looks at
-    /// this many names.
+    /// The command will look at this many files in all; what begins from now on are parts of it.
+    fn expect(&self, _files: usize) {}
+
+    /// What is done from now on, where a command does more than one thing with the same files.
+    fn doing(&self, _what: Doing) {}
+
+    /// A part of the command that will move this many files and bytes begins; with no bytes, one that
+    /// looks at this many names.
     fn begin(&self, _files: usize, _bytes: u64) {}
 
     /// Some more of it is done.
     fn progress(&self, _progress: Progress) {}
 
-    /// The command has ended.
+    /// The last part has ended.
     fn end(&self) {}
 }
 

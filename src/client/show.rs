@@ -9,7 +9,7 @@ use super::survey::Survey;
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::placement;
-use crate::sealed::ModifiedTime;
+use crate::sealed::{Distrust, ModifiedTime};
 use crate::version::Version;
 use crate::wire::{Entry, MAX_LISTING, ParseError, Request};
 
@@ -44,8 +44,23 @@ pub struct ShownFile {
     pub modified: ModifiedTime,
     /// How whole it is.
     pub health: Health,
-    /// By server of the .conf: its name and the pieces that it holds, `None` where it did not answer.
-    pub holders: Vec<(ServerName, Option<Vec<u8>>)>,
+    /// By server of the .conf: its name and what it holds, `None` where it did not answer.
+    pub holders: Vec<(ServerName, Option<Holding>)>,
+}
+
+/// What one server has of a file, by the numbers of the pieces.
+///
+/// A listing looks at headers and seals. Damage of a piece's bytes is what Verify finds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Of the version that is shown.
+    pub pieces: Vec<u8>,
+    /// Of an older version, where it has none of this one's.
+    pub outdated: Vec<u8>,
+    /// With a header or seal that is not what the client wrote.
+    pub damaged: Vec<u8>,
+    /// Made under another password or `Key`.
+    pub other_key: Vec<u8>,
 }
 
 /// What the servers say of one name in a list: by version, then by server.
@@ -153,7 +168,8 @@ impl Client {
                 Some((_, version)) if !listed.damaged => {
                     let file =
                         self.shown(path.clone(), version.size, version.modified, version.replicas, |s| {
-                            version.pieces.get(&s).map(|p| p.iter().copied().collect()).unwrap_or_default()
+                            let pieces = version.pieces.get(&s).into_iter().flatten().copied().collect();
+                            Holding { pieces, ..Holding::default() }
                         });
                     if file.health == Health::Incomplete && up.len() == self.cluster.len() {
                         doubtful.push(path);
@@ -175,11 +191,12 @@ impl Client {
         let path = folder.relative(&survey.path)?;
         let Some(version) = survey.file_version() else {
             let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
-            return unreadable.then(|| self.shown(path, 0, ModifiedTime::default(), 1, |_| Vec::new()));
+            let no_version = |server| holding(survey, None, server);
+            return unreadable.then(|| self.shown(path, 0, ModifiedTime::default(), 1, no_version));
         };
         let header = &survey.any_claim(version)?.header;
         Some(self.shown(path, header.file_size, header.modified, header.replicas, |server| {
-            placement::pieces().filter(|&p| survey.holders(version, p).contains(&server)).collect()
+            holding(survey, Some(version), server)
         }))
     }
 
@@ -189,11 +206,11 @@ impl Client {
         size: u64,
         modified: ModifiedTime,
         replicas: u8,
-        pieces_of: impl Fn(usize) -> Vec<u8>,
+        held_by: impl Fn(usize) -> Holding,
     ) -> ShownFile {
-        let by_server: Vec<Option<Vec<u8>>> =
-            (0..self.cluster.len()).map(|s| self.cluster.is_up(s).then(|| pieces_of(s))).collect();
-        let copies = |piece: u8| by_server.iter().flatten().filter(|pieces| pieces.contains(&piece)).count();
+        let by_server: Vec<Option<Holding>> =
+            (0..self.cluster.len()).map(|s| self.cluster.is_up(s).then(|| held_by(s))).collect();
+        let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(&piece)).count();
         let wanted = placement::copies_wanted(usize::from(replicas), self.cluster.len());
         let health = if !placement::suffices(|piece| copies(piece) > 0) {
             Health::Incomplete
@@ -286,6 +303,29 @@ impl Listed {
         // One server alone can say what it likes.
         let witnesses = only.1.pieces.len() > 1;
         (self.versions.len() == 1 && agreed && witnesses).then_some(only)
+    }
+}
+
+/// What a server has of a name, `version` being the one that is shown.
+fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding {
+    let of = |wanted: &dyn Fn(Version) -> bool| -> Vec<u8> {
+        let held = survey.answers[server].iter().flatten().filter(|h| wanted(h.version));
+        let numbers: BTreeSet<u8> = held.map(|h| h.piece).collect();
+        placement::pieces().filter(|piece| numbers.contains(piece)).collect()
+    };
+    let distrusted = |why: Distrust| -> Vec<u8> {
+        let by =
+            |piece: u8| survey.distrusted.iter().any(|d| (d.server, d.piece, d.why) == (server, piece, why));
+        placement::pieces().filter(|&piece| by(piece)).collect()
+    };
+    let pieces = of(&|v| Some(v) == version);
+    let mut outdated = of(&|v| Some(v) < version);
+    outdated.retain(|piece| !pieces.contains(piece));
+    Holding {
+        pieces,
+        outdated,
+        damaged: distrusted(Distrust::Damaged),
+        other_key: distrusted(Distrust::OtherKey),
     }
 }
 

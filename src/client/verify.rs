@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::Client;
 use super::error::ClientError;
-use super::report::Progress;
+use super::report::{Doing, Progress};
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::peer::{No, Peer};
+use crate::peer::No;
 use crate::placement;
 use crate::sealed::Distrust;
 use crate::wire::{Refusal, Request};
@@ -126,11 +126,11 @@ impl Client {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
         let names = self.names(folder, recursive)?;
-        self.report.begin(names.len(), 0);
+        self.report.expect(names.len());
         let mut verified = Verified::default();
         for batch in names.chunks(BATCH) {
             let surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
-            let checks = self.check_copies(&surveys);
+            let checks = self.check_copies(&surveys, surveys.len());
             for (survey, copies) in surveys.iter().zip(&checks) {
                 let problems = self.problems(survey, copies);
                 problems.iter().for_each(&mut tell);
@@ -138,28 +138,43 @@ impl Client {
                 verified.copies += copies.len();
                 verified.problems += problems.len();
             }
-            self.report.progress(Progress { done: batch.len() as u64 });
         }
         self.report.end();
         Ok(verified)
     }
 
-    /// Lets every copy of every decided piece be checked by its server.
-    pub(super) fn check_copies(&mut self, surveys: &[Survey]) -> Vec<Vec<Copy>> {
+    /// Lets every copy of every decided piece be checked by its server. `files` is how many of these
+    /// files were not counted as looked at before.
+    pub(super) fn check_copies(&mut self, surveys: &[Survey], files: usize) -> Vec<Vec<Copy>> {
         let mut requests = Vec::new();
         let mut asked = Vec::new();
+        let mut bytes = 0;
         for (index, survey) in surveys.iter().enumerate() {
             let Some(version) = survey.file_version() else { continue };
             for piece in placement::pieces() {
+                let size = survey.claim(version, piece).map_or(0, |claim| claim.header.piece_size);
                 for server in survey.holders(version, piece) {
-                    requests.push((server, Request::Check(survey.path.clone(), piece, version)));
+                    requests.push((server, (Request::Check(survey.path.clone(), piece, version), size)));
                     asked.push((index, piece, server));
+                    bytes += size;
                 }
             }
         }
+        self.report.doing(Doing::Checking);
+        self.report.begin(files, bytes);
+        let report = &*self.report;
         let mut copies: Vec<Vec<Copy>> = surveys.iter().map(|_| Vec::new()).collect();
         for (asked, requests) in asked.chunks(WINDOW).zip(requests.chunks(WINDOW)) {
-            let answers = self.cluster.exchange(requests, &*self.report, Peer::receive_done);
+            let answers = self.cluster.exchange_with(
+                requests,
+                report,
+                |peer, (request, _)| peer.send(request),
+                |peer, (_, size)| {
+                    let answer = peer.receive_done();
+                    report.progress(Progress { done: *size });
+                    answer
+                },
+            );
             for (&(index, piece, server), answer) in asked.iter().zip(answers) {
                 let check = match answer {
                     Some(Ok(())) => Check::Good,

@@ -1,0 +1,100 @@
+//! Results as lines for pipes; scripts read them, so they change with the README or not at all.
+
+use crate::client::{Health, Holding, ServerStatus, Shown, ShownFile};
+use crate::wire::utc_text;
+
+/// One line for an entry: the name, and a mark if it is not whole.
+pub(super) fn short(shown: &Shown) -> String {
+    match shown {
+        Shown::Folder(folder) => format!("{folder}/"),
+        Shown::File(file) => format!("{}{}", file.path, mark(file.health)),
+    }
+}
+
+/// What stands next to a file's name.
+pub(super) fn mark(health: Health) -> &'static str {
+    match health {
+        Health::Whole => "",
+        Health::Degraded => " [degraded]",
+        Health::Incomplete => " [incomplete]",
+    }
+}
+
+/// The long lines for a listing: name, size, date, and which server holds which piece.
+pub(super) fn long(listing: &[Shown]) -> Vec<String> {
+    let names: Vec<String> = listing.iter().map(short).collect();
+    let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+    let lines = listing.iter().zip(names).map(|(shown, name)| {
+        let pad = " ".repeat(width - name.chars().count());
+        match shown {
+            Shown::Folder(_) => name,
+            Shown::File(file) => {
+                let date = utc_text(file.modified.seconds);
+                format!("{name}{pad}  {:>13}  {date}  {}", file.size, holders(file))
+            }
+        }
+    });
+    lines.collect()
+}
+
+fn holders(file: &ShownFile) -> String {
+    let holder = |held: &Option<Holding>| match held {
+        None => "down".to_owned(),
+        Some(held) if held.pieces.is_empty() => "-".to_owned(),
+        Some(held) => held.pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+    };
+    file.holders.iter().map(|(name, held)| format!("{name}:{}", holder(held))).collect::<Vec<_>>().join(" ")
+}
+
+/// A server's state as a line.
+pub(super) fn status(status: &ServerStatus) -> String {
+    match &status.state {
+        Ok((usage, round_trip)) => {
+            let free = usage.free.map_or("unknown".to_owned(), |bytes| bytes.to_string());
+            let milliseconds = round_trip.as_secs_f64() * 1000.0;
+            format!(
+                "{}: up, round trip {milliseconds:.1} ms, {} pieces, {} bytes held, {free} bytes free",
+                status.server, usage.pieces, usage.bytes
+            )
+        }
+        Err(why) => format!("{}: down ({why})", status.server),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::name::{FilePath, FolderPath, ServerName};
+    use crate::sealed::ModifiedTime;
+
+    pub(in crate::cli) fn held(pieces: &[u8]) -> Option<Holding> {
+        Some(Holding { pieces: pieces.to_vec(), ..Holding::default() })
+    }
+
+    pub(in crate::cli) fn file(name: &str, health: Health, servers: Vec<(&str, Option<Holding>)>) -> Shown {
+        let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
+        Shown::File(ShownFile {
+            path: FilePath::parse(name).unwrap(),
+            size: 12,
+            modified: ModifiedTime::default(),
+            health,
+            holders: servers.into_iter().map(server).collect(),
+        })
+    }
+
+    pub(in crate::cli) fn folder(name: &str) -> Shown {
+        Shown::Folder(FolderPath::parse(name).unwrap())
+    }
+
+    #[test]
+    fn lines_have_the_name_first_and_marks_behind_it() {
+        assert_eq!(short(&folder("my folder")), "my folder/");
+        assert_eq!(short(&file("a b", Health::Whole, vec![])), "a b");
+        assert_eq!(short(&file("a", Health::Degraded, vec![])), "a [degraded]");
+        let servers = vec![("Server1", held(&[1, 2])), ("Server2", held(&[])), ("Server3", None)];
+        let lines = long(&[folder("my folder"), file("a", Health::Incomplete, servers)]);
+        let expected =
+            "a [incomplete]             12  1970-01-01T00:00:00Z  Server1:1,2 Server2:- Server3:down";
+        assert_eq!(lines, ["my folder/", expected]);
+    }
+}

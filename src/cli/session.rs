@@ -1,0 +1,324 @@
+//! The commands of one session, one after another.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use super::command::{self, Command, Options};
+use super::console::Console;
+use super::prompt::{PROMPT, greeting, read_command};
+use super::table::{self, View};
+use super::tally::Tally;
+use super::text::counted;
+use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password, suggest};
+use crate::client::{self, Client, ClientError, Found};
+use crate::config::Config;
+use crate::name::{FilePath, FolderPath};
+
+/// Files that are handed to the client at a time.
+const STEP: usize = 1024;
+
+/// A client that is logged in, and where its commands come from and go to.
+pub(super) struct Session<'a> {
+    pub(super) console: &'a Console,
+    pub(super) client: Client,
+    pub(super) dir: PathBuf,
+    pub(super) conf: PathBuf,
+    pub(super) downloads: PathBuf,
+}
+
+/// The list of commands, or all about one.
+pub(super) fn help(console: &Console, topic: Option<&str>) {
+    let width = console.out_width();
+    console.results(&match topic {
+        Some(name) => help::topic(name, width),
+        None => help::commands(width),
+    });
+}
+
+impl Session<'_> {
+    /// Commands from standard input to its end; the status is that of the first that failed.
+    pub(super) fn prompt(&mut self) -> u8 {
+        let stdin = io::stdin();
+        let interactive = stdin.is_terminal();
+        if interactive {
+            self.greet();
+        }
+        let mut status = 0;
+        loop {
+            if interactive {
+                self.console.prompt(PROMPT);
+            }
+            let Some(line) = read_command(&mut stdin.lock()) else {
+                if interactive {
+                    // What comes next is not to stand behind the prompt.
+                    self.console.prompt("\n");
+                }
+                break;
+            };
+            let outcome = match line.and_then(|line| command::split_words(&line)) {
+                Ok(words) if words.is_empty() => continue,
+                Ok(words) => command::parse(&words),
+                Err(error) => Err(error),
+            };
+            let result = match outcome {
+                Ok((Command::Exit, _)) => break,
+                Ok((command, options)) => {
+                    self.console.set_options(options);
+                    self.execute(&command, options)
+                }
+                Err(error) => {
+                    self.console.error(&error, Some(error.hint()));
+                    USAGE
+                }
+            };
+            if status == 0 {
+                status = result;
+            }
+        }
+        status
+    }
+
+    fn greet(&self) {
+        let (servers, width) = (self.client.servers(), self.console.out_width());
+        self.console.results(&greeting(self.client.user(), &servers, &self.dir, &self.downloads, width));
+    }
+
+    pub(super) fn execute(&mut self, command: &Command, options: Options) -> u8 {
+        // A new password is typed first.
+        if *command != Command::Passwd {
+            self.console.begin_work();
+        }
+        let result = match command {
+            Command::ShowFiles { folder } => self.show(folder.as_deref(), options),
+            Command::Upload { what, folder } => self.upload(what, folder.as_deref(), options),
+            Command::Download { what, folder } => self.download(what, folder.as_deref()),
+            Command::Delete { what, folder } => self.delete(what, folder.as_deref(), options),
+            Command::Move { old, new } => self.rename(old, new),
+            Command::Verify { folder } => self.verify(folder.as_deref(), options),
+            Command::Repair { folder } => self.repair(folder.as_deref(), options),
+            Command::Status => Ok(self.status(options)),
+            Command::Passwd => self.passwd(),
+            Command::Help { topic } => {
+                help(self.console, *topic);
+                Ok(0)
+            }
+            Command::Exit => Ok(0),
+        };
+        let status = result.unwrap_or_else(|error| {
+            let hint = self.suggestion(&error).map(|name| format!("did you mean {name}?"));
+            self.console.error(&error, hint.or_else(|| error.hint()));
+            status_of(&error)
+        });
+        self.console.end_work();
+        status
+    }
+
+    /// One of several files failed; the status that the command then has.
+    fn fail(&self, error: &ClientError) -> u8 {
+        self.console.error(error, error.hint());
+        status_of(error)
+    }
+
+    /// The name that a mistyped one may have meant, as it would be typed.
+    fn suggestion(&mut self, error: &ClientError) -> Option<String> {
+        let name = match error {
+            ClientError::LocalMissing(path) => suggest::local(&self.dir, path)?,
+            // It costs another question to the servers: worth it to a person, not to a script.
+            ClientError::NotFound(name) if self.console.err_is_terminal() => {
+                suggest::stored(name, |folder| self.client.show(folder).ok())?
+            }
+            _ => return None,
+        };
+        Some(command::quoted(&name))
+    }
+
+    fn show(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let listing = self.client.show(&parse_folder(folder)?)?;
+        self.console.end_work();
+        let to_person = self.console.out_is_terminal() && !options.json;
+        if to_person && listing.is_empty() {
+            self.console.done(&"nothing is stored here; Upload stores a file");
+        } else if to_person {
+            let (width, palette) = (self.console.out_width(), self.console.out_palette());
+            self.console.results(&table::table(&listing, View { width, exact: options.long, palette }));
+        } else if options.json {
+            listing.iter().for_each(|shown| self.console.result(&json::shown(shown)));
+        } else if options.long {
+            self.console.results(&lines::long(&listing));
+        } else {
+            listing.iter().for_each(|shown| self.console.result(&lines::short(shown)));
+        }
+        Ok(0)
+    }
+
+    fn upload(&mut self, what: &str, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let (sources, whole) = client::find(&self.dir, what, &parse_folder(folder)?, self.console)?;
+        self.console.expect_files(sources.len());
+        let mut tally = Tally::of("uploaded", sources.len());
+        if !whole {
+            tally.status = FAILED;
+        }
+        // In steps, so that what is done is told while the rest goes on.
+        for step in sources.chunks(STEP) {
+            for result in self.client.upload(step, options.only_changed) {
+                match result {
+                    Ok(file) if file.unchanged => self.tell(tally.unchanged(&file.path)),
+                    Ok(file) => self.tell(tally.done(&file.path, Some(file.size), "")),
+                    Err(error) => tally.failed(self.fail(&error)),
+                }
+            }
+        }
+        self.tell(tally.summary());
+        Ok(tally.status)
+    }
+
+    /// A word about a success, if there is one.
+    fn tell(&self, line: Option<String>) {
+        if let Some(line) = line {
+            self.console.done(&line);
+        }
+    }
+
+    fn delete(&mut self, what: &str, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let files = self.client.find_to_delete(&join(folder, what)?, options.recursive)?;
+        let mut tally = Tally::of("deleted", files.len());
+        for result in self.client.delete(&files) {
+            match result {
+                Ok(path) => self.tell(tally.done(&path, None, "")),
+                Err(error) => tally.failed(self.fail(&error)),
+            }
+        }
+        self.tell(tally.summary());
+        Ok(tally.status)
+    }
+
+    fn rename(&mut self, old: &str, new: &str) -> Result<u8, ClientError> {
+        let parse = |name: &str| FilePath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why));
+        let (old, new) = (parse(old)?, parse(new)?);
+        self.client.rename(&old, &new)?;
+        self.console.done(&format!("moved {old} to {new}"));
+        Ok(0)
+    }
+
+    fn verify(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let console = self.console;
+        let verified = self.client.verify(&parse_folder(folder)?, options.recursive, |problem| {
+            if options.json { console.result(&json::problem(problem)) } else { console.result(problem) }
+        })?;
+        let (files, copies) = (counted(verified.files, "file"), verified.copies);
+        if verified.problems > 0 {
+            console.error(
+                &format!("{} in {files} ({copies} copies checked)", counted(verified.problems, "problem")),
+                Some("Repair brings back what can be brought back".into()),
+            );
+            return Ok(FAILED);
+        }
+        console.done(&format!("all is well: {files}, {copies} copies checked"));
+        Ok(0)
+    }
+
+    fn repair(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
+        let console = self.console;
+        let summary = self.client.repair(&parse_folder(folder)?, options.dry, |step| {
+            if options.json {
+                console.result(&json::repaired(step));
+            } else if !console.is_quiet() {
+                console.result(step);
+            }
+        })?;
+        if summary.failed > 0 {
+            let what = format!("{} of {} steps could not be done", summary.failed, summary.steps);
+            console.error(&what, Some("start the servers that are down and repair again".into()));
+            return Ok(FAILED);
+        }
+        let would = if options.dry { "would be " } else { "" };
+        console.done(&format!(
+            "{} looked at, {} {would}done",
+            counted(summary.names, "name"),
+            counted(summary.steps, "step")
+        ));
+        Ok(0)
+    }
+
+    fn passwd(&mut self) -> Result<u8, ClientError> {
+        let password = match password::read("new password") {
+            Ok(password) if Config::is_password(&password) => password,
+            Ok(_) => {
+                self.console.error(&password::not_meant(), None);
+                return Ok(FAILED);
+            }
+            Err(error) => {
+                self.console.error(&format!("no password from standard input ({error})"), None);
+                return Ok(FAILED);
+            }
+        };
+        self.console.begin_work();
+        self.client.change_password(&password)?;
+        if let Err(error) = conf::rewrite_password(&self.conf, &password) {
+            let what = format!("{}: {error}; the password is changed on the servers", self.conf.display());
+            self.console.error(&what, Some("write the new password into the .conf yourself".into()));
+            return Ok(FAILED);
+        }
+        self.console.done(&"password changed on every server and in the .conf");
+        Ok(0)
+    }
+
+    fn status(&mut self, options: Options) -> u8 {
+        let status = self.client.status();
+        let down = status.iter().all(|server| server.state.is_err());
+        self.console.end_work();
+        if options.json {
+            status.iter().for_each(|server| self.console.result(&json::status(server)));
+        } else if self.console.out_is_terminal() {
+            let (width, palette) = (self.console.out_width(), self.console.out_palette());
+            self.console.results(&table::status(&status, View { width, exact: options.long, palette }));
+        } else {
+            status.iter().for_each(|server| self.console.result(&lines::status(server)));
+        }
+        if down { NO_SERVER } else { 0 }
+    }
+
+    fn download(&mut self, what: &str, folder: Option<&str>) -> Result<u8, ClientError> {
+        let name = join(folder, what)?;
+        let files = match self.client.find(&name)? {
+            Found::File(path) => vec![path],
+            Found::Below(files) => files,
+        };
+        self.console.expect_files(files.len());
+        let mut tally = Tally::of("downloaded", files.len());
+        for step in files.chunks(STEP) {
+            for result in self.client.download(step, &self.downloads) {
+                match result {
+                    Ok(file) => {
+                        let place = format!(" to {}", file.place.display());
+                        self.tell(tally.done(&file.path, Some(file.size), &place));
+                    }
+                    Err(error) => tally.failed(self.fail(&error)),
+                }
+            }
+        }
+        self.tell(tally.summary());
+        Ok(tally.status)
+    }
+}
+
+fn status_of(error: &ClientError) -> u8 {
+    match error {
+        ClientError::NoServer(_) | ClientError::NeedsEveryServer(_) => NO_SERVER,
+        _ => FAILED,
+    }
+}
+
+/// A name as `FILE [FOLDER]` gives it.
+fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
+    let Some(folder) = folder else { return Ok(what.to_owned()) };
+    let path = parse_folder(Some(folder))?.file(what);
+    path.map(|path| path.to_string()).map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))
+}
+
+fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
+    match folder {
+        None => Ok(FolderPath::root()),
+        Some(name) => FolderPath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why)),
+    }
+}

@@ -1,0 +1,51 @@
+//! What stands in the cells of the map.
+
+use crate::cli::colour::Paint;
+use crate::cli::grid::Cell;
+use crate::client::{Holding, ShownFile};
+use crate::placement;
+
+pub(super) fn is_held(file: &ShownFile, piece: u8) -> bool {
+    file.holders.iter().any(|(_, held)| held.as_ref().is_some_and(|held| held.pieces.contains(&piece)))
+}
+
+/// What stands for a piece that a server has, but not as it should be.
+fn flaw(held: &Holding, piece: u8) -> Option<(char, Paint)> {
+    let flaws = [
+        (&held.damaged, DAMAGED, Paint::Red),
+        (&held.other_key, OTHER_KEY, Paint::Red),
+        (&held.outdated, OUTDATED, Paint::Yellow),
+    ];
+    flaws.into_iter().find(|(pieces, ..)| pieces.contains(&piece)).map(|(_, sign, paint)| (sign, paint))
+}
+
+pub(super) const DAMAGED: char = '!';
+pub(super) const OTHER_KEY: char = 'k';
+pub(super) const OUTDATED: char = '~';
+
+/// What one server has, each piece at its place: `1--4`.
+pub(super) fn map(held: Option<&Holding>) -> Cell {
+    let Some(held) = held else { return Cell::painted(Paint::Dim, "down") };
+    placement::pieces().fold(Cell::default(), |cell, piece| match flaw(held, piece) {
+        _ if held.pieces.contains(&piece) => cell.and(Paint::Plain, piece.to_string()),
+        Some((sign, paint)) => cell.and(paint, sign),
+        None => cell.and(Paint::Dim, "-"),
+    })
+}
+
+/// Who has a piece: `5,6,9~`.
+pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
+    let up =
+        file.holders.iter().enumerate().filter_map(|(index, (_, held))| Some((index + 1, held.as_ref()?)));
+    let mut good: Vec<String> = Vec::new();
+    let mut flawed = Vec::new();
+    for (place, held) in up {
+        match flaw(held, piece) {
+            _ if held.pieces.contains(&piece) => good.push(place.to_string()),
+            Some((sign, paint)) => flawed.push((format!("{place}{sign}"), paint)),
+            None => {}
+        }
+    }
+    let cell = if good.is_empty() { Cell::painted(Paint::Red, "none") } else { Cell::new(good.join(",")) };
+    flawed.into_iter().fold(cell, |cell, (text, paint)| cell.and(Paint::Plain, ",").and(paint, text))
+}

@@ -1,0 +1,77 @@
+//! What the signs in a table mean, for those that stand in it.
+
+use super::cells::{DAMAGED, OTHER_KEY, OUTDATED};
+use super::{NAMED, View, paint};
+use crate::cli::colour::Paint;
+use crate::cli::lines::mark;
+use crate::cli::text::{hang, some};
+use crate::client::{Health, Holding, ShownFile};
+
+/// A line or more for each sign that stands in the listing, `map` saying whether one of pieces does.
+pub(super) fn legend(files: &[&ShownFile], down: &[String], map: bool, view: View) -> Vec<String> {
+    let mut entries = marks(files, down);
+    if map {
+        entries.extend(signs(files));
+    }
+    let mark_room = entries.iter().map(|entry| entry.mark.len()).max().unwrap_or(0) + 2;
+    let lines = |entry: Entry| {
+        let mut lines = hang(&entry.mark, mark_room, &entry.text, view.width);
+        if let Some(first) = lines.first_mut()
+            && let Some(rest) = first.strip_prefix(&entry.mark)
+        {
+            *first = view.palette.paint(entry.paint, &entry.mark) + rest;
+        }
+        lines
+    };
+    entries.into_iter().flat_map(lines).collect()
+}
+
+struct Entry {
+    mark: String,
+    paint: Paint,
+    text: String,
+}
+
+/// What stands next to names, and what can be done about it.
+fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Entry> {
+    let entry = |health: Health, text: String| {
+        let any = files.iter().any(|file| file.health == health);
+        any.then(|| Entry { mark: mark(health).trim_start().to_owned(), paint: paint(health), text })
+    };
+    let (degraded, incomplete) = match down {
+        [] => ("Repair makes new ones".to_owned(), "no server has a good copy of what is missing".to_owned()),
+        down => {
+            let start = format!("start {}", some(down, NAMED));
+            (format!("{start}, or Repair"), start)
+        }
+    };
+    let degraded = entry(Health::Degraded, format!("fewer copies than asked for: {degraded}"));
+    let incomplete = entry(Health::Incomplete, format!("cannot be rebuilt now: {incomplete}"));
+    degraded.into_iter().chain(incomplete).collect()
+}
+
+/// What stands in place of a piece's number.
+fn signs(files: &[&ShownFile]) -> Vec<Entry> {
+    let held: Vec<&Holding> =
+        files.iter().flat_map(|file| &file.holders).filter_map(|(_, h)| h.as_ref()).collect();
+    let entry = |kind: fn(&Holding) -> &Vec<u8>, mark: char, paint: Paint, text: &str| {
+        let any = held.iter().any(|held| !kind(held).is_empty());
+        any.then(|| Entry { mark: mark.to_string(), paint, text: text.to_owned() })
+    };
+    let entries = [
+        entry(
+            |held| &held.outdated,
+            OUTDATED,
+            Paint::Yellow,
+            "outdated, of an older version: Repair drops it",
+        ),
+        entry(
+            |held| &held.damaged,
+            DAMAGED,
+            Paint::Red,
+            "damaged header or seal: Repair mends it (Verify checks all bytes)",
+        ),
+        entry(|held| &held.other_key, OTHER_KEY, Paint::Red, "encrypted under another key than the .conf's"),
+    ];
+    entries.into_iter().flatten().collect()
+}

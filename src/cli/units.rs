@@ -1,0 +1,76 @@
+//! Amounts as people read them.
+
+/// Units of 1024, the first that the command line ever needs to the last.
+const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/// The unit in which this many bytes are told: three digits at most stand before it.
+fn unit_of(bytes: f64) -> usize {
+    let mut value = bytes;
+    let fits = |unit: &usize| {
+        let fits = value < 999.5;
+        if *unit + 1 < UNITS.len() && !fits {
+            value /= 1024.0;
+        }
+        fits
+    };
+    (0..UNITS.len()).find(fits).unwrap_or(UNITS.len() - 1)
+}
+
+fn number(bytes: f64, unit: usize) -> String {
+    let value = (0..unit).fold(bytes, |value, _| value / 1024.0);
+    if unit == 0 || value >= 99.95 { format!("{value:.0}") } else { format!("{value:.1}") }
+}
+
+/// `38.8 KiB`.
+pub(super) fn bytes(bytes: f64) -> String {
+    let unit = unit_of(bytes);
+    format!("{} {}", number(bytes, unit), UNITS[unit])
+}
+
+/// `1.2 of 4.0 GiB`, both in the unit of the whole.
+pub(super) fn bytes_of(part: f64, whole: f64) -> String {
+    let unit = unit_of(whole);
+    format!("{} of {} {}", number(part, unit), number(whole, unit), UNITS[unit])
+}
+
+/// `42 s`, `3:05 min`, `2:10 h`.
+pub(super) fn seconds(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{}:{:02} min", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02} h", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_or_one_decimal() {
+        let sizes = [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (1000.0, "1.0 KiB"),
+            (39_781.0, "38.8 KiB"),
+            (102_348.0, "99.9 KiB"),
+            (102_399.0, "100 KiB"),
+            (1_048_575.0, "1.0 MiB"),
+            (4.0 * 1024.0 * 1024.0 * 1024.0, "4.0 GiB"),
+            (5000.0 * 1024f64.powi(4), "5000 TiB"),
+        ];
+        for (size, text) in sizes {
+            assert_eq!(bytes(size), text);
+        }
+        assert_eq!(bytes_of(300.0 * 1024.0 * 1024.0, 4.0 * 1024f64.powi(3)), "0.3 of 4.0 GiB");
+        assert_eq!(bytes_of(12.0, 500.0), "12 of 500 B");
+    }
+
+    #[test]
+    fn times_are_told_in_the_unit_that_counts() {
+        assert_eq!(seconds(0.2), "1 s");
+        assert_eq!(seconds(198.0), "3:18 min");
+        assert_eq!(seconds(7801.0), "2:10 h");
+    }
+}
