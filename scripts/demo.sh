@@ -178,6 +178,12 @@ say "Every file is cut into four pieces. Each is encrypted here and goes to two 
 client 0 Upload .
 ok "stored"
 
+heading "One upload, line by line"
+say "-> is a line to a server, <- one from it, == the end of a phase. Secrets and payloads are not shown."
+client 0 Upload poem.txt --trace
+grep -q ' -> .* STAGE ' out && grep -q ' -> .* COMMIT ' out || fail "no STAGE or no COMMIT in the trace"
+ok "looked for, staged, committed"
+
 heading "Who holds what"
 client 0 ShowFiles
 if grep -qF '[incomplete]' out; then fail "a file is incomplete while all servers are up"; fi

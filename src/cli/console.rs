@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::exit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::colour::{Paint, Palette};
 use super::command::Options;
@@ -13,7 +13,7 @@ use super::meter::{Meter, Servers};
 use super::progress::ProgressLine;
 use super::text::counted;
 use super::{FAILED, terminal};
-use crate::client::{Doing, Notice, Progress, Report};
+use crate::client::{Doing, Notice, Phase, Progress, Report};
 use crate::name::ServerName;
 use crate::peer::Direction;
 
@@ -177,6 +177,14 @@ impl Report for Console {
                 Paint::Dim,
                 &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", shown.escape_debug()),
             );
+        }
+    }
+
+    fn phase(&self, phase: Phase, took: Duration) {
+        if self.traced.load(Ordering::Relaxed) {
+            let now = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
+            let took = took.as_secs_f64() * 1000.0;
+            self.say("trace", Paint::Dim, &format!("{now:9.3} ms == {phase} took {took:.3} ms"));
         }
     }
 

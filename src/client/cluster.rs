@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::LaunchError;
-use super::report::{Notice, Report};
+use super::report::{Notice, Phase, Report};
 use crate::auth::Salted;
 use crate::config::{Config, ServerAddress};
 use crate::name::{ServerName, UserName};
@@ -259,7 +259,13 @@ impl Cluster {
     /// Logs in to servers: connects one after another, then lets the exchanges overlap.
     fn log_in(&mut self, which: Vec<usize>) {
         let (user, limits) = (self.user.clone(), self.limits);
+        let report = Arc::clone(&self.report);
         let mut attempts: Vec<Attempt> = Vec::new();
+        let mut lap = Instant::now();
+        let mut ended = |phase: Phase| {
+            report.phase(phase, lap.elapsed());
+            lap = Instant::now();
+        };
         for server in which {
             let begin = Instant::now();
             let step = primitives::random::<18>().map_err(PeerError::Io).and_then(|nonce| {
@@ -267,13 +273,16 @@ impl Cluster {
             });
             attempts.push(Attempt { server, cost: begin.elapsed(), step: step.map(Step::Connected) });
         }
+        ended(Phase::Connect);
         attempts.iter_mut().for_each(|a| {
             a.advance(|step| match step {
                 Step::Connected(connected) => connected.challenged().map(Step::Challenged),
                 step => Ok(step),
             })
         });
+        ended(Phase::Challenge);
         self.derive(&attempts);
+        ended(Phase::LoginKeys);
         let derived = &self.derived;
         attempts.iter_mut().for_each(|a| {
             a.advance(|step| match step {
@@ -292,6 +301,7 @@ impl Cluster {
                 step => Ok(step),
             })
         });
+        ended(Phase::Welcome);
         for Attempt { server, cost, step } in attempts {
             self.servers[server].state = match step {
                 Ok(Step::Welcomed(mut peer)) => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Client;
 use super::error::{ClientError, MissingPiece};
 use super::fetch::{Context, Fault, Piece, fetch};
-use super::report::Notice;
+use super::report::{Notice, Phase, timed};
 use super::survey::Survey;
 use super::target::{Target, sweep};
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -247,7 +247,8 @@ impl Client {
             }
             let context = Context { targets, report: &*self.report };
             let peers = self.cluster.take_peers();
-            let fetched = fetch_from_servers(&context, peers, by_server);
+            let fetching = || fetch_from_servers(&context, peers, by_server);
+            let fetched = timed(&*self.report, Phase::Fetch, fetching);
             let mut returned: Vec<Option<Result<Peer, PeerError>>> = Vec::new();
             for (peer, of_server, local_error) in fetched {
                 if let Some((file, error)) = local_error {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use download::{Downloaded, Found};
 pub use error::{ClientError, LaunchError, MissingPiece};
 pub use repair::{RepairSummary, Repaired};
-pub use report::{Doing, Notice, Progress, Report};
+pub use report::{Doing, Notice, Phase, Progress, Report};
 pub use show::{Health, Holding, Shown, ShownFile};
 pub use source::{Source, find};
 pub use status::ServerStatus;
@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::name::{ServerName, UserName};
 use crate::sealed::MasterKey;
 use cluster::Cluster;
+use report::timed;
 
 /// A client that is logged in to the servers that are up.
 pub struct Client {
@@ -54,7 +55,9 @@ impl Client {
         let (key, cluster) = std::thread::scope(|scope| {
             let key = scope.spawn(|| match &config.key {
                 Some(key) => MasterKey::from_key(key),
-                None => MasterKey::from_password(&config.user, &config.password),
+                None => timed(&*report, Phase::MasterKey, || {
+                    MasterKey::from_password(&config.user, &config.password)
+                }),
             });
             let cluster = Cluster::connect(&config, &report);
             (key.join(), cluster)

@@ -1,6 +1,9 @@
 //! What the client has to say while it works. It prints nothing itself: whoever runs it passes a
 //! [`Report`].
 
+use std::fmt;
+use std::time::{Duration, Instant};
+
 use crate::name::{FilePath, ServerName};
 use crate::peer::Direction;
 
@@ -88,6 +91,56 @@ pub struct Progress {
     pub done: u64,
 }
 
+/// Where a command's time goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To connect to the servers, one after another, and ask for a login.
+    Connect,
+    /// To wait for the challenges.
+    Challenge,
+    /// To derive the login's keys from the password.
+    LoginKeys,
+    /// To wait for the welcomes.
+    Welcome,
+    /// To derive the key of the user's files.
+    MasterKey,
+    /// To ask who holds what.
+    Survey,
+    /// To encrypt, send and sync the pieces of an upload.
+    Stage,
+    /// To publish them.
+    Commit,
+    /// To fetch, verify and decrypt the pieces of a download.
+    Fetch,
+    /// To list a folder.
+    List,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Connect => "connect",
+            Phase::Challenge => "challenge",
+            Phase::LoginKeys => "login keys (PBKDF2)",
+            Phase::Welcome => "welcome",
+            Phase::MasterKey => "master key (PBKDF2)",
+            Phase::Survey => "survey",
+            Phase::Stage => "stage",
+            Phase::Commit => "commit",
+            Phase::Fetch => "fetch",
+            Phase::List => "list",
+        })
+    }
+}
+
+/// Does some work and tells how long it took.
+pub(super) fn timed<T>(report: &dyn Report, phase: Phase, work: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let done = work();
+    report.phase(phase, begin.elapsed());
+    done
+}
+
 /// What a command is doing with its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
@@ -104,6 +157,10 @@ pub trait Report: Send + Sync {
 
     /// A line of the protocol has travelled.
     fn trace(&self, _server: &ServerName, _direction: Direction, _line: &str) {}
+
+    /// A phase of a command has ended, which took so long. Phases follow one another, but for the two
+    /// derivations of keys, which run at the same time as the login.
+    fn phase(&self, _phase: Phase, _took: Duration) {}
 
     /// The command will look at this many files in all; what begins from now on are parts of it.
     fn expect(&self, _files: usize) {}

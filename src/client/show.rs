@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Client;
 use super::error::ClientError;
-use super::report::Notice;
+use super::report::{Notice, Phase, timed};
 use super::survey::Survey;
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, ServerName};
+use crate::peer::Peer;
 use crate::placement;
 use crate::sealed::{Distrust, ModifiedTime};
 use crate::version::Version;
@@ -228,7 +229,7 @@ impl Client {
         let up: Vec<usize> = self.cluster.up().collect();
         let request = Request::List { folder: folder.clone(), recursive };
         let requests: Vec<(usize, Request)> = up.iter().map(|&server| (server, request.clone())).collect();
-        let answers = self.cluster.exchange(&requests, &*self.report, |peer| {
+        let receive = |peer: &mut Peer| {
             let mut entries = Vec::new();
             let answer = peer.receive_text(MAX_LISTING, |part| {
                 for line in part.split_terminator('\n') {
@@ -237,7 +238,9 @@ impl Client {
                 Ok::<(), ParseError>(())
             })?;
             Ok(answer.map(|()| entries))
-        });
+        };
+        let report = &*self.report;
+        let answers = timed(report, Phase::List, || self.cluster.exchange(&requests, report, receive));
         let mut refused = false;
         let (mut folders, mut files) = (BTreeSet::new(), BTreeMap::<FilePath, Listed>::new());
         for ((server, _), answer) in requests.iter().zip(answers) {

@@ -2,9 +2,9 @@
 //! left half done.
 
 use super::cluster::Cluster;
-use super::report::Report;
+use super::report::{Phase, Report, timed};
 use super::writing::staging_answer;
-use crate::commit::{self, Held, Phase, TOMBSTONE, View};
+use crate::commit::{self, Held, Phase as HeldPhase, TOMBSTONE, View};
 use crate::name::{FilePath, UserName};
 use crate::peer::Peer;
 use crate::placement;
@@ -144,12 +144,14 @@ impl Cluster {
         key: &MasterKey,
         report: &dyn Report,
     ) -> Vec<Survey> {
-        let mut surveys = self.ask(paths, user, key, report);
-        self.roll_forward(&mut surveys, report);
-        if self.abort_abandoned(&surveys, report) {
-            surveys = self.ask(paths, user, key, report);
-        }
-        surveys
+        timed(report, Phase::Survey, || {
+            let mut surveys = self.ask(paths, user, key, report);
+            self.roll_forward(&mut surveys, report);
+            if self.abort_abandoned(&surveys, report) {
+                surveys = self.ask(paths, user, key, report);
+            }
+            surveys
+        })
     }
 
     /// Asks every server that is up about names, and changes nothing.
@@ -201,7 +203,9 @@ impl Cluster {
             for ((&(index, version), (server, _)), answer) in work.iter().zip(requests).zip(answers) {
                 if let (Some(Ok(())), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
                     held.retain(|h| h.version >= version);
-                    held.iter_mut().filter(|h| h.version == version).for_each(|h| h.phase = Phase::Published);
+                    held.iter_mut()
+                        .filter(|h| h.version == version)
+                        .for_each(|h| h.phase = HeldPhase::Published);
                 }
             }
         }

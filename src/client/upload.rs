@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Client;
 use super::error::ClientError;
-use super::report::Notice;
+use super::report::{Notice, Phase, timed};
 use super::source::{OpenSource, Source};
 use super::stage::{Job, Staged, stage_all};
 use super::survey::Survey;
@@ -231,7 +231,8 @@ impl Client {
             })
             .collect();
         let peers = self.cluster.take_peers();
-        let (outcomes, peers) = stage_all(drafts, &jobs, peers, &self.key, &*self.report);
+        let staging = || stage_all(drafts, &jobs, peers, &self.key, &*self.report);
+        let (outcomes, peers) = timed(&*self.report, Phase::Stage, staging);
         self.cluster.put_back(peers, &*self.report);
         outcomes
     }

@@ -3,6 +3,7 @@
 
 use super::Client;
 use super::error::ClientError;
+use super::report::{Phase, timed};
 use super::survey::Survey;
 use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::FilePath;
@@ -49,7 +50,8 @@ impl Client {
             let commit = |&server: &usize| (server, Request::Commit(path.clone(), writer.version()));
             requests.extend(writer.servers().iter().map(commit));
         }
-        let mut answers = self.ask_all(&requests).into_iter();
+        let report = std::sync::Arc::clone(&self.report);
+        let mut answers = timed(&*report, Phase::Commit, || self.ask_all(&requests)).into_iter();
         ready
             .into_iter()
             .map(|(_, writer)| {
