@@ -515,3 +515,17 @@ fn a_trace_shows_each_line_as_it_travels_and_no_secret() {
     assert!(!outcome.stderr.contains("Aditi@123") && !outcome.stderr.contains("PROVE"), "{outcome}");
     assert!(!aditi.run(&["Download", "a"]).succeeds().stderr.contains("trace"));
 }
+
+#[test]
+fn a_folder_may_be_written_as_show_files_shows_it() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    cluster.client("Aditi").upload("a", b"a");
+    aditi.run(&["Move", "a", "papers/a"]).succeeds();
+    aditi.run(&["ShowFiles", "/"]).succeeds().prints(&["papers/"]);
+    aditi.run(&["ShowFiles", "."]).succeeds().prints(&["papers/"]);
+    aditi.run(&["ShowFiles", "papers/"]).succeeds().prints(&["a"]);
+    aditi.run(&["Download", "papers/"]).succeeds();
+    aditi.run(&["Delete", "-r", "papers/"]).succeeds();
+    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
+}

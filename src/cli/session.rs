@@ -311,14 +311,20 @@ fn status_of(error: &ClientError) -> u8 {
 
 /// A name as `FILE [FOLDER]` gives it.
 fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
+    let what = without_slash(what);
     let Some(folder) = folder else { return Ok(what.to_owned()) };
     let path = parse_folder(Some(folder))?.file(what);
     path.map(|path| path.to_string()).map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))
 }
 
+/// A folder may be written as ShowFiles shows it.
+fn without_slash(name: &str) -> &str {
+    name.strip_suffix('/').filter(|name| !name.is_empty()).unwrap_or(name)
+}
+
 fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
-    match folder {
-        None => Ok(FolderPath::root()),
+    match folder.map(without_slash) {
+        None | Some("." | "/") => Ok(FolderPath::root()),
         Some(name) => FolderPath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why)),
     }
 }

@@ -4,7 +4,9 @@
 //! to one session's thread; all of them share one [`Store`].
 
 mod admission;
+mod channel;
 mod log;
+mod login;
 mod session;
 mod space;
 mod stream;
@@ -18,10 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS};
-pub use session::{
-    FAILED_LOGIN_DELAY, IDLE_LIMIT, LIFE_SIGN, LOGIN_LIMIT, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK,
-    STALL_LIMIT,
-};
+pub use login::{FAILED_LOGIN_DELAY, LOGIN_LIMIT};
+pub use session::{IDLE_LIMIT, LIFE_SIGN, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK, STALL_LIMIT};
 pub use users::{AddUserError, add_user};
 
 use crate::name::ServerName;

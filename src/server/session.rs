@@ -1,44 +1,35 @@
-//! One client's connection: login, then one reply to each request, in order.
+//! One client's connection, once logged in: one reply to each request, in order.
 //!
 //! Replies to STAGE and COMMIT wait until what they acknowledge is on disk. As long as more requests
 //! have already arrived they wait together, so that a pipeline of small files shares its syncs.
 
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::admission::Visit;
-use super::stream::{Incoming, Outgoing};
-use crate::auth::{ScramError, ServerFirst, SessionKeys};
+use super::channel::{Channel, End};
+use super::login::login;
 use crate::commit::Refused;
 use crate::name::{FilePath, FolderPath, UserName};
-use crate::primitives::{self, Bytes32, Keystream, sha256};
+use crate::primitives::{Bytes32, Keystream, sha256};
 use crate::sealed::Header;
 use crate::store::{Batch, Check, Connection, Staging, StoreError};
 use crate::version::Version;
 use crate::wire::{
-    LineError, LineOpener, LineSealer, Login, MAX_TEXT, Refusal, Reply, Request, StageEnd, Usage,
-    base64_encode, read_line,
+    LineError, LineOpener, LineSealer, MAX_TEXT, Refusal, Reply, Request, StageEnd, Usage, read_line,
 };
 
-/// Time to log in, all reads together.
-pub const LOGIN_LIMIT: Duration = Duration::from_secs(10);
 /// Time between two requests. Clients log in again when they need to; but one that has staged its piece
 /// here may have to wait for the others of a large upload.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// Time for one read within a payload, and for one write.
 pub const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// Wait before a wrong password is refused.
-pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 /// Most replies that wait for one sync.
 pub const MAX_BATCH: usize = 256;
 
 /// Bytes of payload that wait for one sync.
 pub const MAX_BATCH_BYTES: u64 = 8 << 20;
-const READ_BUFFER: usize = 64 * 1024;
-const WRITE_BUFFER: usize = 16 * 1024;
 const COPY_BUFFER: usize = 256 * 1024;
 /// Pieces up to this size are sent through the write buffer, larger ones past it.
 const SMALL_READ: u64 = 64 * 1024;
@@ -47,48 +38,6 @@ const SMALL_READ: u64 = 64 * 1024;
 pub const SPACE_CHECK: u64 = 16 << 20;
 /// How often a long CHECK gives a sign of life.
 pub const LIFE_SIGN: Duration = Duration::from_secs(1);
-
-/// Why a session ended.
-#[derive(Debug)]
-enum End {
-    /// The client left, or the connection failed.
-    Line(LineError),
-    /// The connection failed while sending or within a payload.
-    Io(io::Error),
-    /// The client was refused, and told so.
-    Refused(Refusal),
-}
-
-impl From<LineError> for End {
-    fn from(error: LineError) -> Self {
-        match error {
-            LineError::TooLong | LineError::NotUtf8 => End::Refused(Refusal::BadRequest),
-            error => End::Line(error),
-        }
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        End::Io(error)
-    }
-}
-
-impl End {
-    fn is_quiet(&self) -> bool {
-        matches!(self, End::Line(LineError::Closed))
-    }
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            End::Line(error) => error.fmt(f),
-            End::Io(error) => error.fmt(f),
-            End::Refused(refusal) => write!(f, "refused: {refusal}"),
-        }
-    }
-}
 
 /// Serves one connection to its end.
 pub(super) fn run(shared: &Shared, visit: Visit) {
@@ -139,79 +88,6 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         }
         end => session.log(&format!("disconnected: {end}")),
     }
-}
-
-impl Drop for Channel {
-    /// A buffer that is dropped is written first, and would wait for a silent client once more.
-    fn drop(&mut self) {
-        // Closed already is just as well.
-        let _ = self.writer.get_ref().0.shutdown(Shutdown::Write);
-    }
-}
-
-struct Channel {
-    reader: BufReader<Incoming>,
-    writer: BufWriter<Outgoing>,
-}
-
-impl Channel {
-    fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(STALL_LIMIT))?;
-        Ok(Self {
-            reader: BufReader::with_capacity(
-                READ_BUFFER,
-                Incoming::with_deadline(Arc::clone(stream), LOGIN_LIMIT),
-            ),
-            writer: BufWriter::with_capacity(WRITE_BUFFER, Outgoing(Arc::clone(stream))),
-        })
-    }
-
-    fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {
-        self.writer.write_all(format!("{}\n", reply.to_line()).as_bytes())?;
-        self.writer.flush()
-    }
-
-    fn refuse_stranger(&mut self, refusal: Refusal) {
-        // The connection is closed next, whether this arrives or not.
-        let _ = self.send_plain(&Reply::no(refusal));
-    }
-}
-
-fn login(shared: &Shared, visit: &Visit, channel: &mut Channel) -> Result<(UserName, SessionKeys), End> {
-    let malformed = |_| End::Refused(Refusal::BadRequest);
-    let Login::Login(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
-    let first = ServerFirst::parse(&message).map_err(malformed)?;
-    let user = first.user.clone();
-    if shared.admission.is_barred(visit.from.ip(), &user) {
-        return Err(End::Refused(Refusal::Busy));
-    }
-    let nonce = base64_encode(&primitives::random::<18>()?);
-    let challenge = first.challenge(shared.users.verifier(&user, &shared.log), &nonce);
-    visit.challenged();
-    channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
-    let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
-    match challenge.finish(&message, &shared.name) {
-        Ok((server_final, keys)) => {
-            if let Err(error) = shared.store.make_user(&user) {
-                shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
-                return Err(End::Refused(refusal_for(&error)));
-            }
-            channel.send_plain(&Reply::Welcome(server_final))?;
-            channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
-            Ok((user, keys))
-        }
-        Err(ScramError::Denied) => {
-            shared.admission.note_failure(visit.from.ip(), &user);
-            std::thread::sleep(FAILED_LOGIN_DELAY);
-            Err(End::Refused(Refusal::Denied))
-        }
-        Err(_) => Err(End::Refused(Refusal::BadRequest)),
-    }
-}
-
-fn read_login(channel: &mut Channel) -> Result<Login, End> {
-    Login::parse(&read_line(&mut channel.reader)?).map_err(|_| End::Refused(Refusal::BadRequest))
 }
 
 /// A reply that waits for the batch, with what to log of it.
@@ -605,7 +481,7 @@ fn reply_for(result: &Result<(), StoreError>) -> Reply {
     }
 }
 
-fn refusal_for(error: &StoreError) -> Refusal {
+pub(super) fn refusal_for(error: &StoreError) -> Refusal {
     match error {
         StoreError::Refused(Refused::NotStaged) => Refusal::NotStaged,
         StoreError::Refused(Refused::Decided) => Refusal::Decided,

@@ -41,7 +41,7 @@ pub enum Refusal {
 
 const WORDS: [(Refusal, &str, &str); 14] = [
     (Refusal::Denied, "denied", "invalid username or password"),
-    (Refusal::Busy, "busy", "too many connections"),
+    (Refusal::Busy, "busy", "too many connections, wrong passwords or unfinished uploads"),
     (Refusal::Slow, "slow", "not logged in in time"),
     (Refusal::BadRequest, "bad-request", "request not understood"),
     (Refusal::BadMac, "bad-mac", "a line was altered on its way"),

@@ -1,0 +1,93 @@
+//! A connection with its buffers, and how it can end.
+
+use std::io::{self, BufReader, BufWriter, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use super::login::LOGIN_LIMIT;
+use super::session::STALL_LIMIT;
+use super::stream::{Incoming, Outgoing};
+use crate::wire::{LineError, Refusal, Reply};
+
+const READ_BUFFER: usize = 64 * 1024;
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client left, or the connection failed.
+    Line(LineError),
+    /// The connection failed while sending or within a payload.
+    Io(io::Error),
+    /// The client was refused, and told so.
+    Refused(Refusal),
+}
+
+impl From<LineError> for End {
+    fn from(error: LineError) -> Self {
+        match error {
+            LineError::TooLong | LineError::NotUtf8 => End::Refused(Refusal::BadRequest),
+            error => End::Line(error),
+        }
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        End::Io(error)
+    }
+}
+
+impl End {
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self, End::Line(LineError::Closed))
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Line(error) => error.fmt(f),
+            End::Io(error) => error.fmt(f),
+            End::Refused(refusal) => write!(f, "refused: {refusal}"),
+        }
+    }
+}
+
+/// A connection with its buffers.
+pub(super) struct Channel {
+    pub(super) reader: BufReader<Incoming>,
+    pub(super) writer: BufWriter<Outgoing>,
+}
+
+impl Channel {
+    pub(super) fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(STALL_LIMIT))?;
+        Ok(Self {
+            reader: BufReader::with_capacity(
+                READ_BUFFER,
+                Incoming::with_deadline(Arc::clone(stream), LOGIN_LIMIT),
+            ),
+            writer: BufWriter::with_capacity(WRITE_BUFFER, Outgoing(Arc::clone(stream))),
+        })
+    }
+
+    pub(super) fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {
+        self.writer.write_all(format!("{}\n", reply.to_line()).as_bytes())?;
+        self.writer.flush()
+    }
+
+    pub(super) fn refuse_stranger(&mut self, refusal: Refusal) {
+        // The connection is closed next, whether this arrives or not.
+        let _ = self.send_plain(&Reply::no(refusal));
+    }
+}
+
+impl Drop for Channel {
+    /// A buffer that is dropped is written first, and would wait for a silent client once more.
+    fn drop(&mut self) {
+        // Closed already is just as well.
+        let _ = self.writer.get_ref().0.shutdown(Shutdown::Write);
+    }
+}

@@ -1,0 +1,58 @@
+//! A connection before its user is known: SCRAM, under one time limit for all reads together.
+
+use std::time::Duration;
+
+use super::Shared;
+use super::admission::Visit;
+use super::channel::{Channel, End};
+use super::session::{IDLE_LIMIT, refusal_for};
+use crate::auth::{ScramError, ServerFirst, SessionKeys};
+use crate::name::UserName;
+use crate::primitives;
+use crate::wire::{Login, Refusal, Reply, base64_encode, read_line};
+
+/// Time to log in, all reads together.
+pub const LOGIN_LIMIT: Duration = Duration::from_secs(10);
+/// Wait before a wrong password is refused.
+pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
+
+/// Lets a user prove the password; the keys are those of the session.
+pub(super) fn login(
+    shared: &Shared,
+    visit: &Visit,
+    channel: &mut Channel,
+) -> Result<(UserName, SessionKeys), End> {
+    let malformed = |_| End::Refused(Refusal::BadRequest);
+    let Login::Login(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
+    let first = ServerFirst::parse(&message).map_err(malformed)?;
+    let user = first.user.clone();
+    if shared.admission.is_barred(visit.from.ip(), &user) {
+        return Err(End::Refused(Refusal::Busy));
+    }
+    let nonce = base64_encode(&primitives::random::<18>()?);
+    let challenge = first.challenge(shared.users.verifier(&user, &shared.log), &nonce);
+    visit.challenged();
+    channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
+    let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
+    match challenge.finish(&message, &shared.name) {
+        Ok((server_final, keys)) => {
+            if let Err(error) = shared.store.make_user(&user) {
+                shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
+                return Err(End::Refused(refusal_for(&error)));
+            }
+            channel.send_plain(&Reply::Welcome(server_final))?;
+            channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
+            Ok((user, keys))
+        }
+        Err(ScramError::Denied) => {
+            shared.admission.note_failure(visit.from.ip(), &user);
+            std::thread::sleep(FAILED_LOGIN_DELAY);
+            Err(End::Refused(Refusal::Denied))
+        }
+        Err(_) => Err(End::Refused(Refusal::BadRequest)),
+    }
+}
+
+fn read_login(channel: &mut Channel) -> Result<Login, End> {
+    Login::parse(&read_line(&mut channel.reader)?).map_err(|_| End::Refused(Refusal::BadRequest))
+}
