@@ -101,6 +101,9 @@ impl UsageError {
             UsageError::Missing(name, _) => {
                 help::usage(name).map_or_else(list, |usage| format!("usage: {usage}"))
             }
+            UsageError::Quote => {
+                "a quote that belongs to a name has a backslash before it: it\\'s.txt".into()
+            }
             UsageError::Surplus(_) => "a name with spaces is written in quotes".into(),
             _ => list(),
         }
@@ -297,6 +300,7 @@ mod tests {
         assert_eq!(hint("Delete -R x"), "did you mean -r?");
         assert_eq!(hint("Status --jsno"), "did you mean --json?");
         assert!(hint("Status --verbose").starts_with("options are -l, "), "{}", hint("Status --verbose"));
+        assert!(hint("Upload it's").ends_with("it\\'s.txt"), "{}", hint("Upload it's"));
         assert_eq!(hint("Move a"), "usage: Move OLD NEW");
         assert_eq!(hint("Upload a b c"), "a name with spaces is written in quotes");
     }

@@ -154,15 +154,30 @@ impl Table<'_> {
         let wanted = |file: &ShownFile| columns(&harmless(file.path.as_str())) + mark_room(file);
         let longest = files(self.listing).map(wanted).max().unwrap_or(0).max("Name".len());
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);
-        let rooms: Vec<(Layout, usize)> = LAYOUTS
-            .into_iter()
-            .filter(|layout| self.can_be(layout.map))
-            .map(|layout| (layout, self.view.width.saturating_sub(self.width_of_rest(layout))))
-            .collect();
-        [LONG_NAME, SHORT_NAME.max(mark + 8), mark + 6].into_iter().find_map(|wanted| {
-            let enough = |(_, room): &&(Layout, usize)| *room >= wanted.min(longest);
-            rooms.iter().find(enough).copied()
-        })
+        let least = (mark + 6).min(longest);
+        let mut rooms: [Option<usize>; LAYOUTS.len()] = [None; LAYOUTS.len()];
+        for wanted in [LONG_NAME, SHORT_NAME.max(mark + 8), least] {
+            for (layout, room) in LAYOUTS.into_iter().zip(&mut rooms) {
+                let room = *room.get_or_insert_with(|| self.room(layout, least));
+                if room >= wanted.min(longest) && room > 0 {
+                    return Some((layout, room));
+                }
+            }
+        }
+        None
+    }
+
+    /// What a layout leaves for the names; nothing if that is less than the least.
+    fn room(&self, layout: Layout, least: usize) -> usize {
+        let room = |rows: &[Vec<Cell>]| {
+            let rest = grid::width(&self.columns(layout)[1..], rows);
+            self.view.width.checked_sub(rest).filter(|room| *room >= least).unwrap_or(0)
+        };
+        // Most that are too wide are so by their header alone.
+        if !self.can_be(layout.map) || room(&[self.header(layout)]) == 0 {
+            return 0;
+        }
+        room(&self.rows(layout).into_iter().map(|(_, rest)| rest).collect::<Vec<_>>())
     }
 
     fn can_be(&self, map: Map) -> bool {
@@ -171,11 +186,6 @@ impl Table<'_> {
             Map::Ends => self.ends().is_some(),
             Map::Places | Map::Holders => self.servers.len() > 1,
         }
-    }
-
-    fn width_of_rest(&self, layout: Layout) -> usize {
-        let rows: Vec<Vec<Cell>> = self.rows(layout).into_iter().map(|(_, rest)| rest).collect();
-        grid::width(&self.columns(layout)[1..], &rows)
     }
 
     fn columns(&self, layout: Layout) -> Vec<Column> {
