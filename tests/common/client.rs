@@ -63,8 +63,13 @@ impl Client {
         let _ = std::fs::remove_dir_all(self.folder.join("Downloads"));
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// Writes the .conf down as it is now.
+    pub(crate) fn write_conf(&self) {
         std::fs::write(self.folder.join(CONF), &self.conf).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        self.write_conf();
         let mut command = Command::new(PROGRAM);
         command.current_dir(&self.folder).args(["files", CONF]).args(args);
         command

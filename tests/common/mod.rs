@@ -20,6 +20,7 @@ pub(crate) mod disk;
 pub(crate) mod json;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod terminal;
 
 pub(crate) use client::Client;
 pub(crate) use cluster::{Cluster, USER, subsets};
@@ -27,3 +28,4 @@ pub(crate) use disk::noise;
 pub(crate) use json::Json;
 pub(crate) use process::Outcome;
 pub(crate) use proxy::{Fault, Proxy, Way, travelled};
+pub(crate) use terminal::as_seen;

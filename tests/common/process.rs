@@ -206,6 +206,29 @@ impl Session {
         );
     }
 
+    /// Waits until this text has been printed, at the end of a line or not.
+    #[track_caller]
+    pub(crate) fn wait_for_text(&self, text: &str) {
+        let seen = self.stdout.wait_for(|printed| printed.contains(text).then_some(()));
+        assert!(seen.is_some(), "{} did not print {text:?}, but:\n{}", self.command, self.stdout.text());
+    }
+
+    /// Types keys, without an end of line.
+    pub(crate) fn press(&mut self, keys: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        let _ = stdin.write_all(keys.as_bytes()).and_then(|()| stdin.flush());
+    }
+
+    /// Sends what Ctrl-C sends, and waits for the end.
+    #[track_caller]
+    pub(crate) fn interrupt(self) -> Outcome {
+        // The shell's own `kill`: the program of that name is not on every machine.
+        let mut kill = Command::new("sh");
+        kill.args(["-c", r#"kill -INT "$0""#, &self.child.id().to_string()]);
+        run(&mut kill, "").succeeds();
+        self.finish()
+    }
+
     /// Ends the process where it stands, as a crash does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -1,0 +1,39 @@
+//! A terminal for a program: a pseudo-terminal, which `script` of util-linux makes.
+
+use super::client::{CONF, Client, PROGRAM};
+use super::process::Session;
+use std::process::{Command, Stdio};
+
+impl Client {
+    /// Runs shell commands on a terminal of this width, with `$client` for `Client DIR CONF`. Both outputs come on
+    /// the session's standard output, with the terminal's line ends. None, with a word, where there is no `script`.
+    pub(crate) fn on_terminal(&self, width: usize, commands: &str) -> Option<Session> {
+        let there =
+            Command::new("script").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !there.is_ok_and(|status| status.success()) {
+            eprintln!("not tested: there is no `script` that makes a terminal");
+            return None;
+        }
+        self.write_conf();
+        let line = format!("client='{PROGRAM} files {CONF}'; stty rows 24 cols {width}; {commands}");
+        let mut command = Command::new("script");
+        command.current_dir(self.folder()).env("SHELL", "/bin/sh").env("TERM", "xterm");
+        command.env_remove("COLUMNS").env_remove("NO_COLOR");
+        Some(Session::start(command.args(["-q", "-e", "-f", "-c", &line, "/dev/null"])))
+    }
+}
+
+/// Text without its escape sequences, and without what a line that was drawn over another took away.
+pub(crate) fn as_seen(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let line = line.trim_end_matches('\r');
+        let mut seen = String::new();
+        for (index, part) in line.rsplit('\r').next().unwrap_or("").split('\x1b').enumerate() {
+            let end = part.find(|c: char| c.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
+            seen.push_str(if index == 0 { part } else { &part[end..] });
+        }
+        lines.push(seen);
+    }
+    lines
+}
