@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::definitions::defines;
 use common::disk::{TempFolder, files_below};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -88,15 +89,6 @@ fn is_in_the_code(place: &str) -> bool {
         }
     };
     words.all(|word| defines(&text, word))
-}
-
-fn defines(text: &str, word: &str) -> bool {
-    let kinds = ["fn", "struct", "enum", "trait", "type", "const"];
-    let is_name_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-    kinds.iter().any(|kind| {
-        let begin = format!("{kind} {word}");
-        text.match_indices(&begin).any(|(at, _)| is_name_end(&text[at + begin.len()..]))
-    })
 }
 
 /// What came of a run of the script.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "common/definitions.rs"]
+mod definitions;
 #[path = "documents/format.rs"]
 mod format;
 #[path = "documents/limits.rs"]
@@ -15,3 +17,5 @@ mod markdown;
 mod protocol;
 #[path = "documents/reliability.rs"]
 mod reliability;
+#[path = "documents/tour.rs"]
+mod tour;

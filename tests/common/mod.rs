@@ -16,6 +16,7 @@
 
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod definitions;
 pub(crate) mod disk;
 pub(crate) mod json;
 pub(crate) mod process;
