@@ -99,8 +99,8 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (5) seconds, from the corpus in fuzz/
 	  echo "$$t: $$(tail -n 1 "$$log")"; \
 	done
 
-bench: ## the benchmarks
-	$(CARGO) bench --locked $(ARGS)
+bench: ## the benchmarks, in one table; ARGS='...' chooses parts, see benches/README.md
+	$(CARGO) bench --locked --bench bench -- $(ARGS)
 
 clean: ## remove what was built; what the servers hold stays
 	$(CARGO) clean

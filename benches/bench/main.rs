@@ -1,0 +1,82 @@
+//! The benchmarks: ShareIt beside a floor and beside other programs, in one table. See benches/README.md.
+//!
+//! One program in several roles: started with a role as its first word it is a part of the floor, or the
+//! keeper of the scratch folder.
+
+#![forbid(unsafe_code)]
+
+mod contest;
+mod floor;
+mod inputs;
+mod machine;
+mod memory;
+mod options;
+mod ours;
+mod parts;
+mod peers;
+mod process;
+mod scratch;
+mod stats;
+mod table;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use options::{HELP, Options};
+use parts::Stage;
+use scratch::Scratch;
+use table::Table;
+
+/// What can go wrong here is for a person to read, and nothing is done about it but to say it.
+pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["keeper", folder] => scratch::keep(Path::new(folder)).map(|()| true),
+        ["floor", ref rest @ ..] => floor::run(rest).map(|()| true),
+        _ => measure(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether ShareIt was within its limits.
+fn measure(arguments: &[String]) -> Fallible<bool> {
+    let Some(options) = Options::parse(arguments)? else {
+        print!("{HELP}");
+        return Ok(true);
+    };
+    let machine = machine::describe(&options.folder);
+    let scratch = Scratch::new(&options.folder)?;
+    let mut stage =
+        Stage { options: &options, scratch: &scratch, table: Table::default(), verdicts: Vec::new() };
+    let mut whole = true;
+    for part in &options.parts {
+        if let Err(error) = stage.run(*part) {
+            eprintln!("bench: {error}");
+            whole = false;
+        }
+    }
+    println!("\n{}\n", machine.join("\n"));
+    if !stage.table.is_empty() {
+        println!("{}", stage.table);
+    }
+    for verdict in &stage.verdicts {
+        let good = verdict.ratio <= verdict.limit;
+        let word = if good { "within" } else { "BEYOND" };
+        println!(
+            "{}: {:.2} × the floor, {word} the limit of {:.2}",
+            verdict.task, verdict.ratio, verdict.limit
+        );
+        whole &= good;
+    }
+    Ok(whole)
+}

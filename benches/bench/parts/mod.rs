@@ -1,0 +1,99 @@
+//! What is measured, part by part.
+
+mod large;
+mod small;
+
+use crate::contest::{Contestant, Score};
+use crate::options::Options;
+use crate::ours::{Build, Cluster, Ours};
+use crate::scratch::Scratch;
+use crate::table::Table;
+use crate::{Fallible, floor, peers};
+
+/// A part, by its name on the command line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Large,
+    Small,
+}
+
+const PARTS: [(&str, Part); 2] = [("large", Part::Large), ("small", Part::Small)];
+
+impl Part {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        PARTS.iter().find(|(n, _)| *n == name).map(|(_, part)| *part)
+    }
+
+    pub(crate) fn usual() -> Vec<Self> {
+        PARTS.iter().map(|(_, part)| *part).collect()
+    }
+}
+
+/// What the parts have to work with, and where their results go.
+pub(crate) struct Stage<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) scratch: &'a Scratch,
+    pub(crate) table: Table,
+    /// What decides the exit status.
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// A ratio to the floor, and the most that it may be.
+pub(crate) struct Verdict {
+    pub(crate) task: String,
+    /// Not a number if it was not measured.
+    pub(crate) ratio: f64,
+    pub(crate) limit: f64,
+}
+
+impl Stage<'_> {
+    pub(crate) fn run(&mut self, part: Part) -> Fallible<()> {
+        match part {
+            Part::Large => large::run(self),
+            Part::Small => small::run(self),
+        }
+    }
+
+    /// The builds under test, this repository's first.
+    pub(crate) fn builds(&self) -> Vec<Build> {
+        let options = self.options;
+        let own =
+            Build { name: "ShareIt".into(), server: options.server.clone(), client: options.client.clone() };
+        let others = options.also.iter().map(|folder| Build {
+            name: folder.file_name().map_or_else(|| "other".into(), |n| n.to_string_lossy().into_owned()),
+            server: folder.join("Server"),
+            client: folder.join("Client"),
+        });
+        std::iter::once(own).chain(others).collect()
+    }
+
+    /// The floor, ShareIt, and the peers that are installed, as far as they are wanted.
+    pub(crate) fn contestants(&self) -> Fallible<Vec<Box<dyn Contestant>>> {
+        let mut all: Vec<Box<dyn Contestant>> = Vec::new();
+        if self.options.wants("floor") {
+            all.push(Box::new(floor::Floor::start(self.scratch)?));
+        }
+        if self.options.wants("shareit") {
+            for build in self.builds() {
+                all.push(Box::new(Ours(Cluster::start(&build, self.scratch)?)));
+            }
+        }
+        all.extend(peers::installed(self.options, self.scratch));
+        Ok(all)
+    }
+
+    pub(crate) fn judge(&mut self, task: &str, scores: &[Score], up: bool, limit: f64) {
+        let of = |name: &str| {
+            let score = scores.iter().find(|score| score.name == name)?;
+            Some(if up { &score.up } else { &score.down })
+        };
+        if !self.options.wants("floor") || !self.options.wants("shareit") {
+            return;
+        }
+        let ratio = match (of("ShareIt"), of("floor")) {
+            (Some(own), Some(floor)) => own.ratio(floor).median(),
+            _ => f64::NAN,
+        };
+        self.verdicts.push(Verdict { task: task.to_owned(), ratio, limit });
+    }
+}

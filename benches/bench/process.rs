@@ -1,0 +1,120 @@
+//! Commands that are timed, and servers that run in the background.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Fallible;
+use crate::memory;
+use crate::scratch::Watch;
+
+/// Most time for a server to say that it is ready.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// How often its log is looked at until then.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Whether a program of this name is installed.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin".into(), "/sbin".into(), "/usr/local/sbin".into()];
+    std::env::split_paths(&path).chain(usual).any(|folder| folder.join(program).is_file())
+}
+
+/// What a command prints, if it succeeds.
+pub(crate) fn output(command: &mut Command) -> Fallible<String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?}: {}: {}", output.status, error.trim()).into());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// How long a command takes from start to exit; an error if it fails. `errors` is a file for its words.
+pub(crate) fn time(command: &mut Command, errors: &Path) -> Fallible<Duration> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(errors)?);
+    let start = Instant::now();
+    let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
+    let taken = start.elapsed();
+    if status.success() { Ok(taken) } else { Err(failure(command, &status.to_string(), errors)) }
+}
+
+/// The most memory that a command has while it runs.
+pub(crate) fn peak_memory(command: &mut Command, errors: &Path) -> Fallible<u64> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(errors)?);
+    let mut child = command.spawn()?;
+    let watch = memory::watch(child.id());
+    // Not reaped before it was watched to its end: its pid stays its own.
+    let peak = watch.join().map_err(|_| "the watching thread panicked")?;
+    let status = child.wait()?;
+    if status.success() { Ok(peak) } else { Err(failure(command, &status.to_string(), errors)) }
+}
+
+fn failure(command: &Command, status: &str, errors: &Path) -> Box<dyn std::error::Error + Send + Sync> {
+    let words = fs::read_to_string(errors).unwrap_or_default();
+    format!("{command:?}: {status}: {}", words.trim()).into()
+}
+
+/// A server in the background; ended when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// Where its words go: a file, so that nobody has to work for them while something is timed.
+    log: PathBuf,
+    /// How much of the log was waited for already.
+    seen: usize,
+    watch: Watch,
+}
+
+impl Daemon {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command, log: PathBuf, watch: Watch) -> Fallible<Self> {
+        let file = File::create(&log)?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .map_err(|e| format!("{command:?}: {e}"))?;
+        watch.started(child.id());
+        let stdin = child.stdin.take();
+        Ok(Self { child, stdin, log, seen: 0, watch })
+    }
+
+    /// Waits until the log, from where the last wait ended, has what `find` looks for.
+    pub(crate) fn wait_for<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> Fallible<T> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let log = fs::read_to_string(&self.log)?;
+            let new = log.get(self.seen..).unwrap_or_default();
+            if let Some(found) = find(new) {
+                self.seen = log.len();
+                return Ok(found);
+            }
+            let ended = self.child.try_wait()?.is_some();
+            if ended || Instant::now() > deadline {
+                return Err(format!("no word of {what}, but:\n{new}").into());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn stdin(&mut self) -> Fallible<&mut ChildStdin> {
+        self.stdin.as_mut().ok_or_else(|| "no standard input".into())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Ended already is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.watch.ended(self.child.id());
+    }
+}
