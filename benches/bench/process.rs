@@ -15,11 +15,12 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often its log is looked at until then.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Whether a program of this name is installed.
-pub(crate) fn is_installed(program: &str) -> bool {
+/// Where a program of this name is, if it is installed.
+pub(crate) fn path_of(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin".into(), "/sbin".into(), "/usr/local/sbin".into()];
-    std::env::split_paths(&path).chain(usual).any(|folder| folder.join(program).is_file())
+    // Servers are often not in the PATH of those who are not root.
+    let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(usual).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// What a command prints, if it succeeds.
