@@ -32,6 +32,11 @@ pub(crate) trait Contestant {
 
     fn down(&mut self, job: &Job<'_>) -> Fallible<Command>;
 
+    /// Whether it is another program, here only to compare with.
+    fn is_peer(&self) -> bool {
+        true
+    }
+
     /// Where the fetched file or folder is; none if it does not fetch.
     fn arrived(&self, job: &Job<'_>) -> Option<PathBuf>;
 
@@ -51,6 +56,8 @@ pub(crate) struct Score {
 pub(crate) struct Rules<'a> {
     pub(crate) scratch: &'a Scratch,
     pub(crate) rounds: usize,
+    /// In how many of them, from the first, the peers take part: they are slow, and decide nothing.
+    pub(crate) peer_rounds: usize,
     /// Memory to touch before each command.
     pub(crate) warm: u64,
     /// Whether to remove what was stored before the next turn. Not for many small files: ext4 without a
@@ -75,7 +82,7 @@ pub(crate) fn hold(
         let tag = format!("{label}-{round}");
         let job = Job { source, tag: &tag };
         for ((contestant, score), failed) in contestants.iter_mut().zip(&mut scores).zip(&mut failed) {
-            if *failed {
+            if *failed || (contestant.is_peer() && round > rules.peer_rounds) {
                 continue;
             }
             progress(&format!("{label}, round {round} of {}: {}", rules.rounds, score.name));

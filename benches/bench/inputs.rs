@@ -15,6 +15,21 @@ pub(crate) fn small_name(number: usize) -> String {
     format!("f{number:05}.bin")
 }
 
+/// A size in words.
+pub(crate) fn size_name(bytes: u64) -> String {
+    match bytes {
+        b if b >= 1 << 30 && b % (1 << 30) == 0 => format!("{} GiB", b >> 30),
+        b if b >= 1 << 20 && b % (1 << 20) == 0 => format!("{} MiB", b >> 20),
+        b => format!("{} KiB", b.div_ceil(1024)),
+    }
+}
+
+/// MiB for each second, in words.
+#[expect(clippy::cast_precision_loss, reason = "no file is that large")]
+pub(crate) fn rate_name(bytes: u64, seconds: f64) -> String {
+    format!("{:.0} MiB/s", bytes as f64 / f64::from(1 << 20) / seconds)
+}
+
 /// Makes a file of this size in `folder`.
 pub(crate) fn file(folder: &Path, name: &str, size: u64) -> Fallible<PathBuf> {
     let path = folder.join(name);

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use crate::memory;
-use crate::process::output;
 
 /// One line for each thing that a reader of the figures must know.
 pub(crate) fn describe(folder: &Path) -> Vec<String> {
@@ -67,9 +66,4 @@ fn file_system(folder: &Path) -> String {
     });
     let without = if kind == "ext4" && !journal { " without a journal" } else { "" };
     format!("{kind}{without} on {device}")
-}
-
-/// The first line that a program prints about its version.
-pub(crate) fn version(program: &str, argument: &str) -> Option<String> {
-    output(std::process::Command::new(program).arg(argument)).ok()?.lines().next().map(str::to_owned)
 }

@@ -1,12 +1,13 @@
 //! The benchmarks: ShareIt beside a floor and beside other programs, in one table. See benches/README.md.
 //!
-//! One program in several roles: started with a role as its first word it is a part of the floor, or the
-//! keeper of the scratch folder.
+//! One program in several roles: started with a role as its first word it is a part of the floor, a
+//! holder of idle sessions, or the keeper of the scratch folder.
 
 #![forbid(unsafe_code)]
 
 mod contest;
 mod floor;
+mod idle;
 mod inputs;
 mod machine;
 mod memory;
@@ -14,8 +15,11 @@ mod options;
 mod ours;
 mod parts;
 mod peers;
+mod plot;
 mod process;
+mod proxy;
 mod scratch;
+mod settle;
 mod stats;
 mod table;
 
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["keeper", folder] => scratch::keep(Path::new(folder)).map(|()| true),
         ["floor", ref rest @ ..] => floor::run(rest).map(|()| true),
+        ["idle", server, port, count] => idle::run(server, port, count).map(|()| true),
         _ => measure(&arguments),
     };
     match done {
@@ -54,10 +59,16 @@ fn measure(arguments: &[String]) -> Fallible<bool> {
         print!("{HELP}");
         return Ok(true);
     };
-    let machine = machine::describe(&options.folder);
+    let mut machine = machine::describe(&options.folder);
+    machine.extend(peers::versions(&options));
     let scratch = Scratch::new(&options.folder)?;
-    let mut stage =
-        Stage { options: &options, scratch: &scratch, table: Table::default(), verdicts: Vec::new() };
+    let mut stage = Stage {
+        options: &options,
+        scratch: &scratch,
+        table: Table::default(),
+        saved: Vec::new(),
+        verdicts: Vec::new(),
+    };
     let mut whole = true;
     for part in &options.parts {
         if let Err(error) = stage.run(*part) {
@@ -68,6 +79,9 @@ fn measure(arguments: &[String]) -> Fallible<bool> {
     println!("\n{}\n", machine.join("\n"));
     if !stage.table.is_empty() {
         println!("{}", stage.table);
+    }
+    for file in &stage.saved {
+        println!("written: {}", file.display());
     }
     for verdict in &stage.verdicts {
         let good = verdict.ratio <= verdict.limit;

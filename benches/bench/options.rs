@@ -23,6 +23,7 @@ options:
   --client FILE
   --also FOLDER    another build (FOLDER/Server and FOLDER/Client) beside it; may stand more than once
   --folder FOLDER  where to work; it decides which disk is measured
+  --save FOLDER    where the curve's numbers and picture go
 ";
 
 /// What to run, and how much of it.
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) client: PathBuf,
     pub(crate) also: Vec<PathBuf>,
     pub(crate) folder: PathBuf,
+    pub(crate) save: PathBuf,
 }
 
 impl Options {
@@ -53,6 +55,7 @@ impl Options {
             client: env!("CARGO_BIN_EXE_Client").into(),
             also: Vec::new(),
             folder: std::env::temp_dir(),
+            save: env!("CARGO_TARGET_TMPDIR").into(),
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -72,6 +75,7 @@ impl Options {
                 "--client" => options.client = std::fs::canonicalize(value()?)?,
                 "--also" => options.also.push(std::fs::canonicalize(value()?)?),
                 "--folder" => options.folder = std::fs::canonicalize(value()?)?,
+                "--save" => options.save = value()?.into(),
                 name => match Part::named(name) {
                     Some(part) => options.parts.push(part),
                     None => return Err(format!("neither a part nor an option: {name}").into()),

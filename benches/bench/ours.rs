@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::Fallible;
 use crate::contest::{Contestant, Job};
-use crate::process::{Daemon, output};
+use crate::process::{Daemon, output, with_descriptors};
 use crate::scratch::Scratch;
 
 pub(crate) const USER: &str = "bench";
@@ -31,27 +31,42 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// A cluster that runs, with nothing stored.
     pub(crate) fn start(build: &Build, scratch: &Scratch) -> Fallible<Self> {
-        let folder = scratch.folder(&build.name)?;
-        let mut cluster =
-            Self { build: build.clone(), servers: Vec::new(), ports: Vec::new(), folder: folder.clone() };
-        fs::create_dir(cluster.root())?;
-        cluster.add_user()?;
-        for number in 1..=4 {
-            let mut command = Command::new(&build.server);
-            command.arg(cluster.root()).arg(format!("Server{number}")).arg("0");
-            let log = folder.join(format!("Server{number}.log"));
-            let mut server = Daemon::start(&mut command, log, scratch.watch())?;
-            let port =
-                |log: &str| log.split_once("listening on 127.0.0.1:")?.1.split_once('\n')?.0.parse().ok();
-            cluster.ports.push(server.wait_for("a port", port)?);
-            cluster.servers.push(server);
-        }
-        cluster.write_conf("direct.conf", &cluster.ports)?;
+        let mut cluster = Self::new(build, scratch)?;
+        cluster.run(scratch, None)?;
         Ok(cluster)
     }
 
-    fn root(&self) -> PathBuf {
+    /// A cluster that does not run yet.
+    pub(crate) fn new(build: &Build, scratch: &Scratch) -> Fallible<Self> {
+        let folder = scratch.folder(&build.name)?;
+        let cluster = Self { build: build.clone(), servers: Vec::new(), ports: Vec::new(), folder };
+        fs::create_dir(cluster.root())?;
+        cluster.add_user()?;
+        Ok(cluster)
+    }
+
+    /// Starts the servers, if need be with room for so many open files and sockets.
+    pub(crate) fn run(&mut self, scratch: &Scratch, descriptors: Option<usize>) -> Fallible<()> {
+        for number in 1..=4 {
+            let mut command = match descriptors {
+                Some(count) => with_descriptors(count, &self.build.server),
+                None => Command::new(&self.build.server),
+            };
+            command.arg(self.root()).arg(format!("Server{number}")).arg("0");
+            let log = self.folder.join(format!("Server{number}.log"));
+            let mut server = Daemon::start(&mut command, log, scratch.watch())?;
+            let port =
+                |log: &str| log.split_once("listening on 127.0.0.1:")?.1.split_once('\n')?.0.parse().ok();
+            self.ports.push(server.wait_for("a port", port)?);
+            self.servers.push(server);
+        }
+        self.write_conf("direct.conf", &self.ports)?;
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.join("Servers")
     }
 
@@ -109,6 +124,10 @@ impl Contestant for Ours {
 
     fn does(&self) -> &'static str {
         "4 servers, 2 copies, encrypted, checked by both ends, synced"
+    }
+
+    fn is_peer(&self) -> bool {
+        false
     }
 
     fn up(&mut self, job: &Job<'_>) -> Fallible<Command> {

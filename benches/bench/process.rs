@@ -23,6 +23,11 @@ pub(crate) fn path_of(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(usual).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// This program, for its other roles: also after a new build has taken its place.
+pub(crate) fn own_program() -> PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
+}
+
 /// What a command prints, if it succeeds.
 pub(crate) fn output(command: &mut Command) -> Fallible<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
@@ -56,6 +61,14 @@ pub(crate) fn peak_memory(command: &mut Command, errors: &Path) -> Fallible<u64>
 fn failure(command: &Command, status: &str, errors: &Path) -> Box<dyn std::error::Error + Send + Sync> {
     let words = fs::read_to_string(errors).unwrap_or_default();
     format!("{command:?}: {status}: {}", words.trim()).into()
+}
+
+/// A command that may have so many files and sockets open, where the system lets it.
+pub(crate) fn with_descriptors(count: usize, program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let script = r#"ulimit -n "$0" 2>/dev/null; exec "$@""#;
+    command.args(["-c", script]).arg(count.to_string()).arg(program);
+    command
 }
 
 /// A server in the background; ended when dropped.
@@ -108,6 +121,23 @@ impl Daemon {
 
     pub(crate) fn stdin(&mut self) -> Fallible<&mut ChildStdin> {
         self.stdin.as_mut().ok_or_else(|| "no standard input".into())
+    }
+}
+
+impl Daemon {
+    /// Says that nothing more will come.
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for its end; an error if it fails.
+    pub(crate) fn finish(&mut self) -> Fallible<()> {
+        self.close_stdin();
+        let status = self.child.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(format!("{status}: {}", fs::read_to_string(&self.log)?.trim()).into())
     }
 }
 

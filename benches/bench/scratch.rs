@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::Fallible;
+use crate::process::own_program;
 
 /// A folder for one run.
 pub(crate) struct Scratch {
@@ -48,7 +49,7 @@ impl Scratch {
     pub(crate) fn new(parent: &Path) -> Fallible<Self> {
         let path = parent.join(format!("shareit-bench-{}", std::process::id()));
         fs::create_dir(&path)?;
-        let mut keeper = Command::new(std::env::current_exe()?)
+        let mut keeper = Command::new(own_program())
             .arg("keeper")
             .arg(&path)
             .stdin(Stdio::piped())

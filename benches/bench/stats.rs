@@ -37,10 +37,6 @@ impl Sample {
     pub(crate) fn ratio(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
     }
-
-    pub(crate) fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self(self.0.iter().copied().map(f).collect())
-    }
 }
 
 impl FromIterator<f64> for Sample {

@@ -44,6 +44,13 @@ impl Table {
         self.rows.push([task, who, &median, &spread, "", "", note].map(str::to_owned));
     }
 
+    /// What the last row has in the column `rate`.
+    pub(crate) fn rate(&mut self, text: String) {
+        if let Some(row) = self.rows.last_mut() {
+            row[4] = text;
+        }
+    }
+
     /// The rows of a comparison, one way. `rate` says how fast a time is.
     pub(crate) fn comparison(
         &mut self,
@@ -56,8 +63,8 @@ impl Table {
         for score in scores {
             let sample = way(score);
             self.row(task, &score.name, Unit::Seconds, sample, score.does);
+            self.rate(rate(sample.median()));
             if let Some(row) = self.rows.last_mut() {
-                row[4] = rate(sample.median());
                 row[5] = floor.map_or_else(String::new, |f| format!("{:.2}", sample.ratio(f).median()));
             }
         }

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use crate::Fallible;
 use crate::contest::{Contestant, Job};
-use crate::process::Daemon;
+use crate::process::{Daemon, own_program};
 use crate::scratch::Scratch;
 
 pub(crate) use crate::inputs::small_name;
@@ -33,7 +33,7 @@ impl Floor {
         for number in 1..=4 {
             let store = floor.folder.join(format!("server{number}"));
             fs::create_dir(&store)?;
-            let mut command = Command::new(std::env::current_exe()?);
+            let mut command = Command::new(own_program());
             command.args(["floor", "serve"]).arg(&store);
             let log = floor.folder.join(format!("server{number}.log"));
             let mut server = Daemon::start(&mut command, log, scratch.watch())?;
@@ -45,7 +45,7 @@ impl Floor {
     }
 
     fn client(&self, words: &[&str], path: &Path, tag: &str) -> Fallible<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_program());
         command.arg("floor").args(words).arg(path).arg(tag).args(&self.ports);
         Ok(command)
     }
@@ -58,6 +58,10 @@ impl Contestant for Floor {
 
     fn does(&self) -> &'static str {
         "4 servers, 2 copies, encrypted, synced; nothing else"
+    }
+
+    fn is_peer(&self) -> bool {
+        false
     }
 
     fn up(&mut self, job: &Job<'_>) -> Fallible<Command> {

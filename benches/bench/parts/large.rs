@@ -11,18 +11,27 @@ const DOWNLOAD_LIMIT: f64 = 1.20;
 
 const SIZE: u64 = 1 << 30;
 const QUICK_SIZE: u64 = 128 << 20;
+/// Memory to touch before each command: four times the file's size, for two copies on servers and one that is
+/// fetched, but no less than this.
+const MIN_WARM: u64 = 1 << 30;
 
 pub(super) fn run(stage: &mut Stage<'_>) -> Fallible<()> {
     let size = stage.options.size.unwrap_or(if stage.options.quick { QUICK_SIZE } else { SIZE });
     let folder = stage.scratch.folder("large")?;
     let source = inputs::file(&folder, "large.bin", size)?;
     let rounds = stage.options.rounds(5, 3);
-    let rules = Rules { scratch: stage.scratch, rounds, warm: 4 * size, forget: true };
+    let rules = Rules {
+        scratch: stage.scratch,
+        rounds,
+        peer_rounds: 3,
+        warm: (4 * size).max(MIN_WARM),
+        forget: true,
+    };
     let scores = hold(&mut stage.contestants()?, &source, "large", &rules);
     std::fs::remove_file(source)?;
-    let mib = size >> 20;
-    let rate = |seconds: f64| format!("{:.0} MiB/s", mib as f64 / seconds);
-    let (up, down) = (format!("{mib} MiB up"), format!("{mib} MiB down"));
+    let rate = |seconds| inputs::rate_name(size, seconds);
+    let name = inputs::size_name(size);
+    let (up, down) = (format!("{name} up"), format!("{name} down"));
     stage.table.comparison(&up, &scores, |s| &s.up, rate);
     stage.table.comparison(&down, &scores, |s| &s.down, rate);
     stage.judge(&up, &scores, true, UPLOAD_LIMIT);

@@ -1,7 +1,14 @@
 //! What is measured, part by part.
 
+mod curve;
+mod far;
 mod large;
+mod listing;
+mod many;
 mod small;
+mod start;
+
+use std::path::PathBuf;
 
 use crate::contest::{Contestant, Score};
 use crate::options::Options;
@@ -15,17 +22,31 @@ use crate::{Fallible, floor, peers};
 pub(crate) enum Part {
     Large,
     Small,
+    Start,
+    Far,
+    Many,
+    Curve,
+    Listing,
 }
 
-const PARTS: [(&str, Part); 2] = [("large", Part::Large), ("small", Part::Small)];
+const PARTS: [(&str, Part); 7] = [
+    ("large", Part::Large),
+    ("small", Part::Small),
+    ("start", Part::Start),
+    ("far", Part::Far),
+    ("many", Part::Many),
+    ("curve", Part::Curve),
+    ("listing", Part::Listing),
+];
 
 impl Part {
     pub(crate) fn named(name: &str) -> Option<Self> {
         PARTS.iter().find(|(n, _)| *n == name).map(|(_, part)| *part)
     }
 
+    /// All but the listing, which takes long to prepare.
     pub(crate) fn usual() -> Vec<Self> {
-        PARTS.iter().map(|(_, part)| *part).collect()
+        PARTS.iter().map(|(_, part)| *part).filter(|part| *part != Part::Listing).collect()
     }
 }
 
@@ -34,6 +55,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) options: &'a Options,
     pub(crate) scratch: &'a Scratch,
     pub(crate) table: Table,
+    /// Files that were written for the reader.
+    pub(crate) saved: Vec<PathBuf>,
     /// What decides the exit status.
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -51,6 +74,11 @@ impl Stage<'_> {
         match part {
             Part::Large => large::run(self),
             Part::Small => small::run(self),
+            Part::Start => start::run(self),
+            Part::Far => far::run(self),
+            Part::Many => many::run(self),
+            Part::Curve => curve::run(self),
+            Part::Listing => listing::run(self),
         }
     }
 

@@ -23,35 +23,98 @@ use crate::scratch::Scratch;
 pub(crate) use rsync::Rsync;
 pub(crate) use scp::Scp;
 
-type Start = fn(&Scratch) -> Fallible<Box<dyn Contestant>>;
+/// How to know and to start one.
+struct Peer {
+    name: &'static str,
+    /// What must be installed.
+    programs: &'static [&'static str],
+    /// What prints its version.
+    version: [&'static str; 2],
+    start: fn(&Scratch) -> Fallible<Box<dyn Contestant>>,
+}
 
-/// A name, the programs that it needs, and how to start it.
-const PEERS: [(&str, &[&str], Start); 6] = [
-    ("scp", &["sshd", "scp", "ssh-keygen"], |s| Ok(Box::new(Scp::start(s)?))),
-    ("rsync", &["rsync"], |s| Ok(Box::new(Rsync::start(s)?))),
-    ("rclone", &["rclone"], |s| Ok(Box::new(rclone::Rclone::start(s)?))),
-    ("restic", &["restic"], |s| Ok(Box::new(restic::Restic::new(s)?))),
-    ("borg", &["borg"], |s| Ok(Box::new(borg::Borg::new(s)?))),
-    ("openssl", &["openssl"], |_| Ok(Box::new(openssl::Openssl))),
+const PEERS: [Peer; 6] = [
+    Peer {
+        name: "scp",
+        programs: &["sshd", "scp", "ssh-keygen"],
+        version: ["ssh", "-V"],
+        start: |scratch| Ok(Box::new(Scp::start(scratch)?)),
+    },
+    Peer {
+        name: "rsync",
+        programs: &["rsync"],
+        version: ["rsync", "--version"],
+        start: |scratch| Ok(Box::new(Rsync::start(scratch)?)),
+    },
+    Peer {
+        name: "rclone",
+        programs: &["rclone"],
+        version: ["rclone", "version"],
+        start: |scratch| Ok(Box::new(rclone::Rclone::start(scratch)?)),
+    },
+    Peer {
+        name: "restic",
+        programs: &["restic"],
+        version: ["restic", "version"],
+        start: |scratch| Ok(Box::new(restic::Restic::new(scratch)?)),
+    },
+    Peer {
+        name: "borg",
+        programs: &["borg"],
+        version: ["borg", "--version"],
+        start: |scratch| Ok(Box::new(borg::Borg::new(scratch)?)),
+    },
+    Peer {
+        name: "openssl",
+        programs: &["openssl"],
+        version: ["openssl", "version"],
+        start: |_| Ok(Box::new(openssl::Openssl)),
+    },
 ];
+
+/// Names and versions of those that are wanted and installed, for one line.
+pub(crate) fn versions(options: &Options) -> Option<String> {
+    let there = |peer: &&Peer| {
+        options.wants(peer.name) && peer.programs.iter().all(|program| path_of(program).is_some())
+    };
+    let known: Vec<String> = PEERS
+        .iter()
+        .filter(there)
+        .map(|peer| format!("{} {}", peer.name, version(peer.version).unwrap_or_else(|| "?".into())))
+        .collect();
+    (!known.is_empty()).then(|| known.join(", "))
+}
+
+/// The first word that looks like a version. ssh prints it to standard error.
+fn version([program, argument]: [&str; 2]) -> Option<String> {
+    let output = Command::new(program).arg(argument).output().ok()?;
+    let text =
+        String::from_utf8_lossy(if output.stdout.is_empty() { &output.stderr } else { &output.stdout });
+    let mut words = text.split([' ', ',', '\n']);
+    words.find(|w| w.contains('.') && w.contains(|c: char| c.is_ascii_digit())).map(str::to_owned)
+}
 
 /// Those that are wanted and installed; what is missing is told on standard error.
 pub(crate) fn installed(options: &Options, scratch: &Scratch) -> Vec<Box<dyn Contestant>> {
-    let mut all = Vec::new();
-    for (name, programs, start) in PEERS {
-        if !options.wants(name) {
-            continue;
-        }
-        if let Some(missing) = programs.iter().find(|program| path_of(program).is_none()) {
-            eprintln!("{name} is left out: {missing} is not installed");
-            continue;
-        }
-        match start(scratch) {
-            Ok(contestant) => all.push(contestant),
-            Err(error) => eprintln!("{name} is left out: {error}"),
-        }
+    PEERS.iter().filter_map(|peer| one(options, scratch, peer.name, peer.start)).collect()
+}
+
+/// One of them, started in a way of its own.
+pub(crate) fn one<T>(
+    options: &Options,
+    scratch: &Scratch,
+    name: &str,
+    start: impl Fn(&Scratch) -> Fallible<T>,
+) -> Option<T> {
+    let peer = PEERS.iter().find(|peer| peer.name == name)?;
+    if !options.wants(name) {
+        return None;
     }
-    all
+    if let Some(missing) = peer.programs.iter().find(|program| path_of(program).is_none()) {
+        eprintln!("{name} is left out: {missing} is not installed");
+        return None;
+    }
+    start(scratch).inspect_err(|error| eprintln!("{name} is left out: {error}")).ok()
 }
 
 /// A port that nobody uses at this moment, for servers that do not say which one they took.

@@ -1,7 +1,7 @@
 //! rsync to a daemon of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{alone, free_port};
@@ -43,22 +43,23 @@ impl Rsync {
 
     fn rsync(&self) -> Command {
         let mut command = alone("rsync", &self.folder);
-        command.arg("-a");
+        // What has its size and time there already is sent all the same: a second fetch is to be one.
+        command.args(["-a", "-I"]);
         command
     }
 
-    /// What is in a folder, if it is one, goes straight below the tag.
-    pub(crate) fn up_at(&self, port: u16, job: &Job<'_>) -> Command {
+    /// To a server at this port, under this name: the slash says that a folder itself gets the name.
+    pub(crate) fn up_at(&self, port: u16, source: &Path, name: &str) -> Command {
         let mut command = self.rsync();
-        let end = if job.source.is_dir() { "/" } else { "" };
-        command.arg(format!("{}{end}", job.source.display()));
-        command.arg(format!("rsync://127.0.0.1:{port}/bench/{}", job.tag));
+        let end = if source.is_dir() { "/" } else { "" };
+        command.arg(format!("{}{end}", source.display()));
+        command.arg(format!("rsync://127.0.0.1:{port}/bench/{name}"));
         command
     }
 
-    pub(crate) fn down_at(&self, port: u16, job: &Job<'_>) -> Command {
+    pub(crate) fn down_at(&self, port: u16, name: &str) -> Command {
         let mut command = self.rsync();
-        command.arg(format!("rsync://127.0.0.1:{port}/bench/{}", job.tag)).arg(self.folder.join("fetched"));
+        command.arg(format!("rsync://127.0.0.1:{port}/bench/{name}")).arg(self.folder.join("fetched"));
         command
     }
 
@@ -80,11 +81,11 @@ impl Contestant for Rsync {
     }
 
     fn up(&mut self, job: &Job<'_>) -> Fallible<Command> {
-        Ok(self.up_at(self.port, job))
+        Ok(self.up_at(self.port, job.source, job.tag))
     }
 
     fn down(&mut self, job: &Job<'_>) -> Fallible<Command> {
-        Ok(self.down_at(self.port, job))
+        Ok(self.down_at(self.port, job.tag))
     }
 
     fn arrived(&self, job: &Job<'_>) -> Option<PathBuf> {

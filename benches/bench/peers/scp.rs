@@ -1,7 +1,7 @@
 //! scp to an sshd of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{alone, free_port};
@@ -52,16 +52,17 @@ impl Scp {
         command
     }
 
-    pub(crate) fn up_at(&self, port: u16, job: &Job<'_>) -> Command {
+    /// To a server at this port, under this name.
+    pub(crate) fn up_at(&self, port: u16, source: &Path, name: &str) -> Command {
         let mut command = self.scp(port);
-        let target = self.folder.join("stored").join(job.tag);
-        command.arg(job.source).arg(format!("127.0.0.1:{}", target.display()));
+        let target = self.folder.join("stored").join(name);
+        command.arg(source).arg(format!("127.0.0.1:{}", target.display()));
         command
     }
 
-    pub(crate) fn down_at(&self, port: u16, job: &Job<'_>) -> Command {
+    pub(crate) fn down_at(&self, port: u16, name: &str) -> Command {
         let mut command = self.scp(port);
-        let source = self.folder.join("stored").join(job.tag);
+        let source = self.folder.join("stored").join(name);
         command.arg(format!("127.0.0.1:{}", source.display())).arg(self.folder.join("fetched"));
         command
     }
@@ -77,11 +78,11 @@ impl Contestant for Scp {
     }
 
     fn up(&mut self, job: &Job<'_>) -> Fallible<Command> {
-        Ok(self.up_at(self.port, job))
+        Ok(self.up_at(self.port, job.source, job.tag))
     }
 
     fn down(&mut self, job: &Job<'_>) -> Fallible<Command> {
-        Ok(self.down_at(self.port, job))
+        Ok(self.down_at(self.port, job.tag))
     }
 
     fn arrived(&self, job: &Job<'_>) -> Option<PathBuf> {

@@ -1,0 +1,200 @@
+//! Many clients at once, many sessions that do nothing, and what memory they take.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use super::Stage;
+use crate::contest::{Rules, progress, timed};
+use crate::ours::{Build, Cluster};
+use crate::process::{Daemon, output, own_program, peak_memory, with_descriptors};
+use crate::stats::Sample;
+use crate::table::Unit;
+use crate::{Fallible, inputs, memory};
+
+const CLIENTS: usize = 64;
+const SESSIONS: usize = 1000;
+/// What the clients transfer in all, and what one does by itself.
+const SIZE: u64 = 1 << 30;
+const QUICK_SIZE: u64 = 128 << 20;
+const NEWCOMER_SIZE: u64 = 16 << 20;
+const WARM: u64 = 512 << 20;
+/// Descriptors for a process with many sessions: two each at a client.
+const DESCRIPTORS: usize = 4096;
+
+pub(super) fn run(stage: &mut Stage<'_>) -> Fallible<()> {
+    if !stage.options.wants("shareit") {
+        return Ok(());
+    }
+    let size = stage.options.size.unwrap_or(if stage.options.quick { QUICK_SIZE } else { SIZE });
+    let folder = stage.scratch.folder("many")?;
+    let large = inputs::file(&folder, "large.bin", size)?;
+    let parts = inputs::files(&folder, "parts", CLIENTS, size / CLIENTS as u64)?;
+    for build in stage.builds() {
+        peaks(stage, &build, &large)?;
+        at_once(stage, &build, &large, &parts)?;
+        idle(stage, &build)?;
+    }
+    Ok(std::fs::remove_dir_all(folder)?)
+}
+
+/// The most memory that client and server take for a large file.
+fn peaks(stage: &mut Stage<'_>, build: &Build, large: &Path) -> Fallible<()> {
+    progress("many: memory for a large file");
+    let cluster = Cluster::start(build, stage.scratch)?;
+    let errors = stage.scratch.path().join("errors");
+    let mut upload = cluster.direct_client();
+    upload.arg("Upload").arg(large);
+    let mut download = cluster.direct_client();
+    download.args(["Download", "large.bin"]);
+    let size = inputs::size_name(large.metadata()?.len());
+    for (command, way) in [(&mut upload, "up"), (&mut download, "down")] {
+        let client = peak_memory(command, &errors)?;
+        let task = format!("peak memory, {size} {way}");
+        stage.table.row(&task, &build.name, Unit::Memory, &one(client), "the client");
+        let servers = cluster.servers.iter().map(|s| memory::of_process(s.pid(), "VmHWM:"));
+        let most = servers.collect::<Fallible<Vec<u64>>>()?.into_iter().max().unwrap_or(0);
+        stage.table.row(&task, &build.name, Unit::Memory, &one(most), "the server with most, so far");
+    }
+    std::fs::remove_file(cluster.download("large.bin"))?;
+    output(cluster.direct_client().args(["Delete", "large.bin"])).map(drop)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
+fn one(bytes: u64) -> Sample {
+    [bytes as f64].into_iter().collect()
+}
+
+/// The same bytes by one client, and by many that begin at one moment. They have logged in before: the keys
+/// of 64 users are derived on their own machines elsewhere, but would all be derived on this one here.
+fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> Fallible<()> {
+    let cluster = Cluster::start(build, stage.scratch)?;
+    let size = large.metadata()?.len();
+    let rounds = stage.options.rounds(3, 1);
+    let file = |number| parts.join(inputs::small_name(number));
+    // By way: all of one client, the slowest of many, and that divided by the fastest.
+    let mut alone = [Sample::default(), Sample::default()];
+    let mut slowest = alone.clone();
+    let mut spread = alone.clone();
+    for round in 1..=rounds {
+        progress(&format!("many, round {round} of {rounds}"));
+        let up_one = vec![format!("Upload \"{}\" one", large.display())];
+        let up_many: Vec<String> =
+            (0..CLIENTS).map(|n| format!("Upload \"{}\" many", file(n).display())).collect();
+        let down_one = vec!["Download one/large.bin".to_owned()];
+        let down_many: Vec<String> =
+            (0..CLIENTS).map(|n| format!("Download many/{}", inputs::small_name(n))).collect();
+        for (way, one, many) in [(0, up_one, up_many), (1, down_one, down_many)] {
+            alone[way].push(slowest_of(&together(stage, &cluster, &one, 4 * size)?));
+            let times: Vec<f64> = together(stage, &cluster, &many, 4 * size)?;
+            slowest[way].push(slowest_of(&times));
+            spread[way].push(slowest_of(&times) / times.iter().copied().fold(f64::INFINITY, f64::min));
+        }
+        for folder in ["one", "many"] {
+            std::fs::remove_dir_all(cluster.download(folder))?;
+            output(cluster.direct_client().args(["Delete", "-r", folder]))?;
+        }
+    }
+    progress("");
+    let name = inputs::size_name(size);
+    for (way, word) in ["up", "down"].into_iter().enumerate() {
+        let rate = |sample: &Sample| inputs::rate_name(size, sample.median());
+        let task = format!("{name} {word}, logged in");
+        stage.table.row(&task, &build.name, Unit::Seconds, &alone[way], "1 client");
+        stage.table.rate(rate(&alone[way]));
+        let note = format!(
+            "{CLIENTS} clients at once, 1/{CLIENTS} each; {:.2} × the throughput of one",
+            1.0 / slowest[way].ratio(&alone[way]).median()
+        );
+        stage.table.row(&task, &build.name, Unit::Seconds, &slowest[way], &note);
+        stage.table.rate(rate(&slowest[way]));
+        stage.table.row(&task, &build.name, Unit::Plain, &spread[way], "the slowest of them ÷ the fastest");
+    }
+    Ok(())
+}
+
+fn slowest_of(times: &[f64]) -> f64 {
+    times.iter().copied().fold(0.0, f64::max)
+}
+
+/// Starts a client for each command, waits until all have logged in everywhere, gives all commands at once;
+/// seconds from then until each client has ended.
+fn together(stage: &Stage<'_>, cluster: &Cluster, commands: &[String], warm: u64) -> Fallible<Vec<f64>> {
+    let mut clients = Vec::new();
+    for number in 0..commands.len() {
+        let log = stage.scratch.path().join(format!("client-{number}.log"));
+        let mut client = Daemon::start(&mut cluster.direct_client(), log, stage.scratch.watch())?;
+        writeln!(client.stdin()?, "Status")?;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        client.wait_for("four servers", |log| (log.matches('\n').count() >= 4).then_some(()))?;
+    }
+    output(&mut Command::new("sync"))?;
+    memory::warm(warm);
+    let start = Instant::now();
+    for (client, command) in clients.iter_mut().zip(commands) {
+        writeln!(client.stdin()?, "{command}")?;
+        client.close_stdin();
+    }
+    thread::scope(|scope| {
+        let wait = |mut client: Daemon| client.finish().map(|()| start.elapsed().as_secs_f64());
+        let threads: Vec<_> = clients.into_iter().map(|client| scope.spawn(move || wait(client))).collect();
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
+    })
+}
+
+/// A server with a thousand sessions that do nothing, and what a newcomer notices of them.
+fn idle(stage: &mut Stage<'_>, build: &Build) -> Fallible<()> {
+    progress("many: idle sessions");
+    let quiet = Cluster::start(build, stage.scratch)?;
+    let mut crowded = Cluster::new(build, stage.scratch)?;
+    crowded.run(stage.scratch, Some(DESCRIPTORS))?;
+    let rss = |what| memory::of_process(crowded.servers[0].pid(), what);
+    let before = rss("VmRSS:")?;
+    let mut helpers = Vec::new();
+    for (number, port) in (1..).zip(&crowded.ports) {
+        let mut command = with_descriptors(DESCRIPTORS, &own_program());
+        command.arg("idle").arg(format!("Server{number}")).arg(port.to_string()).arg(SESSIONS.to_string());
+        let log = stage.scratch.path().join(format!("idle-{number}.log"));
+        helpers.push(Daemon::start(&mut command, log, stage.scratch.watch())?);
+    }
+    for helper in &mut helpers {
+        helper.wait_for("all sessions", |log| log.contains("ready").then_some(()))?;
+    }
+    let after = rss("VmRSS:")?;
+    let each = (after.saturating_sub(before)) / 1024 / SESSIONS as u64;
+    let task = "memory of a server";
+    stage.table.row(task, &build.name, Unit::Memory, &one(before), "just started");
+    let note = format!("with {SESSIONS} idle sessions: {each} KiB each");
+    stage.table.row(task, &build.name, Unit::Memory, &one(after), &note);
+
+    let file = inputs::file(stage.scratch.path(), "newcomer.bin", NEWCOMER_SIZE)?;
+    let rounds = stage.options.rounds(7, 3);
+    let rules = Rules { scratch: stage.scratch, rounds, peer_rounds: rounds, warm: WARM, forget: false };
+    let mut samples = vec![[Sample::default(), Sample::default()]; 2];
+    for round in 1..=rounds {
+        progress(&format!("many: beside idle sessions, round {round} of {rounds}"));
+        for (cluster, samples) in [&quiet, &crowded].into_iter().zip(&mut samples) {
+            let mut list = cluster.direct_client();
+            list.arg("ShowFiles");
+            let mut upload = cluster.direct_client();
+            upload.arg("Upload").arg(&file).arg(round.to_string());
+            samples[0].push(timed(&mut list, &rules)?);
+            samples[1].push(timed(&mut upload, &rules)?);
+        }
+    }
+    progress("");
+    for (number, task) in
+        ["log in and list, as a newcomer", "16 MiB up, as a newcomer"].into_iter().enumerate()
+    {
+        for (samples, note) in
+            samples.iter().zip(["beside nobody", "beside 1,000 idle sessions on each server"])
+        {
+            stage.table.row(task, &build.name, Unit::Seconds, &samples[number], note);
+        }
+    }
+    Ok(())
+}
