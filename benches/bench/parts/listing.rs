@@ -13,7 +13,7 @@ use shareit::name::{FilePath, ServerName, UserName};
 use shareit::placement;
 use shareit::primitives::sha256;
 use shareit::sealed::{ChunkHasher, FileKey, Header, Kind, MasterKey, ModifiedTime, chunk_log2_for};
-use shareit::store::{Batch, Disk, OsDisk, Store};
+use shareit::store::{Batch, Check, Disk, OsDisk, Store};
 use shareit::version::Version;
 
 use super::Stage;
@@ -123,8 +123,8 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
                     path: path.clone(),
                 };
                 let seal = key.seal(&header.encode(), &root_hash);
-                let staging = store.stage(connection, header, None)?;
-                store.stage_end(staging, &root_hash, &seal, &mut batch)?;
+                let staging = store.stage(connection, header, None, Check::Chunks)?;
+                store.stage_end(staging, &root_hash, &seal, None, &mut batch)?;
             }
             store.commit(&user()?, &path, version, &mut batch)?;
         }
