@@ -323,8 +323,10 @@ fn without_slash(name: &str) -> &str {
 }
 
 fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
-    match folder.map(without_slash) {
+    match folder {
         None | Some("." | "/") => Ok(FolderPath::root()),
-        Some(name) => FolderPath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why)),
+        Some(name) => {
+            FolderPath::parse(without_slash(name)).map_err(|why| ClientError::Name(name.to_owned(), why))
+        }
     }
 }

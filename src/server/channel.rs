@@ -9,7 +9,8 @@ use super::session::STALL_LIMIT;
 use super::stream::{Incoming, Outgoing};
 use crate::wire::{LineError, Refusal, Reply};
 
-const READ_BUFFER: usize = 64 * 1024;
+/// All of it is resident from the first read on, so it is what an idle session costs.
+const READ_BUFFER: usize = 16 * 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Why a session ended.

@@ -126,7 +126,9 @@ impl Session<'_> {
     }
 
     fn serve_one(&mut self) -> Result<(), End> {
-        if self.channel.reader.buffer().is_empty() {
+        let reader = &self.channel.reader;
+        let more = || !reader.buffer().is_empty() || !self.held.is_empty() && reader.get_ref().has_arrived();
+        if !more() {
             self.release_held()?;
             self.channel.writer.flush()?;
         }

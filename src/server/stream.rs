@@ -17,6 +17,13 @@ impl Incoming {
         Self { stream, deadline: Some(Instant::now() + limit) }
     }
 
+    /// Whether something has arrived, or the other side has closed: whether a read would return at once.
+    pub(super) fn has_arrived(&self) -> bool {
+        let peeked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
+        let would_wait = matches!(&peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.stream.set_nonblocking(false).is_ok() && !would_wait
+    }
+
     /// From now on each read has a limit of its own.
     pub(super) fn limit_each_read(&mut self, limit: Duration) -> io::Result<()> {
         self.deadline = None;
