@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::memory;
+
+/// How long to look whether the machine is busy.
+const LOOK_FOR: Duration = Duration::from_millis(500);
 
 /// One line for each thing that a reader of the figures must know.
 pub(crate) fn describe(folder: &Path) -> Vec<String> {
@@ -14,8 +18,11 @@ pub(crate) fn describe(folder: &Path) -> Vec<String> {
             "a virtual machine whose host takes back free memory: memory is touched before each run".into(),
         );
     }
-    if let Some(load) = load().filter(|load| *load > 0.5) {
-        lines.push(format!("load {load} at the start: something else is running, and the figures suffer"));
+    if let Some(busy) = busy().filter(|busy| *busy > 0.1) {
+        let percent = 100.0 * busy;
+        lines.push(format!(
+            "busy to {percent:.0} % before the start: something else runs, and the figures suffer"
+        ));
     }
     lines
 }
@@ -44,9 +51,19 @@ fn kernel() -> String {
         .map_or_else(|_| "unknown".into(), |s| s.trim().to_owned())
 }
 
-/// The load of the last minute. That of the build is in it too.
-fn load() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+/// Which part of the processors' time is taken at this moment.
+fn busy() -> Option<f64> {
+    let times = || -> Option<(f64, f64)> {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let times: Vec<f64> =
+            text.lines().next()?.split_whitespace().skip(1).map_while(|t| t.parse().ok()).collect();
+        // The fourth and fifth are idle time, and idle time with the disk at work.
+        Some((times.iter().sum(), times.get(3)? + times.get(4)?))
+    };
+    let (all_before, idle_before) = times()?;
+    std::thread::sleep(LOOK_FOR);
+    let (all, idle) = times()?;
+    (all > all_before).then(|| 1.0 - (idle - idle_before) / (all - all_before))
 }
 
 fn file_system(folder: &Path) -> String {

@@ -66,6 +66,7 @@ fn measure(arguments: &[String]) -> Fallible<bool> {
         options: &options,
         scratch: &scratch,
         table: Table::default(),
+        large: None,
         saved: Vec::new(),
         verdicts: Vec::new(),
     };

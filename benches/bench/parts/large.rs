@@ -23,7 +23,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Fallible<()> {
     let rules = Rules {
         scratch: stage.scratch,
         rounds,
-        peer_rounds: 3,
+        peer_rounds: 2,
         warm: (4 * size).max(MIN_WARM),
         forget: true,
     };
@@ -36,5 +36,6 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Fallible<()> {
     stage.table.comparison(&down, &scores, |s| &s.down, rate);
     stage.judge(&up, &scores, true, UPLOAD_LIMIT);
     stage.judge(&down, &scores, false, DOWNLOAD_LIMIT);
+    stage.large = Some((size, scores));
     Ok(())
 }

@@ -55,6 +55,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) options: &'a Options,
     pub(crate) scratch: &'a Scratch,
     pub(crate) table: Table,
+    /// Size and scores of the large file, if that part has run: the curve ends with it.
+    pub(crate) large: Option<(u64, Vec<Score>)>,
     /// Files that were written for the reader.
     pub(crate) saved: Vec<PathBuf>,
     /// What decides the exit status.
