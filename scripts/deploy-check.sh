@@ -72,7 +72,7 @@ on() {
   local host=$1
   shift
   nsenter --net="$world/$host/net" chroot "$world/$host/root" /usr/bin/env -i \
-    HOME=/root PATH=/check:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C CARGO=true \
+    HOME=/root PATH=/run/check:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C CARGO=true \
     bash -c 'cd && exec "$@"' bash "$@"
 }
 
@@ -87,8 +87,8 @@ host() {
     skip "no overlay file systems here"
   for folder in dev proc; do mount --rbind "/$folder" "$root/$folder"; done
   for folder in run tmp root var/lib var/log; do mount -t tmpfs tmpfs "$root/$folder"; done
-  mkdir "$root/check"
-  tools "$root/check"
+  mkdir "$root/run/check"
+  tools "$root/run/check"
   touch "$own/net"
   unshare --net="$own/net" true
   # The same card at the same address: with another, neighbours would look for the old one for a while.
@@ -127,7 +127,7 @@ SUDO
   cat >"$1/scp" <<'SCP'
 #!/bin/sh
 # scp FILE HOST: leaves it here; this script delivers it.
-mkdir "/check/${2%:}" && cp "$1" "/check/${2%:}/"
+mkdir "/run/check/${2%:}" && cp "$1" "/run/check/${2%:}/"
 SCP
   cat >"$1/ufw" <<'UFW'
 #!/bin/sh
@@ -221,7 +221,7 @@ as() { echo "s/Server1/Server$1/g"; }
 
 # set_up N: the page from an empty machine to one that serves.
 set_up() {
-  cp "$world/client/root/check/$net.1$1/shareit.tar.gz" "$world/Server$1/root/root/"
+  cp "$world/client/root/run/check/$net.1$1/shareit.tar.gz" "$world/Server$1/root/root/"
   follow "Server$1" server </dev/null
   follow "Server$1" adduser <<<'correct horse battery staple'
   follow "Server$1" firewall </dev/null
