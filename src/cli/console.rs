@@ -49,7 +49,7 @@ impl Console {
 
     /// The servers of the .conf, for the progress line.
     pub(super) fn set_servers<'a>(&self, names: impl Iterator<Item = &'a ServerName>) {
-        self.progress.hide().servers = Servers::all_up(names.map(ServerName::to_string));
+        self.progress.set_servers(Servers::all_up(names.map(ServerName::to_string)));
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -143,7 +143,7 @@ impl Console {
 
     /// Notes whether a server is up; whether that is new.
     fn set_up(&self, server: &ServerName, up: bool) -> bool {
-        self.progress.hide().servers.set(server.as_str(), up)
+        self.progress.set_up(server.as_str(), up)
     }
 }
 

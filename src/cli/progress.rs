@@ -1,7 +1,8 @@
 //! The progress line: on a terminal only, for whatever takes longer than half a second.
 //!
 //! A thread draws it, so that it goes on while a server lets one wait, and so that no transfer waits
-//! for a terminal. It takes no more than the terminal's width, and that is asked for again and again.
+//! for a terminal that stands still. It takes no more than the terminal's width, which is asked for
+//! again and again.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,24 +25,29 @@ pub(super) struct ProgressLine {
     shared: Arc<Shared>,
 }
 
+/// Two locks, so that who only counts never waits for the terminal. Who needs both takes `screen` first.
 #[derive(Default)]
 struct Shared {
+    screen: Mutex<Screen>,
     state: Mutex<State>,
     begun: Condvar,
 }
 
+/// The line on the terminal.
 #[derive(Default)]
-pub(super) struct State {
-    pub(super) servers: Servers,
-    meter: Option<Meter>,
+pub(super) struct Screen {
     drawn: bool,
+}
+
+#[derive(Default)]
+struct State {
+    servers: Servers,
+    meter: Option<Meter>,
     has_thread: bool,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ProgressLine {
@@ -50,7 +56,7 @@ impl ProgressLine {
         if !io::stderr().is_terminal() || !knows_escapes(std::env::var_os("TERM")) {
             return;
         }
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.shared.state);
         state.meter = Some(Meter::new(Instant::now()));
         if !state.has_thread {
             let shared = Arc::clone(&self.shared);
@@ -62,24 +68,35 @@ impl ProgressLine {
 
     /// The command has ended.
     pub(super) fn end(&self) {
-        self.hide().meter = None;
+        let _hidden = self.hide();
+        lock(&self.shared.state).meter = None;
     }
 
     /// Tells the meter something, if there is one.
     pub(super) fn tell(&self, what: impl FnOnce(&mut Meter)) {
-        if let Some(meter) = &mut self.shared.lock().meter {
+        if let Some(meter) = &mut lock(&self.shared.state).meter {
             what(meter);
         }
     }
 
+    /// Tells who may be waited for.
+    pub(super) fn set_servers(&self, servers: Servers) {
+        lock(&self.shared.state).servers = servers;
+    }
+
+    /// Notes whether a server is up; whether that is new.
+    pub(super) fn set_up(&self, server: &str, up: bool) -> bool {
+        lock(&self.shared.state).servers.set(server, up)
+    }
+
     /// Takes the line off the terminal. It stays away as long as the guard is held: messages are
     /// written meanwhile.
-    pub(super) fn hide(&self) -> MutexGuard<'_, State> {
-        let mut state = self.shared.lock();
-        if std::mem::take(&mut state.drawn) {
+    pub(super) fn hide(&self) -> MutexGuard<'_, Screen> {
+        let mut screen = lock(&self.shared.screen);
+        if std::mem::take(&mut screen.drawn) {
             write_out("\r\x1b[K");
         }
-        state
+        screen
     }
 }
 
@@ -90,36 +107,40 @@ fn write_out(text: &str) {
 }
 
 fn draw_for_ever(shared: &Shared) {
-    let mut width = None;
-    let mut state = shared.lock();
+    let (mut columns, mut asked) = (0, None::<Instant>);
     loop {
-        let now = Instant::now();
-        let wait = state.meter.as_ref().map(|meter| PATIENCE.saturating_sub(meter.elapsed(now)));
-        state = match (wait, width) {
-            (None, _) => shared.begun.wait(state).unwrap_or_else(PoisonError::into_inner),
-            (Some(Duration::ZERO), Some((columns, asked))) if now.duration_since(asked) < ASK_WIDTH => {
-                draw(&mut state, now, columns);
-                wait_for(shared, state, REDRAW)
-            }
-            (Some(Duration::ZERO), _) => {
-                drop(state);
-                width = Some((terminal::width(&io::stderr()), Instant::now()));
-                shared.lock()
-            }
-            (Some(wait), _) => wait_for(shared, state, wait),
+        wait_until_due(shared);
+        if asked.is_none_or(|asked| asked.elapsed() >= ASK_WIDTH) {
+            columns = terminal::width(&io::stderr());
+            asked = Some(Instant::now());
+        }
+        draw(shared, columns);
+        // Who is woken too early draws once more than needed.
+        drop(shared.begun.wait_timeout(lock(&shared.state), REDRAW));
+    }
+}
+
+/// Waits until there is something that has taken its time.
+fn wait_until_due(shared: &Shared) {
+    let mut state = lock(&shared.state);
+    loop {
+        let early = state.meter.as_ref().map(|meter| PATIENCE.saturating_sub(meter.elapsed(Instant::now())));
+        state = match early {
+            Some(Duration::ZERO) => return,
+            Some(early) => shared.begun.wait_timeout(state, early).unwrap_or_else(PoisonError::into_inner).0,
+            None => shared.begun.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
     }
 }
 
-fn wait_for<'a>(shared: &'a Shared, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-    shared.begun.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-}
-
-fn draw(state: &mut State, now: Instant, columns: usize) {
+fn draw(shared: &Shared, columns: usize) {
+    let mut screen = lock(&shared.screen);
+    let state = lock(&shared.state);
     let Some(meter) = &state.meter else { return };
     // The last column stays free: a terminal may go to the next line when it is filled. While it is
     // narrower than the width that was asked for, it must not wrap either (DECAWM off, and on again).
-    let line = meter.line(now, &state.servers, columns.saturating_sub(1));
+    let line = meter.line(Instant::now(), &state.servers, columns.saturating_sub(1));
+    drop(state);
     write_out(&format!("\x1b[?7l\r{line}\x1b[K\x1b[?7h"));
-    state.drawn = true;
+    screen.drawn = true;
 }
