@@ -61,8 +61,9 @@ impl Meter {
         now.duration_since(self.begin)
     }
 
+    /// A way through this many files begins; one that was gone before does not count.
     pub(super) fn expect(&mut self, files: usize) {
-        self.expected = files;
+        *self = Self { expected: files, ..Self::new(self.begin) };
     }
 
     pub(super) fn doing(&mut self, what: Doing) {
@@ -282,6 +283,10 @@ mod tests {
         meter.advance(64);
         let line = |meter: &Meter| meter.line(at(start, 2), &servers(), 60);
         assert_eq!(line(&meter), " 64%  64 of 100 files  32 files/s  2 s left  4 servers");
+        meter.expect(10);
+        meter.begin(10, 0, start);
+        meter.advance(5);
+        assert_eq!(line(&meter), " 50%  5 of 10 files  2 files/s  2 s left  4 servers", "a second way");
         let mut untold = Meter::new(start);
         untold.begin(10, 0, start);
         untold.advance(5);

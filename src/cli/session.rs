@@ -80,7 +80,9 @@ impl Session<'_> {
 
     fn greet(&self) {
         let (servers, width) = (self.client.servers(), self.console.out_width());
-        self.console.results(&greeting(self.client.user(), &servers, &self.dir, &self.downloads, width));
+        let lines = greeting(self.client.user(), &servers, &self.dir, &self.downloads, width);
+        // As the prompt: where the user looks.
+        lines.iter().for_each(|line| self.console.prompt(&format!("{line}\n")));
     }
 
     pub(super) fn execute(&mut self, command: &Command, options: Options) -> u8 {

@@ -7,6 +7,7 @@
 use super::Client;
 use super::error::ClientError;
 use super::repair::Repaired;
+use super::report::Progress;
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::name::{FilePath, FolderPath};
 use crate::primitives;
@@ -64,9 +65,14 @@ impl Client {
         if let Some(error) = failure {
             return Err(error);
         }
-        for path in self.names(&FolderPath::root(), true)? {
+        let names = self.names(&FolderPath::root(), true)?;
+        self.report.expect(names.len());
+        self.report.begin(names.len(), 0);
+        for path in names {
             self.rewrap(&path, new_key)?;
+            self.report.progress(Progress { done: 1 });
         }
+        self.report.end();
         Ok(())
     }
 
