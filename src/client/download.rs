@@ -214,8 +214,8 @@ impl Client {
     }
 
     /// Fetches until every piece is whole or nobody is left to ask. Each round takes a piece from the
-    /// server with the least to give so far that has it and was not asked yet, the first of several;
-    /// servers work at the same time.
+    /// server with the least to give so far that has it and was not asked yet, of several its home: with
+    /// all servers up, each gives one piece of a file. Servers work at the same time.
     fn fetch_all(
         &mut self,
         targets: &[Target],
@@ -230,9 +230,12 @@ impl Client {
             let mut settled = Vec::new();
             for piece in std::mem::take(pieces) {
                 let header = &piece.claim.header;
-                let holders = surveys[files[piece.file]].holders(header.version, header.piece);
-                let may_give = |s: &usize| self.cluster.is_up(*s) && !piece.was_tried(*s);
-                let next = holders.into_iter().filter(may_give).min_by_key(|&s| load[s]);
+                let survey = &surveys[files[piece.file]];
+                let holders = survey.holders(header.version, header.piece);
+                let may_give =
+                    |s: &usize| holders.contains(s) && self.cluster.is_up(*s) && !piece.was_tried(*s);
+                let ring = survey.ring(header.piece);
+                let next = ring.into_iter().filter(may_give).min_by_key(|&s| load[s]);
                 match next.filter(|_| !piece.is_whole() && local_errors[piece.file].is_none()) {
                     Some(server) => {
                         load[server] += header.piece_size;

@@ -1,6 +1,7 @@
 //! Fetching pieces from one server: ask ahead, verify each chunk, decrypt it, write it to its place.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 
 use super::error::ClientError;
 use super::report::{Progress, Report};
@@ -13,6 +14,9 @@ use crate::{placement, split};
 
 /// READs that are sent ahead of their replies.
 const AHEAD: usize = 32;
+
+/// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
+const STEP: u64 = 256 * 1024;
 
 /// One piece of a download, as far as it has come.
 pub(super) struct Piece {
@@ -78,12 +82,8 @@ impl Piece {
                 length: layout.table.end - layout.table.start,
             });
         }
-        let mut chunks = self.missing.iter().copied().peekable();
-        while let Some(first) = chunks.next() {
-            let mut last = first;
-            while let Some(next) = chunks.next_if_eq(&(last + 1)) {
-                last = next;
-            }
+        for run in runs(self.missing.iter().copied()) {
+            let (first, last) = run.into_inner();
             let (start, end) = (header.chunk_range(first).start, header.chunk_range(last).end);
             reads.push(Read {
                 what: What::Chunks(first, last),
@@ -228,28 +228,55 @@ fn take_chunks(
     context: &Context<'_>,
     peer: &mut Peer,
     piece: &mut Piece,
-    chunks: std::ops::RangeInclusive<u64>,
+    chunks: RangeInclusive<u64>,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<Fault>, Stop> {
     let header = piece.claim.header.clone();
     let in_file = split::range(header.file_size, placement::PIECES, header.piece).start;
     let mut cipher = ChunkCipher::new(&piece.key, header.piece);
     let mut fault = None;
-    for chunk in chunks {
-        let range = header.chunk_range(chunk);
-        resize(buffer, range.end - range.start);
+    let at_once = (STEP / header.chunk_size()).max(1);
+    for first in chunks.clone().step_by(at_once as usize) {
+        let last = (first + at_once - 1).min(*chunks.end());
+        let step = header.chunk_range(first).start..header.chunk_range(last).end;
+        resize(buffer, step.end - step.start);
         peer.receive_payload(buffer)?;
-        let good = expected_hash(piece, chunk, buffer)
-            .is_some_and(|expected| cipher.decrypt_verified(buffer, range.start, &expected));
-        if !good {
-            fault = Some(Fault::Damaged);
-            continue;
+        let mut good = Vec::new();
+        for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.chunk_size() as usize)) {
+            let offset = header.chunk_range(chunk).start;
+            if expected_hash(piece, chunk, bytes)
+                .is_some_and(|expected| cipher.decrypt_verified(bytes, offset, &expected))
+            {
+                good.push(chunk);
+            } else {
+                fault = Some(Fault::Damaged);
+            }
         }
-        context.targets[piece.file].write(buffer, in_file + range.start).map_err(Stop::Local)?;
-        piece.missing.remove(&chunk);
-        context.report.progress(Progress { done: range.end - range.start });
+        let target = &context.targets[piece.file];
+        for run in runs(good) {
+            let range = header.chunk_range(*run.start()).start..header.chunk_range(*run.end()).end;
+            let bytes = &buffer[(range.start - step.start) as usize..(range.end - step.start) as usize];
+            target.write(bytes, in_file + range.start).map_err(Stop::Local)?;
+            run.for_each(|chunk| {
+                piece.missing.remove(&chunk);
+            });
+            context.report.progress(Progress { done: range.end - range.start });
+        }
     }
     Ok(fault)
+}
+
+/// Ascending numbers as runs without gaps.
+fn runs(numbers: impl IntoIterator<Item = u64>) -> impl Iterator<Item = RangeInclusive<u64>> {
+    let mut numbers = numbers.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let first = numbers.next()?;
+        let mut last = first;
+        while let Some(next) = numbers.next_if_eq(&(last + 1)) {
+            last = next;
+        }
+        Some(first..=last)
+    })
 }
 
 /// The hash that a chunk must have. A single chunk needs no table: its hash is the whole table.

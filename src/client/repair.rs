@@ -14,7 +14,6 @@ use crate::commit::{Held, Phase, TOMBSTONE};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
-use crate::primitives::sha256;
 use crate::sealed::{Claim, MasterKey};
 use crate::version::Version;
 use crate::wire::{Request, StageEnd};
@@ -217,7 +216,7 @@ impl Client {
             };
             let wanted = placement::copies_wanted(usize::from(claim.header.replicas), self.cluster.len());
             let damaged = damaged_holders(survey, copies, piece);
-            let to = targets(&good, &damaged, &up, wanted, &self.ring(survey, piece));
+            let to = targets(&good, &damaged, &up, wanted, &survey.ring(piece));
             tasks.extend(to.into_iter().map(|to| Task {
                 claim: claim.clone(),
                 from,
@@ -227,14 +226,6 @@ impl Client {
             }));
         }
         if lost.is_empty() { Ok(tasks) } else { Err(format!("no good copy of piece {}", lost.join(", "))) }
-    }
-
-    /// All servers in the order in which the placement would take them for a piece.
-    fn ring(&self, survey: &Survey, piece: u8) -> Vec<usize> {
-        let everybody = vec![true; self.cluster.len()];
-        let hash = sha256(survey.path.as_str().as_bytes());
-        let mut holders = placement::holders(&hash, &everybody, self.cluster.len());
-        holders.swap_remove(usize::from(piece) - 1)
     }
 
     fn copied(&self, task: &Task) -> Repaired {

@@ -8,6 +8,7 @@ use crate::commit::{self, Held, Phase as HeldPhase, TOMBSTONE, View};
 use crate::name::{FilePath, UserName};
 use crate::peer::Peer;
 use crate::placement;
+use crate::primitives::sha256;
 use crate::sealed::{Claim, Distrust, MasterKey};
 use crate::version::Version;
 use crate::wire::{NameReport, Reported, Request};
@@ -94,6 +95,14 @@ impl Survey {
     /// The servers that hold a piece of a version.
     pub(super) fn holders(&self, version: Version, piece: u8) -> Vec<usize> {
         commit::holders(&self.answers, version, piece)
+    }
+
+    /// All servers in the order in which the placement takes them for a piece, its home first.
+    pub(super) fn ring(&self, piece: u8) -> Vec<usize> {
+        let everybody = vec![true; self.answers.len()];
+        let mut rings =
+            placement::holders(&sha256(self.path.as_str().as_bytes()), &everybody, everybody.len());
+        rings.swap_remove(usize::from(piece) - 1)
     }
 
     /// The sealed claim for a piece of a version; the same from whichever server.
