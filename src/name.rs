@@ -4,6 +4,7 @@
 //! other module ever looks at a raw name, and no name reaches a file system unchecked.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest user or server name, in bytes.
 pub const MAX_USER: usize = 64;
@@ -64,9 +65,10 @@ impl std::error::Error for NameError {}
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
 
-/// A server's name; the same grammar as a user's.
+/// A server's name; the same grammar as a user's. Its copies share one text: a listing names every server for
+/// every file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerName(String);
+pub struct ServerName(Arc<str>);
 
 /// A file's path below its user's folder: 1 to [`MAX_DEPTH`] segments with `/` between them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +148,7 @@ macro_rules! identifier {
             /// # Errors
             /// The rule that it breaks.
             pub fn parse(name: &str) -> Result<Self, NameError> {
-                check_identifier(name).map(|()| Self(name.to_owned()))
+                check_identifier(name).map(|()| Self(name.into()))
             }
 
             /// The name as text.

@@ -41,6 +41,64 @@ pub fn holders(path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Ve
         .collect()
 }
 
+/// A set of piece numbers: those of this scheme, 0 for a tombstone, and up to 9 where a server speaks of one
+/// that no scheme here has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PieceSet(u16);
+
+impl PieceSet {
+    fn bit(piece: u8) -> u16 {
+        1u16.checked_shl(piece.into()).unwrap_or(0)
+    }
+
+    /// Adds a number; one above 15 is left out.
+    pub fn insert(&mut self, piece: u8) {
+        self.0 |= Self::bit(piece);
+    }
+
+    /// Whether a number is in it.
+    pub fn contains(self, piece: u8) -> bool {
+        self.0 & Self::bit(piece) != 0
+    }
+
+    /// Whether it has no number.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The numbers of both.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The numbers that are not in `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Its numbers, ascending.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..16).filter(move |&piece| self.contains(piece))
+    }
+}
+
+impl FromIterator<u8> for PieceSet {
+    fn from_iter<I: IntoIterator<Item = u8>>(numbers: I) -> Self {
+        numbers.into_iter().fold(Self::default(), |set, piece| set.union(Self(Self::bit(piece))))
+    }
+}
+
+/// Ascending, with commas between: `1,4`.
+impl std::fmt::Display for PieceSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut numbers = self.iter();
+        numbers.next().map_or(Ok(()), |first| write!(f, "{first}"))?;
+        numbers.try_for_each(|piece| write!(f, ",{piece}"))
+    }
+}
+
 /// Whether a file can be rebuilt from pieces of which `held` says whether at least one copy exists.
 pub fn suffices(held: impl Fn(u8) -> bool) -> bool {
     pieces().all(held)
@@ -59,6 +117,16 @@ fn remainder(big_endian: &[u8; 32], modulus: usize) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_set_of_pieces_has_what_was_put_in_ascending() {
+        let set: PieceSet = [4, 0, 1, 4, 200].into_iter().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 1, 4]);
+        assert_eq!(set.to_string(), "0,1,4");
+        assert!(set.contains(4) && !set.contains(2) && !set.contains(200));
+        assert_eq!(set.without([0, 4].into_iter().collect()), [1].into_iter().collect());
+        assert!(PieceSet::default().is_empty() && PieceSet::default().to_string().is_empty());
+    }
 
     fn hash_with_start(x: u8) -> [u8; 32] {
         let mut hash = [0; 32];

@@ -1,6 +1,7 @@
 //! Results as JSON, one object a line; the README has the fields.
 
 use crate::client::{Health, Holding, Problem, Repaired, ServerStatus, Shown, ShownFile};
+use crate::placement::PieceSet;
 use crate::wire::utc_text;
 
 /// An entry of a listing.
@@ -15,7 +16,7 @@ pub(super) fn shown(shown: &Shown) -> String {
             };
             let servers = file.holders.iter().map(|(name, held)| match held {
                 None => format!("{}:null", text(name.as_str())),
-                Some(held) => format!("{}:{}", text(name.as_str()), numbers(&held.pieces)),
+                Some(held) => format!("{}:{}", text(name.as_str()), numbers(held.pieces)),
             });
             format!(
                 "{{\"name\":{},\"type\":\"file\",\"size\":{},\"modified\":{},\"state\":\"{state}\",\"servers\":{{{}}},\
@@ -24,20 +25,20 @@ pub(super) fn shown(shown: &Shown) -> String {
                 file.size,
                 text(&utc_text(file.modified.seconds)),
                 servers.collect::<Vec<_>>().join(","),
-                by_server(file, |held| &held.outdated),
-                by_server(file, |held| &held.damaged),
-                by_server(file, |held| &held.other_key),
+                by_server(file, |held| held.outdated),
+                by_server(file, |held| held.damaged),
+                by_server(file, |held| held.other_key),
             )
         }
     }
 }
 
-fn numbers(pieces: &[u8]) -> String {
-    format!("[{}]", pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(","))
+fn numbers(pieces: PieceSet) -> String {
+    format!("[{pieces}]")
 }
 
 /// The servers that have pieces of some kind, with these pieces.
-fn by_server(file: &ShownFile, kind: impl Fn(&Holding) -> &Vec<u8>) -> String {
+fn by_server(file: &ShownFile, kind: impl Fn(&Holding) -> PieceSet) -> String {
     let with = file.holders.iter().filter_map(|(name, held)| {
         let pieces = held.as_ref().map(&kind).filter(|pieces| !pieces.is_empty())?;
         Some(format!("{}:{}", text(name.as_str()), numbers(pieces)))
@@ -114,7 +115,11 @@ mod tests {
 
     #[test]
     fn names_are_escaped_and_flawed_pieces_are_told_by_server() {
-        let flawed = Holding { outdated: vec![2, 3], damaged: vec![1], ..Holding::default() };
+        let flawed = Holding {
+            outdated: PieceSet::from_iter([2, 3]),
+            damaged: PieceSet::from_iter([1]),
+            ..Holding::default()
+        };
         let servers = vec![("Server1", held(&[1, 2])), ("Server2", Some(flawed)), ("Server3", None)];
         let line = shown(&file("a\"\\é", Health::Whole, servers));
         let expected =

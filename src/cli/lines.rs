@@ -41,7 +41,7 @@ fn holders(file: &ShownFile) -> String {
     let holder = |held: &Option<Holding>| match held {
         None => "down".to_owned(),
         Some(held) if held.pieces.is_empty() => "-".to_owned(),
-        Some(held) => held.pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        Some(held) => held.pieces.to_string(),
     };
     file.holders.iter().map(|(name, held)| format!("{name}:{}", holder(held))).collect::<Vec<_>>().join(" ")
 }
@@ -68,7 +68,7 @@ pub(super) mod tests {
     use crate::sealed::ModifiedTime;
 
     pub(in crate::cli) fn held(pieces: &[u8]) -> Option<Holding> {
-        Some(Holding { pieces: pieces.to_vec(), ..Holding::default() })
+        Some(Holding { pieces: pieces.iter().copied().collect(), ..Holding::default() })
     }
 
     pub(in crate::cli) fn file(name: &str, health: Health, servers: Vec<(&str, Option<Holding>)>) -> Shown {

@@ -209,7 +209,7 @@ impl Cluster {
         &mut self,
         requests: &[(usize, Request)],
         report: &dyn Report,
-        receive: impl Fn(&mut Peer) -> Answer<T>,
+        mut receive: impl FnMut(&mut Peer) -> Answer<T>,
     ) -> Vec<Option<Result<T, No>>> {
         self.exchange_with(requests, report, |peer, request| peer.send(request), |peer, _| receive(peer))
     }
@@ -220,7 +220,7 @@ impl Cluster {
         requests: &[(usize, R)],
         report: &dyn Report,
         send: impl Fn(&mut Peer, &R) -> Result<(), PeerError>,
-        receive: impl Fn(&mut Peer, &R) -> Answer<T>,
+        mut receive: impl FnMut(&mut Peer, &R) -> Answer<T>,
     ) -> Vec<Option<Result<T, No>>> {
         for server in 0..self.len() {
             let State::Up(peer) = &mut self.servers[server].state else { continue };

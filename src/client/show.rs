@@ -9,7 +9,7 @@ use super::survey::Survey;
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::Peer;
-use crate::placement;
+use crate::placement::{self, PieceSet};
 use crate::sealed::{Distrust, ModifiedTime};
 use crate::version::Version;
 use crate::wire::{Entry, MAX_LISTING, ParseError, Request};
@@ -55,39 +55,45 @@ pub struct ShownFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holding {
     /// Of the version that is shown.
-    pub pieces: Vec<u8>,
+    pub pieces: PieceSet,
     /// Of an older version, where it has none of this one's.
-    pub outdated: Vec<u8>,
+    pub outdated: PieceSet,
     /// With a header or seal that is not what the client wrote.
-    pub damaged: Vec<u8>,
+    pub damaged: PieceSet,
     /// Made under another password or `Key`.
-    pub other_key: Vec<u8>,
+    pub other_key: PieceSet,
 }
 
-/// What the servers say of one name in a list: by version, then by server.
+/// What the servers say of one name in a list.
 #[derive(Default)]
 struct Listed {
-    versions: BTreeMap<Version, ListedVersion>,
-    damaged: bool,
+    version: Option<ListedVersion>,
+    /// Whether there is damage, or servers speak of different versions, or differ on what all pieces of one
+    /// have in common: a list cannot tell then.
+    disputed: bool,
+    /// Whether the version is published somewhere.
+    decided: bool,
+    /// By server.
+    pieces: Vec<(usize, PieceSet)>,
+}
+
+/// What all pieces of a version have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ListedVersion {
+    version: Version,
+    size: u64,
+    modified: ModifiedTime,
+    replicas: u8,
+    tombstone: bool,
 }
 
 /// What all servers together say is in a folder.
+#[derive(Default)]
 struct Listing {
     folders: BTreeSet<FolderPath>,
     files: BTreeMap<FilePath, Listed>,
     /// Whether a server that is up would not say.
     refused: bool,
-}
-
-struct ListedVersion {
-    size: u64,
-    modified: ModifiedTime,
-    replicas: u8,
-    tombstone: bool,
-    decided: bool,
-    /// Whether servers differ on what all pieces of a version have in common.
-    disputed: bool,
-    pieces: BTreeMap<usize, BTreeSet<u8>>,
 }
 
 impl Client {
@@ -102,18 +108,13 @@ impl Client {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
         let Listing { folders, files, .. } = self.list(folder, false);
-        let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
-        for name in folders {
-            shown.insert(format!("{name}/"), Shown::Folder(name));
-        }
-        let found_nothing = shown.is_empty() && files.is_empty();
-        for file in self.show_files(folder, files) {
-            shown.insert(file.path.to_string(), Shown::File(file));
-        }
-        if found_nothing && !folder.is_root() {
+        if folders.is_empty() && files.is_empty() && !folder.is_root() {
             return self.show_file(folder).ok_or_else(|| ClientError::NotFound(folder.to_string()));
         }
-        Ok(shown.into_values().collect())
+        let mut shown: Vec<Shown> = folders.into_iter().map(Shown::Folder).collect();
+        shown.extend(self.show_files(folder, files).into_iter().map(Shown::File));
+        shown.sort_by(|a, b| sort_key(a).cmp(sort_key(b)));
+        Ok(shown)
     }
 
     /// A name that is no folder may be a file's.
@@ -166,14 +167,12 @@ impl Client {
         let mut doubtful = Vec::new();
         for (path, listed) in files {
             match listed.unanimous() {
-                Some((_, version)) if !listed.damaged => {
-                    let file =
-                        self.shown(path.clone(), version.size, version.modified, version.replicas, |s| {
-                            let pieces = version.pieces.get(&s).into_iter().flatten().copied().collect();
-                            Holding { pieces, ..Holding::default() }
-                        });
+                Some(version) => {
+                    let file = self.shown(path, version.size, version.modified, version.replicas, |s| {
+                        Holding { pieces: listed.held_by(s), ..Holding::default() }
+                    });
                     if file.health == Health::Incomplete && up.len() == self.cluster.len() {
-                        doubtful.push(path);
+                        doubtful.push(file.path);
                     } else {
                         shown.push(file);
                     }
@@ -211,7 +210,7 @@ impl Client {
     ) -> ShownFile {
         let by_server: Vec<Option<Holding>> =
             (0..self.cluster.len()).map(|s| self.cluster.is_up(s).then(|| held_by(s))).collect();
-        let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(&piece)).count();
+        let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(piece)).count();
         let wanted = placement::copies_wanted(usize::from(replicas), self.cluster.len());
         let health = if !placement::suffices(|piece| copies(piece) > 0) {
             Health::Incomplete
@@ -220,113 +219,108 @@ impl Client {
         } else {
             Health::Whole
         };
-        let holders = self.cluster.names().into_iter().zip(by_server).collect();
+        let names = (0..self.cluster.len()).map(|s| self.cluster.name(s).clone());
+        let holders = names.zip(by_server).collect();
         ShownFile { path, size, modified, health, holders }
     }
 
     /// Asks every server that is up for its list of a folder.
     fn list(&mut self, folder: &FolderPath, recursive: bool) -> Listing {
-        let up: Vec<usize> = self.cluster.up().collect();
+        let servers: Vec<(usize, usize)> = self.cluster.up().map(|server| (server, server)).collect();
         let request = Request::List { folder: folder.clone(), recursive };
-        let requests: Vec<(usize, Request)> = up.iter().map(|&server| (server, request.clone())).collect();
-        let receive = |peer: &mut Peer| {
-            let mut entries = Vec::new();
-            let answer = peer.receive_text(MAX_LISTING, |part| {
-                for line in part.split_terminator('\n') {
-                    entries.push(Entry::parse(line)?);
-                }
-                Ok::<(), ParseError>(())
-            })?;
-            Ok(answer.map(|()| entries))
+        let mut listing = Listing::default();
+        // What a server has said counts also if it is lost before the end: it is one more voice.
+        let receive = |peer: &mut Peer, &server: &usize| {
+            peer.receive_text(MAX_LISTING, |part| {
+                part.split_terminator('\n').try_for_each(|line| {
+                    listing.take(server, Entry::parse(line)?);
+                    Ok::<(), ParseError>(())
+                })
+            })
         };
         let report = &*self.report;
-        let answers = timed(report, Phase::List, || self.cluster.exchange(&requests, report, receive));
-        let mut refused = false;
-        let (mut folders, mut files) = (BTreeSet::new(), BTreeMap::<FilePath, Listed>::new());
-        for ((server, _), answer) in requests.iter().zip(answers) {
-            let entries = match answer {
-                Some(Ok(entries)) => entries,
-                Some(Err(no)) => {
-                    let server = self.cluster.name(*server).clone();
-                    self.report.notice(Notice::ListRefused { server, why: no.to_string() });
-                    refused = true;
-                    continue;
-                }
-                None => continue,
-            };
-            for entry in entries {
-                match entry {
-                    Entry::Folder(name) => drop(folders.insert(name)),
-                    Entry::Damaged { path, .. } => files.entry(path).or_default().damaged = true,
-                    Entry::Tombstone { path, version, published } => {
-                        let listed =
-                            files.entry(path).or_default().version(version, 0, ModifiedTime::default(), 1);
-                        listed.tombstone = true;
-                        listed.decided |= published;
-                        listed.pieces.entry(*server).or_default().insert(TOMBSTONE);
-                    }
-                    Entry::File { path, version, published, pieces, size, modified, replicas } => {
-                        let listed =
-                            files.entry(path).or_default().version(version, size, modified, replicas);
-                        listed.decided |= published;
-                        listed.pieces.entry(*server).or_default().extend(pieces);
-                    }
-                }
+        let answers = timed(report, Phase::List, || {
+            self.cluster.exchange_with(&servers, report, |peer, _| peer.send(&request), receive)
+        });
+        for ((server, _), answer) in servers.iter().zip(answers) {
+            if let Some(Err(no)) = answer {
+                let server = self.cluster.name(*server).clone();
+                self.report.notice(Notice::ListRefused { server, why: no.to_string() });
+                listing.refused = true;
             }
         }
-        Listing { folders, files, refused }
+        listing
+    }
+}
+
+/// A folder lies where its name with a slash behind would.
+fn sort_key(shown: &Shown) -> impl Iterator<Item = u8> {
+    let (name, end) = match shown {
+        Shown::Folder(folder) => (folder.as_str(), Some(b'/')),
+        Shown::File(file) => (file.path.as_str(), None),
+    };
+    name.bytes().chain(end)
+}
+
+impl Listing {
+    fn take(&mut self, server: usize, entry: Entry) {
+        match entry {
+            Entry::Folder(name) => drop(self.folders.insert(name)),
+            Entry::Damaged { path, .. } => self.files.entry(path).or_default().disputed = true,
+            Entry::Tombstone { path, version, published } => {
+                let (modified, replicas) = (ModifiedTime::default(), 1);
+                let told = ListedVersion { version, size: 0, modified, replicas, tombstone: true };
+                let pieces = PieceSet::from_iter([TOMBSTONE]);
+                self.files.entry(path).or_default().take(server, told, published, pieces);
+            }
+            Entry::File { path, version, published, pieces, size, modified, replicas } => {
+                let told = ListedVersion { version, size, modified, replicas, tombstone: false };
+                self.files.entry(path).or_default().take(server, told, published, pieces);
+            }
+        }
     }
 }
 
 impl Listed {
-    fn version(
-        &mut self,
-        version: Version,
-        size: u64,
-        modified: ModifiedTime,
-        replicas: u8,
-    ) -> &mut ListedVersion {
-        let listed = self.versions.entry(version).or_insert_with(|| ListedVersion {
-            size,
-            modified,
-            replicas,
-            tombstone: false,
-            decided: false,
-            disputed: false,
-            pieces: BTreeMap::new(),
-        });
-        listed.disputed |= (listed.size, listed.modified, listed.replicas) != (size, modified, replicas);
-        listed
+    fn take(&mut self, server: usize, told: ListedVersion, published: bool, pieces: PieceSet) {
+        self.disputed |= *self.version.get_or_insert(told) != told;
+        self.decided |= published;
+        match self.pieces.iter_mut().find(|(of, _)| *of == server) {
+            Some((_, known)) => *known = known.union(pieces),
+            None => self.pieces.push((server, pieces)),
+        }
     }
 
     /// The one version that every server speaks of, if it is a decided file.
-    fn unanimous(&self) -> Option<(&Version, &ListedVersion)> {
-        let only = self.versions.iter().next()?;
-        let agreed = only.1.decided && !only.1.tombstone && !only.1.disputed;
+    fn unanimous(&self) -> Option<&ListedVersion> {
         // One server alone can say what it likes.
-        let witnesses = only.1.pieces.len() > 1;
-        (self.versions.len() == 1 && agreed && witnesses).then_some(only)
+        let witnesses = self.pieces.len() > 1;
+        let known = !self.disputed && self.decided && witnesses;
+        self.version.as_ref().filter(|version| known && !version.tombstone)
+    }
+
+    fn held_by(&self, server: usize) -> PieceSet {
+        let told = self.pieces.iter().find(|(of, _)| *of == server);
+        told.map_or(PieceSet::default(), |(_, pieces)| *pieces)
     }
 }
 
 /// What a server has of a name, `version` being the one that is shown.
 fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding {
-    let of = |wanted: &dyn Fn(Version) -> bool| -> Vec<u8> {
+    let of = |wanted: &dyn Fn(Version) -> bool| -> PieceSet {
         let held = survey.answers[server].iter().flatten().filter(|h| wanted(h.version));
-        let numbers: BTreeSet<u8> = held.map(|h| h.piece).collect();
-        placement::pieces().filter(|piece| numbers.contains(piece)).collect()
+        let numbers: PieceSet = held.map(|h| h.piece).collect();
+        placement::pieces().filter(|&piece| numbers.contains(piece)).collect()
     };
-    let distrusted = |why: Distrust| -> Vec<u8> {
+    let distrusted = |why: Distrust| -> PieceSet {
         let by =
             |piece: u8| survey.distrusted.iter().any(|d| (d.server, d.piece, d.why) == (server, piece, why));
         placement::pieces().filter(|&piece| by(piece)).collect()
     };
     let pieces = of(&|v| Some(v) == version);
-    let mut outdated = of(&|v| Some(v) < version);
-    outdated.retain(|piece| !pieces.contains(piece));
     Holding {
         pieces,
-        outdated,
+        outdated: of(&|v| Some(v) < version).without(pieces),
         damaged: distrusted(Distrust::Damaged),
         other_key: distrusted(Distrust::OtherKey),
     }

@@ -1,6 +1,6 @@
 //! The few things that the store asks of a disk, behind an interface so that tests can fail each one.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -93,8 +93,8 @@ pub trait Disk: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Disk::entries`], or as `stat(2)`.
-    fn visit(&self, path: &Path, see: &mut dyn FnMut(&OsStr, bool, Option<Stamp>)) -> io::Result<()> {
-        self.entries(path)?.iter().for_each(|(name, is_dir)| see(name, *is_dir, None));
+    fn visit(&self, path: &Path, see: &mut dyn FnMut(OsString, bool, Option<Stamp>)) -> io::Result<()> {
+        self.entries(path)?.into_iter().for_each(|(name, is_dir)| see(name, is_dir, None));
         Ok(())
     }
 }
@@ -205,7 +205,7 @@ impl Disk for OsDisk {
             .collect()
     }
 
-    fn visit(&self, path: &Path, see: &mut dyn FnMut(&OsStr, bool, Option<Stamp>)) -> io::Result<()> {
+    fn visit(&self, path: &Path, see: &mut dyn FnMut(OsString, bool, Option<Stamp>)) -> io::Result<()> {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let file_type = entry.file_type()?;
@@ -216,7 +216,7 @@ impl Disk for OsDisk {
                 Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => continue,
                 Some(Err(error)) => return Err(error),
             };
-            see(&entry.file_name(), file_type.is_dir(), stamp);
+            see(entry.file_name(), file_type.is_dir(), stamp);
         }
         Ok(())
     }

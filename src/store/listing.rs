@@ -1,20 +1,28 @@
 //! What is in a folder, and how much a user has.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 
 use super::disk::Disk;
 use super::piece::{self, ReadError};
 use super::seen::{Stamp, Summary};
 use super::{Store, StoreError, is_the_piece};
 use crate::commit::TOMBSTONE;
-use crate::name::{FilePath, FolderPath, UserName, parse_piece_file, piece_file};
+use crate::name::{FilePath, FolderPath, UserName, parse_piece_file};
+use crate::placement::PieceSet;
 use crate::wire::{Entry, Usage};
 
 /// A published piece as a directory has it.
 struct PieceFile {
-    file: Box<str>,
+    /// `.FILE.1`
+    entry: Box<str>,
     piece: u8,
     stamp: Option<Stamp>,
+}
+
+impl PieceFile {
+    fn file(&self) -> &str {
+        parse_piece_file(&self.entry).map_or("", |(file, _)| file)
+    }
 }
 
 /// The pieces in a directory, sorted, and its directories.
@@ -36,8 +44,8 @@ impl<D: Disk> Store<D> {
         let mut to_visit = vec![folder.clone()];
         while let Some(visited) = to_visit.pop() {
             let (files, folders) = self.scan(user, &visited)?;
-            for pieces in files.chunk_by(|a, b| a.file == b.file) {
-                let Ok(path) = visited.file(&pieces[0].file) else { continue };
+            for pieces in files.chunk_by(|a, b| a.file() == b.file()) {
+                let Ok(path) = visited.file(pieces[0].file()) else { continue };
                 self.published_entries(user, &path, pieces, folder, &mut sink)?;
             }
             for name in folders {
@@ -54,19 +62,19 @@ impl<D: Disk> Store<D> {
 
     fn scan(&self, user: &UserName, folder: &FolderPath) -> Result<Directory, StoreError> {
         let (mut pieces, mut folders) = (Vec::new(), Vec::new());
-        let mut see = |entry: &OsStr, is_dir: bool, stamp: Option<Stamp>| {
-            let Some(entry) = entry.to_str() else { return };
+        let mut see = |entry: OsString, is_dir: bool, stamp: Option<Stamp>| {
+            let Ok(entry) = entry.into_string() else { return };
             if is_dir {
-                folders.push(entry.to_owned());
-            } else if let Some((file, piece)) = parse_piece_file(entry) {
-                pieces.push(PieceFile { file: file.into(), piece, stamp });
+                folders.push(entry);
+            } else if let Some((_, piece)) = parse_piece_file(&entry) {
+                pieces.push(PieceFile { entry: entry.into(), piece, stamp });
             }
         };
         match self.disk.visit(&self.places.folder(user, folder), &mut see) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             seen => seen?,
         }
-        pieces.sort_unstable_by(|a, b| (&a.file, a.piece).cmp(&(&b.file, b.piece)));
+        pieces.sort_unstable_by(|a, b| (a.file(), a.piece).cmp(&(b.file(), b.piece)));
         Ok((pieces, folders))
     }
 
@@ -79,13 +87,13 @@ impl<D: Disk> Store<D> {
         listed: &FolderPath,
         sink: &mut impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut versions: Vec<(Summary, Vec<u8>)> = Vec::new();
+        let mut versions: Vec<(Summary, PieceSet)> = Vec::new();
         let Some(name) = listed.relative(path) else { return Ok(()) };
         for found in pieces {
             match self.summary(user, path, found) {
                 Ok(summary) => match versions.iter_mut().find(|(s, _)| s.version == summary.version) {
-                    Some((_, numbers)) => numbers.push(found.piece),
-                    None => versions.push((summary, vec![found.piece])),
+                    Some((_, numbers)) => numbers.insert(found.piece),
+                    None => versions.push((summary, PieceSet::from_iter([found.piece]))),
                 },
                 Err(ReadError::Missing) => {}
                 Err(error) if error.is_of_the_file() => {
@@ -141,7 +149,7 @@ impl<D: Disk> Store<D> {
                     },
                     Ok((_, claim)) => {
                         let summary = Summary::from(&claim.header);
-                        file_entry(relative.clone(), summary, false, vec![waiting.piece])
+                        file_entry(relative.clone(), summary, false, PieceSet::from_iter([waiting.piece]))
                     }
                     Err(_) => Entry::Damaged { path: relative.clone(), piece: waiting.piece },
                 };
@@ -177,12 +185,11 @@ impl<D: Disk> Store<D> {
             return Ok(stamp.len);
         }
         let directory = self.places.folder(user, folder);
-        self.disk.len(&self.disk.open(&directory.join(piece_file(&found.file, found.piece)))?)
+        self.disk.len(&self.disk.open(&directory.join(&*found.entry))?)
     }
 }
 
-fn file_entry(path: FilePath, summary: Summary, published: bool, mut pieces: Vec<u8>) -> Entry {
-    pieces.sort_unstable();
+fn file_entry(path: FilePath, summary: Summary, published: bool, pieces: PieceSet) -> Entry {
     let Summary { version, file_size: size, modified, replicas } = summary;
     Entry::File { path, version, published, pieces, size, modified, replicas }
 }

@@ -4,6 +4,7 @@
 use super::text::{ParseError, Words, base64_decode, base64_encode, percent_decode, percent_encode};
 use crate::commit::Phase;
 use crate::name::{FilePath, FolderPath};
+use crate::placement::PieceSet;
 use crate::sealed::{Claim, Header, ModifiedTime};
 use crate::version::Version;
 
@@ -102,8 +103,8 @@ pub enum Entry {
         version: Version,
         /// Whether the pieces are published; staged ones count once another server has decided.
         published: bool,
-        /// The pieces' numbers, ascending.
-        pieces: Vec<u8>,
+        /// The pieces' numbers.
+        pieces: PieceSet,
         /// Bytes of the whole file.
         size: u64,
         /// When the file was last modified.
@@ -136,10 +137,9 @@ impl Entry {
         match self {
             Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
             Entry::File { path, version, published, pieces, size, modified, replicas } => format!(
-                "file {} {version} {} {} {size} {} {} {replicas}\n",
+                "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
                 percent_encode(path.as_str()),
                 phase(*published),
-                pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
                 modified.seconds,
                 modified.nanos,
             ),
@@ -198,7 +198,7 @@ fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
     }
 }
 
-fn pieces(words: &mut Words<'_>) -> Result<Vec<u8>, ParseError> {
+fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
     let numbers = words.next("pieces")?.split(',');
     numbers.map(|n| Words::of(n).number("pieces").and_then(|n| within(n, 1, 9))).collect()
 }
@@ -267,7 +267,7 @@ mod tests {
                 path: path("a b/ü"),
                 version,
                 published: true,
-                pieces: vec![1, 4],
+                pieces: [1, 4].into_iter().collect(),
                 size: 12,
                 modified: ModifiedTime { seconds: -5, nanos: 7 },
                 replicas: 2,

@@ -17,11 +17,29 @@ impl std::fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
+/// By byte, whether it stands for itself in a name.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        plain[byte] = matches!(byte as u8,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'@' | b'+');
+        byte += 1;
+    }
+    plain
+};
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
 /// Writes a name as one word: every byte but ASCII letters, digits and `-._~/@+` becomes `%XX`.
 pub fn percent_encode(name: &str) -> String {
+    if is_plain(name) {
+        return name.to_owned();
+    }
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/@+".contains(&byte) {
+        if PLAIN[usize::from(byte)] {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));
@@ -36,6 +54,9 @@ pub fn percent_encode(name: &str) -> String {
 /// If the word is not the one spelling of a UTF-8 text.
 pub fn percent_decode(word: &str) -> Result<String, ParseError> {
     const EXPECTED: ParseError = ParseError("percent-encoded name");
+    if is_plain(word) {
+        return Ok(word.to_owned());
+    }
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

@@ -4,6 +4,7 @@ use super::raw::nonce;
 use shareit::auth::{ServerFirst, Verifier};
 use shareit::commit::Phase;
 use shareit::name::{FilePath, ServerName};
+use shareit::placement::PieceSet;
 use shareit::primitives::sha256;
 use shareit::sealed::{Claim, Header};
 use shareit::wire::{
@@ -211,7 +212,7 @@ impl Shelf {
                         path: FilePath::parse(name).unwrap(),
                         version: header.version,
                         published: !self.staged,
-                        pieces: vec![header.piece],
+                        pieces: PieceSet::from_iter([header.piece]),
                         size: header.file_size,
                         modified: header.modified,
                         replicas: header.replicas,

@@ -6,17 +6,17 @@ use crate::client::{Holding, ShownFile};
 use crate::placement;
 
 pub(super) fn is_held(file: &ShownFile, piece: u8) -> bool {
-    file.holders.iter().any(|(_, held)| held.as_ref().is_some_and(|held| held.pieces.contains(&piece)))
+    file.holders.iter().any(|(_, held)| held.as_ref().is_some_and(|held| held.pieces.contains(piece)))
 }
 
 /// What stands for a piece that a server has, but not as it should be.
 fn flaw(held: &Holding, piece: u8) -> Option<(char, Paint)> {
     let flaws = [
-        (&held.damaged, DAMAGED, Paint::Red),
-        (&held.other_key, OTHER_KEY, Paint::Red),
-        (&held.outdated, OUTDATED, Paint::Yellow),
+        (held.damaged, DAMAGED, Paint::Red),
+        (held.other_key, OTHER_KEY, Paint::Red),
+        (held.outdated, OUTDATED, Paint::Yellow),
     ];
-    flaws.into_iter().find(|(pieces, ..)| pieces.contains(&piece)).map(|(_, sign, paint)| (sign, paint))
+    flaws.into_iter().find(|(pieces, ..)| pieces.contains(piece)).map(|(_, sign, paint)| (sign, paint))
 }
 
 pub(super) const DAMAGED: char = '!';
@@ -27,7 +27,7 @@ pub(super) const OUTDATED: char = '~';
 pub(super) fn map(held: Option<&Holding>) -> Cell {
     let Some(held) = held else { return Cell::painted(Paint::Dim, "down") };
     placement::pieces().fold(Cell::default(), |cell, piece| match flaw(held, piece) {
-        _ if held.pieces.contains(&piece) => cell.and(Paint::Plain, piece.to_string()),
+        _ if held.pieces.contains(piece) => cell.and(Paint::Plain, piece.to_string()),
         Some((sign, paint)) => cell.and(paint, sign),
         None => cell.and(Paint::Dim, "-"),
     })
@@ -41,7 +41,7 @@ pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
     let mut flawed = Vec::new();
     for (place, held) in up {
         match flaw(held, piece) {
-            _ if held.pieces.contains(&piece) => good.push(place.to_string()),
+            _ if held.pieces.contains(piece) => good.push(place.to_string()),
             Some((sign, paint)) => flawed.push((format!("{place}{sign}"), paint)),
             None => {}
         }

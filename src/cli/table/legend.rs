@@ -6,6 +6,7 @@ use crate::cli::colour::Paint;
 use crate::cli::lines::mark;
 use crate::cli::text::{hang, some};
 use crate::client::{Health, Holding, ShownFile};
+use crate::placement::PieceSet;
 
 /// A line or more for each sign that stands in the listing, `map` saying whether one of pieces does.
 pub(super) fn legend(files: &[&ShownFile], down: &[String], map: bool, view: View) -> Vec<String> {
@@ -54,24 +55,24 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Entry> {
 fn signs(files: &[&ShownFile]) -> Vec<Entry> {
     let held: Vec<&Holding> =
         files.iter().flat_map(|file| &file.holders).filter_map(|(_, h)| h.as_ref()).collect();
-    let entry = |kind: fn(&Holding) -> &Vec<u8>, mark: char, paint: Paint, text: &str| {
+    let entry = |kind: fn(&Holding) -> PieceSet, mark: char, paint: Paint, text: &str| {
         let any = held.iter().any(|held| !kind(held).is_empty());
         any.then(|| Entry { mark: mark.to_string(), paint, text: text.to_owned() })
     };
     let entries = [
         entry(
-            |held| &held.outdated,
+            |held| held.outdated,
             OUTDATED,
             Paint::Yellow,
             "outdated, of an older version: Repair drops it",
         ),
         entry(
-            |held| &held.damaged,
+            |held| held.damaged,
             DAMAGED,
             Paint::Red,
             "damaged header or seal: Repair mends it (Verify checks all bytes)",
         ),
-        entry(|held| &held.other_key, OTHER_KEY, Paint::Red, "encrypted under another key than the .conf's"),
+        entry(|held| held.other_key, OTHER_KEY, Paint::Red, "encrypted under another key than the .conf's"),
     ];
     entries.into_iter().flatten().collect()
 }

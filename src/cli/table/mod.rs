@@ -343,6 +343,7 @@ mod tests {
     use super::*;
     use crate::cli::lines::tests::{file, folder, held};
     use crate::client::Holding;
+    use crate::placement::PieceSet;
 
     fn drawn(listing: &[Shown], width: usize) -> Vec<String> {
         let lines = table(listing, View { width, exact: false, palette: Palette::OFF });
@@ -377,8 +378,10 @@ mod tests {
 
     #[test]
     fn what_is_down_missing_outdated_or_damaged_is_seen_and_explained() {
-        let flawed = Holding { pieces: vec![3], outdated: vec![2], damaged: vec![4], other_key: vec![] };
-        let other = Holding { other_key: vec![1], ..Holding::default() };
+        let one = |piece| PieceSet::from_iter([piece]);
+        let flawed =
+            Holding { pieces: one(3), outdated: one(2), damaged: one(4), other_key: PieceSet::default() };
+        let other = Holding { other_key: one(1), ..Holding::default() };
         let servers = |third| {
             vec![("Server1", held(&[1, 4])), ("Server2", None), ("Server3", third), ("Server4", held(&[]))]
         };
