@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::seen::Stamp;
 
@@ -112,8 +113,12 @@ const SYNC_THREADS: usize = 16;
 /// Stack of such a thread, in bytes: it makes two system calls.
 const SYNC_STACK: usize = 64 * 1024;
 
-/// The operating system's file system, with a thread that writes large files to disk while they are
-/// still arriving.
+/// Threads that sync files while they are still arriving. With one, 64 uploads at a time wait for the disk at
+/// their end.
+const EARLY_THREADS: usize = 4;
+
+/// The operating system's file system, with threads that write large files to disk while they are still
+/// arriving.
 #[derive(Debug, Clone)]
 pub struct OsDisk {
     early: SyncSender<PathBuf>,
@@ -121,15 +126,21 @@ pub struct OsDisk {
 
 impl Default for OsDisk {
     fn default() -> Self {
-        let (early, paths) = sync_channel::<PathBuf>(1);
-        std::thread::spawn(move || {
-            for path in paths {
-                // Through a description of its own: an error is then still reported to the writer's.
-                if let Ok(file) = File::open(path) {
-                    let _ = file.sync_data();
+        let (early, paths) = sync_channel::<PathBuf>(EARLY_THREADS);
+        let paths = Arc::new(Mutex::new(paths));
+        for _ in 0..EARLY_THREADS {
+            let paths = Arc::clone(&paths);
+            // What a thread that panicked has taken is synced at its end all the same.
+            let next = move || paths.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+            std::thread::spawn(move || {
+                for path in std::iter::from_fn(next) {
+                    // Through a description of its own: an error is then still reported to the writer's.
+                    if let Ok(file) = File::open(path) {
+                        let _ = file.sync_data();
+                    }
                 }
-            }
-        });
+            });
+        }
         Self { early }
     }
 }
@@ -153,7 +164,7 @@ impl Disk for OsDisk {
         file.sync_data()
     }
 
-    /// Leaves it to the thread, if that is not busy.
+    /// Leaves it to the threads, if not all are busy.
     fn sync_soon(&self, path: &Path) -> bool {
         self.early.try_send(path.to_path_buf()).is_ok()
     }

@@ -9,8 +9,9 @@ use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher, TransitHasher};
 use crate::sealed::{ChunkHasher, Header};
 
-/// A large piece is synced every so many bytes: the disk works while the rest arrives.
-const SYNC_STEP: u64 = 16 << 20;
+/// A piece is synced every so many bytes: the disk works while the rest arrives, also where many pieces of a few
+/// MiB come at once.
+const SYNC_STEP: u64 = 1 << 20;
 /// With so many bytes unsynced the client has to wait: the last sync, which is under a time limit, is short
 /// however large the piece.
 const MAX_UNSYNCED: u64 = 128 << 20;
