@@ -13,6 +13,8 @@ use crate::name::ServerName;
 
 /// Lines that may wait.
 const QUEUE: usize = 1024;
+/// Bytes of lines that are written at once, or a line more.
+const MAX_WRITE: usize = 16 * 1024;
 
 #[derive(Clone)]
 pub(super) struct Log {
@@ -45,7 +47,13 @@ impl Log {
 }
 
 fn write_lines(lines: &Receiver<String>, mut out: Box<dyn Write + Send>, left_out: &AtomicU64) {
-    for line in lines {
+    for mut line in lines {
+        // What waits is written with it: a system call for each of many lines is dear.
+        while line.len() < MAX_WRITE
+            && let Ok(next) = lines.try_recv()
+        {
+            line.push_str(&next);
+        }
         // A log that cannot be written is no reason to stop serving.
         let _ = out.write_all(line.as_bytes());
         let missing = left_out.swap(0, Ordering::Relaxed);

@@ -44,6 +44,8 @@ impl<D: Disk> Store<D> {
         let key = (user.clone(), path.clone());
         if matches!(step, Step::Publish { .. }) {
             index.decisions += 1;
+            // Before it is: what fails may have happened all the same.
+            index.may_be_file(&key);
         }
         match step {
             Step::Publish { piece: TOMBSTONE, version } => {

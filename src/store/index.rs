@@ -51,7 +51,11 @@ pub(super) struct Index {
     pub(super) changes: u64,
     /// Counts what can make a piece inadmissible that was not so before: what is published, and floors.
     pub(super) decisions: u64,
+    no_files: HashSet<(UserName, FilePath)>,
 }
+
+/// Names that are remembered as no files' at most. One more, and all are forgotten.
+const MAX_NO_FILES: usize = 4096;
 
 /// How much of a directory is safe from a power failure. What an earlier process did is not known to be.
 #[derive(Default)]
@@ -76,6 +80,25 @@ impl Name {
 }
 
 impl Index {
+    /// Whether nothing is published under a name, as far as is remembered. An upload asks of its name, and
+    /// of every name around it, for each piece and again to commit: a disk takes long to say no.
+    pub(super) fn is_no_file(&self, name: &(UserName, FilePath)) -> bool {
+        self.no_files.contains(name)
+    }
+
+    /// None of the pieces of this name was found.
+    pub(super) fn remember_no_file(&mut self, name: (UserName, FilePath)) {
+        if self.no_files.len() >= MAX_NO_FILES {
+            self.no_files.clear();
+        }
+        self.no_files.insert(name);
+    }
+
+    /// A piece of this name was found, or is going to be published.
+    pub(super) fn may_be_file(&mut self, name: &(UserName, FilePath)) {
+        self.no_files.remove(name);
+    }
+
     pub(super) fn floor(&self, user: &UserName, path: &FilePath) -> u64 {
         self.floors.get(user).map_or(0, |floor| floor.names.get(path).copied().unwrap_or(floor.at_start))
     }

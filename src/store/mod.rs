@@ -160,7 +160,13 @@ impl<D: Disk> Store<D> {
                 Err(error) => return Err(error.into()),
             }
         }
-        if let Some(name) = index.names.get(&(user.clone(), path.clone())) {
+        let key = (user.clone(), path.clone());
+        // The disk is asked here whatever is remembered: a file that came by another way is seen.
+        match report.pieces.is_empty() {
+            true => index.remember_no_file(key.clone()),
+            false => index.may_be_file(&key),
+        }
+        if let Some(name) = index.names.get(&key) {
             for (waiting, phase) in phases(name, &index.open) {
                 match piece::claim(&self.disk, &waiting.file) {
                     Ok(claim) => report.pieces.push(Reported::Piece(phase, Box::new(claim))),
@@ -216,7 +222,20 @@ impl<D: Disk> Store<D> {
     }
 
     /// What the rules need to know of one name. A damaged piece counts as older than anything.
-    fn held(&self, index: &Index, user: &UserName, path: &FilePath) -> Result<Vec<Held>, StoreError> {
+    fn held(&self, index: &mut Index, user: &UserName, path: &FilePath) -> Result<Vec<Held>, StoreError> {
+        let key = (user.clone(), path.clone());
+        let mut held = if index.is_no_file(&key) { Vec::new() } else { self.published(user, path)? };
+        if held.is_empty() {
+            index.remember_no_file(key.clone());
+        }
+        if let Some(name) = index.names.get(&key) {
+            let waiting = phases(name, &index.open);
+            held.extend(waiting.map(|(w, phase)| Held { piece: w.piece, version: w.version, phase }));
+        }
+        Ok(held)
+    }
+
+    fn published(&self, user: &UserName, path: &FilePath) -> Result<Vec<Held>, StoreError> {
         let mut held = Vec::new();
         for number in placement::pieces() {
             let version = match piece::open(&self.disk, &self.places.piece(user, path, number)) {
@@ -226,10 +245,6 @@ impl<D: Disk> Store<D> {
                 Err(ReadError::Io(error)) => return Err(error.into()),
             };
             held.push(Held { piece: number, version, phase: Phase::Published });
-        }
-        if let Some(name) = index.names.get(&(user.clone(), path.clone())) {
-            let waiting = phases(name, &index.open);
-            held.extend(waiting.map(|(w, phase)| Held { piece: w.piece, version: w.version, phase }));
         }
         Ok(held)
     }

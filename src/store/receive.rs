@@ -1,6 +1,6 @@
 //! Receiving pieces: what may be staged, and when it is.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -33,8 +33,8 @@ impl<D: Disk> Store<D> {
         check: Check,
     ) -> Result<Staging<'_, D>, StoreError> {
         let decisions = {
-            let index = self.index();
-            self.admit(&index, &header, restore)?;
+            let mut index = self.index();
+            self.admit(&mut index, &header, restore)?;
             index.decisions
         };
         let admission = Admission { restore, decisions };
@@ -44,7 +44,7 @@ impl<D: Disk> Store<D> {
     /// Whether a piece may be staged now.
     pub(super) fn admit(
         &self,
-        index: &Index,
+        index: &mut Index,
         header: &Header,
         restore: Option<u64>,
     ) -> Result<(), StoreError> {
@@ -56,7 +56,7 @@ impl<D: Disk> Store<D> {
             Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
         }
         match header.kind {
-            Kind::Data => self.check_conflict(user, path)?,
+            Kind::Data => self.check_conflict(index, user, path)?,
             Kind::Tombstone => self.use_reserve(),
         }
         admit_one_more(index, header)
@@ -82,7 +82,7 @@ impl<D: Disk> Store<D> {
         let mut index = self.index();
         let admitted = match index.decisions == admission.decisions {
             true => admit_one_more(&index, &received.header),
-            false => self.admit(&index, &received.header, admission.restore),
+            false => self.admit(&mut index, &received.header, admission.restore),
         };
         if let Err(error) = admitted {
             // Never acknowledged, so nothing depends on whether this works.
@@ -161,17 +161,29 @@ impl<D: Disk> Store<D> {
     }
 
     /// A name is a file or a folder, never both: a download could not write both.
-    pub(super) fn check_conflict(&self, user: &UserName, path: &FilePath) -> Result<(), StoreError> {
+    pub(super) fn check_conflict(
+        &self,
+        index: &mut Index,
+        user: &UserName,
+        path: &FilePath,
+    ) -> Result<(), StoreError> {
         let as_folder = self.places.folder(user, &path.folder()).join(path.file_name());
         if self.disk.entries(&as_folder).is_ok_and(|entries| !entries.is_empty()) {
             return Err(StoreError::Conflict);
         }
         let mut folder = path.folder();
         while let Some(as_file) = folder.as_file() {
-            let is_file =
-                placement::pieces().any(|p| self.disk.open(&self.places.piece(user, &as_file, p)).is_ok());
-            if is_file {
-                return Err(StoreError::Conflict);
+            let name = (user.clone(), as_file);
+            if !index.is_no_file(&name) {
+                let open = |piece| self.disk.open(&self.places.piece(user, &name.1, piece)).map(drop);
+                let opened: Vec<io::Result<()>> = placement::pieces().map(open).collect();
+                if opened.iter().any(Result::is_ok) {
+                    return Err(StoreError::Conflict);
+                }
+                let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+                if opened.iter().filter_map(|opened| opened.as_ref().err()).all(is_missing) {
+                    index.remember_no_file(name);
+                }
             }
             folder = folder.parent();
         }

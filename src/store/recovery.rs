@@ -53,7 +53,7 @@ impl<D: Disk> Store<D> {
         self.disk.sync_dir(&self.places.floors())?;
         let names: Vec<_> = index.names.keys().cloned().collect();
         for (user, path) in names {
-            let steps = commit::recover(&self.held(&index, &user, &path)?);
+            let steps = commit::recover(&self.held(&mut index, &user, &path)?);
             self.publish(&mut index, &user, &path, &steps)?;
             // Before anything older goes: the process that published this may not have come to sync it.
             self.sync(&mut index, self.directories(&user, &path))?;

@@ -23,7 +23,7 @@ impl<D: Disk> Store<D> {
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let mut index = self.index();
-        let steps = commit::commit(&self.held(&index, user, path)?, version)?;
+        let steps = commit::commit(&self.held(&mut index, user, path)?, version)?;
         self.publish(&mut index, user, path, &steps)?;
         // Also behind a newer version, or one that another client commits at this moment: what that one
         // published here must be safe before this is acknowledged.
@@ -50,7 +50,7 @@ impl<D: Disk> Store<D> {
         batch.directories.into_iter().for_each(|directory| index.is_synced(directory, changes));
         for (user, path, version) in batch.committed {
             // Now only the drops are left of it.
-            if let Ok(steps) = commit::commit(&self.held(&index, &user, &path)?, version) {
+            if let Ok(steps) = commit::commit(&self.held(&mut index, &user, &path)?, version) {
                 self.apply_all(&mut index, &user, &path, &steps)?;
             }
             self.drop_replaced(&mut index, &user, &path)?;
@@ -66,7 +66,7 @@ impl<D: Disk> Store<D> {
     /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or the disk's.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let mut index = self.index();
-        commit::fence(&self.held(&index, user, path)?, version)?;
+        commit::fence(&self.held(&mut index, user, path)?, version)?;
         self.raise_floor(&mut index, user, path, version.generation, commit::fenced_floor)
     }
 
@@ -86,7 +86,7 @@ impl<D: Disk> Store<D> {
             let mut of_version = name.staged.iter().filter(|w| w.version == version);
             of_version.all(|w| w.connection == Some(connection))
         });
-        let steps = commit::abort(&self.held(&index, user, path)?, version, own)?;
+        let steps = commit::abort(&self.held(&mut index, user, path)?, version, own)?;
         self.apply_all(&mut index, user, path, &steps)
     }
 
@@ -98,10 +98,10 @@ impl<D: Disk> Store<D> {
         let mut index = self.index();
         // A commit that is half done is ended first, and is on disk: dropping a tombstone together with what
         // it hides would let a power failure bring back the one without the other.
-        let unfinished = commit::recover(&self.held(&index, user, path)?);
+        let unfinished = commit::recover(&self.held(&mut index, user, path)?);
         self.apply_all(&mut index, user, path, &unfinished)?;
         self.sync_directories(user, path)?;
-        let steps = commit::retire(&self.held(&index, user, path)?, version);
+        let steps = commit::retire(&self.held(&mut index, user, path)?, version);
         self.apply_all(&mut index, user, path, &steps)
     }
 
@@ -112,7 +112,7 @@ impl<D: Disk> Store<D> {
     /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
     pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let mut index = self.index();
-        let Ok(steps) = commit::forget(&self.held(&index, user, path)?, version) else {
+        let Ok(steps) = commit::forget(&self.held(&mut index, user, path)?, version) else {
             return Err(StoreError::NotFound);
         };
         // What the tombstone made go must not come back without it: all that is left to drop goes first, and
