@@ -6,7 +6,7 @@
 //! ROOT/.NAME/reserve                space that is given up so that a full disk can take a delete
 //! ROOT/.NAME/staged/17              a staged piece; its header says whose and which
 //! ROOT/.NAME/tombstones/18          a published tombstone
-//! ROOT/.NAME/floors/USER.42         newest generation of a forgotten tombstone of USER
+//! ROOT/.NAME/floors/USER.42         USER's number for floors
 //! ```
 
 use std::path::{Path, PathBuf};

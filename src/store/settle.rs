@@ -106,7 +106,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Drops the tombstone of a version that every server has acknowledged. From then on nothing of
-    /// that generation or an older one can be staged for this user.
+    /// that generation or an older one can be staged under this name.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.

@@ -11,7 +11,7 @@ use crate::version::Version;
 /// Everything that a server holds of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NameReport {
-    /// The newest generation of a tombstone that the server has forgotten, of any name of the user.
+    /// The name's floor: nothing of this generation or an older one may be staged under it.
     pub floor: u64,
     /// The pieces, published and staged.
     pub pieces: Vec<Reported>,
@@ -198,9 +198,14 @@ fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
     }
 }
 
+/// Ascending: a set has one spelling.
 fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
-    let numbers = words.next("pieces")?.split(',');
-    numbers.map(|n| Words::of(n).number("pieces").and_then(|n| within(n, 1, 9))).collect()
+    let mut last = 0;
+    let numbers = words.next("pieces")?.split(',').map(|number| {
+        last = Words::of(number).number("pieces").and_then(|n| within(n, last + 1, 9))?;
+        Ok(last)
+    });
+    numbers.collect()
 }
 
 fn seconds(words: &mut Words<'_>) -> Result<i64, ParseError> {
@@ -281,6 +286,22 @@ mod tests {
         for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"]
         {
             assert!(Entry::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn pieces_have_one_spelling() {
+        let parse =
+            |pieces: &str| Entry::parse(&format!("file x 1-{} published {pieces} 12 0 0 2", "0".repeat(32)));
+        for pieces in ["1", "1,4", "2,3,4", "1,9"] {
+            let parsed = parse(pieces).unwrap();
+            assert!(
+                matches!(&parsed, Entry::File { pieces: set, .. } if set.to_string() == pieces),
+                "{pieces}"
+            );
+        }
+        for pieces in ["", ",", "0", "4,1", "1,1", "1,", ",1", "01", "10", "1,2,2", "300"] {
+            assert!(parse(pieces).is_err(), "{pieces}");
         }
     }
 

@@ -27,7 +27,7 @@ pub const MAX_TEXT: usize = 1 << 20;
 /// Most bytes of all parts of one LIST that a client takes: some millions of entries. A rogue server
 /// could else send parts until the memory is full.
 pub const MAX_LISTING: usize = 1 << 28;
-/// Most signs of life for one request, a day's worth.
+/// Most signs of life for one request: a day's worth where they come each second.
 pub const MAX_LIFE_SIGNS: usize = 100_000;
 /// Most staged pieces that a server keeps for one name, so that a report of them fits [`MAX_TEXT`].
 pub const MAX_STAGED: usize = 256;

@@ -11,7 +11,7 @@ use crate::primitives::Bytes32;
 pub enum Refusal {
     /// Name or password is wrong; which of them is not said.
     Denied,
-    /// Too many connections, or too many failed logins from there.
+    /// Too many connections, too many failed logins from there, or too many staged pieces of one name.
     Busy,
     /// Not logged in within the time limit.
     Slow,
@@ -23,9 +23,9 @@ pub enum Refusal {
     NotFound,
     /// A commit of what is not staged here.
     NotStaged,
-    /// An abort of what is published here.
+    /// An abort or a fence of what is published here; a fence of what is older than that.
     Decided,
-    /// An abort of what was staged on a connection that is still open.
+    /// An abort or a fence of what was staged on a connection that is still open.
     Open,
     /// A stage that is not newer than what is here.
     Behind,
