@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::name::UserName;
 use crate::wire::{Refusal, Reply};
 
-/// Most connections at once. One costs a thread of some 20 KiB and a descriptor; the limit on
-/// descriptors may lower it.
+/// Most connections at once. One costs a descriptor and a thread, some 37 KiB with its buffers; the limit
+/// on descriptors may lower it.
 pub const MAX_CONNECTIONS: usize = 4096;
 /// Most connections from one address that have not logged in; one more closes the oldest of them.
 pub const MAX_STRANGERS_PER_ADDRESS: usize = 128;
