@@ -1,5 +1,5 @@
 # ShareIt. `make` builds, `make demo` shows it at work, `make help` lists the rest.
-# Needs Rust and nothing else. CARGO_TARGET_DIR is honoured.
+# Needs Rust, a C compiler, make and bash. CARGO_TARGET_DIR is honoured.
 
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -69,7 +69,7 @@ check: ## formatting, lints, every test, the documentation of the code
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
-deploy-check: built ## follow docs/DEPLOY.md on five hosts in network namespaces, as root; each command is the page's own
+deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is the page's own
 	@bash scripts/deploy-check.sh
 
 chaos: ## users and faults for some minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the story

@@ -40,7 +40,7 @@ pub struct Config {
     pub password: String,
     /// Copies of each piece, 1 to the number of servers.
     pub replicas: usize,
-    /// Time limit for one connect; the other limits are multiples of it.
+    /// Time limit for one connect; the others follow from it, see `peer::Limits`.
     pub timeout: Duration,
     /// Source of the master key in place of the password.
     pub key: Option<[u8; 32]>,

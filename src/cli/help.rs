@@ -35,7 +35,7 @@ const TOPICS: &[Topic] = &[
             Form("Upload FILE [FOLDER]", "store a file", "Upload poem.txt papers"),
             Form("Upload DIRECTORY [FOLDER]", "store everything below it", "Upload holiday"),
         ],
-        options: &[("-u", "leave out what has its size and time there already")],
+        options: &[("-u", "leave out what is there with its size, time and all copies")],
         more: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under its last \
                name, in FOLDER on the servers if one is given; there is no need to make folders. An older file of that \
                name is replaced in one step. `Upload .` stores all of DIR.",
@@ -85,7 +85,7 @@ const TOPICS: &[Topic] = &[
         forms: &[Form("Verify [FOLDER]", "check every copy", "Verify -r")],
         options: &[("-r", "everything below"), ("--json", "one JSON object for each problem")],
         more: "Every server hashes the copies that it holds, all bytes of them; the seals are checked here. Each problem is \
-               a line, and the exit status is 1 if there is one.",
+               a line, and the exit status is 1 if there is one. A file's name in place of FOLDER means that file alone.",
         examples: &["Verify", "Verify -r", "Verify holiday"],
     },
     Topic {
@@ -93,7 +93,7 @@ const TOPICS: &[Topic] = &[
         forms: &[Form("Repair [FOLDER]", "make lost copies again", "Repair -n")],
         options: &[("-n", "only say what would be done"), ("--json", "one JSON object for each step")],
         more: "Everything below FOLDER gets the copies that were asked for. Copies are made from copies: nothing is decrypted \
-               for it.",
+               for it. A file's name in place of FOLDER means that file alone.",
         examples: &["Repair", "Repair -n", "Repair holiday"],
     },
     Topic {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::markdown::Document;
-use shareit::cli::{DENIED, FAILED, NO_SERVER, USAGE};
+use shareit::cli::{DENIED, FAILED, INTERRUPTED, NO_SERVER, USAGE};
 use shareit::config::{self, Config, Problem};
 use shareit::{auth, name, peer, placement, server};
 
@@ -159,13 +160,17 @@ fn the_pages_have_every_option_of_the_help_texts_and_no_other() {
 
 #[test]
 fn the_pages_have_every_exit_status_and_no_other() {
-    let statuses = [0, FAILED, USAGE, DENIED, NO_SERVER].map(|status| status.to_string());
+    let statuses = [0, FAILED, USAGE, DENIED, NO_SERVER, INTERRUPTED].map(|status| status.to_string());
     assert_eq!(Page::read(CLIENT).entries("EXIT STATUS"), statuses);
+    let [done, failed, usage, denied, no_server, interrupted] = &statuses;
+    assert_eq!(
+        Page::read(SERVER).entries("EXIT STATUS").iter().collect::<Vec<_>>(),
+        [done, failed, usage, interrupted]
+    );
     let help = client_help();
     let line = cells(&help, "exit status:")[0].join(" ");
     let in_help: Vec<&str> = line.split([' ', ',']).filter(|word| word.parse::<u8>().is_ok()).collect();
-    assert_eq!(in_help, statuses);
-    assert_eq!(Page::read(SERVER).entries("EXIT STATUS"), statuses[..3]);
+    assert_eq!(in_help, [done, failed, usage, denied, no_server], "whoever interrupts knows that one");
 }
 
 /// The readme's tables are the help text's, too.
@@ -214,7 +219,11 @@ fn the_example_of_the_conf_page_is_understood() {
 
 #[test]
 fn the_numbers_are_the_codes() {
-    let limits = peer::Limits::from_timeout(config::DEFAULT_TIMEOUT);
+    let seconds = |seconds: u64| peer::Limits::from_timeout(Duration::from_secs(seconds));
+    // What is waited for at least, at most, and how many times as long as for a connection in between.
+    let (least, most) = (seconds(0), seconds(config::MAX_TIMEOUT_SECONDS as u64));
+    let times =
+        |limit: fn(&peer::Limits) -> Duration, timeout: u64| limit(&seconds(timeout)).as_secs() / timeout;
     let conf = Page::read(CONF).text();
     for said in [
         format!("There can be {} servers.", config::MAX_SERVERS),
@@ -223,11 +232,21 @@ fn the_numbers_are_the_codes() {
         format!("{} where nothing is said. Any", placement::DEFAULT_REPLICAS),
         format!("above 0 and at most {}, such as", config::MAX_TIMEOUT_SECONDS),
         format!("such as 0.25; {} where nothing is said", config::DEFAULT_TIMEOUT.as_secs()),
-        format!("{} times as long for each step of the log-in", limits.login.as_secs()),
         format!(
-            "at least {} seconds for an answer and {} for",
-            limits.answer.as_secs(),
-            limits.durable.as_secs()
+            "{} times as long, at least {} seconds, for each step of the log-in",
+            times(|limits| limits.login, 10),
+            least.login.as_secs()
+        ),
+        format!(
+            "{} times, {} to {} seconds, for an answer",
+            times(|limits| limits.answer, 2),
+            least.answer.as_secs(),
+            most.answer.as_secs()
+        ),
+        format!(
+            "{} times, at least {} seconds, for one that waits for a disk",
+            times(|limits| limits.durable, 10),
+            least.durable.as_secs()
         ),
     ] {
         assert!(conf.contains(&said), "{CONF}: not said: {said:?}");
