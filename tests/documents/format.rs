@@ -123,8 +123,8 @@ fn names_are_good_or_bad_as_the_document_says() {
 fn files_are_split_as_the_document_says() {
     for row in document().section("Splitting").table("file size") {
         let size: u64 = row[0].parse().unwrap();
-        let lengths: Vec<String> =
-            split::ranges(size, placement::PIECES).map(|r| (r.end - r.start).to_string()).collect();
+        let ranges = placement::pieces().map(|piece| split::range(size, placement::PIECES, piece));
+        let lengths: Vec<String> = ranges.map(|range| (range.end - range.start).to_string()).collect();
         assert_eq!(lengths, row[1..], "{size} bytes");
     }
 }
