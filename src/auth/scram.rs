@@ -22,7 +22,7 @@ pub const MAX_NONCE: usize = 128;
 /// Longest salt, in bytes.
 pub const MAX_SALT: usize = 64;
 
-/// `n,,` in base64: no channel binding, for there is no TLS channel to bind to.
+/// No channel binding: there is no TLS channel to bind to.
 const GS2_HEADER: &str = "n,,";
 const SESSION_SALT_LABEL: &[u8] = b"ShareIt v1 session";
 const CLIENT_LINES: &[u8] = b"client lines";
@@ -147,7 +147,7 @@ impl FromStr for Verifier {
     }
 }
 
-/// The keys of one session, one for each direction of its lines.
+/// The keys of one session: one for each direction of its lines, and one for secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionKeys {
     /// For lines from the client.

@@ -103,7 +103,7 @@ impl Client {
     /// all say alike is shown as it is.
     ///
     /// # Errors
-    /// If the folder is not there, or no server is up.
+    /// If nothing has that name, or no server is up.
     pub fn show(&mut self, folder: &FolderPath) -> Result<Vec<Shown>, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;

@@ -15,6 +15,7 @@ use crate::wire::{NameReport, Reported, Request};
 
 /// LOOKs that are sent ahead of their replies.
 const WINDOW: usize = 128;
+
 /// A copy that cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Distrusted {

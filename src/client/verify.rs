@@ -116,7 +116,8 @@ impl Client {
     /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`.
     ///
     /// # Errors
-    /// If the folder is not there, or no server is up.
+    /// If nothing has that name, if no server is up, or if one that is up will not list
+    /// ([`ClientError::NotListed`]).
     pub fn verify(
         &mut self,
         folder: &FolderPath,

@@ -124,12 +124,6 @@ impl Writer<Staging> {
 }
 
 impl Writer<Committing> {
-    /// The writer has a reason of its own not to go on. Not to be called once a commit is sent.
-    pub fn give_up(self) -> Writer<Aborting> {
-        let servers = self.servers.clone();
-        self.next(servers)
-    }
-
     /// Takes the answers to the commit; a server without an answer counts as lost.
     pub fn committed(self, answers: &[(usize, Answer)]) -> Outcome {
         let answer = |server: usize| {

@@ -91,8 +91,6 @@ pub enum FormatError {
     Number,
     /// A user's name or path that breaks the grammar.
     Name,
-    /// The file is not as long as its header says.
-    Length,
 }
 
 impl fmt::Display for FormatError {
@@ -105,7 +103,6 @@ impl fmt::Display for FormatError {
             FormatError::Size => "sizes that do not fit together",
             FormatError::Number => "a number out of range",
             FormatError::Name => "a bad name in the header",
-            FormatError::Length => "the piece is not as long as its header says",
         })
     }
 }
@@ -128,7 +125,7 @@ pub struct Layout {
     pub body: Range<u64>,
     /// One SHA-256 for each chunk of the body.
     pub table: Range<u64>,
-    /// Root and seal; its end is the length of the file.
+    /// Root and seal; its end is the length of the piece.
     pub tail: Range<u64>,
 }
 

@@ -1,6 +1,6 @@
 //! Steps on the disk, and what makes them safe from a power failure.
 
-use std::io::{self};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Store;
@@ -170,11 +170,9 @@ impl<D: Disk> Store<D> {
         let key = (user.clone(), path.clone());
         let Some(name) = index.names.get_mut(&key) else { return Ok(false) };
         let dropped = !name.replaced.is_empty();
-        {
-            while let Some(file) = name.replaced.last() {
-                self.remove_if_there(file)?;
-                name.replaced.pop();
-            }
+        while let Some(file) = name.replaced.last() {
+            self.remove_if_there(file)?;
+            name.replaced.pop();
         }
         index.tidy(&key);
         Ok(dropped)

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::index::{Index, Waiting};
-use super::piece::{self};
+use super::piece;
 use super::staging::{Admission, Check, Received, Staging};
 use super::{Batch, Connection, Store};
 use crate::commit;

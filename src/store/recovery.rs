@@ -1,6 +1,6 @@
 //! Opening a disk that a crash or a power failure has left.
 
-use std::io::{self};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::index::Waiting;
 use super::piece::{self, ReadError};
 use super::places::Places;
-use crate::commit::{self};
+use crate::commit;
 use crate::name::{ServerName, UserName};
 use crate::sealed::{Claim, Header};
 
