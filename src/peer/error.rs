@@ -1,0 +1,119 @@
+//! What can go wrong: with a connection, or with one request on it.
+
+use std::fmt;
+use std::io;
+
+use crate::auth::ScramError;
+use crate::name::ServerName;
+use crate::wire::{LineError, ParseError, Refusal};
+
+/// Why a server is of no more use for now.
+#[derive(Debug)]
+pub enum PeerError {
+    /// The host's name was not found.
+    Resolve(io::Error),
+    /// Nobody listens there, or the network says no.
+    Connect(io::Error),
+    /// No answer within the time limit.
+    Silent,
+    /// It closed the connection.
+    Closed,
+    /// The connection failed.
+    Io(io::Error),
+    /// It refused the connection in the protocol's words.
+    Refused(Refusal, String),
+    /// It speaks another protocol.
+    Protocol(ParseError),
+    /// It sent a line that is too long, or not text.
+    BadLine,
+    /// A line or its payload was altered on its way.
+    Altered,
+    /// It calls itself by another name than the .conf.
+    OtherName(ServerName),
+    /// The login failed in the client's eyes.
+    Login(ScramError),
+}
+
+impl PeerError {
+    /// Whether it refused the user's name or password.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, PeerError::Refused(Refusal::Denied, _))
+    }
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerError::Resolve(error) => write!(f, "host not found: {error}"),
+            PeerError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                f.write_str("refused the connection")
+            }
+            PeerError::Connect(error) => write!(f, "cannot be reached: {error}"),
+            PeerError::Silent => f.write_str("did not answer in time"),
+            PeerError::Closed => f.write_str("closed the connection"),
+            PeerError::Io(error) => write!(f, "connection failed: {error}"),
+            PeerError::Refused(Refusal::Denied, _) => f.write_str("refused the username or password"),
+            PeerError::Refused(refusal, _) => write!(f, "refused: {refusal}"),
+            PeerError::Protocol(error) => write!(f, "does not speak ShareIt's protocol: {error}"),
+            PeerError::BadLine => f.write_str("does not speak ShareIt's protocol: bad line"),
+            PeerError::Altered => f.write_str("a message was altered on its way"),
+            PeerError::OtherName(name) => write!(f, "calls itself {name}"),
+            PeerError::Login(error) => write!(f, "login failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PeerError {}
+
+impl From<io::Error> for PeerError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => PeerError::Silent,
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => PeerError::Closed,
+            _ => PeerError::Io(error),
+        }
+    }
+}
+
+impl From<LineError> for PeerError {
+    fn from(error: LineError) -> Self {
+        match error {
+            LineError::Closed | LineError::Cut => PeerError::Closed,
+            LineError::TooLong | LineError::NotUtf8 => PeerError::BadLine,
+            LineError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<ParseError> for PeerError {
+    fn from(error: ParseError) -> Self {
+        PeerError::Protocol(error)
+    }
+}
+
+/// A server's "no" to one request; the connection goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct No {
+    /// The protocol's word.
+    pub refusal: Refusal,
+    /// The server's own words.
+    pub detail: String,
+}
+
+impl fmt::Display for No {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let general = self.refusal.to_string();
+        f.write_str(&general)?;
+        if self.detail != general && !self.detail.is_empty() {
+            write!(f, ": {}", self.detail.escape_debug())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What a request gave: its value or the server's "no"; or the connection is lost.
+pub type Answer<T> = Result<Result<T, No>, PeerError>;

@@ -1,0 +1,104 @@
+//! A connection before it is logged in: types that consume each other, so that a wrong order does not
+//! compile.
+
+use super::Peer;
+use super::error::PeerError;
+use super::limits::Limits;
+use super::socket::Wire;
+use crate::auth::{ClientChallenge, ClientFirst, ClientProof, Salted, SessionKeys};
+use crate::config::ServerAddress;
+use crate::name::{ServerName, UserName};
+use crate::wire::{LineOpener, LineSealer, Login, ParseError, Reply};
+
+/// A connection whose login has been asked for.
+pub struct Connected {
+    wire: Wire,
+    expected: ServerName,
+    first: ClientFirst,
+}
+
+/// A connection that waits for the salted password.
+pub struct Challenged {
+    wire: Wire,
+    server: ServerName,
+    challenge: ClientChallenge,
+}
+
+/// A connection that has sent its proof.
+pub struct Proven {
+    wire: Wire,
+    server: ServerName,
+    proof: ClientProof,
+}
+
+impl Connected {
+    /// Connects, trying each address of the host within the limit, and asks for a login. `nonce` is
+    /// as in [`ClientFirst::new`].
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub fn open(
+        server: &ServerAddress,
+        user: &UserName,
+        nonce: &str,
+        limits: Limits,
+    ) -> Result<Self, PeerError> {
+        let mut wire = Wire::open(&server.address, limits)?;
+        let first = ClientFirst::new(user, nonce);
+        wire.send_line(&Login::Login(first.message()).to_line())?;
+        Ok(Self { wire, expected: server.name.clone(), first })
+    }
+
+    /// Waits for the challenge.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub fn challenged(mut self) -> Result<Challenged, PeerError> {
+        let Reply::Challenge(server, message) = self.wire.receive_plain()? else {
+            return Err(PeerError::Protocol(ParseError("CHALLENGE")));
+        };
+        if !server.as_str().eq_ignore_ascii_case(self.expected.as_str()) {
+            return Err(PeerError::OtherName(server));
+        }
+        let challenge = self.first.challenge(&message).map_err(PeerError::Login)?;
+        Ok(Challenged { wire: self.wire, server, challenge })
+    }
+}
+
+impl Challenged {
+    /// The salt and the iterations that the server asks for.
+    pub fn parameters(&self) -> (&[u8], u32) {
+        (&self.challenge.salt, self.challenge.iterations)
+    }
+
+    /// Sends the proof.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub fn prove(mut self, salted: Salted) -> Result<Proven, PeerError> {
+        let proof = self.challenge.prove(salted);
+        self.wire.send_line(&Login::Prove(proof.message().to_owned()).to_line())?;
+        Ok(Proven { wire: self.wire, server: self.server, proof })
+    }
+}
+
+impl Proven {
+    /// Waits for the welcome.
+    ///
+    /// # Errors
+    /// See [`PeerError`]; [`PeerError::is_denied`] for a wrong name or password.
+    pub fn welcomed(mut self) -> Result<Peer, PeerError> {
+        let Reply::Welcome(message) = self.wire.receive_plain()? else {
+            return Err(PeerError::Protocol(ParseError("WELCOME")));
+        };
+        let SessionKeys { client_lines, server_lines, secrets } =
+            self.proof.finish(&message, &self.server).map_err(PeerError::Login)?;
+        Ok(Peer {
+            tracer: None,
+            wire: self.wire,
+            sealer: LineSealer::new(client_lines),
+            opener: LineOpener::new(server_lines),
+            secrets,
+        })
+    }
+}
