@@ -4,8 +4,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use super::login::LOGIN_LIMIT;
-use super::session::STALL_LIMIT;
+use super::limits::{LOGIN_LIMIT, STALL_LIMIT};
 use super::stream::{Incoming, Outgoing};
 use crate::wire::{LineError, Refusal, Reply};
 

@@ -5,14 +5,13 @@ use std::time::Duration;
 use super::Shared;
 use super::admission::Visit;
 use super::channel::{Channel, End};
-use super::session::{IDLE_LIMIT, refusal_for};
+use super::limits::IDLE_LIMIT;
+use super::refusal::refusal_for;
 use crate::auth::{ScramError, ServerFirst, SessionKeys};
 use crate::name::UserName;
 use crate::primitives;
 use crate::wire::{Login, Refusal, Reply, base64_encode, read_line};
 
-/// Time to log in, all reads together.
-pub const LOGIN_LIMIT: Duration = Duration::from_secs(10);
 /// Wait before a wrong password is refused.
 pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 

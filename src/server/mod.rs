@@ -5,8 +5,10 @@
 
 mod admission;
 mod channel;
+mod limits;
 mod log;
 mod login;
+mod refusal;
 mod session;
 mod space;
 mod stream;
@@ -20,8 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS};
-pub use login::{FAILED_LOGIN_DELAY, LOGIN_LIMIT};
-pub use session::{IDLE_LIMIT, LIFE_SIGN, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK, STALL_LIMIT};
+pub use limits::{IDLE_LIMIT, LOGIN_LIMIT, STALL_LIMIT};
+pub use login::FAILED_LOGIN_DELAY;
+pub use session::{LIFE_SIGN, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK};
 pub use users::{AddUserError, add_user};
 
 use crate::name::ServerName;

@@ -3,42 +3,29 @@
 //! Replies to STAGE and COMMIT wait until what they acknowledge is on disk. As long as more requests
 //! have already arrived they wait together, so that a pipeline of small files shares its syncs.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::time::{Duration, Instant};
+mod life;
+mod payload;
+
+use std::io::{self, Write};
+
+pub use life::LIFE_SIGN;
+pub use payload::SPACE_CHECK;
 
 use super::Shared;
 use super::admission::Visit;
 use super::channel::{Channel, End};
 use super::login::login;
-use crate::commit::Refused;
-use crate::name::{FilePath, FolderPath, UserName};
+use super::refusal::reply_for;
+use crate::name::{FolderPath, UserName};
 use crate::primitives::{Bytes32, Keystream, sha256};
-use crate::sealed::Header;
-use crate::store::{Batch, Check, Connection, Staging, StoreError};
-use crate::version::Version;
-use crate::wire::{
-    LineError, LineOpener, LineSealer, MAX_TEXT, Refusal, Reply, Request, StageEnd, Usage, read_line,
-};
+use crate::store::{Batch, Connection, StoreError};
+use crate::wire::{LineError, LineOpener, LineSealer, MAX_TEXT, Refusal, Reply, Request, Usage, read_line};
 
-/// Time between two requests. Clients log in again when they need to; but one that has staged its piece
-/// here may have to wait for the others of a large upload.
-pub const IDLE_LIMIT: Duration = Duration::from_secs(2 * 3600);
-/// Time for one read within a payload, and for one write.
-pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Most replies that wait for one sync.
 pub const MAX_BATCH: usize = 256;
 
 /// Bytes of payload that wait for one sync.
 pub const MAX_BATCH_BYTES: u64 = 8 << 20;
-const COPY_BUFFER: usize = 256 * 1024;
-/// Pieces up to this size are sent through the write buffer, larger ones past it.
-const SMALL_READ: u64 = 64 * 1024;
-/// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
-/// find out while they are written.
-pub const SPACE_CHECK: u64 = 16 << 20;
-/// How often a long CHECK gives a sign of life.
-pub const LIFE_SIGN: Duration = Duration::from_secs(1);
-
 /// Serves one connection to its end.
 pub(super) fn run(shared: &Shared, visit: Visit) {
     let log = |text: &str| shared.log.line(&format!("{} {text}", visit.from));
@@ -276,131 +263,6 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn stage(&mut self, header: Header, length: u64, restore: Option<u64>) -> Result<(), End> {
-        let what = format!(
-            "STAGE {} {} {}",
-            crate::wire::percent_encode(header.path.as_str()),
-            header.piece,
-            header.version
-        );
-        if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
-            return Err(End::Refused(Refusal::BadRequest));
-        }
-        // Who restores a piece passes on what another server has sent.
-        let check = if restore.is_some() { Check::Chunks } else { Check::Sum };
-        let store = &self.shared.store;
-        let staging = match length >= SPACE_CHECK && !super::space::has_room(&self.shared.folder, length) {
-            true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
-            false => store.stage(self.connection, header, restore, check),
-        };
-        let (received, end) = self.receive(staging, length)?;
-        let result = match (received, end) {
-            (_, StageEnd::End { sum, .. }) if sum.is_some() == restore.is_some() => {
-                return Err(End::Refused(Refusal::BadRequest));
-            }
-            (Ok(staging), StageEnd::End { root, seal, sum }) => {
-                store.stage_end(staging, &root, &seal, sum.as_ref(), &mut self.batch)
-            }
-            (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
-            (Err(error), _) => Err(error),
-        };
-        self.hold(result, what, length)
-    }
-
-    fn copy(
-        &mut self,
-        path: &FilePath,
-        piece: u8,
-        version: Version,
-        header: Header,
-        seal: &Bytes32,
-    ) -> Result<(), End> {
-        if header.user != self.user {
-            return Err(End::Refused(Refusal::BadRequest));
-        }
-        let word = |path: &FilePath| crate::wire::percent_encode(path.as_str());
-        let what =
-            format!("COPY {} {piece} {version} to {} {}", word(path), word(&header.path), header.version);
-        let bytes = header.piece_size;
-        if bytes >= MAX_BATCH_BYTES {
-            // It may take long enough for signs of life, and those must not overtake other replies.
-            self.release_held()?;
-        }
-        let (shared, connection) = (self.shared, self.connection);
-        let mut batch = std::mem::take(&mut self.batch);
-        let mut signs = LifeSigns::default();
-        let result = shared.store.copy(connection, (path, piece, version), header, seal, &mut batch, || {
-            if bytes >= MAX_BATCH_BYTES {
-                signs.give(self);
-            }
-        });
-        self.batch = batch;
-        signs.sent?;
-        self.hold(result, what, bytes)
-    }
-
-    /// Takes a payload and the line behind it. After an error the rest is read all the same, because
-    /// the next request begins behind it.
-    fn receive<'s>(
-        &mut self,
-        mut staging: Result<Staging<'s, crate::store::OsDisk>, StoreError>,
-        length: u64,
-    ) -> Result<(Result<Staging<'s, crate::store::OsDisk>, StoreError>, StageEnd), End> {
-        let all_here = self.channel.reader.buffer().len() as u64 >= length;
-        if !all_here {
-            self.channel.reader.get_mut().limit_each_read(STALL_LIMIT)?;
-        }
-        let mut buffer = vec![0; COPY_BUFFER.min(usize::try_from(length).unwrap_or(COPY_BUFFER))];
-        let mut left = length;
-        while left > 0 {
-            let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let got = self.channel.reader.read(&mut buffer[..part])?;
-            if got == 0 {
-                return Err(End::Line(LineError::Cut));
-            }
-            left -= got as u64;
-            staging = staging.and_then(|mut staging| staging.write(&buffer[..got]).map(|()| staging));
-        }
-        let line = self.read_text()?;
-        if !all_here {
-            self.channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
-        }
-        let end = StageEnd::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
-        Ok((staging, end))
-    }
-
-    fn read(
-        &mut self,
-        what: &str,
-        path: &FilePath,
-        piece: u8,
-        version: Version,
-        offset: u64,
-        length: u64,
-    ) -> Result<(), End> {
-        let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
-            Ok((file, claim)) => (file, claim.header.layout().tail.end),
-            Err(error) => return self.done(what, Err(error)),
-        };
-        if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(End::Refused(Refusal::BadRequest));
-        }
-        file.seek(SeekFrom::Start(offset))?;
-        self.send(&Reply::Data(length))?;
-        let mut part = file.take(length);
-        let sent = if length <= SMALL_READ {
-            io::copy(&mut part, &mut self.channel.writer)?
-        } else {
-            self.channel.writer.flush()?;
-            copy_in_large_steps(&mut part, &mut self.channel.writer.get_ref().0.as_ref())?
-        };
-        if sent != length {
-            return Err(End::Io(io::ErrorKind::UnexpectedEof.into()));
-        }
-        self.log(&format!("{what}: ok"));
-        Ok(())
-    }
-
     fn list(&mut self, what: &str, folder: &FolderPath, recursive: bool) -> Result<(), End> {
         /// The store's errors end the list with a refusal; the connection's end the session.
         enum Stop {
@@ -427,73 +289,5 @@ impl Session<'_> {
             Err(Stop::Store(error)) => self.done(what, Err(error)),
             Err(Stop::Io(error)) => Err(error.into()),
         }
-    }
-
-    fn check(&mut self, what: &str, path: &FilePath, piece: u8, version: Version) -> Result<(), End> {
-        let mut signs = LifeSigns::default();
-        let (shared, user) = (self.shared, self.user.clone());
-        let sound = shared.store.is_sound(&user, path, piece, version, || signs.give(self));
-        signs.sent?;
-        let result = sound.and_then(|sound| if sound { Ok(()) } else { Err(StoreError::Damaged) });
-        self.done(what, result)
-    }
-}
-
-/// As `io::copy`, which takes steps of 8 KiB: std leaves sendfile(2) alone between file and socket,
-/// because the file's pages could still change while they are on their way.
-fn copy_in_large_steps(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
-    let mut buffer = vec![0; COPY_BUFFER];
-    let mut sent = 0;
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(sent),
-            got => {
-                to.write_all(&buffer[..got])?;
-                sent += got as u64;
-            }
-        }
-    }
-}
-
-/// Tells a client that waits for a long operation that it goes on.
-struct LifeSigns {
-    last: Instant,
-    sent: io::Result<()>,
-}
-
-impl Default for LifeSigns {
-    fn default() -> Self {
-        Self { last: Instant::now(), sent: Ok(()) }
-    }
-}
-
-impl LifeSigns {
-    fn give(&mut self, session: &mut Session<'_>) {
-        if self.last.elapsed() >= LIFE_SIGN && self.sent.is_ok() {
-            self.sent = session.more("").and_then(|()| session.channel.writer.flush());
-            self.last = Instant::now();
-        }
-    }
-}
-
-fn reply_for(result: &Result<(), StoreError>) -> Reply {
-    match result {
-        Ok(()) => Reply::Ok,
-        Err(error) => Reply::No(refusal_for(error), error.to_string()),
-    }
-}
-
-pub(super) fn refusal_for(error: &StoreError) -> Refusal {
-    match error {
-        StoreError::Refused(Refused::NotStaged) => Refusal::NotStaged,
-        StoreError::Refused(Refused::Decided) => Refusal::Decided,
-        StoreError::Refused(Refused::Open) => Refusal::Open,
-        StoreError::Refused(Refused::Behind) => Refusal::Behind,
-        StoreError::NotFound => Refusal::NotFound,
-        StoreError::Conflict => Refusal::Conflict,
-        StoreError::Damaged => Refusal::Damaged,
-        StoreError::TooManyStaged => Refusal::Busy,
-        StoreError::Full(_) => Refusal::DiskFull,
-        StoreError::Disk(_) => Refusal::DiskError,
     }
 }

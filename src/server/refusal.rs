@@ -1,0 +1,27 @@
+//! The protocol's word for what went wrong in the store.
+
+use crate::commit::Refused;
+use crate::store::StoreError;
+use crate::wire::{Refusal, Reply};
+
+pub(super) fn reply_for(result: &Result<(), StoreError>) -> Reply {
+    match result {
+        Ok(()) => Reply::Ok,
+        Err(error) => Reply::No(refusal_for(error), error.to_string()),
+    }
+}
+
+pub(super) fn refusal_for(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Refused(Refused::NotStaged) => Refusal::NotStaged,
+        StoreError::Refused(Refused::Decided) => Refusal::Decided,
+        StoreError::Refused(Refused::Open) => Refusal::Open,
+        StoreError::Refused(Refused::Behind) => Refusal::Behind,
+        StoreError::NotFound => Refusal::NotFound,
+        StoreError::Conflict => Refusal::Conflict,
+        StoreError::Damaged => Refusal::Damaged,
+        StoreError::TooManyStaged => Refusal::Busy,
+        StoreError::Full(_) => Refusal::DiskFull,
+        StoreError::Disk(_) => Refusal::DiskError,
+    }
+}

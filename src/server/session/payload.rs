@@ -1,0 +1,162 @@
+//! Requests that move a piece's bytes: STAGE and RESTORE bring them, COPY makes them here, READ gives them.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use super::life::LifeSigns;
+use super::{MAX_BATCH_BYTES, Session};
+use crate::name::FilePath;
+use crate::primitives::Bytes32;
+use crate::sealed::Header;
+use crate::server::channel::End;
+use crate::server::limits::{IDLE_LIMIT, STALL_LIMIT};
+use crate::server::space;
+use crate::store::{Check, OsDisk, Staging, StoreError};
+use crate::version::Version;
+use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
+
+/// Bytes that are taken from one side and given to the other at a time.
+const COPY_BUFFER: usize = 256 * 1024;
+/// Pieces up to this size are sent through the write buffer, larger ones past it.
+const SMALL_READ: u64 = 64 * 1024;
+/// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
+/// find out while they are written.
+pub const SPACE_CHECK: u64 = 16 << 20;
+
+impl Session<'_> {
+    pub(super) fn stage(&mut self, header: Header, length: u64, restore: Option<u64>) -> Result<(), End> {
+        let what =
+            format!("STAGE {} {} {}", percent_encode(header.path.as_str()), header.piece, header.version);
+        if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        // Who restores a piece passes on what another server has sent.
+        let check = if restore.is_some() { Check::Chunks } else { Check::Sum };
+        let store = &self.shared.store;
+        let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
+            true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
+            false => store.stage(self.connection, header, restore, check),
+        };
+        let (received, end) = self.receive(staging, length)?;
+        let result = match (received, end) {
+            (_, StageEnd::End { sum, .. }) if sum.is_some() == restore.is_some() => {
+                return Err(End::Refused(Refusal::BadRequest));
+            }
+            (Ok(staging), StageEnd::End { root, seal, sum }) => {
+                store.stage_end(staging, &root, &seal, sum.as_ref(), &mut self.batch)
+            }
+            (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
+            (Err(error), _) => Err(error),
+        };
+        self.hold(result, what, length)
+    }
+
+    pub(super) fn copy(
+        &mut self,
+        path: &FilePath,
+        piece: u8,
+        version: Version,
+        header: Header,
+        seal: &Bytes32,
+    ) -> Result<(), End> {
+        if header.user != self.user {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        let word = |path: &FilePath| percent_encode(path.as_str());
+        let what =
+            format!("COPY {} {piece} {version} to {} {}", word(path), word(&header.path), header.version);
+        let bytes = header.piece_size;
+        if bytes >= MAX_BATCH_BYTES {
+            // It may take long enough for signs of life, and those must not overtake other replies.
+            self.release_held()?;
+        }
+        let (shared, connection) = (self.shared, self.connection);
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut signs = LifeSigns::default();
+        let result = shared.store.copy(connection, (path, piece, version), header, seal, &mut batch, || {
+            if bytes >= MAX_BATCH_BYTES {
+                signs.give(self);
+            }
+        });
+        self.batch = batch;
+        signs.sent?;
+        self.hold(result, what, bytes)
+    }
+
+    /// Takes a payload and the line behind it. After an error the rest is read all the same, because
+    /// the next request begins behind it.
+    fn receive<'s>(
+        &mut self,
+        mut staging: Result<Staging<'s, OsDisk>, StoreError>,
+        length: u64,
+    ) -> Result<(Result<Staging<'s, OsDisk>, StoreError>, StageEnd), End> {
+        let all_here = self.channel.reader.buffer().len() as u64 >= length;
+        if !all_here {
+            self.channel.reader.get_mut().limit_each_read(STALL_LIMIT)?;
+        }
+        let mut buffer = vec![0; COPY_BUFFER.min(usize::try_from(length).unwrap_or(COPY_BUFFER))];
+        let mut left = length;
+        while left > 0 {
+            let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let got = self.channel.reader.read(&mut buffer[..part])?;
+            if got == 0 {
+                return Err(End::Line(LineError::Cut));
+            }
+            left -= got as u64;
+            staging = staging.and_then(|mut staging| staging.write(&buffer[..got]).map(|()| staging));
+        }
+        let line = self.read_text()?;
+        if !all_here {
+            self.channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
+        }
+        let end = StageEnd::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
+        Ok((staging, end))
+    }
+
+    pub(super) fn read(
+        &mut self,
+        what: &str,
+        path: &FilePath,
+        piece: u8,
+        version: Version,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), End> {
+        let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
+            Ok((file, claim)) => (file, claim.header.layout().tail.end),
+            Err(error) => return self.done(what, Err(error)),
+        };
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        self.send(&Reply::Data(length))?;
+        let mut part = file.take(length);
+        let sent = if length <= SMALL_READ {
+            io::copy(&mut part, &mut self.channel.writer)?
+        } else {
+            self.channel.writer.flush()?;
+            copy_in_large_steps(&mut part, &mut self.channel.writer.get_ref().0.as_ref())?
+        };
+        if sent != length {
+            return Err(End::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.log(&format!("{what}: ok"));
+        Ok(())
+    }
+}
+
+/// As `io::copy`, which takes steps of 8 KiB: std leaves sendfile(2) alone between file and socket,
+/// because the file's pages could still change while they are on their way.
+fn copy_in_large_steps(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+    let mut buffer = vec![0; COPY_BUFFER];
+    let mut sent = 0;
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(sent),
+            got => {
+                to.write_all(&buffer[..got])?;
+                sent += got as u64;
+            }
+        }
+    }
+}
