@@ -692,6 +692,18 @@ fn repair_reads_and_writes_what_is_missing_and_no_more() {
 }
 
 #[test]
+fn the_log_tells_a_copy_that_is_brought_back_from_an_upload() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 40_000));
+    let holder = cluster.holders("a", 3)[0];
+    cluster.corrupt_piece(holder, "a", 3);
+    aditi.run(&["Repair"]).succeeds();
+    cluster.wait_for_log(holder, " RESTORE a 3 1-");
+    assert_eq!(cluster.log(holder).matches(" STAGE a 3 1-").count(), 1, "{}", cluster.log(holder));
+}
+
+#[test]
 fn what_cannot_be_repaired_is_named_and_the_rest_is_repaired() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

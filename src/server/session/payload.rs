@@ -24,8 +24,9 @@ pub const SPACE_CHECK: u64 = 16 << 20;
 
 impl Session<'_> {
     pub(super) fn stage(&mut self, header: Header, length: u64, restore: Option<u64>) -> Result<(), End> {
+        let word = if restore.is_some() { "RESTORE" } else { "STAGE" };
         let what =
-            format!("STAGE {} {} {}", percent_encode(header.path.as_str()), header.piece, header.version);
+            format!("{word} {} {} {}", percent_encode(header.path.as_str()), header.piece, header.version);
         if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
             return Err(End::Refused(Refusal::BadRequest));
         }
