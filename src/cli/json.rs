@@ -72,7 +72,7 @@ pub(super) fn repaired(step: &Repaired) -> String {
         }
         Repaired::Forgotten { path } => ("forgotten", path, String::new()),
         Repaired::Settled { path } => ("settled", path, String::new()),
-        Repaired::Failed { path, why } => ("failed", path, format!(",\"why\":{}", text(why))),
+        Repaired::Failed { path, why } => ("failed", path, format!(",\"why\":{}", text(&why.to_string()))),
     };
     format!("{{\"name\":{},\"action\":\"{action}\"{rest}}}", text(path.as_str()))
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use download::{Downloaded, Found};
 pub use error::{ClientError, LaunchError, MissingPiece};
-pub use repair::{RepairSummary, Repaired};
+pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
 pub use show::{Health, Holding, Shown, ShownFile};
 pub use source::{Source, find};

@@ -59,7 +59,7 @@ impl Client {
         let mut failure = None;
         self.repair_with(&FolderPath::root(), new_key, |step| {
             if let Repaired::Failed { path, why } = step {
-                failure.get_or_insert_with(|| ClientError::NotInOrder(path.clone(), why.clone()));
+                failure.get_or_insert_with(|| ClientError::NotInOrder(path.clone(), why.to_string()));
             }
         })?;
         if let Some(error) = failure {

@@ -1,0 +1,194 @@
+//! Copying pieces from server to server: READ here, RESTORE and COMMIT there.
+
+use super::plan::Task;
+use super::step::{NotRepaired, Repaired};
+use crate::client::Client;
+use crate::client::report::{Doing, Progress, Report, Silent};
+use crate::peer::{Answer, No, Peer, PeerError};
+use crate::sealed::Claim;
+use crate::wire::{Request, StageEnd};
+
+/// Pieces up to this many bytes are copied many at a time, through memory.
+const SMALL: u64 = 256 * 1024;
+/// Small pieces that are copied at a time.
+const SMALL_BATCH: usize = 32;
+/// Bytes of a large piece that are passed on at a time.
+const STEP: usize = 256 * 1024;
+
+impl Client {
+    pub(super) fn copy_pieces(&mut self, tasks: &[Task], done: &mut Vec<Repaired>) {
+        let (small, large): (Vec<&Task>, Vec<&Task>) =
+            tasks.iter().partition(|task| task.claim.header.piece_size <= SMALL);
+        self.report.doing(Doing::Copying);
+        self.report.begin(0, tasks.iter().map(|task| task.claim.header.piece_size).sum());
+        let mut outcomes: Vec<(&Task, Result<(), NotRepaired>)> = Vec::new();
+        for batch in small.chunks(SMALL_BATCH) {
+            outcomes.extend(batch.iter().copied().zip(self.copy_small(batch)));
+            let done = batch.iter().map(|task| task.claim.header.piece_size).sum();
+            self.report.progress(Progress { done });
+        }
+        for task in large {
+            outcomes.push((task, self.copy_large(task)));
+        }
+        for (task, mut outcome) in outcomes {
+            let mut task = task.clone();
+            while outcome.is_err()
+                && let Some(from) = task.others.pop()
+            {
+                task.from = from;
+                outcome = self.copy_large(&task);
+            }
+            done.push(match outcome {
+                Ok(()) => self.copied(&task),
+                Err(why) => Repaired::Failed { path: task.claim.header.path.clone(), why },
+            });
+        }
+    }
+
+    /// Copies small pieces through memory: all are read, then all staged, then all committed.
+    fn copy_small(&mut self, tasks: &[&Task]) -> Vec<Result<(), NotRepaired>> {
+        let reads: Vec<(usize, Request)> =
+            tasks.iter().map(|task| (task.from, read_request(&task.claim))).collect();
+        let payloads = self.cluster.exchange_with(
+            &reads,
+            &*self.report,
+            |peer, request| peer.send(request),
+            |peer, request| {
+                let Request::Read { length, .. } = request else { return Ok(Ok(Vec::new())) };
+                let answer = peer.receive_data(*length)?;
+                let mut bytes = vec![0; usize::try_from(*length).unwrap_or(0)];
+                if answer.is_ok() {
+                    peer.receive_payload(&mut bytes)?;
+                }
+                Ok(answer.map(|()| bytes))
+            },
+        );
+        let mut results: Vec<Result<(), NotRepaired>> = Vec::new();
+        let mut stages = Vec::new();
+        for (index, (task, payload)) in tasks.iter().zip(payloads).enumerate() {
+            match payload {
+                Some(Ok(bytes)) => {
+                    stages.push((task.to, (index, bytes)));
+                    results.push(Ok(()));
+                }
+                other => results.push(Err(self.why_not(task.from, other.map(|a| a.map(|_| ()))))),
+            }
+        }
+        let staged = self.cluster.exchange_with(
+            &stages,
+            &*self.report,
+            |peer, (index, bytes)| send_restore(peer, &tasks[*index].claim, tasks[*index].floor, bytes),
+            |peer, _| peer.receive_done(),
+        );
+        for ((server, (index, _)), answer) in stages.iter().zip(staged) {
+            if !matches!(answer, Some(Ok(()))) {
+                results[*index] = Err(self.why_not(*server, answer));
+            }
+        }
+        self.commit_copies(tasks, &mut results);
+        results
+    }
+
+    fn commit_copies(&mut self, tasks: &[&Task], results: &mut [Result<(), NotRepaired>]) {
+        let staged: Vec<usize> = (0..tasks.len()).filter(|&index| results[index].is_ok()).collect();
+        let requests: Vec<(usize, Request)> = staged
+            .iter()
+            .map(|&index| {
+                let header = &tasks[index].claim.header;
+                (tasks[index].to, Request::Commit(header.path.clone(), header.version))
+            })
+            .collect();
+        let answers = self.cluster.exchange(&requests, &*self.report, Peer::receive_done);
+        for ((index, (server, _)), answer) in staged.into_iter().zip(&requests).zip(answers) {
+            if !matches!(answer, Some(Ok(()))) {
+                results[index] = Err(self.why_not(*server, answer));
+            }
+        }
+    }
+
+    /// Passes a large piece on in steps, so that memory stays small whatever its size.
+    fn copy_large(&mut self, task: &Task) -> Result<(), NotRepaired> {
+        let Some((from, to)) = self.cluster.pair(task.from, task.to) else {
+            return Err(self.why_not(task.from, None));
+        };
+        let passed = pass_on(from, to, task, &*self.report);
+        let staged = match passed {
+            Ok(answer) => answer,
+            Err((at_source, why)) => {
+                let server = if at_source { task.from } else { task.to };
+                // Both ends are in the middle of a payload now.
+                self.cluster.lose(task.from, PeerError::Closed, &Silent);
+                self.cluster.lose(task.to, PeerError::Closed, &Silent);
+                self.cluster.refresh(&*self.report);
+                return Err(NotRepaired::Lost(self.cluster.name(server).clone(), why.to_string()));
+            }
+        };
+        if let Err(no) = staged {
+            return Err(self.why_not(task.to, Some(Err(no))));
+        }
+        let mut results = [Ok(())];
+        self.commit_copies(&[task], &mut results);
+        let [result] = results;
+        result
+    }
+}
+
+/// Body and table of a piece, in one READ.
+fn read_request(claim: &Claim) -> Request {
+    let (header, layout) = (&claim.header, claim.header.layout());
+    Request::Read {
+        path: header.path.clone(),
+        piece: header.piece,
+        version: header.version,
+        offset: layout.body.start,
+        length: layout.table.end - layout.body.start,
+    }
+}
+
+pub(super) fn send_restore(
+    peer: &mut Peer,
+    claim: &Claim,
+    floor: u64,
+    payload: &[u8],
+) -> Result<(), PeerError> {
+    peer.send(&restore_request(claim, floor, payload.len() as u64))?;
+    peer.send_payload(payload)?;
+    peer.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
+}
+
+fn restore_request(claim: &Claim, floor: u64, length: u64) -> Request {
+    Request::Stage { header: Box::new(claim.header.clone()), length, restore: Some(floor) }
+}
+
+/// Streams a piece from one server to another; says on an error whether it was the source's.
+fn pass_on(
+    from: &mut Peer,
+    to: &mut Peer,
+    task: &Task,
+    report: &dyn Report,
+) -> Result<Result<(), No>, (bool, PeerError)> {
+    let claim = &task.claim;
+    let request = read_request(claim);
+    let Request::Read { length, .. } = request else { return Ok(Ok(())) };
+    let source = |why| (true, why);
+    let target = |why| (false, why);
+    from.send(&request).and_then(|()| from.flush()).map_err(source)?;
+    let answer: Answer<()> = from.receive_data(length);
+    if let Err(no) = answer.map_err(source)? {
+        return Ok(Err(no));
+    }
+    to.send(&restore_request(claim, task.floor, length)).map_err(target)?;
+    let mut buffer = vec![0; STEP];
+    let mut left = length;
+    while left > 0 {
+        let part = STEP.min(usize::try_from(left).unwrap_or(STEP));
+        from.receive_payload(&mut buffer[..part]).map_err(source)?;
+        to.send_payload(&buffer[..part]).map_err(target)?;
+        left -= part as u64;
+        report.progress(Progress { done: part as u64 });
+    }
+    to.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
+        .and_then(|()| to.flush())
+        .map_err(target)?;
+    to.receive_done().map_err(target)
+}

@@ -1,0 +1,149 @@
+//! Repair: brings files back to the copies that were asked for, by copying ciphertext.
+//!
+//! Nothing is deleted on the strength of a server that did not answer: what is dropped is older than
+//! a version whose copies were all checked in this very run.
+
+mod bury;
+mod copy;
+mod plan;
+mod step;
+
+pub use step::{NotRepaired, RepairSummary, Repaired};
+
+use super::Client;
+use super::error::ClientError;
+use super::survey::Survey;
+use super::verify::{BATCH, Copy, good_holders};
+use crate::name::{FilePath, FolderPath};
+use crate::peer::{No, Peer};
+use crate::placement;
+use crate::sealed::MasterKey;
+use crate::wire::Request;
+
+impl Client {
+    /// Repairs every file below a folder. Each step goes to `tell`; with `dry` none is done.
+    ///
+    /// # Errors
+    /// If no server is up.
+    pub fn repair(
+        &mut self,
+        folder: &FolderPath,
+        dry: bool,
+        tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
+        self.cluster.refresh(&*self.report);
+        self.require_server()?;
+        let names = self.names(folder, true)?;
+        self.repair_names(names, dry, tell)
+    }
+
+    /// Repairs everything but what is under `other_key` already.
+    pub(super) fn repair_with(
+        &mut self,
+        folder: &FolderPath,
+        other_key: &MasterKey,
+        tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
+        let mut names = self.names(folder, true)?;
+        names.retain(|name| !self.is_under(name, other_key));
+        self.repair_names(names, false, tell)
+    }
+
+    pub(super) fn repair_names(
+        &mut self,
+        names: Vec<FilePath>,
+        dry: bool,
+        mut tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
+        self.report.expect(names.len());
+        let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
+        for batch in names.chunks(BATCH) {
+            for step in self.repair_batch(batch, dry) {
+                summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
+                summary.steps += 1;
+                tell(&step);
+            }
+        }
+        self.report.end();
+        Ok(summary)
+    }
+
+    fn repair_batch(&mut self, batch: &[FilePath], dry: bool) -> Vec<Repaired> {
+        let mut done = Vec::new();
+        let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
+        for survey in &surveys {
+            let view = survey.view();
+            if !view.forward.is_empty() || !view.abandoned.is_empty() {
+                done.push(Repaired::Settled { path: survey.path.clone() });
+            }
+        }
+        if !dry {
+            surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
+        }
+        let mut copies = self.check_copies(&surveys, surveys.len());
+        let mut tasks = Vec::new();
+        for (survey, copies) in surveys.iter().zip(&copies) {
+            match self.plan_repair(survey, copies) {
+                Ok(planned) => tasks.extend(planned),
+                Err(why) => done.push(Repaired::Failed { path: survey.path.clone(), why }),
+            }
+        }
+        if dry {
+            done.extend(tasks.iter().map(|task| self.copied(task)));
+        } else if !tasks.is_empty() {
+            self.copy_pieces(&tasks, &mut done);
+            // What was written is looked at again, before anything older goes.
+            surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
+            copies = self.check_copies(&surveys, 0);
+        }
+        self.drop_outdated(&surveys, &copies, dry, &mut done);
+        self.bury_again(&surveys, dry, &mut done);
+        done
+    }
+
+    /// Drops what is older than a version that has all its copies, checked in this run.
+    fn drop_outdated(
+        &mut self,
+        surveys: &[Survey],
+        copies: &[Vec<Copy>],
+        dry: bool,
+        done: &mut Vec<Repaired>,
+    ) {
+        let up = self.cluster.up().count();
+        let mut outdated = Vec::new();
+        for (survey, copies) in surveys.iter().zip(copies) {
+            let Some(version) = survey.file_version() else { continue };
+            let replicas = survey.any_claim(version).map_or(1, |c| usize::from(c.header.replicas));
+            let wanted = placement::copies_wanted(replicas, self.cluster.len()).min(up);
+            let enough = placement::pieces().all(|piece| good_holders(copies, piece).len() >= wanted);
+            if enough || dry {
+                let retire = || Request::Retire(survey.path.clone(), version);
+                let servers = survey.outdated(version).into_iter();
+                outdated.extend(servers.map(|server| (&survey.path, (server, retire()))));
+            }
+        }
+        let (paths, requests): (Vec<_>, Vec<_>) = outdated.into_iter().unzip();
+        let answers = if dry {
+            requests.iter().map(|_| Some(Ok(()))).collect()
+        } else {
+            self.cluster.exchange(&requests, &*self.report, Peer::receive_done)
+        };
+        for ((path, (server, _)), answer) in paths.into_iter().cloned().zip(&requests).zip(answers) {
+            done.push(match answer {
+                Some(Ok(())) => Repaired::Dropped { path, server: self.cluster.name(*server).clone() },
+                other => Repaired::Failed { path, why: self.why_not(*server, other) },
+            });
+        }
+    }
+
+    fn why_not(&self, server: usize, answer: Option<Result<(), No>>) -> NotRepaired {
+        let name = self.cluster.name(server).clone();
+        match answer {
+            Some(Err(no)) => NotRepaired::Refused(name, no),
+            _ => {
+                let why = self.cluster.why_down(server).unwrap_or_else(|| "no answer".into());
+                NotRepaired::Lost(name, why)
+            }
+        }
+    }
+}

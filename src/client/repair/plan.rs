@@ -1,0 +1,94 @@
+//! Which copies are to be made, from where to where.
+
+use super::step::{NotRepaired, Repaired};
+use crate::client::Client;
+use crate::client::survey::Survey;
+use crate::client::verify::{Copy, damaged_holders, good_holders};
+use crate::placement;
+use crate::sealed::Claim;
+
+/// A piece to copy.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub(super) claim: Claim,
+    pub(super) from: usize,
+    /// Other servers with a good copy, if the first does not give it.
+    pub(super) others: Vec<usize>,
+    pub(super) to: usize,
+    /// The floor of the server that it goes to, as it was seen.
+    pub(super) floor: u64,
+}
+
+impl Client {
+    /// Which pieces to copy for a file, from where to where.
+    pub(super) fn plan_repair(&self, survey: &Survey, copies: &[Copy]) -> Result<Vec<Task>, NotRepaired> {
+        let Some(version) = survey.file_version() else {
+            let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
+            return if unreadable { Err(NotRepaired::Unreadable) } else { Ok(Vec::new()) };
+        };
+        let up: Vec<bool> = (0..self.cluster.len()).map(|s| self.cluster.is_up(s)).collect();
+        let mut tasks = Vec::new();
+        let mut lost = Vec::new();
+        for piece in placement::pieces() {
+            let good = good_holders(copies, piece);
+            let (Some(&from), Some(claim)) = (good.first(), survey.claim(version, piece)) else {
+                lost.push(piece);
+                continue;
+            };
+            let wanted = placement::copies_wanted(usize::from(claim.header.replicas), self.cluster.len());
+            let damaged = damaged_holders(survey, copies, piece);
+            let to = targets(&good, &damaged, &up, wanted, &survey.ring(piece));
+            tasks.extend(to.into_iter().map(|to| Task {
+                claim: claim.clone(),
+                from,
+                others: good[1..].to_vec(),
+                to,
+                floor: survey.floors[to],
+            }));
+        }
+        if lost.is_empty() { Ok(tasks) } else { Err(NotRepaired::NoGoodCopy(lost)) }
+    }
+
+    pub(super) fn copied(&self, task: &Task) -> Repaired {
+        Repaired::Copied {
+            path: task.claim.header.path.clone(),
+            piece: task.claim.header.piece,
+            from: self.cluster.name(task.from).clone(),
+            to: self.cluster.name(task.to).clone(),
+        }
+    }
+}
+
+/// Where copies are to be made: first over damaged ones, then on the ring until there are enough.
+fn targets(good: &[usize], damaged: &[usize], up: &[bool], wanted: usize, ring: &[usize]) -> Vec<usize> {
+    let mut targets: Vec<usize> = damaged.iter().copied().filter(|s| up[*s] && !good.contains(s)).collect();
+    targets.dedup();
+    for &server in ring {
+        if good.len() + targets.len() >= wanted {
+            break;
+        }
+        if up[server] && !good.contains(&server) && !targets.contains(&server) {
+            targets.push(server);
+        }
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_made_over_damaged_ones_first_then_around_the_ring() {
+        let up = [true, true, true, false];
+        assert_eq!(targets(&[0], &[1], &up, 2, &[3, 2, 1, 0]), [1]);
+        assert_eq!(targets(&[0], &[], &up, 2, &[3, 2, 1, 0]), [2]);
+        assert_eq!(
+            targets(&[0, 1], &[2], &up, 2, &[3, 2, 1, 0]),
+            [2],
+            "damage is mended though there are enough"
+        );
+        assert_eq!(targets(&[0, 1], &[], &up, 2, &[0, 1, 2, 3]), [0; 0]);
+        assert_eq!(targets(&[0], &[3], &up, 4, &[0, 1, 2, 3]), [1, 2]);
+    }
+}

@@ -1,0 +1,109 @@
+//! What Repair tells: its steps, and why one could not be done.
+
+use std::fmt;
+
+use crate::name::{FilePath, ServerName};
+use crate::peer::No;
+
+/// One thing that Repair did, would do, or could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repaired {
+    /// A piece was copied from one server to another.
+    Copied {
+        /// The file.
+        path: FilePath,
+        /// The piece.
+        piece: u8,
+        /// Where a good copy was.
+        from: ServerName,
+        /// Where one is now.
+        to: ServerName,
+    },
+    /// Outdated or damaged pieces were dropped at a server.
+    Dropped {
+        /// The file.
+        path: FilePath,
+        /// Where.
+        server: ServerName,
+    },
+    /// A delete was brought to a server that had slept through it.
+    Buried {
+        /// The deleted name.
+        path: FilePath,
+        /// Where.
+        server: ServerName,
+    },
+    /// A tombstone that every server has was dropped.
+    Forgotten {
+        /// The deleted name.
+        path: FilePath,
+    },
+    /// An upload that was left half done was completed or dropped.
+    Settled {
+        /// The file.
+        path: FilePath,
+    },
+    /// Something could not be repaired.
+    Failed {
+        /// The file.
+        path: FilePath,
+        /// Why.
+        why: NotRepaired,
+    },
+}
+
+impl fmt::Display for Repaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Repaired::Copied { path, piece, from, to } => {
+                write!(f, "{path}: piece {piece} copied from {from} to {to}")
+            }
+            Repaired::Dropped { path, server } => {
+                write!(f, "{path}: old or damaged pieces dropped on {server}")
+            }
+            Repaired::Buried { path, server } => write!(f, "{path}: deleted on {server} too"),
+            Repaired::Forgotten { path } => write!(f, "{path}: deleted everywhere"),
+            Repaired::Settled { path } => write!(f, "{path}: an unfinished upload settled"),
+            Repaired::Failed { path, why } => write!(f, "{path}: not repaired: {why}"),
+        }
+    }
+}
+
+/// Why something could not be repaired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotRepaired {
+    /// There is something, but no key of this client's opens any of it.
+    Unreadable,
+    /// Pieces of which no server that is up has a good copy.
+    NoGoodCopy(Vec<u8>),
+    /// A server said no.
+    Refused(ServerName, No),
+    /// A server was lost, and how.
+    Lost(ServerName, String),
+}
+
+impl fmt::Display for NotRepaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotRepaired::Unreadable => f.write_str("no copy that can be read with this key"),
+            NotRepaired::NoGoodCopy(pieces) => write!(f, "no good copy of piece {}", listed(pieces)),
+            NotRepaired::Refused(server, no) => write!(f, "{server}: {no}"),
+            NotRepaired::Lost(server, why) => write!(f, "{server}: {why}"),
+        }
+    }
+}
+
+fn listed(pieces: &[u8]) -> String {
+    pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What a repair has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RepairSummary {
+    /// Names looked at.
+    pub names: usize,
+    /// Steps done, or that would be done.
+    pub steps: usize,
+    /// Steps that failed.
+    pub failed: usize,
+}
