@@ -602,6 +602,65 @@ fn an_upload_that_one_server_has_committed_is_completed_on_the_others() {
 }
 
 #[test]
+fn repair_says_that_an_upload_is_settled_only_when_it_is() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let proxies = cluster.proxies();
+    let killed = cluster.client_through("Aditi", &proxies);
+    killed.upload("a", &noise(1, 100_000));
+    // The last thing that an upload sends is its commit.
+    for proxy in &proxies[..3] {
+        proxy.fail_after(Way::Up, proxy.recorded(Way::Up).len() - 1, Fault::Silence);
+    }
+    let second = noise(2, 100_000);
+    killed.put("a", &second);
+    let upload = killed.start(&["Upload", "a"]);
+    cluster.wait_for_log(4, "COMMIT a 2-");
+    proxies[..3].iter().for_each(common::Proxy::wait_for_the_fault);
+    upload.kill();
+    drop(proxies);
+
+    // Two neighbours have three pieces together: what is decided must wait.
+    cluster.run_only(&[3, 4]);
+    let outcome = aditi.run(&["Repair"]).fails_with(1);
+    assert!(outcome.stdout.contains("not repaired") && !outcome.stdout.contains("settled"), "{outcome}");
+    aditi.run(&["Repair", "-n"]).fails_with(1);
+
+    cluster.run_all();
+    let outcome = aditi.run(&["Repair"]).succeeds();
+    assert!(outcome.lines().contains(&"a: an unfinished upload settled"), "{outcome}");
+    assert_eq!(cluster.unsettled(), [""; 0]);
+    aditi.run(&["Repair"]).succeeds().prints(&[]);
+    aditi.download("a", &second);
+}
+
+#[test]
+fn repair_says_that_a_delete_is_everywhere_only_when_every_server_has_forgotten_it() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 20_000));
+    cluster.stop(2);
+    aditi.run(&["Delete", "a"]).succeeds();
+    cluster.start(2);
+    // To forget, a server writes down its floor first.
+    let floors = cluster.root().join(".Server1/floors");
+    fs::remove_dir_all(&floors).unwrap();
+    fs::write(&floors, b"").unwrap();
+    let outcome = aditi.run(&["Repair"]).fails_with(1);
+    let named = |line: &&str| line.starts_with("a: not repaired: Server1: ");
+    assert!(outcome.lines().iter().any(named), "{outcome}");
+    assert!(!outcome.stdout.contains("deleted everywhere"), "{outcome}");
+    assert!(!cluster.unsettled().is_empty());
+
+    fs::remove_file(&floors).unwrap();
+    fs::create_dir(&floors).unwrap();
+    let outcome = aditi.run(&["Repair"]).succeeds();
+    assert!(outcome.lines().contains(&"a: deleted everywhere"), "{outcome}");
+    assert_eq!(cluster.unsettled(), [""; 0]);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
+}
+
+#[test]
 fn the_pieces_of_a_version_that_was_slept_through_are_dropped() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

@@ -175,6 +175,7 @@ impl Client {
             };
             results.push((index, result));
         }
+        // Best effort: Repair forgets what stays behind.
         self.forget(&everywhere);
         results
     }
@@ -218,8 +219,8 @@ impl Client {
         (!reasons.is_empty()).then(|| Err(ClientError::NotTaken(path.clone(), reasons)))
     }
 
-    /// Drops tombstones that every server has acknowledged.
-    pub(super) fn forget(&mut self, tombstones: &[(FilePath, Version)]) {
+    /// Drops tombstones that every server has acknowledged: by tombstone, the answers of all servers.
+    pub(super) fn forget(&mut self, tombstones: &[(FilePath, Version)]) -> Vec<Vec<Option<Result<(), No>>>> {
         let servers = self.cluster.len();
         let requests: Vec<(usize, Request)> = tombstones
             .iter()
@@ -227,7 +228,7 @@ impl Client {
                 (0..servers).map(move |s| (s, Request::Forget(path.clone(), *version)))
             })
             .collect();
-        // Best effort: Repair forgets what stays behind.
-        self.ask_all(&requests);
+        let mut answers = self.ask_all(&requests).into_iter();
+        tombstones.iter().map(|_| answers.by_ref().take(servers).collect()).collect()
     }
 }

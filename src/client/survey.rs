@@ -139,6 +139,26 @@ impl Survey {
         (0..self.answers.len()).filter(|&server| older(server) || distrusted(server)).collect()
     }
 
+    /// What is left to settle: the decided version, if it may be rolled forward, and those to abort, each with
+    /// the servers on which it is staged.
+    pub(super) fn unsettled(&self) -> Vec<(Version, Vec<usize>)> {
+        self.to_roll_forward().into_iter().chain(self.view().abandoned).collect()
+    }
+
+    /// The decided version, where it is staged, and every piece of it is there: else a server that lies about
+    /// one commit could have an unfinished upload replace a whole file.
+    fn to_roll_forward(&self) -> Option<(Version, Vec<usize>)> {
+        let View { decided, forward, .. } = self.view();
+        let whole = |v: &Version| self.is_complete(*v) || self.tombstone() == Some(*v);
+        decided.filter(whole).filter(|_| !forward.is_empty()).map(|version| (version, forward))
+    }
+
+    /// Whether a server has answered, and has nothing of a version that is only staged.
+    pub(super) fn is_settled(&self, version: Version, server: usize) -> bool {
+        let waits = |h: &Held| h.version == version && h.phase != HeldPhase::Published;
+        self.answers[server].as_ref().is_some_and(|held| !held.iter().any(waits))
+    }
+
     /// Whether every piece of a version has a holder that answered.
     pub(super) fn is_complete(&self, version: Version) -> bool {
         placement::suffices(|piece| !self.holders(version, piece).is_empty())
@@ -192,18 +212,13 @@ impl Cluster {
         surveys
     }
 
-    /// Commits the staged pieces of versions that other servers have decided, and of which every piece
-    /// is there: else a server that lies about one commit could have an unfinished upload replace a
-    /// whole file.
+    /// Commits the staged pieces of versions that other servers have decided.
     fn roll_forward(&mut self, surveys: &mut [Survey], report: &dyn Report) {
         let mut work: Vec<(usize, Version)> = Vec::new();
         let mut requests = Vec::new();
         for (index, survey) in surveys.iter().enumerate() {
-            let view = survey.view();
-            let whole = |v: &Version| survey.is_complete(*v) || survey.tombstone() == Some(*v);
-            let decided = view.decided.filter(whole);
-            let forward = decided.into_iter().flat_map(|v| view.forward.iter().map(move |&s| (s, v)));
-            for (server, version) in forward {
+            let Some((version, servers)) = survey.to_roll_forward() else { continue };
+            for server in servers {
                 work.push((index, version));
                 requests.push((server, Request::Commit(survey.path.clone(), version)));
             }

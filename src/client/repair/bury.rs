@@ -7,7 +7,7 @@ use crate::client::survey::Survey;
 use crate::commit::{Held, Phase, TOMBSTONE};
 use crate::peer::{No, Peer};
 use crate::sealed::Claim;
-use crate::wire::Request;
+use crate::wire::{Refusal, Request};
 
 impl Client {
     /// Brings deletes to the servers that slept through them, and forgets those that all have.
@@ -34,12 +34,24 @@ impl Client {
                 }
             }
             if reached == self.cluster.len() {
-                done.push(Repaired::Forgotten { path: path.clone() });
                 everywhere.push((path, version));
             }
         }
-        if !dry {
-            self.forget(&everywhere);
+        if dry {
+            done.extend(everywhere.into_iter().map(|(path, _)| Repaired::Forgotten { path }));
+            return;
+        }
+        let answers = self.forget(&everywhere);
+        for ((path, _), answers) in everywhere.into_iter().zip(answers) {
+            let is_kept = |(_, answer): &(usize, _)| !is_forgotten(answer);
+            let kept: Vec<_> = answers.into_iter().enumerate().filter(is_kept).collect();
+            if kept.is_empty() {
+                done.push(Repaired::Forgotten { path: path.clone() });
+            }
+            done.extend(kept.into_iter().map(|(server, answer)| Repaired::Failed {
+                path: path.clone(),
+                why: self.why_not(server, answer),
+            }));
         }
     }
 
@@ -63,4 +75,9 @@ impl Client {
             other => Err(self.why_not(server, other)),
         }
     }
+}
+
+/// A server that does not find the tombstone any more has forgotten it for another client.
+fn is_forgotten(answer: &Option<Result<(), No>>) -> bool {
+    matches!(answer, Some(Ok(()) | Err(No { refusal: Refusal::NotFound, .. })))
 }

@@ -109,22 +109,22 @@ impl Client {
     /// Passes a large piece on in steps, so that memory stays small whatever its size.
     fn copy_large(&mut self, task: &Task) -> Result<(), NotRepaired> {
         let Some((from, to)) = self.cluster.pair(task.from, task.to) else {
-            return Err(self.why_not(task.from, None));
+            let down = if self.cluster.is_up(task.from) { task.to } else { task.from };
+            return Err(self.why_not(down, None));
         };
         let passed = pass_on(from, to, task, &*self.report);
         let staged = match passed {
             Ok(answer) => answer,
-            Err((at_source, why)) => {
-                let server = if at_source { task.from } else { task.to };
+            Err((server, why)) => {
                 // Both ends are in the middle of a payload now.
                 self.cluster.lose(task.from, PeerError::Closed, &Silent);
                 self.cluster.lose(task.to, PeerError::Closed, &Silent);
                 self.cluster.refresh(&*self.report);
-                return Err(NotRepaired::Lost(self.cluster.name(server).clone(), why.to_string()));
+                return Err(NotRepaired::Down(self.cluster.name(server).clone(), why.to_string()));
             }
         };
-        if let Err(no) = staged {
-            return Err(self.why_not(task.to, Some(Err(no))));
+        if let Err((server, no)) = staged {
+            return Err(NotRepaired::Refused(self.cluster.name(server).clone(), no));
         }
         let mut results = [Ok(())];
         self.commit_copies(&[task], &mut results);
@@ -160,22 +160,22 @@ fn restore_request(claim: &Claim, floor: u64, length: u64) -> Request {
     Request::Stage { header: Box::new(claim.header.clone()), length, restore: Some(floor) }
 }
 
-/// Streams a piece from one server to another; says on an error whether it was the source's.
+/// Streams a piece from one server to another; says which of them refused or failed.
 fn pass_on(
     from: &mut Peer,
     to: &mut Peer,
     task: &Task,
     report: &dyn Report,
-) -> Result<Result<(), No>, (bool, PeerError)> {
+) -> Result<Result<(), (usize, No)>, (usize, PeerError)> {
     let claim = &task.claim;
     let request = read_request(claim);
     let Request::Read { length, .. } = request else { return Ok(Ok(())) };
-    let source = |why| (true, why);
-    let target = |why| (false, why);
+    let source = |why| (task.from, why);
+    let target = |why| (task.to, why);
     from.send(&request).and_then(|()| from.flush()).map_err(source)?;
     let answer: Answer<()> = from.receive_data(length);
     if let Err(no) = answer.map_err(source)? {
-        return Ok(Err(no));
+        return Ok(Err((task.from, no)));
     }
     to.send(&restore_request(claim, task.floor, length)).map_err(target)?;
     let mut buffer = vec![0; STEP];
@@ -190,5 +190,5 @@ fn pass_on(
     to.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
         .and_then(|()| to.flush())
         .map_err(target)?;
-    to.receive_done().map_err(target)
+    Ok(to.receive_done().map_err(target)?.map_err(|no| (task.to, no)))
 }

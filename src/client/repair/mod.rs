@@ -18,6 +18,7 @@ use crate::name::{FilePath, FolderPath};
 use crate::peer::{No, Peer};
 use crate::placement;
 use crate::sealed::MasterKey;
+use crate::version::Version;
 use crate::wire::Request;
 
 impl Client {
@@ -71,15 +72,12 @@ impl Client {
     fn repair_batch(&mut self, batch: &[FilePath], dry: bool) -> Vec<Repaired> {
         let mut done = Vec::new();
         let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
-        for survey in &surveys {
-            let view = survey.view();
-            if !view.forward.is_empty() || !view.abandoned.is_empty() {
-                done.push(Repaired::Settled { path: survey.path.clone() });
-            }
-        }
+        let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
         if !dry {
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
         }
+        let settled = surveys.iter().zip(&unsettled).filter(|(_, unsettled)| !unsettled.is_empty());
+        done.extend(settled.map(|(survey, unsettled)| self.settled(survey, unsettled, dry)));
         let mut copies = self.check_copies(&surveys, surveys.len());
         let mut tasks = Vec::new();
         for (survey, copies) in surveys.iter().zip(&copies) {
@@ -99,6 +97,21 @@ impl Client {
         self.drop_outdated(&surveys, &copies, dry, &mut done);
         self.bury_again(&surveys, dry, &mut done);
         done
+    }
+
+    /// What became of the stages that were to be settled.
+    fn settled(&self, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dry: bool) -> Repaired {
+        let path = survey.path.clone();
+        let is_left = |server: &usize| {
+            let mut staged_there = unsettled.iter().filter(|(_, servers)| servers.contains(server));
+            staged_there.any(|(version, _)| !survey.is_settled(*version, *server))
+        };
+        let left: Vec<_> = (0..self.cluster.len()).filter(is_left).collect();
+        if dry || left.is_empty() {
+            return Repaired::Settled { path };
+        }
+        let left = left.into_iter().map(|server| self.cluster.name(server).clone());
+        Repaired::Failed { path, why: NotRepaired::Unsettled(left.collect()) }
     }
 
     /// Drops what is older than a version that has all its copies, checked in this run.
@@ -142,7 +155,7 @@ impl Client {
             Some(Err(no)) => NotRepaired::Refused(name, no),
             _ => {
                 let why = self.cluster.why_down(server).unwrap_or_else(|| "no answer".into());
-                NotRepaired::Lost(name, why)
+                NotRepaired::Down(name, why)
             }
         }
     }

@@ -76,10 +76,12 @@ pub enum NotRepaired {
     Unreadable,
     /// Pieces of which no server that is up has a good copy.
     NoGoodCopy(Vec<u8>),
+    /// An unfinished upload or delete that these servers still have, or may have.
+    Unsettled(Vec<ServerName>),
     /// A server said no.
     Refused(ServerName, No),
     /// A server was lost, and how.
-    Lost(ServerName, String),
+    Down(ServerName, String),
 }
 
 impl fmt::Display for NotRepaired {
@@ -87,14 +89,17 @@ impl fmt::Display for NotRepaired {
         match self {
             NotRepaired::Unreadable => f.write_str("no copy that can be read with this key"),
             NotRepaired::NoGoodCopy(pieces) => write!(f, "no good copy of piece {}", listed(pieces)),
+            NotRepaired::Unsettled(servers) => {
+                write!(f, "an unfinished upload could not be settled on {}", listed(servers))
+            }
             NotRepaired::Refused(server, no) => write!(f, "{server}: {no}"),
-            NotRepaired::Lost(server, why) => write!(f, "{server}: {why}"),
+            NotRepaired::Down(server, why) => write!(f, "{server}: {why}"),
         }
     }
 }
 
-fn listed(pieces: &[u8]) -> String {
-    pieces.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
+fn listed<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What a repair has done.
