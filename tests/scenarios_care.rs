@@ -784,9 +784,34 @@ fn what_cannot_be_repaired_is_named_and_the_rest_is_repaired() {
         let named = |line: &str| line.contains(name) && line.contains(piece) && line.contains("not repaired");
         assert!(outcome.lines().into_iter().any(named), "no word of {name}: {outcome}");
     }
+    outcome.complains_of("uploaded again").does_not_complain_of("servers that are down");
     aditi.download("mendable", &bytes);
     cluster.has_equal_copies("mendable", 2);
     assert_eq!(pieces_of(&cluster, USER).into_keys().collect::<Vec<_>>(), left, "nothing is dropped");
+}
+
+#[test]
+fn a_piece_is_called_lost_only_when_every_server_has_been_asked() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 40_000);
+    aditi.upload("a", &bytes);
+    let holders = cluster.holders("a", 3);
+    cluster.corrupt_piece(holders[0], "a", 3);
+    cluster.stop(holders[1]);
+    let outcome = aditi.run(&["Repair"]).fails_with(1).complains_of("servers that are down");
+    let line = format!("a: not repaired: no good copy of piece 3 found; Server{} may have one", holders[1]);
+    assert!(outcome.lines().contains(&line.as_str()), "{outcome}");
+
+    cluster.start(holders[1]);
+    let holder = cluster.piece_file(holders[1], "a", 3);
+    fs::remove_file(holder).unwrap();
+    let outcome = aditi.run(&["Repair"]).fails_with(1).complains_of("uploaded again");
+    let line = "a: not repaired: lost: no server has a good copy of piece 3";
+    assert!(outcome.lines().contains(&line), "{outcome}");
+    aditi.upload("a", &bytes);
+    aditi.run(&["Repair"]).succeeds();
+    all_is_well(&aditi);
 }
 
 // Move.

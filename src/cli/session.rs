@@ -10,7 +10,7 @@ use super::table::{self, View};
 use super::tally::Tally;
 use super::text::counted;
 use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password, suggest};
-use crate::client::{self, Client, ClientError, Found};
+use crate::client::{self, Client, ClientError, Found, RepairSummary};
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath};
 
@@ -230,7 +230,8 @@ impl Session<'_> {
         })?;
         if summary.failed > 0 {
             let what = format!("{} of {} steps could not be done", summary.failed, summary.steps);
-            console.error(&what, Some("start the servers that are down and repair again".into()));
+            let down = self.client.servers().iter().any(|(_, why)| why.is_some());
+            console.error(&what, Some(hint_after_repair(summary, down)));
             return Ok(FAILED);
         }
         let would = if options.dry { "would be " } else { "" };
@@ -330,5 +331,19 @@ fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
         Some(name) => {
             FolderPath::parse(without_slash(name)).map_err(|why| ClientError::Name(name.to_owned(), why))
         }
+    }
+}
+
+fn hint_after_repair(summary: RepairSummary, down: bool) -> String {
+    let again = if down {
+        "start the servers that are down and repair again"
+    } else {
+        "repair again; Verify and the servers' logs say more"
+    };
+    let lost = "what is lost can only be uploaded again, or deleted";
+    match summary {
+        RepairSummary { lost: 0, .. } => again.to_owned(),
+        RepairSummary { lost: all, failed, .. } if all == failed => lost.to_owned(),
+        _ => format!("{lost}; for the rest {again}"),
     }
 }

@@ -25,7 +25,8 @@ impl Client {
     /// Repairs every file below a folder. Each step goes to `tell`; with `dry` none is done.
     ///
     /// # Errors
-    /// If no server is up.
+    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]), or if nothing has that
+    /// name.
     pub fn repair(
         &mut self,
         folder: &FolderPath,
@@ -61,6 +62,8 @@ impl Client {
         for batch in names.chunks(BATCH) {
             for step in self.repair_batch(batch, dry) {
                 summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
+                let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone(_), .. });
+                summary.lost += usize::from(is_lost);
                 summary.steps += 1;
                 tell(&step);
             }

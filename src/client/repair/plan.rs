@@ -1,11 +1,13 @@
 //! Which copies are to be made, from where to where.
 
+use std::collections::BTreeSet;
+
 use super::step::{NotRepaired, Repaired};
 use crate::client::Client;
-use crate::client::survey::Survey;
-use crate::client::verify::{Copy, damaged_holders, good_holders};
+use crate::client::survey::{Distrusted, Survey};
+use crate::client::verify::{Check, Copy, damaged_holders, good_holders};
 use crate::placement;
-use crate::sealed::Claim;
+use crate::sealed::{Claim, Distrust};
 
 /// A piece to copy.
 #[derive(Clone)]
@@ -23,8 +25,13 @@ impl Client {
     /// Which pieces to copy for a file, from where to where.
     pub(super) fn plan_repair(&self, survey: &Survey, copies: &[Copy]) -> Result<Vec<Task>, NotRepaired> {
         let Some(version) = survey.file_version() else {
-            let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
-            return if unreadable { Err(NotRepaired::Unreadable) } else { Ok(Vec::new()) };
+            return if survey.view().decided.is_some() || survey.distrusted.is_empty() {
+                Ok(Vec::new())
+            } else if survey.only_other_keys() {
+                Err(NotRepaired::OtherKey)
+            } else {
+                Err(self.no_good_copy(survey, copies, placement::pieces().collect()))
+            };
         };
         let up: Vec<bool> = (0..self.cluster.len()).map(|s| self.cluster.is_up(s)).collect();
         let mut tasks = Vec::new();
@@ -46,7 +53,20 @@ impl Client {
                 floor: survey.floors[to],
             }));
         }
-        if lost.is_empty() { Ok(tasks) } else { Err(NotRepaired::NoGoodCopy(lost)) }
+        if lost.is_empty() { Ok(tasks) } else { Err(self.no_good_copy(survey, copies, lost)) }
+    }
+
+    fn no_good_copy(&self, survey: &Survey, copies: &[Copy], pieces: Vec<u8>) -> NotRepaired {
+        let servers = |piece: u8| {
+            (0..self.cluster.len()).filter(move |&server| may_have_good(survey, copies, piece, server))
+        };
+        let gone: Vec<u8> = pieces.iter().copied().filter(|&piece| servers(piece).next().is_none()).collect();
+        if !gone.is_empty() {
+            return NotRepaired::Gone(gone);
+        }
+        let may_have: BTreeSet<usize> = pieces.iter().flat_map(|&piece| servers(piece)).collect();
+        let names = may_have.into_iter().map(|server| self.cluster.name(server).clone());
+        NotRepaired::NotFound(pieces, names.collect())
     }
 
     pub(super) fn copied(&self, task: &Task) -> Repaired {
@@ -57,6 +77,16 @@ impl Client {
             to: self.cluster.name(task.to).clone(),
         }
     }
+}
+
+/// Whether a server may have a good copy of a piece of which none was found: it did not answer, did not check
+/// what it has, or has one under another key.
+fn may_have_good(survey: &Survey, copies: &[Copy], piece: u8, server: usize) -> bool {
+    let of_other_key = |d: &Distrusted| d.why == Distrust::OtherKey;
+    let unchecked = |c: &Copy| matches!(c.check, Check::Unknown(_));
+    survey.answers[server].is_none()
+        || copies.iter().any(|c| (c.server, c.piece) == (server, piece) && unchecked(c))
+        || survey.distrusted.iter().any(|d| (d.server, d.piece) == (server, piece) && of_other_key(d))
 }
 
 /// Where copies are to be made: first over damaged ones, then on the ring until there are enough.

@@ -72,10 +72,12 @@ impl fmt::Display for Repaired {
 /// Why something could not be repaired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotRepaired {
-    /// There is something, but no key of this client's opens any of it.
-    Unreadable,
-    /// Pieces of which no server that is up has a good copy.
-    NoGoodCopy(Vec<u8>),
+    /// What there is was made under another password or `Key`.
+    OtherKey,
+    /// Pieces of which no server has a good copy: every one of them has said so.
+    Gone(Vec<u8>),
+    /// Pieces of which no good copy was found, and the servers that may have one all the same.
+    NotFound(Vec<u8>, Vec<ServerName>),
     /// An unfinished upload or delete that these servers still have, or may have.
     Unsettled(Vec<ServerName>),
     /// A server said no.
@@ -87,8 +89,13 @@ pub enum NotRepaired {
 impl fmt::Display for NotRepaired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotRepaired::Unreadable => f.write_str("no copy that can be read with this key"),
-            NotRepaired::NoGoodCopy(pieces) => write!(f, "no good copy of piece {}", listed(pieces)),
+            NotRepaired::OtherKey => f.write_str("no copy that can be read with this key"),
+            NotRepaired::Gone(pieces) => {
+                write!(f, "lost: no server has a good copy of piece {}", listed(pieces))
+            }
+            NotRepaired::NotFound(pieces, servers) => {
+                write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
+            }
             NotRepaired::Unsettled(servers) => {
                 write!(f, "an unfinished upload could not be settled on {}", listed(servers))
             }
@@ -111,4 +118,6 @@ pub struct RepairSummary {
     pub steps: usize,
     /// Steps that failed.
     pub failed: usize,
+    /// Of these, files of which a piece is gone: see [`NotRepaired::Gone`].
+    pub lost: usize,
 }
