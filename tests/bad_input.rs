@@ -240,6 +240,23 @@ fn a_wrong_use_of_the_client_is_refused() {
 }
 
 #[test]
+fn an_option_of_another_command_is_refused_and_nothing_is_done() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    aditi.put("b", b"b");
+    let dry = aditi.run(&["Delete", "-n", "a"]).fails_with(2).complains_of("Delete has no option '-n'");
+    dry.complains_of("Delete takes -r, -q, --trace");
+    for args in
+        [&["Move", "-n", "a", "c"][..], &["Upload", "b", "-n"], &["ShowFiles", "-r"], &["Help", "--json"]]
+    {
+        aditi.run(args).fails_with(2).prints(&[]);
+    }
+    aditi.pipe("Delete -n a\nUpload -r b\n").fails_with(2);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+}
+
+#[test]
 fn a_wrong_use_of_the_server_is_refused() {
     let cluster = Cluster::of(1);
     let root = cluster.root();

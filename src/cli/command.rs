@@ -59,10 +59,11 @@ pub(super) enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum UsageError {
     Unknown(String),
-    Option(String),
+    /// A command, and an option that it does not have.
+    Option(&'static str, String),
     /// Of which command, and what.
     Missing(&'static str, &'static str),
-    Surplus(String),
+    Surplus(&'static str, String),
     Nothing,
     Quote,
     TooLong,
@@ -73,9 +74,11 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UsageError::Unknown(word) => write!(f, "unknown command '{}'", word.escape_debug()),
-            UsageError::Option(option) => write!(f, "unknown option '{}'", option.escape_debug()),
+            UsageError::Option(name, option) => {
+                write!(f, "{name} has no option '{}'", option.escape_debug())
+            }
             UsageError::Missing(_, what) => write!(f, "{what} is missing"),
-            UsageError::Surplus(word) => write!(f, "'{}' is one argument too many", word.escape_debug()),
+            UsageError::Surplus(_, word) => write!(f, "'{}' is one argument too many", word.escape_debug()),
             UsageError::Nothing => f.write_str("a command is missing"),
             UsageError::Quote => f.write_str("a quote that does not end"),
             UsageError::TooLong => f.write_str("a line that is too long"),
@@ -88,14 +91,18 @@ impl UsageError {
     pub(super) fn hint(&self) -> String {
         let list = || "Help lists the commands".to_owned();
         match self {
+            UsageError::Unknown(word) if word.starts_with('-') => {
+                "options stand behind the command: Upload -q poem.txt".into()
+            }
             UsageError::Unknown(word) => match meant(word) {
                 Some(name) => format!("did you mean {name}?"),
                 None => list(),
             },
-            UsageError::Option(option) => match nearest(option, OPTIONS) {
+            UsageError::Option(name, option) => match meant_option(name, option) {
                 Some(known) => format!("did you mean {known}?"),
                 None => {
-                    format!("options are {}; -- stands before a name that begins with -", OPTIONS.join(", "))
+                    let own: Vec<&str> = help::options(name).filter(|own| *own != "--").collect();
+                    format!("{name} takes {}; -- stands before a name that begins with -", own.join(", "))
                 }
             },
             UsageError::Missing(name, _) => {
@@ -104,13 +111,22 @@ impl UsageError {
             UsageError::Quote => {
                 "a quote that belongs to a name has a backslash before it: it\\'s.txt".into()
             }
-            UsageError::Surplus(_) => "a name with spaces is written in quotes".into(),
+            UsageError::Surplus("Status" | "Passwd" | "Help" | "Exit", _) => list(),
+            UsageError::Surplus(..) => "a name with spaces is written in quotes".into(),
             _ => list(),
         }
     }
 }
 
-const OPTIONS: [&str; 7] = ["-l", "-r", "-n", "-u", "-q", "--json", "--trace"];
+/// What others call the options.
+const OTHER_OPTIONS: [(&str, &str); 6] = [
+    ("--dry-run", "-n"),
+    ("--long", "-l"),
+    ("--quiet", "-q"),
+    ("--recursive", "-r"),
+    ("--silent", "-q"),
+    ("--update", "-u"),
+];
 
 /// What others call the commands.
 const OTHER_NAMES: [(&str, &str); 16] = [
@@ -139,11 +155,31 @@ fn meant(word: &str) -> Option<&'static str> {
     other.or_else(|| nearest(word, help::names()))
 }
 
+/// The options of a command that another one may stand for.
+fn meant_option(name: &str, option: &str) -> Option<String> {
+    let own: Vec<&str> = help::options(name).collect();
+    let lower = option.to_ascii_lowercase();
+    let other = OTHER_OPTIONS.iter().find(|(other, _)| *other == lower).map(|(_, short)| *short);
+    if let Some(known) = other.or(Some(lower.as_str())).filter(|known| own.contains(known)) {
+        return Some(known.to_owned());
+    }
+    // Of one letter nothing is left when it is another one.
+    let letters = option.trim_start_matches('-');
+    if letters.chars().count() < 2 {
+        return None;
+    }
+    let apart: Vec<String> = letters.chars().map(|letter| format!("-{letter}")).collect();
+    if !option.starts_with("--") && apart.iter().all(|option| own.contains(&option.as_str())) {
+        return Some(apart.join(" "));
+    }
+    nearest(option, own.into_iter().filter(|own| own.len() > 2)).map(str::to_owned)
+}
+
 /// Understands a command's words, the command first.
 pub(super) fn parse(words: &[String]) -> Result<(Command, Options), UsageError> {
     let (word, rest) = words.split_first().ok_or(UsageError::Nothing)?;
     let name = canonical(word).ok_or_else(|| UsageError::Unknown(word.clone()))?;
-    let (options, arguments) = split_options(rest)?;
+    let (options, arguments) = split_options(name, rest)?;
     if options.help {
         return Ok((Command::Help { topic: Some(name) }, options));
     }
@@ -163,7 +199,7 @@ pub(super) fn parse(words: &[String]) -> Result<(Command, Options), UsageError> 
         _ => Command::Help { topic: arguments.next().map(topic).transpose()? },
     };
     match arguments.next() {
-        Some(word) => Err(UsageError::Surplus(word)),
+        Some(word) => Err(UsageError::Surplus(name, word)),
         None => Ok((command, options)),
     }
 }
@@ -182,11 +218,21 @@ fn topic(word: String) -> Result<&'static str, UsageError> {
     canonical(&word).ok_or(UsageError::Unknown(word))
 }
 
-fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError> {
+/// Options and arguments. An option of another command is a mistake like any other: who gives `-n` to a
+/// Delete does not mean that it is done.
+fn split_options(name: &'static str, words: &[String]) -> Result<(Options, Vec<String>), UsageError> {
     let mut options = Options::default();
     let mut arguments = Vec::new();
     let mut words = words.iter();
     for word in words.by_ref() {
+        let is_option = word.starts_with('-') && word.len() > 1;
+        if !is_option {
+            arguments.push(word.to_owned());
+            continue;
+        }
+        if !matches!(word.as_str(), "-h" | "--help") && !help::options(name).any(|own| own == word) {
+            return Err(UsageError::Option(name, word.to_owned()));
+        }
         match word.as_str() {
             "--" => break,
             "-l" => options.long = true,
@@ -197,10 +243,7 @@ fn split_options(words: &[String]) -> Result<(Options, Vec<String>), UsageError>
             "--trace" => options.trace = true,
             "--json" => options.json = true,
             "-h" | "--help" => options.help = true,
-            word if word.starts_with('-') && word.len() > 1 => {
-                return Err(UsageError::Option(word.to_owned()));
-            }
-            word => arguments.push(word.to_owned()),
+            _ => return Err(UsageError::Option(name, word.to_owned())),
         }
     }
     arguments.extend(words.cloned());
@@ -256,9 +299,9 @@ mod tests {
 
     #[test]
     fn commands_are_known_in_any_case_and_options_anywhere() {
-        let (upload, options) = command("uPLOAD -q \"my notes.txt\" 'a b' -l").unwrap();
+        let (upload, options) = command("uPLOAD -q \"my notes.txt\" 'a b' -u").unwrap();
         assert_eq!(upload, Command::Upload { what: "my notes.txt".into(), folder: Some("a b".into()) });
-        assert_eq!(options, Options { long: true, quiet: true, ..Options::default() });
+        assert_eq!(options, Options { only_changed: true, quiet: true, ..Options::default() });
         assert_eq!(command("Show_files").unwrap().0, Command::ShowFiles { folder: None });
         assert_eq!(command("quit").unwrap().0, Command::Exit);
         let (download, _) = command("Download -- -l").unwrap();
@@ -285,8 +328,8 @@ mod tests {
         assert_eq!(command("x").unwrap_err(), UsageError::Unknown("x".into()));
         assert_eq!(command("Upload").unwrap_err(), UsageError::Missing("Upload", "the file to upload"));
         assert_eq!(command("Move a").unwrap_err(), UsageError::Missing("Move", "the new name"));
-        assert_eq!(command("Upload a b c").unwrap_err(), UsageError::Surplus("c".into()));
-        assert_eq!(command("Upload -x a").unwrap_err(), UsageError::Option("-x".into()));
+        assert_eq!(command("Upload a b c").unwrap_err(), UsageError::Surplus("Upload", "c".into()));
+        assert_eq!(command("Upload -x a").unwrap_err(), UsageError::Option("Upload", "-x".into()));
     }
 
     #[test]
@@ -299,10 +342,38 @@ mod tests {
         assert_eq!(hint("xyzzy"), "Help lists the commands");
         assert_eq!(hint("Delete -R x"), "did you mean -r?");
         assert_eq!(hint("Status --jsno"), "did you mean --json?");
-        assert!(hint("Status --verbose").starts_with("options are -l, "), "{}", hint("Status --verbose"));
+        assert_eq!(hint("Delete --recursive x"), "did you mean -r?");
+        assert_eq!(hint("Delete -rq x"), "did you mean -r -q?");
+        let takes = "takes -r, -q, --trace; -- stands before a name that begins with -";
+        for line in ["Delete -x a", "Delete -rn a", "Delete --al a", "Delete -n a", "Delete --dry-run a"] {
+            assert_eq!(hint(line), format!("Delete {takes}"), "{line}");
+        }
+        assert_eq!(hint("-q Upload x"), "options stand behind the command: Upload -q poem.txt");
+        assert_eq!(hint("Exit now"), "Help lists the commands");
         assert!(hint("Upload it's").ends_with("it\\'s.txt"), "{}", hint("Upload it's"));
         assert_eq!(hint("Move a"), "usage: Move OLD NEW");
         assert_eq!(hint("Upload a b c"), "a name with spaces is written in quotes");
+    }
+
+    #[test]
+    fn no_command_takes_an_option_that_its_help_does_not_have() {
+        let all = ["-l", "-r", "-n", "-u", "-q", "--json", "--trace"];
+        for name in help::names() {
+            let own: Vec<&str> = help::options(name).collect();
+            let arguments = if name == "Move" { "a b" } else { "" };
+            let arguments = if ["Upload", "Download", "Delete"].contains(&name) { "a" } else { arguments };
+            for option in all {
+                let parsed = command(&format!("{name} {option} {arguments}"));
+                match own.contains(&option) {
+                    true => assert!(
+                        parsed.is_ok_and(|(_, options)| options != Options::default()),
+                        "{name} {option}"
+                    ),
+                    false => assert_eq!(parsed, Err(UsageError::Option(name, option.into()))),
+                }
+            }
+        }
+        assert!(command("Delete -- -n").is_ok());
     }
 
     #[test]

@@ -99,7 +99,7 @@ const TOPICS: &[Topic] = &[
     Topic {
         name: "Status",
         forms: &[Form("Status", "how the servers are", "Status")],
-        options: &[("--json", "one JSON object for each server")],
+        options: &[("-l", "sizes to the byte"), ("--json", "one JSON object for each server")],
         more: "Up or down, the round trip, the pieces and bytes held for you, the free space.",
         examples: &["Status"],
     },
@@ -129,6 +129,12 @@ const COMMON: [(&str, &str); 3] = [
 /// Every command, in the order of the help.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TOPICS.iter().map(|topic| topic.name)
+}
+
+/// The options of a command.
+pub(super) fn options(name: &str) -> impl Iterator<Item = &'static str> {
+    let own = TOPICS.iter().find(|topic| topic.name == name).map_or(&[][..], |topic| topic.options);
+    own.iter().chain(&COMMON).map(|(option, _)| *option)
 }
 
 /// How a command is written, for a hint.
