@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::error::ClientError;
 use super::report::{Notice, Report};
-use crate::name::{FilePath, FolderPath, MAX_DEPTH};
+use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
 use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
 
 /// A local file and the name that it is to have on the servers.
@@ -32,6 +32,10 @@ pub fn find(
     folder: &FolderPath,
     report: &dyn Report,
 ) -> Result<(Vec<Source>, bool), ClientError> {
+    if what.is_empty() {
+        // Joined to DIR it would be all of DIR, which is written as `.`.
+        return Err(ClientError::Name(String::new(), NameError::Empty));
+    }
     let relative = Path::new(what);
     if relative.is_relative() && relative.components().any(|c| c == Component::ParentDir) {
         return Err(ClientError::Outside(relative.to_path_buf()));
