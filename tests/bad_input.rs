@@ -257,6 +257,39 @@ fn an_option_of_another_command_is_refused_and_nothing_is_done() {
 }
 
 #[test]
+fn the_name_of_nothing_is_refused_by_an_upload_too() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    aditi.put("a", b"a");
+    aditi.run(&["Upload", ""]).fails_with(1).complains_of("bad name ''");
+    aditi.pipe("Upload \"\"\n").fails_with(1);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
+}
+
+#[test]
+fn a_folder_where_a_file_is_meant_and_the_other_way_round_get_a_word_of_their_own() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    aditi.put("d/b", b"b");
+    aditi.run(&["Upload", "d"]).succeeds();
+    for old in ["d", "d/"] {
+        aditi.run(&["Move", old, "e"]).fails_with(1).complains_of("'d' is a folder; Move takes files only");
+    }
+    for new in ["d", "d/"] {
+        aditi.run(&["Move", "a", new]).fails_with(1).complains_of("hint: did you mean d/a?");
+    }
+    aditi.run(&["Move", "a/", "c"]).fails_with(1).complains_of("hint: write it as 'a'");
+    for command in ["Delete", "Download"] {
+        let refused = aditi.run(&[command, "a/"]).fails_with(1).complains_of("'a' is a file, not a folder");
+        refused.complains_of("hint: did you mean a?");
+    }
+    aditi.has_no_downloads();
+    aditi.run(&["Download", "/"]).succeeds();
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a", "d/"]);
+}
+
+#[test]
 fn a_wrong_use_of_the_server_is_refused() {
     let cluster = Cluster::of(1);
     let root = cluster.root();

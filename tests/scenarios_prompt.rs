@@ -116,11 +116,73 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
     hint(&["Status", "--jsno"], 2, "did you mean --json?");
     hint(&["Move", "x"], 2, "usage: Move OLD NEW");
     hint(&["Upload", "my notse.txt"], 1, "did you mean \"my notes.txt\"?");
-    hint(&["Upload", "other"], 1, "paths are looked up in DIR");
-    hint(&["Download", "my notse.txt"], 1, "ShowFiles lists what there is");
+    hint(&["Upload", "other"], 1, "looked for files/other; paths are looked up in DIR");
+    hint(
+        &["Upload", "files/my notes.txt"],
+        1,
+        "looked for files/files/my notes.txt; did you mean \"my notes.txt\"?",
+    );
+    hint(&["Upload", "my", "notes.txt"], 1, "did you mean \"my notes.txt\"?");
+    hint(
+        &["Upload", "your", "notes.txt"],
+        1,
+        "looked for files/your; a name with spaces is written in quotes",
+    );
+    hint(&["Download", "my notse.txt"], 1, "did you mean \"my notes.txt\"?");
+    hint(&["Download", "my notes"], 1, "did you mean \"my notes.txt\"?");
+    hint(&["Download", "other"], 1, "ShowFiles lists what there is");
+    hint(&["Download", "-q", "my notse.txt"], 1, "ShowFiles lists what there is");
     let Some(session) = aditi.on_terminal(80, "$client Download 'my notse.txt'") else { return };
     let seen = as_seen(&session.finish().exits(1).stdout);
     assert!(seen.iter().any(|line| line == "Client: hint: did you mean \"my notes.txt\"?"), "{seen:#?}");
+}
+
+#[test]
+fn what_helps_many_files_is_said_once() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    for name in ["d/a", "d/b", "d/c"] {
+        aditi.put(name, &noise(1, 1000));
+    }
+    aditi.run(&["Upload", "d"]).succeeds();
+    cluster.run_only(&[]);
+    cluster.start(1);
+    let outcome = aditi.run(&["Download", "d"]).fails_with(1);
+    assert_eq!(outcome.stderr.matches("Client: error: cannot rebuild d/").count(), 3, "{outcome}");
+    assert_eq!(outcome.stderr.matches("Client: hint: ").count(), 1, "{outcome}");
+    cluster.run_all();
+    disk::write(&aditi.folder().join("Downloads"), b"no folder");
+    let outcome = aditi.run(&["Download", "d"]).fails_with(1);
+    assert_eq!(outcome.stderr.matches("cannot use 'Downloads/Aditi/d'").count(), 1, "{outcome}");
+    outcome.complains_of("error: the same for 2 more files");
+}
+
+#[test]
+fn to_delete_everything_is_asked_about_on_a_terminal_and_nowhere_else() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    aditi.upload("b", b"b");
+    aditi.run(&["Delete", "."]).fails_with(1).complains_of("error: '.' is everything you have");
+    let Some(mut session) = aditi.on_terminal(80, "$client Delete -r /; echo \"status $?\"; $client") else {
+        return;
+    };
+    session.wait_for_text("delete all 2 files? [y/N] ");
+    session.send("n");
+    session.wait_for_text("status 1");
+    session.wait_for_text("ShareIt> ");
+    session.send("Delete -r .");
+    session.wait_for_text("delete all 2 files? [y/N] ");
+    session.send("\nDelete -r .");
+    session.wait_for_text("nothing was deleted");
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a", "b"]);
+    session.send("y");
+    session.wait_for_text("2 files deleted");
+    session.send("Exit");
+    session.finish().exits(1);
+    aditi.upload("a", b"a");
+    aditi.run(&["Delete", "-r", "."]).succeeds();
+    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
 }
 
 #[test]

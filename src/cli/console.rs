@@ -128,8 +128,12 @@ impl Console {
     pub(super) fn error(&self, what: &dyn Display, hint: Option<String>) {
         self.say("error", Paint::Red, what);
         if let Some(hint) = hint {
-            self.say("hint", Paint::Bold, &hint);
+            self.hint(&hint);
         }
+    }
+
+    pub(super) fn hint(&self, hint: &str) {
+        self.say("hint", Paint::Bold, &hint);
     }
 
     pub(super) fn warning(&self, what: &dyn Display) {

@@ -9,13 +9,15 @@ use super::prompt::{PROMPT, greeting, read_command};
 use super::table::{self, View};
 use super::tally::Tally;
 use super::text::counted;
-use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password, suggest};
-use crate::client::{self, Client, ClientError, Found, RepairSummary};
+use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
+use crate::client::{self, Client, ClientError, Found, RepairSummary, Shown};
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath};
 
 /// Files that are handed to the client at a time.
 const STEP: usize = 1024;
+/// Everything that a user has.
+const ALL: &str = ".";
 
 /// A client that is logged in, and where its commands come from and go to.
 pub(super) struct Session<'a> {
@@ -107,31 +109,29 @@ impl Session<'_> {
             Command::Exit => Ok(0),
         };
         let status = result.unwrap_or_else(|error| {
-            let hint = self.suggestion(&error).map(|name| format!("did you mean {name}?"));
-            self.console.error(&error, hint.or_else(|| error.hint()));
+            let hint = self.hint(&error, command);
+            self.console.error(&error, hint);
             status_of(&error)
         });
         self.console.end_work();
         status
     }
 
-    /// One of several files failed; the status that the command then has.
-    fn fail(&self, error: &ClientError) -> u8 {
-        self.console.error(error, error.hint());
-        status_of(error)
+    /// One of several files failed. What helps all of them is said once, at the end.
+    fn fail(&self, tally: &mut Tally, error: &ClientError) {
+        if let Some(line) = tally.failed(error.to_string(), status_of(error), error.hint()) {
+            self.console.error(&line, None);
+        }
     }
 
-    /// The name that a mistyped one may have meant, as it would be typed.
-    fn suggestion(&mut self, error: &ClientError) -> Option<String> {
-        let name = match error {
-            ClientError::LocalMissing(path) => suggest::local(&self.dir, path)?,
-            // It costs another question to the servers: worth it to a person, not to a script.
-            ClientError::NotFound(name) if self.console.err_is_terminal() => {
-                suggest::stored(name, |folder| self.client.show(folder).ok())?
-            }
-            _ => return None,
-        };
-        Some(command::quoted(&name))
+    /// The last words on a command for several files, and its status.
+    fn conclude(&self, tally: &Tally) -> u8 {
+        if let Some(line) = tally.not_said() {
+            self.console.error(&line, None);
+        }
+        tally.hints().iter().for_each(|hint| self.console.hint(hint));
+        self.tell(tally.summary());
+        tally.status
     }
 
     fn show(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
@@ -166,12 +166,11 @@ impl Session<'_> {
                 match result {
                     Ok(file) if file.unchanged => self.tell(tally.unchanged(&file.path)),
                     Ok(file) => self.tell(tally.done(&file.path, Some(file.size), "")),
-                    Err(error) => tally.failed(self.fail(&error)),
+                    Err(error) => self.fail(&mut tally, &error),
                 }
             }
         }
-        self.tell(tally.summary());
-        Ok(tally.status)
+        Ok(self.conclude(&tally))
     }
 
     /// A word about a success, if there is one.
@@ -182,24 +181,89 @@ impl Session<'_> {
     }
 
     fn delete(&mut self, what: &str, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
-        let files = self.client.find_to_delete(&join(folder, what)?, options.recursive)?;
+        let name = join(folder, what)?;
+        let files = match self.client.find_to_delete(&name, options.recursive) {
+            Err(ClientError::IsFolder(folder)) if folder.is_root() => {
+                self.console.error(&"'.' is everything you have", Some("-r deletes it all".into()));
+                return Ok(FAILED);
+            }
+            files => files?,
+        };
+        if self.is_no_folder(what, &name, &files) || (name == ALL && !self.may_delete_all(files.len())) {
+            return Ok(FAILED);
+        }
         let mut tally = Tally::of("deleted", files.len());
         for result in self.client.delete(&files) {
             match result {
                 Ok(path) => self.tell(tally.done(&path, None, "")),
-                Err(error) => tally.failed(self.fail(&error)),
+                Err(error) => self.fail(&mut tally, &error),
             }
         }
-        self.tell(tally.summary());
-        Ok(tally.status)
+        Ok(self.conclude(&tally))
+    }
+
+    /// Whether a file was written as a folder is, with a slash behind it; that is an error then.
+    fn is_no_folder(&self, what: &str, name: &str, files: &[FilePath]) -> bool {
+        let no_folder = what.ends_with('/') && files.iter().any(|path| path.as_str() == name);
+        if no_folder {
+            let hint = format!("did you mean {}?", command::quoted(without_slash(what)));
+            self.console.error(&format!("'{}' is a file, not a folder", name.escape_debug()), Some(hint));
+        }
+        no_folder
+    }
+
+    /// Asks who sits at a terminal: one word more or less is all that lies between `Delete -r .` and another.
+    fn may_delete_all(&self, files: usize) -> bool {
+        if !io::stdin().is_terminal() || !self.console.err_is_terminal() {
+            return true;
+        }
+        self.console.end_work();
+        self.console.prompt(&format!("delete all {}? [y/N] ", counted(files, "file")));
+        let answer = read_command(&mut io::stdin().lock()).and_then(Result::ok).unwrap_or("\n".into());
+        if !answer.ends_with('\n') {
+            self.console.prompt("\n");
+        }
+        let yes = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
+        if yes {
+            self.console.begin_work();
+        } else {
+            self.console.done(&"nothing was deleted");
+        }
+        yes
     }
 
     fn rename(&mut self, old: &str, new: &str) -> Result<u8, ClientError> {
         let parse = |name: &str| FilePath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why));
-        let (old, new) = (parse(old)?, parse(new)?);
-        self.client.rename(&old, &new)?;
-        self.console.done(&format!("moved {old} to {new}"));
+        let (from, to) = (parse(without_slash(old))?, parse(without_slash(new))?);
+        let into_folder = |session: &Self, error: &ClientError| {
+            let name = format!("{to}/{}", from.file_name());
+            session.console.error(error, Some(format!("did you mean {}?", command::quoted(&name))));
+            Ok(FAILED)
+        };
+        let moved = match (parse(old), parse(new)) {
+            (Err(error), _) if !self.is_folder(&from) => return Err(error),
+            (Err(_), _) => Err(ClientError::NotFound(from.to_string())),
+            (_, Err(error)) => return into_folder(self, &error),
+            _ => self.client.rename(&from, &to),
+        };
+        match moved {
+            Err(ClientError::NotFound(_)) if self.is_folder(&from) => {
+                self.console.error(&format!("'{from}' is a folder; Move takes files only"), None);
+                return Ok(FAILED);
+            }
+            Err(error @ ClientError::Conflict(_)) if self.is_folder(&to) => {
+                return into_folder(self, &error);
+            }
+            moved => moved?,
+        }
+        self.console.done(&format!("moved {from} to {to}"));
         Ok(0)
+    }
+
+    /// Whether the servers have a folder of this name.
+    fn is_folder(&mut self, path: &FilePath) -> bool {
+        let is_it = |shown: &Shown| matches!(shown, Shown::Folder(name) if name.as_str() == path.file_name());
+        self.client.show(&path.folder()).is_ok_and(|listing| listing.iter().any(is_it))
     }
 
     fn verify(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
@@ -287,6 +351,9 @@ impl Session<'_> {
             Found::File(path) => vec![path],
             Found::Below(files) => files,
         };
+        if self.is_no_folder(what, &name, &files) {
+            return Ok(FAILED);
+        }
         self.console.expect_files(files.len());
         let mut tally = Tally::of("downloaded", files.len());
         for step in files.chunks(STEP) {
@@ -296,12 +363,11 @@ impl Session<'_> {
                         let place = format!(" to {}", file.place.display());
                         self.tell(tally.done(&file.path, Some(file.size), &place));
                     }
-                    Err(error) => tally.failed(self.fail(&error)),
+                    Err(error) => self.fail(&mut tally, &error),
                 }
             }
         }
-        self.tell(tally.summary());
-        Ok(tally.status)
+        Ok(self.conclude(&tally))
     }
 }
 
@@ -314,7 +380,7 @@ fn status_of(error: &ClientError) -> u8 {
 
 /// A name as `FILE [FOLDER]` gives it.
 fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
-    let what = without_slash(what);
+    let what = if what == "/" { ALL } else { without_slash(what) };
     let Some(folder) = folder else { return Ok(what.to_owned()) };
     let path = parse_folder(Some(folder))?.file(what);
     path.map(|path| path.to_string()).map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))
@@ -327,7 +393,7 @@ fn without_slash(name: &str) -> &str {
 
 fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
     match folder {
-        None | Some("." | "/") => Ok(FolderPath::root()),
+        None | Some(ALL | "/") => Ok(FolderPath::root()),
         Some(name) => {
             FolderPath::parse(without_slash(name)).map_err(|why| ClientError::Name(name.to_owned(), why))
         }

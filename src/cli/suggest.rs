@@ -1,14 +1,81 @@
-//! The file that a mistyped name may have meant.
+//! What may help after an error: above all the file that a mistyped name may have meant.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
+use super::command::{Command, quoted};
 use super::nearest::nearest;
-use crate::client::Shown;
+use super::session::Session;
+use crate::client::{ClientError, Shown};
 use crate::name::FolderPath;
 
 /// Most names of a folder that are compared.
 const COMPARED: usize = 10_000;
+
+const IN_QUOTES: &str = "a name with spaces is written in quotes";
+
+impl Session<'_> {
+    /// What to do about an error: more than the client can say, which does not know how a command was written.
+    pub(super) fn hint(&mut self, error: &ClientError, command: &Command) -> Option<String> {
+        let did_you_mean = |name: &str| format!("did you mean {}?", quoted(name));
+        // Two words may be one name.
+        let folder = match command {
+            Command::Upload { folder, .. }
+            | Command::Download { folder, .. }
+            | Command::Delete { folder, .. } => folder.as_ref(),
+            _ => None,
+        };
+        match error {
+            ClientError::LocalMissing(path) => {
+                let sought = format!("looked for {}", self.dir.join(path).display());
+                let in_one = folder.map(|folder| format!("{} {folder}", path.display()));
+                if let Some(name) = in_one.filter(|name| self.dir.join(name).exists()) {
+                    return Some(did_you_mean(&name));
+                }
+                if let Some(name) = inside(&self.dir, path) {
+                    return Some(format!("{sought}; {}", did_you_mean(&name)));
+                }
+                let near = local(&self.dir, path).map(|name| did_you_mean(&name));
+                near.or_else(|| match folder {
+                    Some(_) => Some(format!("{sought}; {IN_QUOTES}")),
+                    None if path.is_relative() => Some(format!("{sought}; paths are looked up in DIR")),
+                    None => None,
+                })
+            }
+            // It costs another question to the servers; a script that tries many names can do without, with -q.
+            ClientError::NotFound(name) if !self.console.is_quiet() => {
+                let near = stored(name, |folder| self.client.show(folder).ok());
+                let list = error.hint().map(|hint| match folder {
+                    Some(_) => format!("{hint}; {IN_QUOTES}"),
+                    None => hint,
+                });
+                near.map(|name| did_you_mean(&name)).or(list)
+            }
+            _ => error.hint(),
+        }
+    }
+}
+
+/// A path that begins with DIR, as it is written from there.
+fn inside(dir: &Path, path: &Path) -> Option<String> {
+    let path: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    let parts =
+        (1..=dir.components().count()).map(|last| dir.components().rev().take(last).collect::<Vec<_>>());
+    let ends = parts.map(|parts| parts.into_iter().rev().collect::<PathBuf>());
+    let inside = ends.filter_map(|end| path.strip_prefix(end).ok());
+    let there = inside.map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
+    there.filter(|path| dir.join(path).exists()).find_map(|path| path.to_str().map(str::to_owned))
+}
+
+/// The name that a word may have meant: the nearest, or the only one with this stem (`poem` for `poem.txt`).
+fn meant<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+    let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| stem.to_lowercase());
+    let word_lower = word.to_lowercase();
+    nearest(word, names.iter().copied()).or_else(|| {
+        let mut same = names.iter().filter(|name| stem(name).as_deref() == Some(word_lower.as_str()));
+        same.next().filter(|_| same.next().is_none()).copied()
+    })
+}
 
 /// For a path that DIR does not have.
 pub(super) fn local(dir: &Path, path: &Path) -> Option<String> {
@@ -16,7 +83,7 @@ pub(super) fn local(dir: &Path, path: &Path) -> Option<String> {
     let entries = fs::read_dir(dir.join(path.parent()?)).ok()?;
     let names: Vec<String> =
         entries.take(COMPARED).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    let near = nearest(name, names.iter().map(String::as_str))?;
+    let near = meant(name, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
     path.with_file_name(near).to_str().map(str::to_owned)
 }
 
@@ -29,7 +96,7 @@ pub(super) fn stored(name: &str, mut list: impl FnMut(&FolderPath) -> Option<Vec
             Shown::Folder(name) => Some(name.as_str()),
             Shown::File(file) => (!folders_only).then(|| file.path.as_str()),
         });
-        let near = nearest(last, names)?;
+        let near = meant(last, &names.collect::<Vec<_>>())?;
         Some(if folder.is_root() { near.to_owned() } else { format!("{folder}/{near}") })
     };
     let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));
@@ -54,6 +121,7 @@ mod tests {
             _ => None,
         };
         assert_eq!(stored("peom.txt", list).unwrap(), "poem.txt");
+        assert_eq!(stored("poem", list).unwrap(), "poem.txt");
         assert_eq!(stored("Holiday", list).unwrap(), "holiday");
         assert_eq!(stored("holiday/baech.jpg", list).unwrap(), "holiday/beach.jpg");
         assert_eq!(stored("holidya/beach.jpg", list).unwrap(), "holiday/beach.jpg");
@@ -67,5 +135,15 @@ mod tests {
         assert_eq!(local(here, Path::new("cargo.tmol")).unwrap(), "Cargo.toml");
         assert_eq!(local(here, Path::new("src/lib.rss")).unwrap(), "src/lib.rs");
         assert_eq!(local(here, Path::new("nowhere/lib.rs")), None);
+    }
+
+    #[test]
+    fn a_path_that_begins_with_dir_is_told_from_there() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/");
+        for (path, meant) in [("src/lib.rs", "lib.rs"), ("src", "."), ("./src/cli/", "cli")] {
+            assert_eq!(inside(&here, Path::new(path)).unwrap(), meant);
+        }
+        assert_eq!(inside(&here, Path::new("src/nowhere.rs")), None);
+        assert_eq!(inside(&here, Path::new("rc/lib.rs")), None);
     }
 }

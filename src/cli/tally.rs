@@ -8,6 +8,7 @@ use crate::name::FilePath;
 const NAMED: usize = 50;
 
 /// Counts files, and says what is worth saying of each.
+#[derive(Default)]
 pub(super) struct Tally {
     verb: &'static str,
     files: usize,
@@ -15,13 +16,18 @@ pub(super) struct Tally {
     bytes: Option<u64>,
     unchanged: usize,
     failed: usize,
+    /// The failure that was told last, and how many were not told because they were the same.
+    told: String,
+    same: usize,
+    /// What may help, each once.
+    hints: Vec<String>,
     /// The exit status: that of the first failure.
     pub(super) status: u8,
 }
 
 impl Tally {
     pub(super) fn of(verb: &'static str, files: usize) -> Self {
-        Self { verb, files, done: 0, bytes: None, unchanged: 0, failed: 0, status: 0 }
+        Self { verb, files, ..Self::default() }
     }
 
     /// A file is done; what it was if it has a size, and where it is now.
@@ -38,9 +44,29 @@ impl Tally {
         self.name(format!("unchanged {path}"))
     }
 
-    pub(super) fn failed(&mut self, status: u8) {
+    /// A file failed. What is to be said of it: nothing, if it is word for word what was said of the one before.
+    pub(super) fn failed(&mut self, error: String, status: u8, hint: Option<String>) -> Option<String> {
         self.failed += 1;
         self.status = if self.status == 0 { status } else { self.status };
+        if let Some(hint) = hint.filter(|hint| !self.hints.contains(hint)) {
+            self.hints.push(hint);
+        }
+        if error == self.told {
+            self.same += 1;
+            return None;
+        }
+        self.told.clone_from(&error);
+        Some(error)
+    }
+
+    /// How many failures were not told.
+    pub(super) fn not_said(&self) -> Option<String> {
+        (self.same > 0).then(|| format!("the same for {}", counted(self.same, "more file")))
+    }
+
+    /// What may help those that failed.
+    pub(super) fn hints(&self) -> &[String] {
+        &self.hints
     }
 
     fn name(&self, line: String) -> Option<String> {
@@ -82,13 +108,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_same_for_many_is_said_once() {
+        let mut tally = Tally::of("downloaded", 4);
+        let mut fail = |error: &str| tally.failed(error.into(), 1, Some("start the servers".into()));
+        let told = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
+        assert_eq!(told.iter().flatten().count(), 3);
+        assert_eq!(tally.not_said().unwrap(), "the same for 2 more files");
+        assert_eq!(tally.hints(), ["start the servers"]);
+        assert_eq!(Tally::of("deleted", 1).not_said(), None);
+    }
+
+    #[test]
     fn many_files_are_counted() {
         let mut tally = Tally::of("uploaded", NAMED + 1);
         assert_eq!(tally.done(&path("a"), Some(1024), ""), None);
         assert_eq!(tally.done(&path("b"), Some(1024), ""), None);
         assert_eq!(tally.unchanged(&path("c")), None);
-        tally.failed(1);
-        tally.failed(4);
+        assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
+        assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");
         assert_eq!(tally.summary().unwrap(), "2 files uploaded (2.0 KiB), 1 unchanged, 2 failed");
         assert_eq!(tally.status, 1);
     }

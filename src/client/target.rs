@@ -36,10 +36,10 @@ impl Target {
         fs::create_dir_all(folder).map_err(local(folder))?;
         let unique = hex(&primitives::random::<8>().map_err(ClientError::Random)?);
         let draft = folder.join(format!("{PREFIX}{unique}{SUFFIX}"));
-        let file = OpenOptions::new().write(true).create_new(true).open(&draft).map_err(local(&draft))?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&draft).map_err(local(place))?;
         let target = Self { file, draft, place: place.to_path_buf(), finished: false };
         // The lock tells a live draft from a leftover; see `sweep`.
-        target.file.try_lock().map_err(|error| local(&target.draft)(error.into()))?;
+        target.file.try_lock().map_err(|error| local(place)(error.into()))?;
         target.file.set_len(size).map_err(local(place))?;
         Ok(target)
     }
