@@ -1,6 +1,6 @@
 //! The help texts.
 
-use super::text::{fold, pad};
+use super::text::{fold, hang};
 
 /// What one command does, for the lists and for `Help COMMAND`.
 struct Topic {
@@ -151,9 +151,10 @@ pub(super) fn commands(width: usize) -> Vec<String> {
     let examples = form_room + does_room + longest(|f| f.2.len()) <= width;
     let line = |Form(form, does, example): &Form| {
         let example = if examples { example } else { "" };
-        format!("{form:<form_room$}{does:<does_room$}{example}").trim_end().to_owned()
+        let line = format!("{form:<form_room$}{does:<does_room$}{example}").trim_end().to_owned();
+        if line.len() <= width { vec![line] } else { vec![(*form).to_owned(), format!("    {does}")] }
     };
-    let mut lines: Vec<String> = forms.into_iter().map(line).collect();
+    let mut lines: Vec<String> = forms.into_iter().flat_map(line).collect();
     lines.extend(fold(
         "Help COMMAND says more. A name with spaces is put in quotes: \"my notes.txt\".",
         width,
@@ -166,9 +167,9 @@ pub(super) fn topic(name: &str, width: usize) -> Vec<String> {
     let Some(topic) = TOPICS.iter().find(|topic| topic.name == name) else { return Vec::new() };
     let room = topic.forms.iter().map(|Form(form, ..)| form.len()).max().unwrap_or(0) + 2;
     let mut lines: Vec<String> =
-        topic.forms.iter().map(|Form(form, does, _)| format!("{}{does}", pad(form, room))).collect();
+        topic.forms.iter().flat_map(|Form(form, does, _)| hang(form, room, does, width)).collect();
     let options = topic.options.iter().chain(&COMMON);
-    lines.extend(options.map(|(option, means)| format!("  {option:<9}{means}")));
+    lines.extend(options.flat_map(|(option, means)| hang(&format!("  {option}"), 11, means, width)));
     if !topic.more.is_empty() {
         lines.push(String::new());
         lines.extend(fold(topic.more, width.min(MORE_WIDTH)));
@@ -239,11 +240,14 @@ mod tests {
         assert!(list.iter().all(|line| line.len() < 80), "{list:#?}");
         assert!(list.iter().any(|line| line.ends_with("Upload poem.txt papers")), "{list:#?}");
         assert!(commands(60).iter().all(|line| line.len() <= 60), "{:#?}", commands(60));
+        assert!(commands(40).iter().all(|line| line.len() <= 40), "{:#?}", commands(40));
     }
 
     #[test]
     fn every_command_has_its_topic_and_every_example_is_one() {
         for name in names() {
+            let narrow = topic(name, 40);
+            assert!(narrow.iter().all(|line| line.len() <= 40), "{narrow:#?}");
             let lines = topic(name, 80);
             assert!(lines.iter().all(|line| line.len() <= 80), "{lines:#?}");
             let forms = TOPICS.iter().find(|topic| topic.name == name).unwrap();

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 
 use super::command::UsageError;
-use super::text::{fold, some};
+use super::text::{fold, hang, some};
 use crate::name::{MAX_PATH, ServerName, UserName};
 
 /// What stands before a command that is typed.
@@ -41,7 +41,7 @@ pub(super) fn greeting(
         ("Download FILE", format!("gets it back, to {}", folder(downloads))),
         ("Help", "shows all commands; Exit leaves".to_owned()),
     ];
-    lines.extend(commands.into_iter().map(|(command, does)| format!("  {command:<15}{does}")));
+    lines.extend(commands.iter().flat_map(|(command, does)| hang(&format!("  {command}"), 17, does, width)));
     lines
 }
 
@@ -84,6 +84,7 @@ fn skip_line(input: &mut impl BufRead) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::text::columns;
 
     fn greet(servers: usize, down: &[usize], width: usize) -> Vec<String> {
         let user = UserName::parse("Aditi").unwrap();
@@ -105,7 +106,13 @@ mod tests {
         assert_eq!(down[0], "Welcome Aditi. Servers up: Server1, Server3, Server4; down: Server2.");
         assert_eq!(greet(64, &[], 80)[0], "Welcome Aditi. All 64 servers are up.");
         assert_eq!(greet(64, &[7], 80)[0], "Welcome Aditi. 63 of 64 servers are up; down: Server7.");
-        assert!(greet(4, &[2], 40).iter().take(2).all(|line| line.len() <= 40));
+        for width in [25, 40, 60] {
+            assert!(
+                greet(4, &[2], width).iter().all(|line| columns(line) <= width),
+                "{:#?}",
+                greet(4, &[2], width)
+            );
+        }
     }
 
     #[test]

@@ -262,7 +262,12 @@ impl Table<'_> {
                 .filter(|&piece| !is_held(file, piece))
                 .map(|piece| piece.to_string())
                 .collect();
-            row.push(Cell::painted(Paint::Red, missing.join(",")));
+            // A number alone would be read as how many.
+            let missing = match &missing[..] {
+                [piece] => format!("piece {piece}"),
+                pieces => pieces.join(","),
+            };
+            row.push(Cell::painted(Paint::Red, missing));
         }
         row
     }
@@ -392,7 +397,7 @@ mod tests {
         ];
         let expected = [
             "Name            Size  Modified (UTC)    Server1 Server2 Server3 Server4  Missing",
-            "a [incomplete]  12 B  1970-01-01 00:00  1--4    down    -~3!    ----     2",
+            "a [incomplete]  12 B  1970-01-01 00:00  1--4    down    -~3!    ----     piece 2",
             "b [degraded]    12 B  1970-01-01 00:00  1--4    down    -23-    ----",
             "c               12 B  1970-01-01 00:00  1--4    down    k---    ----     2,3",
             "[degraded]    fewer copies than asked for: start Server2, or Repair",
@@ -409,7 +414,7 @@ mod tests {
         let listing = [on("odd-size.bin", Health::Incomplete, &FOUR, &[1, 2])];
         let expected = [
             "Name                       Server1 2    3    4     Missing",
-            "odd-size.bin [incomplete]  1--4    down down --34  2",
+            "odd-size.bin [incomplete]  1--4    down down --34  piece 2",
             "[incomplete]  cannot be rebuilt now: start Server2, Server3",
         ];
         assert_eq!(drawn(&listing, 60), expected);

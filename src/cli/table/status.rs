@@ -7,6 +7,9 @@ use crate::cli::text::cut;
 use crate::cli::units;
 use crate::client::ServerStatus;
 
+/// Columns that are never left out.
+const LEAST: usize = 3;
+
 /// The lines of a status.
 pub(in crate::cli) fn status(servers: &[ServerStatus], view: View) -> Vec<String> {
     let grid = [
@@ -20,7 +23,14 @@ pub(in crate::cli) fn status(servers: &[ServerStatus], view: View) -> Vec<String
     let header = ["Server", "State", "Round trip", "Pieces", "Held", "Free"];
     let mut rows = vec![header.map(|text| Cell::painted(Paint::Bold, text)).to_vec()];
     rows.extend(servers.iter().map(|server| row(server, view)));
-    grid::lines(&grid, &rows, view.palette)
+    // On a narrow terminal the last columns are left out; a name, a state and a round trip stay.
+    let fits = |columns: &usize| {
+        let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row[..row.len().min(*columns)].to_vec()).collect();
+        grid::width(&grid[..*columns], &rows) <= view.width
+    };
+    let columns = (LEAST..=grid.len()).rev().find(fits).unwrap_or(LEAST);
+    rows.iter_mut().for_each(|row| row.truncate(columns));
+    grid::lines(&grid[..columns], &rows, view.palette)
 }
 
 fn row(server: &ServerStatus, view: View) -> Vec<Cell> {
@@ -43,6 +53,32 @@ fn row(server: &ServerStatus, view: View) -> Vec<Cell> {
                 Cell::new(name),
                 Cell::painted(Paint::Red, "down").and(Paint::Plain, format!(": {}", cut(why, room))),
             ]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::colour::Palette;
+    use crate::cli::text::columns;
+    use crate::name::ServerName;
+    use crate::wire::Usage;
+    use std::time::Duration;
+
+    #[test]
+    fn a_narrow_terminal_loses_what_is_held_and_free() {
+        let usage = Usage { pieces: 12, bytes: 5 << 20, free: Some(7 << 30) };
+        let server = |name: &str, state| ServerStatus { server: ServerName::parse(name).unwrap(), state };
+        let servers = [
+            server("Server1", Ok((usage, Duration::from_millis(2)))),
+            server("Server2", Err("refused the connection".to_owned())),
+        ];
+        let heads = [(80, "Free"), (50, "Held"), (40, "Pieces"), (30, "Round trip")];
+        for (width, last) in heads {
+            let lines = status(&servers, View { width, exact: false, palette: Palette::OFF });
+            assert!(lines[0].ends_with(last), "{width}: {lines:#?}");
+            assert!(lines.iter().all(|line| columns(line) <= width), "{width}: {lines:#?}");
         }
     }
 }
