@@ -13,6 +13,8 @@ use crate::placement;
 pub const MAX_SERVERS: usize = 64;
 /// Longest .conf file, in bytes.
 pub const MAX_CONFIG: usize = 64 * 1024;
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest password, in bytes.
 pub const MAX_PASSWORD: usize = 1024;
 /// Seconds to connect where the .conf does not say.
@@ -94,6 +96,9 @@ impl fmt::Display for Problem {
             Problem::UnknownKey(key) => write!(f, "unknown key '{}'", key.escape_debug()),
             Problem::NoValue(key) => write!(f, "'{key}' has no value"),
             Problem::Twice(key) => write!(f, "'{key}' stands twice"),
+            Problem::Missing("Server") => {
+                f.write_str("there is no line for a server, such as 'Server1 localhost:8008'")
+            }
             Problem::Missing(key) => write!(f, "there is no '{key}' line"),
             Problem::Name(name, why) => write!(f, "bad name '{}': {why}", name.escape_debug()),
             Problem::Address(address) => {
@@ -157,7 +162,7 @@ impl Config {
             return Err(ConfigError { line: None, problem: Problem::TooLong });
         }
         let mut draft = Draft::default();
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines().enumerate() {
             let line_number = index + 1;
             draft
                 .take(line, line_number)
@@ -177,9 +182,10 @@ impl Config {
         let mut out = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
             let content = line.trim_end_matches(['\n', '\r']);
-            let key = content.trim_start().split(char::is_whitespace).next().unwrap_or("");
+            let inner = content.trim_start_matches(|c: char| c == BYTE_ORDER_MARK || c.is_whitespace());
+            let key = inner.split(char::is_whitespace).next().unwrap_or("");
             if key.trim_end_matches(':').eq_ignore_ascii_case("password") {
-                let indent = &content[..content.len() - content.trim_start().len()];
+                let indent = &content[..content.len() - inner.len()];
                 out.push_str(&format!("{indent}{key} {password}{}", &line[content.len()..]));
             } else {
                 out.push_str(line);
@@ -241,7 +247,7 @@ impl Draft {
     fn finish(self) -> Result<Config, ConfigError> {
         let missing = |key| ConfigError { line: None, problem: Problem::Missing(key) };
         if self.servers.is_empty() {
-            return Err(missing("Server1"));
+            return Err(missing("Server"));
         }
         let replicas = match self.replicas {
             None => placement::copies_wanted(placement::DEFAULT_REPLICAS, self.servers.len()),
@@ -349,6 +355,9 @@ mod tests {
     fn a_new_password_changes_only_its_line() {
         let changed = Config::with_password("# x\r\n  password:  old one\r\nUsername u", "new one");
         assert_eq!(changed, "# x\r\n  password: new one\r\nUsername u");
+        let marked = "\u{feff}Password old\n";
+        assert_eq!(Config::with_password(marked, "new"), "\u{feff}Password new\n");
+        assert!(Config::parse(&format!("{marked}Server1 a:1\nUsername u\n")).is_ok());
         assert!(Config::is_password("a b"));
         assert!(["", " a", "a\n", &"x".repeat(MAX_PASSWORD + 1)].iter().all(|p| !Config::is_password(p)));
     }
@@ -385,7 +394,10 @@ mod tests {
         }
         assert_eq!(error_of("Server1 a:1\nUsername u\n"), "there is no 'Password' line");
         assert_eq!(error_of("Server1 a:1\nPassword u\n"), "there is no 'Username' line");
-        assert_eq!(error_of("Username u\nPassword u\n"), "there is no 'Server1' line");
+        assert_eq!(
+            error_of("Username u\nPassword u\n"),
+            "there is no line for a server, such as 'Server1 localhost:8008'"
+        );
         assert!(error_of("Username ../x").contains("bad name"));
     }
 }

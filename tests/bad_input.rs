@@ -188,6 +188,21 @@ fn a_wrong_conf_is_refused_with_its_name_and_line() {
     }
 }
 
+#[test]
+fn a_conf_may_begin_with_a_mark_and_what_is_wrong_in_it_brings_a_hint() {
+    let cluster = Cluster::quick(2);
+    let mut aditi = cluster.client("Aditi").with("Replcas 2");
+    aditi.run(&["ShowFiles"]).fails_with(2).complains_of("hint: did you mean Replicas?");
+    aditi.conf = format!("\u{feff}{}", cluster.client("Aditi").conf);
+    aditi.run(&["ShowFiles"]).succeeds();
+    aditi.conf = aditi.conf.replacen("localhost", "no-such-host.invalid", 1).replacen(
+        "127.0.0.1",
+        "no-such-host.invalid",
+        1,
+    );
+    aditi.run(&["ShowFiles"]).succeeds().complains_of("Server1 host 'no-such-host.invalid' not found");
+}
+
 /// The two ways in which programs give a line of a file.
 fn names_line(outcome: &Outcome, line: usize) -> bool {
     let forms = [format!("{CONF}:{line}"), format!("line {line}")];
@@ -220,6 +235,16 @@ fn dir_and_conf_have_to_be_a_folder_and_a_file() {
     client("files", "nowhere.conf").fails_with(2).complains_of("nowhere.conf");
     client("files", "files").fails_with(2).complains_of("files");
     client("nowhere", CONF).fails().complains_of("nowhere");
+    client("files", "user.cnof").fails_with(2).complains_of("hint: did you mean user.conf?");
+    client(CONF, "files").fails_with(2).complains_of("hint: did you mean Client files user.conf?");
+    fs::write(aditi.folder().join("binary.conf"), [0xff, 0xfe, 0]).unwrap();
+    client("files", "binary.conf").fails_with(2).complains_of("binary.conf: it is not text");
+    let alone = |args: &[&str]| run(Command::new(CLIENT).current_dir(aditi.folder()).args(args), "");
+    for word in ["--hlep", "help", "-help"] {
+        alone(&[word]).fails_with(2).complains_of("hint: did you mean --help?");
+    }
+    alone(&["keygen", "x"]).fails_with(2).complains_of("keygen stands alone");
+    assert_eq!(alone(&["files", "--help"]).succeeds().stdout, alone(&["--help"]).succeeds().stdout);
     client("files/a", CONF).fails().complains_of("files/a");
 }
 

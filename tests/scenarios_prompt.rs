@@ -186,6 +186,79 @@ fn to_delete_everything_is_asked_about_on_a_terminal_and_nowhere_else() {
 }
 
 #[test]
+fn messages_are_wrapped_between_words_on_a_terminal_and_nowhere_else() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    cluster.run_only(&[1]);
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let plain = aditi.run(&["Download", "a"]).fails_with(1);
+    assert!(plain.stderr.lines().all(|line| line.starts_with("Client: ")), "{plain}");
+    for width in [30, 60] {
+        let Some(session) = aditi.on_terminal(width, "$client Download a") else { return };
+        let seen = as_seen(&session.finish().exits(1).stdout);
+        assert!(seen.iter().all(|line| line.chars().count() <= width), "{width}: {seen:#?}");
+        assert_eq!(words(&seen.join("\n")), words(&plain.stderr), "{width}");
+        assert!(seen.iter().any(|line| line.starts_with("        ")), "{width}: {seen:#?}");
+    }
+}
+
+#[test]
+fn an_arrow_at_the_prompt_does_nothing_and_says_what_would_help() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    let Some(mut session) = aditi.on_terminal(80, "$client") else { return };
+    session.wait_for_text("ShareIt> ");
+    session.send("Delete a\x1b[A");
+    session.wait_for_text("`rlwrap Client DIR CONF` has line editing and a history");
+    session.send("Exit");
+    session.finish().exits(2);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+}
+
+#[test]
+fn a_status_says_of_each_server_that_it_is_down_and_says_it_once() {
+    let mut cluster = Cluster::quick(2);
+    let aditi = cluster.client("Aditi");
+    cluster.stop(2);
+    let outcome = aditi.run(&["Status"]).succeeds();
+    assert!(outcome.lines()[1].starts_with("Server2: down (refused the connection"), "{outcome}");
+    assert_eq!(outcome.stderr, "", "{outcome}");
+    cluster.stop(1);
+    let outcome = aditi.run(&["Status"]).fails_with(4);
+    assert!(outcome.lines().iter().all(|line| line.contains(": down (refused")), "{outcome}");
+    assert_eq!(outcome.lines().len(), 2, "{outcome}");
+    let rows = Json::lines(&aditi.run(&["Status", "--json"]).fails_with(4).stdout);
+    assert_eq!(rows.len(), 2);
+    only_documented("Status", &rows);
+}
+
+#[test]
+fn a_warning_names_the_servers_that_it_is_about() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 1000));
+    aditi.upload("b", &noise(1, 1000));
+    cluster.stop(2);
+    aditi
+        .run(&["Verify"])
+        .fails_with(1)
+        .complains_of("2 of 2 files have problems (4 problems, 12 copies checked)");
+    let verified = aditi.run(&["Verify"]).fails_with(1);
+    assert!(
+        verified.lines().iter().all(|line| line.ends_with("1 of 2 good copies (Server2 is down)")),
+        "{verified}"
+    );
+    aditi.run(&["Delete", "b"]).succeeds().complains_of("b: Server2 missed the delete");
+    cluster.stop(3);
+    let outcome = aditi.run(&["Upload", "a"]).succeeds();
+    outcome.complains_of(
+        "warning: Server2 and Server3 are down; a newer version there of what is uploaded now wins",
+    );
+}
+
+#[test]
 fn help_needs_no_server() {
     let mut cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use super::command::{self, Command, Options};
 use super::console::Console;
-use super::session::{Session, help};
+use super::nearest::nearest;
+use super::session::{Session, help, show_status};
 use super::{DENIED, FAILED, NO_SERVER, USAGE, conf, help};
-use crate::client::{self, Client, LaunchError};
+use crate::client::{self, Client, LaunchError, ServerStatus};
+use crate::name::ServerName;
 use crate::primitives;
 use crate::wire::hex;
 
@@ -37,6 +39,15 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         ["keygen"] => keygen(&console),
+        ["keygen", ..] => usage(&console, &"keygen stands alone", None),
+        [_, "--help" | "-h"] => {
+            print!("{}", help::CLIENT);
+            ExitCode::SUCCESS
+        }
+        [conf, dir, ..] if Path::new(conf).is_file() && Path::new(dir).is_dir() => {
+            let hint = format!("did you mean Client {dir} {conf}?");
+            usage(&console, &"DIR stands before CONF", Some(hint))
+        }
         [dir, conf] => session(&console, dir, conf, None),
         [dir, conf, ..] => match command::parse(&arguments[2..]) {
             Ok((Command::Help { topic }, _)) => {
@@ -46,9 +57,18 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(parsed) => session(&console, dir, conf, Some(parsed)),
             Err(error) => usage(&console, &error, Some(error.hint())),
         },
+        [word] => {
+            let plain = word.trim_start_matches('-');
+            let same = ALONE.into_iter().find(|alone| alone.trim_start_matches('-') == plain);
+            let near = same.or(nearest(word, ALONE)).or_else(|| nearest(&format!("--{plain}"), ALONE));
+            usage(&console, &"give DIR and CONF", near.map(|alone| format!("did you mean {alone}?")))
+        }
         _ => usage(&console, &"give DIR and CONF", None),
     }
 }
+
+/// What stands alone behind the program's name.
+const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
 
 fn usage(console: &Console, what: &dyn Display, hint: Option<String>) -> ExitCode {
     console.error(what, Some(hint.unwrap_or_else(|| "`Client --help` shows the usage".into())));
@@ -71,8 +91,8 @@ fn keygen(console: &Console) -> ExitCode {
 fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, Options)>) -> ExitCode {
     let config = match conf::read(conf) {
         Ok(config) => config,
-        Err(what) => {
-            console.error(&what, None);
+        Err((what, hint)) => {
+            console.error(&what, hint);
             return ExitCode::from(USAGE);
         }
     };
@@ -83,12 +103,27 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
         console.set_options(*options);
     }
     console.set_servers(config.servers.iter().map(|server| &server.name));
+    let status = one.as_ref().filter(|(command, _)| *command == Command::Status).map(|(_, options)| *options);
+    console.warn_of_down(status.is_none());
     console.begin_work();
     let launched = Client::launch(config, Arc::clone(console) as Arc<dyn client::Report>);
     console.end_work();
+    console.warn_of_down(true);
     let client = match launched {
         Ok(client) => client,
         Err(error) => {
+            if let (LaunchError::NoServer(reasons), Some(options)) = (&error, status) {
+                // That is what was asked for.
+                let down = |(server, why): &(_, String)| ServerStatus {
+                    server: ServerName::clone(server),
+                    state: Err(why.clone()),
+                };
+                return ExitCode::from(show_status(
+                    console,
+                    &reasons.iter().map(down).collect::<Vec<_>>(),
+                    options,
+                ));
+            }
             let (status, hint) = match &error {
                 LaunchError::Denied => (DENIED, None),
                 LaunchError::NoServer(_) => {

@@ -68,6 +68,8 @@ pub(super) enum UsageError {
     Quote,
     TooLong,
     NotUtf8,
+    /// An arrow, or another key that only a line editor understands.
+    CursorKey,
 }
 
 impl fmt::Display for UsageError {
@@ -83,6 +85,7 @@ impl fmt::Display for UsageError {
             UsageError::Quote => f.write_str("a quote that does not end"),
             UsageError::TooLong => f.write_str("a line that is too long"),
             UsageError::NotUtf8 => f.write_str("a line that is not UTF-8"),
+            UsageError::CursorKey => f.write_str("arrows and the like do nothing here"),
         }
     }
 }
@@ -111,6 +114,7 @@ impl UsageError {
             UsageError::Quote => {
                 "a quote that belongs to a name has a backslash before it: it\\'s.txt".into()
             }
+            UsageError::CursorKey => "`rlwrap Client DIR CONF` has line editing and a history".into(),
             UsageError::Surplus("Status" | "Passwd" | "Help" | "Exit", _) => list(),
             UsageError::Surplus(..) => "a name with spaces is written in quotes".into(),
             _ => list(),

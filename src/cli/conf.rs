@@ -4,18 +4,37 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::config::{Config, MAX_CONFIG};
+use super::nearest::nearest;
+use super::suggest;
+use crate::config::{Config, MAX_CONFIG, Problem};
 
-/// Reads and understands a .conf; what is wrong is told with file and line.
-pub(super) fn read(conf: &str) -> Result<Config, String> {
+/// The keys, for one that is mistyped.
+const KEYS: [&str; 6] = ["Server", "Username", "Password", "Replicas", "Timeout", "Key"];
+
+/// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint.
+pub(super) fn read(conf: &str) -> Result<Config, (String, Option<String>)> {
     let mut text = String::new();
     let file = File::open(conf);
-    file.and_then(|file| file.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text))
-        .map_err(|error| format!("{conf}: {error}"))?;
-    Config::parse(&text).map_err(|error| match error.line {
-        Some(line) => format!("{conf}:{line}: {}", error.problem),
-        None => format!("{conf}: {}", error.problem),
+    file.and_then(|file| file.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text)).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::InvalidData => (format!("{conf}: it is not text (UTF-8)"), None),
+            _ => (format!("{conf}: {error}"), suggest::local(Path::new(""), Path::new(conf)).map(meant)),
+        }
+    })?;
+    Config::parse(&text).map_err(|error| {
+        let hint = match &error.problem {
+            Problem::UnknownKey(key) => nearest(key, KEYS).map(|key| meant(key.to_owned())),
+            _ => None,
+        };
+        match error.line {
+            Some(line) => (format!("{conf}:{line}: {}", error.problem), hint),
+            None => (format!("{conf}: {}", error.problem), hint),
+        }
     })
+}
+
+fn meant(what: String) -> String {
+    format!("did you mean {what}?")
 }
 
 /// Puts a new password into a .conf, in one step; everything else stays as it is.

@@ -11,11 +11,16 @@ use super::colour::{Paint, Palette};
 use super::command::Options;
 use super::meter::{Meter, Servers};
 use super::progress::ProgressLine;
-use super::text::counted;
+use super::text::{and, wrap};
 use super::{FAILED, terminal};
 use crate::client::{Doing, Notice, Phase, Progress, Report};
 use crate::name::ServerName;
 use crate::peer::Direction;
+
+/// What the client calls itself.
+const CLIENT: &str = "Client";
+/// Most servers that a warning names one by one.
+const NAMED: usize = 8;
 
 /// The console of a client.
 pub(super) struct Console {
@@ -23,6 +28,7 @@ pub(super) struct Console {
     err: Palette,
     quiet: AtomicBool,
     traced: AtomicBool,
+    silent_about_down: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
 }
@@ -34,6 +40,7 @@ impl Default for Console {
             err: Palette::of(io::stderr().is_terminal()),
             quiet: AtomicBool::new(false),
             traced: AtomicBool::new(false),
+            silent_about_down: AtomicBool::new(false),
             start: OnceLock::new(),
             progress: ProgressLine::default(),
         }
@@ -141,8 +148,19 @@ impl Console {
     }
 
     fn say(&self, kind: &str, paint: Paint, what: &dyn Display) {
+        let mut text = what.to_string();
+        // A line of the protocol stays one.
+        if kind != "trace" && self.err_is_terminal() {
+            let before = format!("{CLIENT}: {kind}: ").len();
+            text = wrap(&text, before, CLIENT.len() + 2, terminal::width(&io::stderr()));
+        }
         let _hidden = self.progress.hide();
-        say("Client", self.err.paint(paint, &format!("{kind}:")), what);
+        say(CLIENT, self.err.paint(paint, &format!("{kind}:")), &text);
+    }
+
+    /// Whether a server that is down gets a warning: not where a result has it anyway.
+    pub(super) fn warn_of_down(&self, warn: bool) {
+        self.silent_about_down.store(!warn, Ordering::Relaxed);
     }
 
     /// Notes whether a server is up; whether that is new.
@@ -216,7 +234,9 @@ impl Report for Console {
         match notice {
             Notice::ServerDown { server, why } => {
                 self.set_up(&server, false);
-                self.warning(&format!("{server} {why}; going on without it"));
+                if !self.silent_about_down.load(Ordering::Relaxed) {
+                    self.warning(&format!("{server} {why}; going on without it"));
+                }
             }
             // Good news for who watches; a script need not know.
             Notice::ServerBack { server } => {
@@ -231,7 +251,11 @@ impl Report for Console {
                 "{path}: stored with {copies} instead of {wanted} copies; Repair adds the others when servers are back"
             )),
             Notice::MayBeOutdated { away } => {
-                self.warning(&format!("{} away: a newer version there would win over this upload", servers(away)));
+                let are = if away.len() == 1 { "is" } else { "are" };
+                self.warning(&format!(
+                    "{} {are} down; a newer version there of what is uploaded now wins when it is back",
+                    servers(&away)
+                ));
             }
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
@@ -244,13 +268,13 @@ impl Report for Console {
             }
             Notice::DeleteNotEverywhere { path, missing } => self.warning(&format!(
                 "{path}: {} missed the delete; Repair brings it there when all are back",
-                servers(missing)
+                servers(&missing)
             )),
             Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
         }
     }
 }
 
-fn servers(count: usize) -> String {
-    counted(count, "server")
+fn servers(names: &[ServerName]) -> String {
+    and(&names.iter().map(ServerName::to_string).collect::<Vec<_>>(), NAMED)
 }

@@ -3,19 +3,21 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use super::command::{self, Command, Options};
+use super::command::{self, Command, Options, UsageError};
 use super::console::Console;
 use super::prompt::{PROMPT, greeting, read_command};
 use super::table::{self, View};
 use super::tally::Tally;
 use super::text::counted;
 use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
-use crate::client::{self, Client, ClientError, Found, RepairSummary, Shown};
+use crate::client::{self, Client, ClientError, Found, RepairSummary, ServerStatus, Shown};
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath};
 
 /// Files that are handed to the client at a time.
 const STEP: usize = 1024;
+/// With this the terminal sends what arrows and the like stand for.
+const ESCAPE: char = '\u{1b}';
 /// Everything that a user has.
 const ALL: &str = ".";
 
@@ -26,6 +28,24 @@ pub(super) struct Session<'a> {
     pub(super) dir: PathBuf,
     pub(super) conf: PathBuf,
     pub(super) downloads: PathBuf,
+}
+
+/// The state of all servers; the status of the command.
+pub(super) fn show_status(console: &Console, status: &[ServerStatus], options: Options) -> u8 {
+    if options.json {
+        status.iter().for_each(|server| console.result(&json::status(server)));
+    } else if console.out_is_terminal() {
+        let (width, palette) = (console.out_width(), console.out_palette());
+        console.results(&table::status(status, View { width, exact: options.long, palette }));
+    } else {
+        status.iter().for_each(|server| console.result(&lines::status(server)));
+    }
+    if status.iter().any(|server| server.state.is_ok()) {
+        return 0;
+    }
+    let hint = "start the servers, or check their addresses in the .conf".to_owned();
+    console.error(&"no server can be used", Some(hint));
+    NO_SERVER
 }
 
 /// The list of commands, or all about one.
@@ -57,7 +77,12 @@ impl Session<'_> {
                 }
                 break;
             };
-            let outcome = match line.and_then(|line| command::split_words(&line)) {
+            let words = line.and_then(|line| match line.contains(ESCAPE) {
+                // The line would not be what its writer sees.
+                true if interactive => Err(UsageError::CursorKey),
+                _ => command::split_words(&line),
+            });
+            let outcome = match words {
                 Ok(words) if words.is_empty() => continue,
                 Ok(words) => command::parse(&words),
                 Err(error) => Err(error),
@@ -273,8 +298,13 @@ impl Session<'_> {
         })?;
         let (files, copies) = (counted(verified.files, "file"), verified.copies);
         if verified.problems > 0 {
+            let have = if verified.files == 1 { "has" } else { "have" };
             console.error(
-                &format!("{} in {files} ({copies} copies checked)", counted(verified.problems, "problem")),
+                &format!(
+                    "{} of {files} {have} problems ({}, {copies} copies checked)",
+                    verified.bad,
+                    counted(verified.problems, "problem")
+                ),
                 Some("Repair brings back what can be brought back".into()),
             );
             return Ok(FAILED);
@@ -297,6 +327,10 @@ impl Session<'_> {
             let down = self.client.servers().iter().any(|(_, why)| why.is_some());
             console.error(&what, Some(hint_after_repair(summary, down)));
             return Ok(FAILED);
+        }
+        if summary.steps == 0 {
+            console.done(&format!("nothing to repair ({} looked at)", counted(summary.names, "name")));
+            return Ok(0);
         }
         let would = if options.dry { "would be " } else { "" };
         console.done(&format!(
@@ -331,18 +365,12 @@ impl Session<'_> {
     }
 
     fn status(&mut self, options: Options) -> u8 {
+        // Its row says that a server is down.
+        self.console.warn_of_down(false);
         let status = self.client.status();
-        let down = status.iter().all(|server| server.state.is_err());
+        self.console.warn_of_down(true);
         self.console.end_work();
-        if options.json {
-            status.iter().for_each(|server| self.console.result(&json::status(server)));
-        } else if self.console.out_is_terminal() {
-            let (width, palette) = (self.console.out_width(), self.console.out_palette());
-            self.console.results(&table::status(&status, View { width, exact: options.long, palette }));
-        } else {
-            status.iter().for_each(|server| self.console.result(&lines::status(server)));
-        }
-        if down { NO_SERVER } else { 0 }
+        show_status(self.console, &status, options)
     }
 
     fn download(&mut self, what: &str, folder: Option<&str>) -> Result<u8, ClientError> {

@@ -80,7 +80,9 @@ fn meant<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
 /// For a path that DIR does not have.
 pub(super) fn local(dir: &Path, path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    let entries = fs::read_dir(dir.join(path.parent()?)).ok()?;
+    let folder = dir.join(path.parent()?);
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+    let entries = fs::read_dir(folder).ok()?;
     let names: Vec<String> =
         entries.take(COMPARED).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     let near = meant(name, &names.iter().map(String::as_str).collect::<Vec<_>>())?;

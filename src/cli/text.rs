@@ -150,6 +150,26 @@ pub(super) fn fold(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// A message in lines of at most `room` columns behind `first` that stand before it; the lines after the first
+/// are indented. Words stay whole: what is a path has to be copied.
+pub(super) fn wrap(text: &str, first: usize, indent: usize, room: usize) -> String {
+    let (mut out, mut used) = (String::with_capacity(text.len()), first);
+    for (index, word) in text.split(' ').enumerate() {
+        let wide = columns(word);
+        if index > 0 && used + 1 + wide > room {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            used = indent;
+        } else if index > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += wide;
+    }
+    out
+}
+
 /// A paragraph narrower than this does not get a column of its own.
 const PARAGRAPH: usize = 20;
 
@@ -174,6 +194,16 @@ pub(super) fn pad(text: &str, width: usize) -> String {
 /// A number with its noun.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Names in a sentence: `a`, `a and b`, `a, b and 3 more`.
+pub(super) fn and(names: &[String], most: usize) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() && names.len() <= most => {
+            format!("{} and {last}", first.join(", "))
+        }
+        names => some(names, most),
+    }
 }
 
 /// Some names, and how many more there are.
@@ -230,6 +260,13 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_wrapped_at_blanks_and_their_words_are_whole() {
+        assert_eq!(wrap("one two three four", 4, 2, 12), "one two\n  three four");
+        assert_eq!(wrap("a incomprehensible b", 0, 2, 9), "a\n  incomprehensible\n  b");
+        assert_eq!(wrap("a  b ", 0, 2, 9), "a  b ");
+    }
+
+    #[test]
     fn a_name_cannot_turn_the_line_around() {
         assert_eq!(harmless("ü 🎈\u{202e}fdp\u{2028}"), "ü 🎈\\u{202e}fdp\\u{2028}");
     }
@@ -239,5 +276,7 @@ mod tests {
         let names: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         assert_eq!(some(&names, 4), "a, b, c, d");
         assert_eq!(some(&names, 3), "a, b and 2 more");
+        assert_eq!([and(&names[..1], 3), and(&names[..3], 3)], ["a", "a, b and c"]);
+        assert_eq!(and(&names, 3), "a, b and 2 more");
     }
 }

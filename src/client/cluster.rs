@@ -115,6 +115,11 @@ impl Cluster {
     pub(super) fn why_down(&self, server: usize) -> Option<String> {
         match &self.servers[server].state {
             State::Up(_) => None,
+            State::Down { why: PeerError::Resolve(why), .. } => {
+                let address = self.servers[server].address.address.as_str();
+                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                Some(format!("host '{}' not found: {why}", host.escape_debug()))
+            }
             State::Down { why, .. } => Some(why.to_string()),
         }
     }

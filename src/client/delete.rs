@@ -164,8 +164,11 @@ impl Client {
             }
             let result = match outcome {
                 Outcome::Done { committed, .. } => {
-                    let missing = self.cluster.len() - committed.len();
-                    if missing > 0 {
+                    let missing: Vec<ServerName> = (0..self.cluster.len())
+                        .filter(|server| !committed.contains(server))
+                        .map(|server| self.cluster.name(server).clone())
+                        .collect();
+                    if !missing.is_empty() {
                         self.report.notice(Notice::DeleteNotEverywhere { path: path.clone(), missing });
                     }
                     Some(Ok(path))

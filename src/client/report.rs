@@ -44,8 +44,8 @@ pub enum Notice {
     },
     /// More servers are away than an upload can be sure about: a newer version may be on them.
     MayBeOutdated {
-        /// How many are away.
-        away: usize,
+        /// Which are away.
+        away: Vec<ServerName>,
     },
     /// A server took no piece of an upload; others did.
     NotPlaced {
@@ -73,7 +73,7 @@ pub enum Notice {
         /// The deleted name.
         path: FilePath,
         /// Servers that have not.
-        missing: usize,
+        missing: Vec<ServerName>,
     },
     /// A local file or folder that was left out, and why.
     LeftOut {

@@ -94,8 +94,11 @@ impl Client {
 
     /// With R or more servers away, one of them may have been the only one to know a newer version.
     fn warn_if_outdated(&self) {
-        let away = self.cluster.len() - self.cluster.up().count();
-        if away >= self.config.replicas && self.cluster.up().next().is_some() && away > 0 {
+        let away: Vec<ServerName> = (0..self.cluster.len())
+            .filter(|&server| !self.cluster.is_up(server))
+            .map(|server| self.cluster.name(server).clone())
+            .collect();
+        if away.len() >= self.config.replicas && away.len() < self.cluster.len() && !away.is_empty() {
             self.report.notice(Notice::MayBeOutdated { away });
         }
     }

@@ -49,6 +49,8 @@ pub enum Wrong {
         good: usize,
         /// How many there should be.
         wanted: usize,
+        /// Servers that are down and have their place among the holders: they may have the others.
+        down: Vec<ServerName>,
     },
     /// The server would not check it.
     NotChecked(String),
@@ -62,8 +64,20 @@ impl fmt::Display for Wrong {
             Wrong::OtherKey => f.write_str("encrypted under another key"),
             Wrong::Outdated => f.write_str("outdated version"),
             Wrong::Unfinished => f.write_str("unfinished upload"),
-            Wrong::Copies { good: 0, .. } => f.write_str("missing: no good copy"),
-            Wrong::Copies { good, wanted } => write!(f, "{good} of {wanted} good copies"),
+            Wrong::Copies { good, wanted, down } => {
+                match good {
+                    0 => f.write_str("missing: no good copy")?,
+                    _ => write!(f, "{good} of {wanted} good copies")?,
+                }
+                match &down[..] {
+                    [] => Ok(()),
+                    [one] => write!(f, " ({one} is down)"),
+                    several => {
+                        let names: Vec<&str> = several.iter().map(ServerName::as_str).collect();
+                        write!(f, " ({} are down)", names.join(", "))
+                    }
+                }
+            }
             Wrong::NotChecked(why) => write!(f, "not checked: {why}"),
         }
     }
@@ -106,6 +120,8 @@ pub(super) struct Copy {
 pub struct Verified {
     /// Files.
     pub files: usize,
+    /// Files with a problem.
+    pub bad: usize,
     /// Copies of pieces.
     pub copies: usize,
     /// Problems.
@@ -135,7 +151,8 @@ impl Client {
             for (survey, copies) in surveys.iter().zip(&checks) {
                 let problems = self.problems(survey, copies);
                 problems.iter().for_each(&mut tell);
-                verified.files += usize::from(survey.is_a_file());
+                verified.files += usize::from(survey.is_a_file() || !problems.is_empty());
+                verified.bad += usize::from(!problems.is_empty());
                 verified.copies += copies.len();
                 verified.problems += problems.len();
             }
@@ -226,7 +243,10 @@ impl Client {
             for piece in placement::pieces() {
                 let good = copies.iter().filter(|c| c.piece == piece && c.check == Check::Good).count();
                 if good < wanted {
-                    problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted }));
+                    let homes = survey.ring(piece).into_iter().take(wanted);
+                    let down = homes.filter(|&s| !self.cluster.is_up(s));
+                    let down = down.map(|s| self.cluster.name(s).clone()).collect();
+                    problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted, down }));
                 }
             }
         }
