@@ -61,7 +61,8 @@ const TOPICS: &[Topic] = &[
         name: "Delete",
         forms: &[Form("Delete FILE [FOLDER]", "delete; a folder with -r", "Delete -r holiday")],
         options: &[("-r", "a folder with everything below it")],
-        more: "A server that is down now learns of it when it is back: Repair brings it there.",
+        more: "A server that is down now learns of it when it is back: Repair brings it there. Before all that you have \
+               is deleted (`Delete -r .`), a terminal is asked once more.",
         examples: &["Delete poem.txt", "Delete beach.jpg holiday", "Delete -r holiday"],
     },
     Topic {

@@ -11,6 +11,7 @@ mod help;
 mod json;
 mod lines;
 mod meter;
+mod names;
 mod nearest;
 mod password;
 mod progress;

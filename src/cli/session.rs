@@ -10,16 +10,16 @@ use super::table::{self, View};
 use super::tally::Tally;
 use super::text::counted;
 use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
-use crate::client::{self, Client, ClientError, Found, RepairSummary, ServerStatus, Shown};
+use crate::client::{self, Client, ClientError, Found, RepairSummary, ServerStatus};
 use crate::config::Config;
-use crate::name::{FilePath, FolderPath};
+use crate::name::FolderPath;
 
 /// Files that are handed to the client at a time.
 const STEP: usize = 1024;
 /// With this the terminal sends what arrows and the like stand for.
 const ESCAPE: char = '\u{1b}';
 /// Everything that a user has.
-const ALL: &str = ".";
+pub(super) const ALL: &str = ".";
 
 /// A client that is logged in, and where its commands come from and go to.
 pub(super) struct Session<'a> {
@@ -143,14 +143,14 @@ impl Session<'_> {
     }
 
     /// One of several files failed. What helps all of them is said once, at the end.
-    fn fail(&self, tally: &mut Tally, error: &ClientError) {
+    pub(super) fn fail(&self, tally: &mut Tally, error: &ClientError) {
         if let Some(line) = tally.failed(error.to_string(), status_of(error), error.hint()) {
             self.console.error(&line, None);
         }
     }
 
     /// The last words on a command for several files, and its status.
-    fn conclude(&self, tally: &Tally) -> u8 {
+    pub(super) fn conclude(&self, tally: &Tally) -> u8 {
         if let Some(line) = tally.not_said() {
             self.console.error(&line, None);
         }
@@ -199,96 +199,10 @@ impl Session<'_> {
     }
 
     /// A word about a success, if there is one.
-    fn tell(&self, line: Option<String>) {
+    pub(super) fn tell(&self, line: Option<String>) {
         if let Some(line) = line {
             self.console.done(&line);
         }
-    }
-
-    fn delete(&mut self, what: &str, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
-        let name = join(folder, what)?;
-        let files = match self.client.find_to_delete(&name, options.recursive) {
-            Err(ClientError::IsFolder(folder)) if folder.is_root() => {
-                self.console.error(&"'.' is everything you have", Some("-r deletes it all".into()));
-                return Ok(FAILED);
-            }
-            files => files?,
-        };
-        if self.is_no_folder(what, &name, &files) || (name == ALL && !self.may_delete_all(files.len())) {
-            return Ok(FAILED);
-        }
-        let mut tally = Tally::of("deleted", files.len());
-        for result in self.client.delete(&files) {
-            match result {
-                Ok(path) => self.tell(tally.done(&path, None, "")),
-                Err(error) => self.fail(&mut tally, &error),
-            }
-        }
-        Ok(self.conclude(&tally))
-    }
-
-    /// Whether a file was written as a folder is, with a slash behind it; that is an error then.
-    fn is_no_folder(&self, what: &str, name: &str, files: &[FilePath]) -> bool {
-        let no_folder = what.ends_with('/') && files.iter().any(|path| path.as_str() == name);
-        if no_folder {
-            let hint = format!("did you mean {}?", command::quoted(without_slash(what)));
-            self.console.error(&format!("'{}' is a file, not a folder", name.escape_debug()), Some(hint));
-        }
-        no_folder
-    }
-
-    /// Asks who sits at a terminal: one word more or less is all that lies between `Delete -r .` and another.
-    fn may_delete_all(&self, files: usize) -> bool {
-        if !io::stdin().is_terminal() || !self.console.err_is_terminal() {
-            return true;
-        }
-        self.console.end_work();
-        self.console.prompt(&format!("delete all {}? [y/N] ", counted(files, "file")));
-        let answer = read_command(&mut io::stdin().lock()).and_then(Result::ok).unwrap_or("\n".into());
-        if !answer.ends_with('\n') {
-            self.console.prompt("\n");
-        }
-        let yes = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
-        if yes {
-            self.console.begin_work();
-        } else {
-            self.console.done(&"nothing was deleted");
-        }
-        yes
-    }
-
-    fn rename(&mut self, old: &str, new: &str) -> Result<u8, ClientError> {
-        let parse = |name: &str| FilePath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why));
-        let (from, to) = (parse(without_slash(old))?, parse(without_slash(new))?);
-        let into_folder = |session: &Self, error: &ClientError| {
-            let name = format!("{to}/{}", from.file_name());
-            session.console.error(error, Some(format!("did you mean {}?", command::quoted(&name))));
-            Ok(FAILED)
-        };
-        let moved = match (parse(old), parse(new)) {
-            (Err(error), _) if !self.is_folder(&from) => return Err(error),
-            (Err(_), _) => Err(ClientError::NotFound(from.to_string())),
-            (_, Err(error)) => return into_folder(self, &error),
-            _ => self.client.rename(&from, &to),
-        };
-        match moved {
-            Err(ClientError::NotFound(_)) if self.is_folder(&from) => {
-                self.console.error(&format!("'{from}' is a folder; Move takes files only"), None);
-                return Ok(FAILED);
-            }
-            Err(error @ ClientError::Conflict(_)) if self.is_folder(&to) => {
-                return into_folder(self, &error);
-            }
-            moved => moved?,
-        }
-        self.console.done(&format!("moved {from} to {to}"));
-        Ok(0)
-    }
-
-    /// Whether the servers have a folder of this name.
-    fn is_folder(&mut self, path: &FilePath) -> bool {
-        let is_it = |shown: &Shown| matches!(shown, Shown::Folder(name) if name.as_str() == path.file_name());
-        self.client.show(&path.folder()).is_ok_and(|listing| listing.iter().any(is_it))
     }
 
     fn verify(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
@@ -407,7 +321,7 @@ fn status_of(error: &ClientError) -> u8 {
 }
 
 /// A name as `FILE [FOLDER]` gives it.
-fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
+pub(super) fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
     let what = if what == "/" { ALL } else { without_slash(what) };
     let Some(folder) = folder else { return Ok(what.to_owned()) };
     let path = parse_folder(Some(folder))?.file(what);
@@ -415,7 +329,7 @@ fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
 }
 
 /// A folder may be written as ShowFiles shows it.
-fn without_slash(name: &str) -> &str {
+pub(super) fn without_slash(name: &str) -> &str {
     name.strip_suffix('/').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
