@@ -156,7 +156,7 @@ impl Table<'_> {
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);
         let least = (mark + 6).min(longest);
         let mut rooms: [Option<usize>; LAYOUTS.len()] = [None; LAYOUTS.len()];
-        for wanted in [LONG_NAME, SHORT_NAME.max(mark + 8), least] {
+        for wanted in [LONG_NAME, SHORT_NAME.max(mark + 8)] {
             for (layout, room) in LAYOUTS.into_iter().zip(&mut rooms) {
                 let room = *room.get_or_insert_with(|| self.room(layout, least));
                 if room >= wanted.min(longest) && room > 0 {
@@ -164,7 +164,9 @@ impl Table<'_> {
                 }
             }
         }
-        None
+        // Where names are cut short anyway, no other column comes before them.
+        let left = LAYOUTS.into_iter().zip(rooms.map(|room| room.unwrap_or(0))).rev();
+        left.max_by_key(|(_, room)| *room).filter(|(_, room)| *room > 0)
     }
 
     /// What a layout leaves for the names; nothing if that is less than the least.
@@ -421,6 +423,9 @@ mod tests {
         let expected =
             ["odd-size.bin [incomplete]", "[incomplete] cannot be rebuilt", "now: start Server2, Server3"];
         assert_eq!(drawn(&listing, 30), expected);
+        let listing = [on("a-name-of-some-length.txt", Health::Degraded, &FOUR, &[1])];
+        let expected = ["Name                 1    2    3    4", "a-na...t [degraded]  1--4 down -23- --34"];
+        assert_eq!(drawn(&listing, 40)[2..4], expected);
         (1..150).for_each(|width| drop(drawn(&listing, width)));
     }
 
