@@ -4,8 +4,10 @@
 
 mod common;
 
-use common::client::CONF;
-use common::{Cluster, noise};
+use common::client::{CONF, PROGRAM};
+use common::process::run;
+use common::{Cluster, disk, noise};
+use std::process::Command;
 
 #[test]
 fn a_new_password_opens_all_that_the_old_one_did_and_the_old_one_nothing() {
@@ -45,6 +47,38 @@ fn a_new_password_needs_every_server() {
     aditi.pipe("Passwd\nanother\n").fails_with(4).complains_of("Server3");
     cluster.start(3);
     aditi.download("a", b"a");
+}
+
+#[test]
+fn the_line_of_a_password_that_cannot_be_changed_is_no_command() {
+    let mut cluster = Cluster::quick(2);
+    let aditi = cluster.client("Aditi");
+    cluster.stop(2);
+    let outcome = aditi.pipe("Passwd\nanother\nShowFiles\n").fails_with(4);
+    outcome.complains_of("every server is needed").does_not_complain_of("another");
+}
+
+#[test]
+fn no_password_is_changed_where_the_conf_cannot_be_rewritten() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    let mut full = Command::new("sh");
+    full.current_dir(aditi.folder()).args(["-c", r#"trap '' XFSZ; ulimit -f 0; exec "$0" files "$1""#]);
+    let outcome = run(full.args([PROGRAM, CONF]), "Passwd\nanother\n").fails_with(1);
+    outcome.complains_of(CONF).complains_of("no password was changed");
+    let left: Vec<String> = disk::files_below(aditi.folder());
+    assert!(!left.iter().any(|file| file.starts_with(&format!("{CONF}."))), "a draft is left: {left:?}");
+    aditi.download("a", b"a");
+}
+
+#[test]
+fn an_empty_password_is_called_so() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    aditi.pipe("Passwd\n\n").fails_with(1).complains_of("the password is empty");
+    aditi.pipe("Passwd\n spaces \n").fails_with(1).complains_of("no spaces around it");
+    aditi.run(&["Status"]).succeeds();
 }
 
 #[test]

@@ -433,13 +433,39 @@ fn a_password_typed_at_a_terminal_is_not_shown_and_is_the_new_one() {
     let commands = format!("{TELL_WHEN_HIDDEN} $client Passwd");
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("hidden");
-    session.press("new pass word\n");
+    session.press("new pass word\nnew pass word\n");
+    session.wait_for_text("the same again: ");
     session.wait_for_text("password changed");
     let outcome = session.finish().succeeds();
     assert!(!outcome.stdout.contains("new pass word"), "{outcome}");
     aditi.run(&["ShowFiles"]).fails_with(3);
     aditi.conf = aditi.conf.replace("Aditi@123", "new pass word");
     aditi.download("a", b"a");
+}
+
+#[test]
+fn two_passwords_that_differ_change_nothing() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    let commands = format!("{TELL_WHEN_HIDDEN} $client Passwd; echo \"status $?\"");
+    let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
+    session.wait_for_text("hidden");
+    session.press("one\nother\n");
+    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("status 1");
+    aditi.run(&["Status"]).succeeds();
+}
+
+#[test]
+fn a_new_password_is_not_asked_for_where_it_cannot_be_changed() {
+    let mut cluster = Cluster::quick(2);
+    let aditi = cluster.client("Aditi");
+    cluster.stop(2);
+    let Some(session) = aditi.on_terminal(80, "$client Passwd; echo \"status $?\"") else { return };
+    session.wait_for_text("every server is needed (Server2 refused the connection)");
+    session.wait_for_text("status 4");
+    let outcome = session.finish();
+    assert!(!outcome.stdout.contains("new password"), "{outcome}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The .conf as a file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use super::nearest::nearest;
 use super::suggest;
@@ -37,21 +38,39 @@ fn meant(what: String) -> String {
     format!("did you mean {what}?")
 }
 
-/// Puts a new password into a .conf, in one step; everything else stays as it is.
-pub(super) fn rewrite_password(conf: &Path, password: &str) -> io::Result<()> {
-    let text = fs::read_to_string(conf)?;
-    // A link stays a link: what it points to is replaced.
-    let place = fs::canonicalize(conf)?;
-    let draft = place.with_extension(format!("conf.{}", std::process::id()));
-    let mut file = File::create_new(&draft)?;
-    let written = file
-        .set_permissions(place.metadata()?.permissions())
-        .and_then(|()| file.write_all(Config::with_password(&text, password).as_bytes()))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&draft, &place));
-    if written.is_err() {
-        // The error that matters is told; this one would only hide it.
-        let _ = fs::remove_file(&draft);
+/// A .conf with another password, written and synced beside the one that it is to replace. Dropped, it goes.
+pub(super) struct Draft {
+    draft: PathBuf,
+    place: PathBuf,
+}
+
+impl Draft {
+    /// Everything but the password's line stays as it is.
+    pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
+        let text = fs::read_to_string(conf)?;
+        // A link stays a link: what it points to is replaced.
+        let place = fs::canonicalize(conf)?;
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        let draft = Self { draft: place.with_file_name(name), place };
+        // Of a process of this number that was killed.
+        let _ = fs::remove_file(&draft.draft);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.draft)?;
+        file.set_permissions(draft.place.metadata()?.permissions())?;
+        file.write_all(Config::with_password(&text, password).as_bytes())?;
+        file.sync_all()?;
+        Ok(draft)
     }
-    written
+
+    /// Puts it in its place, in one step.
+    pub(super) fn publish(self) -> io::Result<()> {
+        fs::rename(&self.draft, &self.place)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // After `publish` it is not there any more.
+        let _ = fs::remove_file(&self.draft);
+    }
 }

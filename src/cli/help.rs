@@ -77,7 +77,7 @@ const TOPICS: &[Topic] = &[
         name: "Passwd",
         forms: &[Form("Passwd", "change your password", "Passwd")],
         options: &[],
-        more: "The new password is asked for, or read from the next line of a pipe. Every server must be up. The Password \
+        more: "The new password is asked for twice, or read from the next line of a pipe. Every server must be up. The Password \
                line of the .conf is rewritten; copies of the .conf elsewhere need it too.",
         examples: &["Passwd"],
     },

@@ -1,34 +1,79 @@
-//! A password from standard input: one line, not shown where it is typed.
+//! A new password from standard input: one line, not shown where it is typed, and typed twice.
 
+use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
 use std::process::{Command, Stdio, exit};
 
 use super::INTERRUPTED;
-use crate::config::MAX_PASSWORD;
+use crate::config::{Config, MAX_PASSWORD};
 
 /// What Ctrl-C sends where it does not interrupt.
 const CTRL_C: u8 = 3;
 
-/// Reads a password; on a terminal asks for it, without echo where `stty` is there to turn it off.
-/// Ctrl-C ends the process, after the terminal is as it was.
-pub(super) fn read(question: &str) -> io::Result<String> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Ok(read_line(&mut stdin.lock(), None)?.unwrap_or_default());
-    }
-    eprint!("{question}: ");
-    let hidden = Hidden::begin();
-    let password = read_line(&mut stdin.lock(), Some(CTRL_C));
-    drop(hidden);
-    eprintln!();
-    password?.map_or_else(|| exit(i32::from(INTERRUPTED)), Ok)
+/// Why there is no new password.
+#[derive(Debug)]
+pub(super) enum NoPassword {
+    /// Standard input cannot be read.
+    Input(io::Error),
+    /// An empty line, or none.
+    Empty,
+    /// One that cannot stand in a .conf or in Users.conf.
+    Form,
+    /// It was typed in two ways.
+    Differ,
 }
 
-/// What is said of a password that is none.
-pub(super) fn not_meant() -> String {
-    format!(
-        "a password of 1 to {MAX_PASSWORD} bytes, without control characters or spaces around it, is meant"
-    )
+impl fmt::Display for NoPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoPassword::Input(error) => write!(f, "no password from standard input ({error})"),
+            NoPassword::Empty => f.write_str("the password is empty"),
+            NoPassword::Form => write!(
+                f,
+                "a password has 1 to {MAX_PASSWORD} bytes, no control characters, and no spaces around it"
+            ),
+            NoPassword::Differ => f.write_str("the two passwords are not the same; nothing was changed"),
+        }
+    }
+}
+
+/// Reads a new password; on a terminal asks for it twice, without echo where `stty` is there to turn it
+/// off. Ctrl-C ends the process, after the terminal is as it was.
+pub(super) fn read_new(question: &str) -> Result<String, NoPassword> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return checked(read_line(&mut stdin.lock(), None).map_err(NoPassword::Input)?.unwrap_or_default());
+    }
+    // Hidden from the first to the last: what is typed between two questions is not to be seen either.
+    let hidden = Hidden::begin();
+    let typed = ask(question).and_then(|first| match first {
+        None => Ok(None),
+        Some(first) => {
+            let first = checked(first)?;
+            match ask("the same again")? {
+                Some(second) if second != first => Err(NoPassword::Differ),
+                second => Ok(second),
+            }
+        }
+    });
+    drop(hidden);
+    typed?.map_or_else(|| exit(i32::from(INTERRUPTED)), Ok)
+}
+
+/// What is typed in answer to a question; none for Ctrl-C.
+fn ask(question: &str) -> Result<Option<String>, NoPassword> {
+    eprint!("{question}: ");
+    let typed = read_line(&mut io::stdin().lock(), Some(CTRL_C));
+    eprintln!();
+    typed.map_err(NoPassword::Input)
+}
+
+fn checked(password: String) -> Result<String, NoPassword> {
+    match &password {
+        empty if empty.is_empty() => Err(NoPassword::Empty),
+        password if !Config::is_password(password) => Err(NoPassword::Form),
+        _ => Ok(password),
+    }
 }
 
 /// A line without its end; none if the byte `stop` is in it.

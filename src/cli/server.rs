@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use super::console::server_error;
 use super::{FAILED, USAGE, help, password};
-use crate::config::Config;
 use crate::name::{ServerName, UserName};
 use crate::server::{self, StartError};
 
@@ -48,13 +47,10 @@ fn add_user(root: &str, user: &str) -> ExitCode {
         Ok(user) => user,
         Err(why) => return usage(&format!("bad user name '{}': {why}", user.escape_debug())),
     };
-    let password = match password::read(&format!("password for {user}")) {
+    let password = match password::read_new(&format!("password for {user}")) {
         Ok(password) => password,
-        Err(why) => return error(&format!("no password from standard input ({why})"), None),
+        Err(why) => return error(&why, None),
     };
-    if !Config::is_password(&password) {
-        return error(&password::not_meant(), None);
-    }
     match server::add_user(Path::new(root), &user, &password) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => error(&why, None),

@@ -11,7 +11,6 @@ use super::tally::Tally;
 use super::text::counted;
 use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
 use crate::client::{self, Client, ClientError, Found, RepairSummary, ServerStatus};
-use crate::config::Config;
 use crate::name::FolderPath;
 
 /// Files that are handed to the client at a time.
@@ -256,25 +255,38 @@ impl Session<'_> {
     }
 
     fn passwd(&mut self) -> Result<u8, ClientError> {
-        let password = match password::read("new password") {
-            Ok(password) if Config::is_password(&password) => password,
-            Ok(_) => {
-                self.console.error(&password::not_meant(), None);
-                return Ok(FAILED);
-            }
-            Err(error) => {
-                self.console.error(&format!("no password from standard input ({error})"), None);
+        let console = self.console;
+        let ask = || password::read_new("new password");
+        // From a pipe the next line is the password, also of a Passwd that cannot be: it is never a command.
+        let piped = (!io::stdin().is_terminal()).then(ask);
+        console.begin_work();
+        self.client.can_change_password()?;
+        console.end_work();
+        let password = match piped.unwrap_or_else(ask) {
+            Ok(password) => password,
+            Err(why) => {
+                console.error(&why, None);
                 return Ok(FAILED);
             }
         };
-        self.console.begin_work();
+        // What the servers have learned cannot be taken back, so first what may fail here.
+        let draft = match conf::Draft::write(&self.conf, &password) {
+            Ok(draft) => draft,
+            Err(error) => {
+                let what =
+                    format!("cannot rewrite {} ({error}); no password was changed", self.conf.display());
+                console.error(&what, Some("Passwd writes a new .conf beside the old one".into()));
+                return Ok(FAILED);
+            }
+        };
+        console.begin_work();
         self.client.change_password(&password)?;
-        if let Err(error) = conf::rewrite_password(&self.conf, &password) {
+        if let Err(error) = draft.publish() {
             let what = format!("{}: {error}; the password is changed on the servers", self.conf.display());
-            self.console.error(&what, Some("write the new password into the .conf yourself".into()));
+            console.error(&what, Some("write the new password into the .conf yourself".into()));
             return Ok(FAILED);
         }
-        self.console.done(&"password changed on every server and in the .conf");
+        console.done(&"password changed on every server and in the .conf");
         Ok(0)
     }
 

@@ -74,8 +74,7 @@ impl Cluster {
     }
 
     fn why_nobody(&self) -> LaunchError {
-        let denied = |s: &Server| matches!(&s.state, State::Down { why, .. } if why.is_denied());
-        if self.servers.iter().any(denied) {
+        if (0..self.len()).any(|server| self.is_denied(server)) {
             return LaunchError::Denied;
         }
         LaunchError::NoServer(
@@ -111,6 +110,11 @@ impl Cluster {
         matches!(self.servers[server].state, State::Up(_))
     }
 
+    /// Whether a server refused the name or password.
+    pub(super) fn is_denied(&self, server: usize) -> bool {
+        matches!(&self.servers[server].state, State::Down { why, .. } if why.is_denied())
+    }
+
     /// Why a server is down, in words; `None` if it is up.
     pub(super) fn why_down(&self, server: usize) -> Option<String> {
         match &self.servers[server].state {
@@ -132,8 +136,7 @@ impl Cluster {
 
     /// Tries another password where the usual one was refused.
     pub(super) fn log_in_with(&mut self, password: &str) {
-        let denied = |s: &Server| matches!(&s.state, State::Down { why, .. } if why.is_denied());
-        let refused: Vec<usize> = (0..self.len()).filter(|&s| denied(&self.servers[s])).collect();
+        let refused: Vec<usize> = (0..self.len()).filter(|&server| self.is_denied(server)).collect();
         if refused.is_empty() {
             return;
         }

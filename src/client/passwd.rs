@@ -9,11 +9,24 @@ use super::error::ClientError;
 use super::repair::Repaired;
 use super::report::Progress;
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
-use crate::name::{FilePath, FolderPath};
+use crate::name::{FilePath, FolderPath, ServerName};
 use crate::primitives;
 use crate::sealed::MasterKey;
 
 impl Client {
+    /// Whether the password can be changed now; nothing is.
+    ///
+    /// # Errors
+    /// If a server is down. One that refuses the present password may have the new one already, from a
+    /// run that was cut off.
+    pub fn can_change_password(&mut self) -> Result<(), ClientError> {
+        self.cluster.refresh(&*self.report);
+        let down = (0..self.cluster.len()).filter(|&server| !self.cluster.is_denied(server));
+        let down = down
+            .filter_map(|server| Some((self.cluster.name(server).clone(), self.cluster.why_down(server)?)));
+        needs_every_server(down.collect())
+    }
+
     /// Changes the user's password on every server and in every header; the data is not touched. The
     /// .conf is the caller's to rewrite, afterwards.
     ///
@@ -51,7 +64,7 @@ impl Client {
 
     fn require_every_server(&self) -> Result<(), ClientError> {
         let down: Vec<_> = self.servers().into_iter().filter_map(|(name, why)| Some((name, why?))).collect();
-        if down.is_empty() { Ok(()) } else { Err(ClientError::NeedsEveryServer(down)) }
+        needs_every_server(down)
     }
 
     fn rewrap_everything(&mut self, new_key: &MasterKey) -> Result<(), ClientError> {
@@ -98,4 +111,8 @@ impl Client {
         let surveys = self.cluster.ask(std::slice::from_ref(path), &self.config.user, key, &*self.report);
         surveys.iter().all(|s| s.file_version().is_some_and(|v| s.is_complete(v)))
     }
+}
+
+fn needs_every_server(down: Vec<(ServerName, String)>) -> Result<(), ClientError> {
+    if down.is_empty() { Ok(()) } else { Err(ClientError::NeedsEveryServer(down)) }
 }
