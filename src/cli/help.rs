@@ -25,7 +25,9 @@ const TOPICS: &[Topic] = &[
         ],
         more: "On a terminal the table has for each server the pieces that it holds: 1--4 is the first and the \
                fourth of a file's four pieces. [degraded] stands next to a file with fewer copies than asked for, \
-               [incomplete] next to one that cannot be rebuilt now. From a pipe come the names and these marks alone. \
+               [incomplete] next to one that cannot be rebuilt now. A file that another password or Key line opens \
+               is marked [other key] when it is asked for by its name; the list of a folder is not sealed and seldom \
+               knows. From a pipe come the names and these marks alone. \
                Show_files is the same command.",
         examples: &["ShowFiles", "ShowFiles holiday", "ShowFiles poem.txt"],
     },

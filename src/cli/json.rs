@@ -13,6 +13,7 @@ pub(super) fn shown(shown: &Shown) -> String {
                 Health::Whole => "whole",
                 Health::Degraded => "degraded",
                 Health::Incomplete => "incomplete",
+                Health::OtherKey => "other_key",
             };
             let servers = file.holders.iter().map(|(name, held)| match held {
                 None => format!("{}:null", text(name.as_str())),
@@ -22,8 +23,8 @@ pub(super) fn shown(shown: &Shown) -> String {
                 "{{\"name\":{},\"type\":\"file\",\"size\":{},\"modified\":{},\"state\":\"{state}\",\"servers\":{{{}}},\
                  \"outdated\":{},\"damaged\":{},\"other_key\":{}}}",
                 text(file.path.as_str()),
-                file.size,
-                text(&utc_text(file.modified.seconds)),
+                file.size.map_or("null".to_owned(), |size| size.to_string()),
+                file.modified.map_or("null".to_owned(), |modified| text(&utc_text(modified.seconds))),
                 servers.collect::<Vec<_>>().join(","),
                 by_server(file, |held| held.outdated),
                 by_server(file, |held| held.damaged),
@@ -127,5 +128,12 @@ mod tests {
         let servers = r#""servers":{"Server1":[1,2],"Server2":[],"Server3":null},"#;
         let flaws = r#""outdated":{"Server2":[2,3]},"damaged":{"Server2":[1]},"other_key":{}}"#;
         assert_eq!(line, format!("{expected}{servers}{flaws}"));
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_file_under_another_key_is_null() {
+        let Shown::File(file) = file("a", Health::OtherKey, vec![]) else { panic!("no file") };
+        let line = shown(&Shown::File(ShownFile { size: None, modified: None, ..file }));
+        assert!(line.contains(r#""size":null,"modified":null,"state":"other_key","#), "{line}");
     }
 }

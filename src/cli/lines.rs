@@ -17,8 +17,12 @@ pub(super) fn mark(health: Health) -> &'static str {
         Health::Whole => "",
         Health::Degraded => " [degraded]",
         Health::Incomplete => " [incomplete]",
+        Health::OtherKey => " [other key]",
     }
 }
+
+/// A size or date that no header tells that can be trusted.
+pub(super) const UNKNOWN: &str = "?";
 
 /// The long lines for a listing: name, size, date, and which server holds which piece.
 pub(super) fn long(listing: &[Shown]) -> Vec<String> {
@@ -29,8 +33,9 @@ pub(super) fn long(listing: &[Shown]) -> Vec<String> {
         match shown {
             Shown::Folder(_) => name,
             Shown::File(file) => {
-                let date = utc_text(file.modified.seconds);
-                format!("{name}{pad}  {:>13}  {date}  {}", file.size, holders(file))
+                let size = file.size.map_or(UNKNOWN.to_owned(), |size| size.to_string());
+                let date = file.modified.map_or(UNKNOWN.to_owned(), |modified| utc_text(modified.seconds));
+                format!("{name}{pad}  {size:>13}  {date:<20}  {}", holders(file))
             }
         }
     });
@@ -75,8 +80,8 @@ pub(super) mod tests {
         let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
         Shown::File(ShownFile {
             path: FilePath::parse(name).unwrap(),
-            size: 12,
-            modified: ModifiedTime::default(),
+            size: Some(12),
+            modified: Some(ModifiedTime::default()),
             health,
             holders: servers.into_iter().map(server).collect(),
         })
@@ -96,5 +101,8 @@ pub(super) mod tests {
         let expected =
             "a [incomplete]             12  1970-01-01T00:00:00Z  Server1:1,2 Server2:- Server3:down";
         assert_eq!(lines, ["my folder/", expected]);
+        let Shown::File(other) = file("a", Health::OtherKey, vec![("Server1", held(&[]))]) else { panic!() };
+        let lines = long(&[Shown::File(ShownFile { size: None, modified: None, ..other })]);
+        assert_eq!(lines, [format!("a [other key]  {:>13}  {:<20}  Server1:-", "?", "?")]);
     }
 }

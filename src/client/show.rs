@@ -23,6 +23,8 @@ pub enum Health {
     Degraded,
     /// It cannot be rebuilt.
     Incomplete,
+    /// Everything found was made under another password or `Key`.
+    OtherKey,
 }
 
 /// One line of a listing.
@@ -39,10 +41,10 @@ pub enum Shown {
 pub struct ShownFile {
     /// Its name in the listed folder.
     pub path: FilePath,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When it was last modified, at the uploader's.
-    pub modified: ModifiedTime,
+    /// Its size in bytes; none where no header can be trusted.
+    pub size: Option<u64>,
+    /// When it was last modified, at the uploader's; none as above.
+    pub modified: Option<ModifiedTime>,
     /// How whole it is.
     pub health: Health,
     /// By server of the .conf: its name and what it holds, `None` where it did not answer.
@@ -62,6 +64,13 @@ pub struct Holding {
     pub damaged: PieceSet,
     /// Made under another password or `Key`.
     pub other_key: PieceSet,
+}
+
+/// What a header says of a file, for a listing.
+#[derive(Clone, Copy)]
+struct Facts {
+    size: u64,
+    modified: ModifiedTime,
 }
 
 /// What the servers say of one name in a list.
@@ -168,8 +177,10 @@ impl Client {
         for (path, listed) in files {
             match listed.unanimous() {
                 Some(version) => {
-                    let file = self.shown(path, version.size, version.modified, version.replicas, |s| {
-                        Holding { pieces: listed.held_by(s), ..Holding::default() }
+                    let facts = Facts { size: version.size, modified: version.modified };
+                    let file = self.shown(path, Some(facts), version.replicas, |s| Holding {
+                        pieces: listed.held_by(s),
+                        ..Holding::default()
                     });
                     if file.health == Health::Incomplete && up.len() == self.cluster.len() {
                         doubtful.push(file.path);
@@ -192,19 +203,18 @@ impl Client {
         let Some(version) = survey.file_version() else {
             let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
             let no_version = |server| holding(survey, None, server);
-            return unreadable.then(|| self.shown(path, 0, ModifiedTime::default(), 1, no_version));
+            let health = if survey.only_other_keys() { Health::OtherKey } else { Health::Incomplete };
+            return unreadable.then(|| ShownFile { health, ..self.shown(path, None, 1, no_version) });
         };
         let header = &survey.any_claim(version)?.header;
-        Some(self.shown(path, header.file_size, header.modified, header.replicas, |server| {
-            holding(survey, Some(version), server)
-        }))
+        let facts = Facts { size: header.file_size, modified: header.modified };
+        Some(self.shown(path, Some(facts), header.replicas, |server| holding(survey, Some(version), server)))
     }
 
     fn shown(
         &self,
         path: FilePath,
-        size: u64,
-        modified: ModifiedTime,
+        facts: Option<Facts>,
         replicas: u8,
         held_by: impl Fn(usize) -> Holding,
     ) -> ShownFile {
@@ -221,6 +231,7 @@ impl Client {
         };
         let names = (0..self.cluster.len()).map(|s| self.cluster.name(s).clone());
         let holders = names.zip(by_server).collect();
+        let (size, modified) = (facts.map(|facts| facts.size), facts.map(|facts| facts.modified));
         ShownFile { path, size, modified, health, holders }
     }
 

@@ -48,7 +48,9 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Entry> {
     };
     let degraded = entry(Health::Degraded, format!("fewer copies than asked for: {degraded}"));
     let incomplete = entry(Health::Incomplete, format!("cannot be rebuilt now: {incomplete}"));
-    degraded.into_iter().chain(incomplete).collect()
+    let other_key = "not under the .conf's key: the password or Key line it was uploaded with opens it";
+    let other_key = entry(Health::OtherKey, other_key.to_owned());
+    degraded.into_iter().chain(incomplete).chain(other_key).collect()
 }
 
 /// What stands in place of a piece's number.

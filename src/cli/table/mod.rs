@@ -11,7 +11,7 @@ pub(super) use status::status;
 
 use super::colour::{Paint, Palette};
 use super::grid::{self, Cell, Column};
-use super::lines::mark;
+use super::lines::{UNKNOWN, mark};
 use super::text::{columns, cut, cut_middle, hang, harmless, some};
 use super::units;
 use crate::client::{Health, Shown, ShownFile};
@@ -130,7 +130,7 @@ fn paint(health: Health) -> Paint {
     match health {
         Health::Whole => Paint::Plain,
         Health::Degraded => Paint::Yellow,
-        Health::Incomplete => Paint::Red,
+        Health::Incomplete | Health::OtherKey => Paint::Red,
     }
 }
 
@@ -249,7 +249,8 @@ impl Table<'_> {
         let mut row = Vec::new();
         if layout.size {
             let exact = self.view.exact;
-            row.push(Cell::new(if exact { file.size.to_string() } else { units::bytes(file.size as f64) }));
+            let text = |size: u64| if exact { size.to_string() } else { units::bytes(size as f64) };
+            row.push(Cell::new(file.size.map_or(UNKNOWN.to_owned(), text)));
         }
         if layout.when != When::Omitted {
             row.push(Cell::new(self.when(file, layout.when)));
@@ -275,7 +276,8 @@ impl Table<'_> {
     }
 
     fn when(&self, file: &ShownFile, when: When) -> String {
-        let text = utc_text(file.modified.seconds);
+        let Some(modified) = file.modified else { return UNKNOWN.to_owned() };
+        let text = utc_text(modified.seconds);
         match text.split_once('T') {
             Some((date, _)) if when == When::Date => date.to_owned(),
             Some((date, time)) if !self.view.exact => {
@@ -407,6 +409,22 @@ mod tests {
             "~             outdated, of an older version: Repair drops it",
             "!             damaged header or seal: Repair mends it (Verify checks all bytes)",
             "k             encrypted under another key than the .conf's",
+        ];
+        assert_eq!(drawn(&listing, 80), expected);
+    }
+
+    #[test]
+    fn a_file_under_another_key_is_not_called_lost() {
+        let of = |pieces: [u8; 2]| Holding { other_key: PieceSet::from_iter(pieces), ..Holding::default() };
+        let servers = vec![("Server1", Some(of([1, 4]))), ("Server2", Some(of([2, 3])))];
+        let Shown::File(file) = file("a", Health::OtherKey, servers) else { panic!() };
+        let listing = [Shown::File(ShownFile { size: None, modified: None, ..file })];
+        let expected = [
+            "Name           Size  Modified (UTC)  Server1 Server2",
+            "a [other key]     ?  ?               k--k    -kk-",
+            "[other key]  not under the .conf's key: the password or Key line it was uploaded",
+            "             with opens it",
+            "k            encrypted under another key than the .conf's",
         ];
         assert_eq!(drawn(&listing, 80), expected);
     }
