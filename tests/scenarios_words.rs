@@ -30,3 +30,42 @@ fn a_file_under_another_key_is_shown_as_such_by_its_name() {
     // The list of a folder is not sealed: here all servers say the same, and no header is opened.
     other.run(&["ShowFiles"]).succeeds().prints(&["a"]);
 }
+
+#[test]
+fn with_another_key_verify_does_not_advise_a_repair() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 40_000));
+    let other = with_another_key(&cluster);
+    let verified = other.run(&["Verify"]).fails_with(1);
+    verified.complains_of("not the one that it was uploaded with").does_not_complain_of("Repair");
+    cluster.corrupt_piece(cluster.holders("a", 1)[0], "a", 1);
+    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair brings back");
+}
+
+#[test]
+fn nobody_is_to_be_started_where_nobody_is_down() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 40_000));
+    for server in cluster.holders("a", 1) {
+        cluster.corrupt_piece(server, "a", 1);
+    }
+    let lost = aditi.download_is_incomplete("a");
+    lost.complains_of("no server is down").complains_of("upload it again").does_not_complain_of("start the");
+    let holders = cluster.holders("a", 2);
+    holders.iter().for_each(|&server| cluster.stop(server));
+    aditi.download_is_incomplete("a").complains_of("start the servers that are down");
+}
+
+#[test]
+fn after_too_many_wrong_passwords_one_is_to_wait() {
+    let cluster = Cluster::quick(2);
+    let mut aditi = cluster.client("Aditi");
+    let right = aditi.conf.clone();
+    aditi.conf = right.replace("Aditi@123", "wrong");
+    let refused = (0..70).map(|_| aditi.run(&["Status"])).find(|outcome| outcome.status != 3).unwrap();
+    let refused = refused.fails_with(4).complains_of("hint: check the password, and wait a minute");
+    assert_eq!(refused.stderr.matches("too many").count(), 1, "{refused}");
+    refused.complains_of("Server1, Server2: refused: too many");
+}

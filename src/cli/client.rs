@@ -124,13 +124,11 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
                     options,
                 ));
             }
-            let (status, hint) = match &error {
-                LaunchError::Denied => (DENIED, None),
-                LaunchError::NoServer(_) => {
-                    (NO_SERVER, Some("start the servers, or check their addresses in the .conf".to_owned()))
-                }
+            let status = match &error {
+                LaunchError::Denied => DENIED,
+                LaunchError::Busy(_) | LaunchError::NoServer(_) => NO_SERVER,
             };
-            console.error(&error, hint);
+            console.error(&error, error.hint());
             return ExitCode::from(status);
         }
     };

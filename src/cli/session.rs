@@ -218,7 +218,7 @@ impl Session<'_> {
                     verified.bad,
                     counted(verified.problems, "problem")
                 ),
-                Some("Repair brings back what can be brought back".into()),
+                Some(verified.hint().into()),
             );
             return Ok(FAILED);
         }

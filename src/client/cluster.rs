@@ -10,7 +10,7 @@ use crate::config::{Config, ServerAddress};
 use crate::name::{ServerName, UserName};
 use crate::peer::{Answer, Challenged, Connected, Direction, Limits, No, Peer, PeerError, Proven};
 use crate::primitives;
-use crate::wire::{Request, base64_encode};
+use crate::wire::{Refusal, Request, base64_encode};
 
 /// A server that is down is tried again after this many times what the last try cost: at once where
 /// it refuses quickly, seldom where it lets one wait.
@@ -77,9 +77,14 @@ impl Cluster {
         if (0..self.len()).any(|server| self.is_denied(server)) {
             return LaunchError::Denied;
         }
-        LaunchError::NoServer(
-            (0..self.len()).map(|s| (self.name(s).clone(), self.why_down(s).unwrap_or_default())).collect(),
-        )
+        let reasons =
+            (0..self.len()).map(|s| (self.name(s).clone(), self.why_down(s).unwrap_or_default())).collect();
+        let busy =
+            |s: &Server| matches!(&s.state, State::Down { why: PeerError::Refused(Refusal::Busy, _), .. });
+        if self.servers.iter().any(busy) {
+            return LaunchError::Busy(reasons);
+        }
+        LaunchError::NoServer(reasons)
     }
 
     fn tell_if_down(&self, server: usize, report: &dyn Report) {

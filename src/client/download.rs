@@ -311,7 +311,8 @@ impl Client {
             })
             .map(|number| MissingPiece { piece: number, reasons: self.reasons(survey, pieces, number) })
             .collect();
-        ClientError::Incomplete { path: survey.path.clone(), missing }
+        let down = self.cluster.up().count() < self.cluster.len();
+        ClientError::Incomplete { path: survey.path.clone(), missing, down }
     }
 
     fn reasons(&self, survey: &Survey, pieces: &[&Piece], number: u8) -> Vec<(ServerName, String)> {

@@ -11,6 +11,8 @@ use crate::name::{FilePath, FolderPath, NameError, ServerName};
 pub enum LaunchError {
     /// Every server that answered refused the name or password.
     Denied,
+    /// Servers answered that they take no login from here for now; each with the reason.
+    Busy(Vec<(ServerName, String)>),
     /// No server could be reached; each with the reason.
     NoServer(Vec<(ServerName, String)>),
 }
@@ -19,10 +21,29 @@ impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LaunchError::Denied => f.write_str("Invalid username or password"),
-            LaunchError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
+            LaunchError::Busy(reasons) | LaunchError::NoServer(reasons) => {
+                write!(f, "no server can be used ({})", Reasons(reasons))
+            }
         }
     }
 }
+
+impl LaunchError {
+    /// What the user might do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            LaunchError::Denied => None,
+            LaunchError::Busy(_) => Some("check the password, and wait a minute".into()),
+            LaunchError::NoServer(_) => Some(START_SERVERS.into()),
+        }
+    }
+}
+
+/// What to do where nobody can be reached.
+const START_SERVERS: &str = "start the servers, or check their addresses in the .conf";
+/// What to do where everything found is under another key.
+pub(super) const OTHER_KEY: &str =
+    "the Key line or the password in the .conf is not the one that it was uploaded with";
 
 impl std::error::Error for LaunchError {}
 
@@ -45,6 +66,13 @@ struct Reasons<'a>(&'a [(ServerName, String)]);
 
 impl fmt::Display for Reasons<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What all have in common is said once.
+        if let [(_, common), _, ..] = self.0
+            && self.0.iter().all(|(_, why)| why == common)
+        {
+            let names: Vec<&str> = self.0.iter().map(|(server, _)| server.as_str()).collect();
+            return write!(f, "{}: {common}", names.join(", "));
+        }
         for (index, (server, why)) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str(", ")?;
@@ -86,6 +114,8 @@ pub enum ClientError {
         path: FilePath,
         /// The pieces without a good copy.
         missing: Vec<MissingPiece>,
+        /// Whether a server that is down may have one.
+        down: bool,
     },
     /// Everything found was made under another password or `Key`.
     OtherKey(FilePath),
@@ -130,7 +160,7 @@ impl fmt::Display for ClientError {
             ClientError::NotFound(name) => write!(f, "not found: '{}'", name.escape_debug()),
             ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
             ClientError::NotListed(folder) => write!(f, "cannot list all of '{folder}/'"),
-            ClientError::Incomplete { path, missing } => {
+            ClientError::Incomplete { path, missing, .. } => {
                 write!(f, "cannot rebuild {path} [incomplete]: ")?;
                 for (index, piece) in missing.iter().enumerate() {
                     write!(f, "{}{piece}", if index > 0 { "; " } else { "" })?;
@@ -188,16 +218,17 @@ impl ClientError {
                 format!("write it as '{}'", name.trim_matches('/').escape_debug())
             }
             ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
+            ClientError::Incomplete { down: false, .. } => {
+                "no server is down: no good copy can be had; upload it again if you have it".into()
+            }
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
-            ClientError::OtherKey(_) => {
-                "the Key line or the password in the .conf is not the one that it was uploaded with".into()
-            }
+            ClientError::OtherKey(_) => OTHER_KEY.into(),
             ClientError::NotInOrder(..) | ClientError::PasswordNotEverywhere(_) => {
                 "run Passwd again with the same new password when that is mended".into()
             }
-            ClientError::NoServer(_) => "start the servers, or check their addresses in the .conf".into(),
+            ClientError::NoServer(_) => START_SERVERS.into(),
             _ => return None,
         })
     }
@@ -209,5 +240,23 @@ struct Shown<'a>(&'a std::path::Path);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.to_string_lossy().escape_debug().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons(of: &[(&str, &str)]) -> String {
+        let reasons: Vec<_> =
+            of.iter().map(|(name, why)| (ServerName::parse(name).unwrap(), (*why).to_owned())).collect();
+        Reasons(&reasons).to_string()
+    }
+
+    #[test]
+    fn a_reason_that_all_have_is_said_once() {
+        assert_eq!(reasons(&[("A", "is late")]), "A is late");
+        assert_eq!(reasons(&[("A", "is late"), ("B", "is late")]), "A, B: is late");
+        assert_eq!(reasons(&[("A", "is late"), ("B", "is ill")]), "A is late, B is ill");
     }
 }

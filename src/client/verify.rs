@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Client;
-use super::error::ClientError;
+use super::error::{ClientError, OTHER_KEY};
 use super::report::{Doing, Progress};
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -126,6 +126,19 @@ pub struct Verified {
     pub copies: usize,
     /// Problems.
     pub problems: usize,
+    /// Of these, copies that were made under another password or `Key`.
+    pub other_key: usize,
+}
+
+impl Verified {
+    /// What the user might do about the problems.
+    pub fn hint(&self) -> &'static str {
+        if self.other_key == self.problems {
+            OTHER_KEY
+        } else {
+            "Repair brings back what can be brought back"
+        }
+    }
 }
 
 impl Client {
@@ -155,6 +168,7 @@ impl Client {
                 verified.bad += usize::from(!problems.is_empty());
                 verified.copies += copies.len();
                 verified.problems += problems.len();
+                verified.other_key += problems.iter().filter(|p| p.what == Wrong::OtherKey).count();
             }
         }
         self.report.end();
