@@ -4,7 +4,10 @@
 
 mod common;
 
-use common::{Client, Cluster, Json, noise};
+use common::cluster::PROGRAM as SERVER;
+use common::process::{Outcome, run};
+use common::{Client, Cluster, Json, disk, noise};
+use std::process::Command;
 
 const KEY: &str = "Key ";
 
@@ -68,4 +71,45 @@ fn after_too_many_wrong_passwords_one_is_to_wait() {
     let refused = refused.fails_with(4).complains_of("hint: check the password, and wait a minute");
     assert_eq!(refused.stderr.matches("too many").count(), 1, "{refused}");
     refused.complains_of("Server1, Server2: refused: too many");
+}
+
+/// `Server ARGS...` in the cluster's own folder, where its ROOT is `Servers`.
+#[track_caller]
+fn server(cluster: &Cluster, args: &[&str], input: &str) -> Outcome {
+    run(Command::new(SERVER).current_dir(cluster.home()).args(args), input)
+}
+
+#[test]
+fn a_server_that_cannot_start_says_where_and_why_and_makes_nothing() {
+    let cluster = Cluster::quick(1);
+    let port = cluster.port(1).to_string();
+    let before = disk::files_below(cluster.home());
+    let refused = |args: &[&str], said: &[&str]| {
+        let outcome = server(&cluster, args, "").exits(1);
+        said.iter().fold(outcome, |outcome, what| outcome.complains_of(what));
+        assert_eq!(disk::files_below(cluster.home()), before, "{args:?}");
+        assert!(!cluster.root().join(".Server9").exists(), "{args:?}");
+    };
+    refused(&["/proc", "Server9", "0"], &["cannot use /proc/.Server9 ("]);
+    refused(&["Servers/Users.conf", "Server9", "0"], &["cannot use Servers/Users.conf/.Server9 ("]);
+    refused(&["Servers", "Server9", &port], &["cannot listen on", "is another program using port"]);
+    refused(&["Servers", "Server9", "192.0.2.1:18008"], &["this machine has no address 192.0.2.1"]);
+    refused(&["Servers", "Server1", &port], &["another server is running as Server1"]);
+}
+
+#[test]
+fn words_that_are_missing_for_a_server_are_named() {
+    let cluster = Cluster::quick(1);
+    for (args, said) in [
+        (&["adduser", "Servers"][..], "USER, the user name, is missing"),
+        (&["adduser"], "ROOT and USER are missing"),
+        (&["Servers", "Server9"], "PORT is missing"),
+        (&["Servers"], "NAME and PORT are missing"),
+        (&[], "ROOT, NAME and PORT are missing"),
+        (&["--hlep"], "unknown option '--hlep'"),
+        (&["Servers", "Server9", "99999"], "a port is a number from 1 to 65535"),
+        (&["Servers", "Server9", "localhost:18008"], "ADDR is a number such as 127.0.0.1"),
+    ] {
+        server(&cluster, args, "").exits(2).complains_of(said).complains_of("hint: `Server --help`");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -27,8 +28,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         ["adduser", root, user] => add_user(root, user),
+        ["adduser"] => usage("ROOT and USER are missing"),
+        ["adduser", _] => usage("USER, the user name, is missing"),
+        [option] if option.starts_with('-') => usage(&format!("unknown option '{}'", option.escape_debug())),
         [root, name, address] => serve(root, name, address),
-        _ => usage("ROOT NAME PORT, or adduser ROOT USER, is meant"),
+        [] => usage("ROOT, NAME and PORT are missing"),
+        [_] => usage("NAME and PORT are missing"),
+        [_, _] => usage("PORT is missing"),
+        _ => usage("too many words: ROOT NAME PORT, or adduser ROOT USER, is meant"),
     }
 }
 
@@ -62,8 +69,9 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
         Ok(name) => name,
         Err(why) => return usage(&format!("bad server name '{}': {why}", name.escape_debug())),
     };
-    let Some(address) = server::parse_address(address) else {
-        return usage(&format!("bad address '{}': PORT or ADDR:PORT is meant", address.escape_debug()));
+    let address = match server::parse_address(address) {
+        Ok(parsed) => parsed,
+        Err(why) => return usage(&format!("bad address '{}': {why}", address.escape_debug())),
     };
     match server::Server::start(Path::new(root), name, address, Box::new(std::io::stderr())) {
         Ok(server) => {
@@ -73,9 +81,16 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
         }
         Err(why) => {
             let hint = match &why {
-                StartError::Listen(address, _) => {
-                    Some(format!("is another program using port {}?", address.port()))
-                }
+                StartError::Listen(address, error) => match error.kind() {
+                    ErrorKind::AddrInUse => {
+                        Some(format!("is another program using port {}?", address.port()))
+                    }
+                    ErrorKind::AddrNotAvailable => {
+                        Some(format!("this machine has no address {}", address.ip()))
+                    }
+                    ErrorKind::PermissionDenied => Some("ports below 1024 may be root's alone".to_owned()),
+                    _ => None,
+                },
                 _ => None,
             };
             error(&why, hint.as_deref())

@@ -45,8 +45,8 @@ pub enum StartError {
     Lock(LockError),
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
-    /// The disk failed.
-    Store(StoreError),
+    /// ROOT/NAME or a file in it cannot be used.
+    Store(PathBuf, StoreError),
     /// ROOT or a file in it cannot be used.
     Root(PathBuf, io::Error),
     /// Users.conf is not understood.
@@ -58,7 +58,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Lock(error) => error.fmt(f),
             StartError::Listen(address, error) => write!(f, "cannot listen on {address} ({error})"),
-            StartError::Store(error) => error.fmt(f),
+            StartError::Store(path, error) => write!(f, "cannot use {} ({error})", path.display()),
             StartError::Root(path, error) => write!(f, "cannot use {} ({error})", path.display()),
             StartError::Users(path, error) => write!(f, "{}: {error}", path.display()),
         }
@@ -67,12 +67,44 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Understands `PORT`, which means this machine only, or `ADDR:PORT`.
-pub fn parse_address(text: &str) -> Option<SocketAddr> {
-    match text.parse::<u16>() {
-        Ok(port) => Some(SocketAddr::from(([127, 0, 0, 1], port))),
-        Err(_) => text.parse().ok(),
+/// Why a text is no address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressError {
+    /// A port out of range.
+    Port,
+    /// Something else than a number before the port.
+    Host,
+    /// Neither `PORT` nor `ADDR:PORT`.
+    Form,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressError::Port => "a port is a number from 1 to 65535",
+            AddressError::Host => "ADDR is a number such as 127.0.0.1, or [::1]",
+            AddressError::Form => "PORT or ADDR:PORT is meant",
+        })
     }
+}
+
+impl std::error::Error for AddressError {}
+
+/// Understands `PORT`, which means this machine only, or `ADDR:PORT`.
+///
+/// # Errors
+/// See [`AddressError`].
+pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().map_err(|_| match text.rsplit_once(':') {
+        _ if is_number(text) => AddressError::Port,
+        Some((_, port)) if port.parse::<u16>().is_ok() => AddressError::Host,
+        Some((_, port)) if is_number(port) => AddressError::Port,
+        _ => AddressError::Form,
+    })
 }
 
 /// What all sessions share.
@@ -95,7 +127,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Locks ROOT/NAME, brings its disk in order, reads Users.conf and listens. The log goes to `log`.
+    /// Listens, locks ROOT/NAME, brings its disk in order and reads Users.conf. The log goes to `log`.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -105,16 +137,24 @@ impl Server {
         address: SocketAddr,
         log: Box<dyn Write + Send>,
     ) -> Result<Self, StartError> {
+        // First what makes nothing on the disk. A client that comes early waits to be accepted.
+        let listener = TcpListener::bind(address).map_err(|error| {
+            if FolderLock::is_taken(root, &name) {
+                // The likely reason, where the same server is started twice.
+                return StartError::Lock(LockError::Taken(name.clone()));
+            }
+            StartError::Listen(address, error)
+        })?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen(address, error))?;
         let lock = FolderLock::take(root, &name).map_err(StartError::Lock)?;
         let log = Log::start(name.clone(), log);
         let users = Users::open(root, &log)?;
-        let store = Store::open(OsDisk::default(), root, &name).map_err(StartError::Store)?;
-        let cannot_listen = |error| StartError::Listen(address, error);
-        let listener = TcpListener::bind(address).map_err(cannot_listen)?;
-        let address = listener.local_addr().map_err(cannot_listen)?;
+        let folder = root.join(name.as_str());
+        let store = Store::open(OsDisk::default(), root, &name)
+            .map_err(|error| StartError::Store(folder.clone(), error))?;
         let admission = Admission::default();
         Ok(Self {
-            shared: Arc::new(Shared { folder: root.join(name.as_str()), name, store, users, admission, log }),
+            shared: Arc::new(Shared { folder, name, store, users, admission, log }),
             listener,
             address,
             _lock: lock,
@@ -150,6 +190,27 @@ impl Server {
         // On failure the closure is dropped, and with it the visit and the connection.
         if let Err(error) = thread.spawn(move || session::run(&shared, visit)) {
             self.shared.log.line(&format!("{from} refused: no thread ({error})"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_port_or_has_a_number_before_it() {
+        assert_eq!(parse_address("8008"), Ok(SocketAddr::from(([127, 0, 0, 1], 8008))));
+        assert_eq!(parse_address("0.0.0.0:8008"), Ok(SocketAddr::from(([0, 0, 0, 0], 8008))));
+        assert!(parse_address("[::1]:8008").is_ok());
+        for port in ["99999", "65536", "0.0.0.0:99999"] {
+            assert_eq!(parse_address(port), Err(AddressError::Port), "{port}");
+        }
+        for host in ["localhost:8008", "1.2.3:8008"] {
+            assert_eq!(parse_address(host), Err(AddressError::Host), "{host}");
+        }
+        for form in ["", "port", "1.2.3.4", "1.2.3.4:", "::1:8008:", "-1"] {
+            assert_eq!(parse_address(form), Err(AddressError::Form), "{form}");
         }
     }
 }
