@@ -7,6 +7,7 @@ mod common;
 use common::cluster::PROGRAM as SERVER;
 use common::process::{Outcome, run};
 use common::{Client, Cluster, Json, disk, noise};
+use std::fs;
 use std::process::Command;
 
 const KEY: &str = "Key ";
@@ -112,4 +113,44 @@ fn words_that_are_missing_for_a_server_are_named() {
     ] {
         server(&cluster, args, "").exits(2).complains_of(said).complains_of("hint: `Server --help`");
     }
+}
+
+#[test]
+fn a_password_that_replaces_one_comes_with_a_warning() {
+    let cluster = Cluster::quick(1);
+    cluster.add_user("Carl", "one").succeeds().prints(&[]).does_not_complain_of("warning");
+    let again = cluster.add_user("Carl", "other").succeeds().prints(&[]);
+    again.complains_of("warning: Carl is there already").complains_of("Key line");
+    server(&cluster, &["adduser", "Servers", "Dora"], "\n").exits(1).complains_of("the password is empty");
+}
+
+#[test]
+fn on_a_terminal_a_user_is_added_with_a_password_typed_twice() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    let commands = format!("{SERVER} adduser New Carl; {SERVER} adduser New Carl; echo \"status $?\"");
+    let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
+    session.wait_for_text("password for Carl: ");
+    session.press("a password\na password\n");
+    session.wait_for_text("Carl is added in New; the folder is new");
+    session.press("one\nother\n");
+    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("status 1");
+    session.finish();
+}
+
+#[test]
+fn a_password_in_plain_text_is_told_also_when_the_users_are_read_again() {
+    let cluster = Cluster::quick(1);
+    let (aditi, users) = (cluster.client("Aditi"), cluster.root().join("Users.conf"));
+    let text = fs::read_to_string(&users).unwrap();
+    fs::write(&users, format!("{text}Bob secret\n")).unwrap();
+    aditi.run(&["Status"]).succeeds();
+    cluster.wait_for_log(1, "warning: the password of Bob is in plain text");
+    fs::write(&users, format!("{text}Bob secret\nCarl secret\n")).unwrap();
+    aditi.run(&["Status"]).succeeds();
+    cluster.wait_for_log(1, "warning: the password of Carl is in plain text");
+    let log = cluster.log(1);
+    assert_eq!(log.matches("password of Bob is in plain text").count(), 1, "once is enough: {log}");
+    assert!(!log.contains("secret"), "{log}");
 }

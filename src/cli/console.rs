@@ -175,6 +175,12 @@ fn say(program: &str, kind: String, what: &dyn Display) {
     let _ = io::stderr().write_all(format!("{program}: {kind} {what}\n").as_bytes());
 }
 
+/// A warning of the server's command line.
+pub(super) fn server_warning(what: &dyn Display) {
+    let palette = Palette::of(io::stderr().is_terminal());
+    say("Server", palette.paint(Paint::Yellow, "warning:"), what);
+}
+
 /// An error of the server's command line.
 pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
     let palette = Palette::of(io::stderr().is_terminal());

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::console::server_error;
+use super::console::{server_error, server_warning};
 use super::{FAILED, USAGE, help, password};
 use crate::name::{ServerName, UserName};
 use crate::server::{self, StartError};
@@ -54,14 +54,33 @@ fn add_user(root: &str, user: &str) -> ExitCode {
         Ok(user) => user,
         Err(why) => return usage(&format!("bad user name '{}': {why}", user.escape_debug())),
     };
+    let root = Path::new(root);
+    let is_there = match server::has_user(root, &user) {
+        Ok(is_there) => is_there,
+        Err(why) => return error(&why, None),
+    };
+    if is_there {
+        // Before the password is typed: there is still time for Ctrl-C.
+        server_warning(&format!(
+            "{user} is there already: what is stored without a Key line in the .conf opens with the present \
+             password alone; Passwd of the client changes that too"
+        ));
+    }
     let password = match password::read_new(&format!("password for {user}")) {
         Ok(password) => password,
         Err(why) => return error(&why, None),
     };
-    match server::add_user(Path::new(root), &user, &password) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => error(&why, None),
+    let made = if root.exists() { "" } else { "; the folder is new" };
+    if let Err(why) = server::add_user(root, &user, &password) {
+        return error(&why, None);
     }
+    // As in the client: what went well is told to people, and scripts have the exit status.
+    if std::io::stdout().is_terminal() {
+        let done =
+            if is_there { format!("the password of {user} is changed") } else { format!("{user} is added") };
+        println!("{done} in {}{made}", root.display());
+    }
+    ExitCode::SUCCESS
 }
 
 fn serve(root: &str, name: &str, address: &str) -> ExitCode {

@@ -25,7 +25,7 @@ pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER
 pub use limits::{IDLE_LIMIT, LOGIN_LIMIT, STALL_LIMIT};
 pub use login::FAILED_LOGIN_DELAY;
 pub use session::{LIFE_SIGN, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK};
-pub use users::{AddUserError, add_user};
+pub use users::{AddUserError, add_user, has_user};
 
 use crate::name::ServerName;
 use crate::store::{FolderLock, LockError, OsDisk, Store, StoreError};

@@ -40,19 +40,21 @@ impl Users {
         let table =
             UserTable::new(secret).read(&text).map_err(|error| StartError::Users(path.clone(), error))?;
         let users = Self { root: root.to_path_buf(), path, state: Mutex::new(State { table, stamp }) };
-        users.warn(log);
+        let state = users.state.lock().unwrap_or_else(PoisonError::into_inner);
+        users.warn(&state.table, &[], log);
+        drop(state);
         Ok(users)
     }
 
-    fn warn(&self, log: &Log) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.table.is_empty() {
+    /// `known` are users of whom it has been said already that their password is in plain text.
+    fn warn(&self, table: &UserTable, known: &[&UserName], log: &Log) {
+        if table.is_empty() {
             log.line(&format!(
                 "warning: no users in {} (`Server adduser ROOT USER` adds one)",
                 self.path.display()
             ));
         }
-        for user in state.table.plain_text_users() {
+        for user in table.plain_text_users().into_iter().filter(|user| !known.contains(user)) {
             log.line(&format!(
                 "warning: the password of {user} is in plain text in {} (`Server adduser ROOT {user}` replaces it)",
                 self.path.display()
@@ -73,6 +75,7 @@ impl Users {
             match read(&self.path).map(|(text, stamp)| (state.table.read(&text), stamp)) {
                 Ok((Ok(table), stamp)) => {
                     log.line(&format!("{}: read again, {} users", self.path.display(), table.len()));
+                    self.warn(&table, &state.table.plain_text_users(), log);
                     *state = State { table, stamp };
                 }
                 Ok((Err(error), stamp)) => {
@@ -148,12 +151,27 @@ impl fmt::Display for AddUserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AddUserError::Users(path, error) => write!(f, "{}: {error}", path.display()),
-            AddUserError::Disk(path, error) => write!(f, "cannot write {} ({error})", path.display()),
+            AddUserError::Disk(path, error) => write!(f, "cannot use {} ({error})", path.display()),
         }
     }
 }
 
 impl std::error::Error for AddUserError {}
+
+/// Whether ROOT/Users.conf has a user.
+///
+/// # Errors
+/// See [`AddUserError`].
+pub fn has_user(root: &Path, user: &UserName) -> Result<bool, AddUserError> {
+    let path = root.join(USERS_FILE);
+    let (text, _) = read(&path).map_err(|error| AddUserError::Disk(path.clone(), error))?;
+    UserTable::check(&text).map_err(|error| AddUserError::Users(path, error))?;
+    Ok(text.lines().any(|line| is_of(line, user)))
+}
+
+fn is_of(line: &str, user: &UserName) -> bool {
+    line.split_whitespace().next() == Some(user.as_str())
+}
 
 /// Writes a user's verifier for a password to ROOT/Users.conf, in place of an older line for the same
 /// name. Other lines, comments too, stay as they are. Running servers see it at the next login.
@@ -182,7 +200,7 @@ pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) ->
     UserTable::check(&text).map_err(|error| AddUserError::Users(path.clone(), error))?;
     let line = format!("{user} {verifier}");
     let mut lines: Vec<&str> = text.lines().collect();
-    match lines.iter().position(|line| line.split_whitespace().next() == Some(user.as_str())) {
+    match lines.iter().position(|line| is_of(line, user)) {
         Some(at) => lines[at] = &line,
         None => lines.push(&line),
     }
