@@ -814,6 +814,24 @@ fn a_piece_is_called_lost_only_when_every_server_has_been_asked() {
     all_is_well(&aditi);
 }
 
+#[test]
+fn copies_made_up_while_a_server_was_away_stay_until_the_file_is_replaced() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 40_000);
+    aditi.upload("a", &bytes);
+    let away = cluster.holders("a", 1)[0];
+    cluster.stop(away);
+    aditi.run(&["Verify", "-r"]).fails_with(1);
+    aditi.run(&["Repair"]).succeeds();
+    aditi.run(&["Verify", "-r"]).succeeds();
+    cluster.start(away);
+    aditi.run(&["Repair"]).succeeds();
+    assert_eq!(cluster.holders("a", 1).len(), 3, "nothing that is good is dropped");
+    aditi.upload("a", &noise(2, 40_000));
+    cluster.has_equal_copies("a", 2);
+}
+
 // Move.
 
 #[test]
