@@ -341,8 +341,11 @@ fn json_has_the_fields_of_the_readme_and_tells_outdated_and_damaged_pieces() {
 
     let status = Json::lines(&aditi.run(&["Status", "--json"]).succeeds().stdout);
     only_documented("Status", &status);
+    let planned = Json::lines(&aditi.run(&["Repair", "-n", "--json"]).succeeds().stdout);
+    assert!(!planned.is_empty() && planned.iter().all(|step| *step.get("done") == Json::Bool(false)));
     let steps = Json::lines(&aditi.run(&["Repair", "--json"]).succeeds().stdout);
     only_documented("Repair", &steps);
+    assert!(steps.iter().all(|step| *step.get("done") == Json::Bool(true)), "{steps:?}");
     let actions: Vec<&str> = steps.iter().map(|step| step.text("action")).collect();
     assert!(actions.contains(&"copied") && actions.contains(&"dropped"), "{steps:?}");
     assert!(actions.iter().all(|action| documented("Repair").contains(&(*action).to_owned())), "{actions:?}");

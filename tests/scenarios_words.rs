@@ -154,3 +154,15 @@ fn a_password_in_plain_text_is_told_also_when_the_users_are_read_again() {
     assert_eq!(log.matches("password of Bob is in plain text").count(), 1, "once is enough: {log}");
     assert!(!log.contains("secret"), "{log}");
 }
+
+#[test]
+fn a_repair_that_is_not_done_says_what_it_would_do() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 40_000));
+    cluster.wipe(2);
+    let planned = aditi.run(&["Repair", "-n"]).succeeds();
+    let would = |line: &&str| line.starts_with("a: would copy piece ") && line.ends_with(" to Server2");
+    assert!(!planned.stdout.is_empty() && planned.lines().iter().all(would), "{planned}");
+    assert!(cluster.pieces_on(2).is_empty());
+}

@@ -58,8 +58,9 @@ pub(super) fn problem(problem: &Problem) -> String {
     )
 }
 
-/// A step of a repair.
-pub(super) fn repaired(step: &Repaired) -> String {
+/// A step of a repair; with `dry` one that is not done.
+pub(super) fn repaired(step: &Repaired, dry: bool) -> String {
+    let done = !dry && !matches!(step, Repaired::Failed { .. });
     let (action, path, rest) = match step {
         Repaired::Copied { path, piece, from, to } => {
             let (from, to) = (text(from.as_str()), text(to.as_str()));
@@ -75,7 +76,7 @@ pub(super) fn repaired(step: &Repaired) -> String {
         Repaired::Settled { path } => ("settled", path, String::new()),
         Repaired::Failed { path, why } => ("failed", path, format!(",\"why\":{}", text(&why.to_string()))),
     };
-    format!("{{\"name\":{},\"action\":\"{action}\"{rest}}}", text(path.as_str()))
+    format!("{{\"name\":{},\"action\":\"{action}\",\"done\":{done}{rest}}}", text(path.as_str()))
 }
 
 /// A server's state.

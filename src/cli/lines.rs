@@ -1,6 +1,6 @@
 //! Results as lines for pipes; scripts read them, so they change with the README or not at all.
 
-use crate::client::{Health, Holding, ServerStatus, Shown, ShownFile};
+use crate::client::{Health, Holding, Repaired, ServerStatus, Shown, ShownFile};
 use crate::wire::utc_text;
 
 /// One line for an entry: the name, and a mark if it is not whole.
@@ -49,6 +49,22 @@ fn holders(file: &ShownFile) -> String {
         Some(held) => held.pieces.to_string(),
     };
     file.holders.iter().map(|(name, held)| format!("{name}:{}", holder(held))).collect::<Vec<_>>().join(" ")
+}
+
+/// A step of a repair that is not done, as `-n` shows it.
+pub(super) fn would(step: &Repaired) -> String {
+    match step {
+        Repaired::Copied { path, piece, from, to } => {
+            format!("{path}: would copy piece {piece} from {from} to {to}")
+        }
+        Repaired::Dropped { path, server } => {
+            format!("{path}: would drop old or damaged pieces on {server}")
+        }
+        Repaired::Buried { path, server } => format!("{path}: would delete on {server} too"),
+        Repaired::Forgotten { path } => format!("{path}: would be deleted everywhere"),
+        Repaired::Settled { path } => format!("{path}: would settle an unfinished upload"),
+        Repaired::Failed { path, why } => format!("{path}: cannot be repaired: {why}"),
+    }
 }
 
 /// A server's state as a line.

@@ -230,13 +230,16 @@ impl Session<'_> {
         let console = self.console;
         let summary = self.client.repair(&parse_folder(folder)?, options.dry, |step| {
             if options.json {
-                console.result(&json::repaired(step));
+                console.result(&json::repaired(step, options.dry));
+            } else if options.dry && !console.is_quiet() {
+                console.result(&lines::would(step));
             } else if !console.is_quiet() {
                 console.result(step);
             }
         })?;
         if summary.failed > 0 {
-            let what = format!("{} of {} steps could not be done", summary.failed, summary.steps);
+            let could = if options.dry { "cannot" } else { "could not" };
+            let what = format!("{} of {} steps {could} be done", summary.failed, summary.steps);
             let down = self.client.servers().iter().any(|(_, why)| why.is_some());
             console.error(&what, Some(hint_after_repair(summary, down)));
             return Ok(FAILED);
