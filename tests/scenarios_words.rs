@@ -43,6 +43,7 @@ fn with_another_key_verify_does_not_advise_a_repair() {
     let other = with_another_key(&cluster);
     let verified = other.run(&["Verify"]).fails_with(1);
     verified.complains_of("not the one that it was uploaded with").does_not_complain_of("Repair");
+    other.run(&["Repair"]).fails_with(1).complains_of("not the one that it was uploaded with");
     cluster.corrupt_piece(cluster.holders("a", 1)[0], "a", 1);
     aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair brings back");
 }

@@ -10,7 +10,7 @@ use super::table::{self, View};
 use super::tally::Tally;
 use super::text::counted;
 use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
-use crate::client::{self, Client, ClientError, Found, RepairSummary, ServerStatus};
+use crate::client::{self, Client, ClientError, Found, NotRepaired, RepairSummary, Repaired, ServerStatus};
 use crate::name::FolderPath;
 
 /// Files that are handed to the client at a time.
@@ -228,7 +228,9 @@ impl Session<'_> {
 
     fn repair(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
         let console = self.console;
+        let mut other_key = 0;
         let summary = self.client.repair(&parse_folder(folder)?, options.dry, |step| {
+            other_key += usize::from(matches!(step, Repaired::Failed { why: NotRepaired::OtherKey, .. }));
             if options.json {
                 console.result(&json::repaired(step, options.dry));
             } else if options.dry && !console.is_quiet() {
@@ -241,7 +243,12 @@ impl Session<'_> {
             let could = if options.dry { "cannot" } else { "could not" };
             let what = format!("{} of {} steps {could} be done", summary.failed, summary.steps);
             let down = self.client.servers().iter().any(|(_, why)| why.is_some());
-            console.error(&what, Some(hint_after_repair(summary, down)));
+            let hint = if other_key == summary.failed {
+                client::OTHER_KEY_HINT.to_owned()
+            } else {
+                hint_after_repair(summary, down)
+            };
+            console.error(&what, Some(hint));
             return Ok(FAILED);
         }
         if summary.steps == 0 {

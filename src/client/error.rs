@@ -42,7 +42,7 @@ impl LaunchError {
 /// What to do where nobody can be reached.
 const START_SERVERS: &str = "start the servers, or check their addresses in the .conf";
 /// What to do where everything found is under another key.
-pub(super) const OTHER_KEY: &str =
+pub const OTHER_KEY_HINT: &str =
     "the Key line or the password in the .conf is not the one that it was uploaded with";
 
 impl std::error::Error for LaunchError {}
@@ -224,7 +224,7 @@ impl ClientError {
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
-            ClientError::OtherKey(_) => OTHER_KEY.into(),
+            ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
             ClientError::NotInOrder(..) | ClientError::PasswordNotEverywhere(_) => {
                 "run Passwd again with the same new password when that is mended".into()
             }

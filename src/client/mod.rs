@@ -23,7 +23,7 @@ mod writing;
 use std::sync::Arc;
 
 pub use download::{Downloaded, Found};
-pub use error::{ClientError, LaunchError, MissingPiece};
+pub use error::{ClientError, LaunchError, MissingPiece, OTHER_KEY_HINT};
 pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
 pub use show::{Health, Holding, Shown, ShownFile};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Client;
-use super::error::{ClientError, OTHER_KEY};
+use super::error::{ClientError, OTHER_KEY_HINT};
 use super::report::{Doing, Progress};
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -134,7 +134,7 @@ impl Verified {
     /// What the user might do about the problems.
     pub fn hint(&self) -> &'static str {
         if self.other_key == self.problems {
-            OTHER_KEY
+            OTHER_KEY_HINT
         } else {
             "Repair brings back what can be brought back"
         }
