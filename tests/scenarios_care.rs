@@ -815,6 +815,26 @@ fn a_piece_is_called_lost_only_when_every_server_has_been_asked() {
 }
 
 #[test]
+fn what_can_be_copied_is_copied_also_where_another_piece_is_missing() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 40_000);
+    aditi.upload("a", &bytes);
+    let [damaged, away] = cluster.holders("a", 3)[..] else { panic!("not two copies") };
+    cluster.corrupt_piece(damaged, "a", 3);
+    cluster.stop(away);
+    aditi.run(&["Repair"]).fails_with(1).complains_of("servers that are down");
+    for piece in [1, 2, 4] {
+        let up = cluster.holders("a", piece).into_iter().filter(|&holder| holder != away).count();
+        assert_eq!(up, 2, "piece {piece}");
+    }
+    cluster.start(away);
+    aditi.run(&["Repair"]).succeeds();
+    all_is_well(&aditi);
+    aditi.download("a", &bytes);
+}
+
+#[test]
 fn copies_made_up_while_a_server_was_away_stay_until_the_file_is_replaced() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

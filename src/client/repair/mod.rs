@@ -84,10 +84,9 @@ impl Client {
         let mut copies = self.check_copies(&surveys, surveys.len());
         let mut tasks = Vec::new();
         for (survey, copies) in surveys.iter().zip(&copies) {
-            match self.plan_repair(survey, copies) {
-                Ok(planned) => tasks.extend(planned),
-                Err(why) => done.push(Repaired::Failed { path: survey.path.clone(), why }),
-            }
+            let (planned, why) = self.plan_repair(survey, copies);
+            tasks.extend(planned);
+            done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
         }
         if dry {
             done.extend(tasks.iter().map(|task| self.copied(task)));

@@ -22,16 +22,18 @@ pub(super) struct Task {
 }
 
 impl Client {
-    /// Which pieces to copy for a file, from where to where.
-    pub(super) fn plan_repair(&self, survey: &Survey, copies: &[Copy]) -> Result<Vec<Task>, NotRepaired> {
+    /// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had. What
+    /// can be copied is, also where another piece is missing: its holder may come back.
+    pub(super) fn plan_repair(&self, survey: &Survey, copies: &[Copy]) -> (Vec<Task>, Option<NotRepaired>) {
         let Some(version) = survey.file_version() else {
-            return if survey.view().decided.is_some() || survey.distrusted.is_empty() {
-                Ok(Vec::new())
+            let why = if survey.view().decided.is_some() || survey.distrusted.is_empty() {
+                None
             } else if survey.only_other_keys() {
-                Err(NotRepaired::OtherKey)
+                Some(NotRepaired::OtherKey)
             } else {
-                Err(self.no_good_copy(survey, copies, placement::pieces().collect()))
+                Some(self.no_good_copy(survey, copies, placement::pieces().collect()))
             };
+            return (Vec::new(), why);
         };
         let up: Vec<bool> = (0..self.cluster.len()).map(|s| self.cluster.is_up(s)).collect();
         let mut tasks = Vec::new();
@@ -53,7 +55,8 @@ impl Client {
                 floor: survey.floors[to],
             }));
         }
-        if lost.is_empty() { Ok(tasks) } else { Err(self.no_good_copy(survey, copies, lost)) }
+        let why = (!lost.is_empty()).then(|| self.no_good_copy(survey, copies, lost));
+        (tasks, why)
     }
 
     fn no_good_copy(&self, survey: &Survey, copies: &[Copy], pieces: Vec<u8>) -> NotRepaired {
