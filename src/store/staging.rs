@@ -1,6 +1,7 @@
 //! Receiving a piece: streamed to a new file, hashed on the way, kept only if it fits its root.
 
 use std::io::{BufWriter, Write};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::disk::Disk;
@@ -9,9 +10,11 @@ use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher, TransitHasher};
 use crate::sealed::{ChunkHasher, Header};
 
-/// A piece is synced every so many bytes: the disk works while the rest arrives, also where many pieces of a few
-/// MiB come at once.
-const SYNC_STEP: u64 = 1 << 20;
+/// A piece is synced every so many bytes: the disk works while the rest arrives. The first steps are small, for
+/// many pieces of a few MiB that come at once; later ones larger, since each sync has its cost.
+const SYNC_STEPS: RangeInclusive<u64> = 1 << 20..=16 << 20;
+/// A step, as a part of what has come.
+const SYNC_PART: u64 = 8;
 /// With so many bytes unsynced the client has to wait: the last sync, which is under a time limit, is short
 /// however large the piece.
 const MAX_UNSYNCED: u64 = 128 << 20;
@@ -111,7 +114,9 @@ impl<'a, D: Disk> Staging<'a, D> {
         let file = self.file.as_mut().ok_or(StoreError::Damaged)?;
         file.write_all(bytes)?;
         self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_STEP && self.disk.sync_soon(&self.path) {
+        let received = self.header.piece_size - self.body_left;
+        let step = (received / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
+        if self.unsynced >= step && self.disk.sync_soon(&self.path) {
             self.unsynced = 0;
         } else if self.unsynced >= MAX_UNSYNCED {
             self.disk.sync(file.get_ref())?;
