@@ -815,6 +815,32 @@ fn a_piece_is_called_lost_only_when_every_server_has_been_asked() {
 }
 
 #[test]
+fn what_a_dry_repair_says_is_what_a_repair_does() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    for name in ["cut", "outdated", "lost"] {
+        aditi.upload(name, &noise(1, 40_000));
+    }
+    cluster.cut_piece(cluster.holders("cut", 1)[0], "cut", 1);
+    let [one, other] = cluster.holders("lost", 2)[..] else { panic!("not two copies") };
+    cluster.cut_piece(one, "lost", 2);
+    cluster.cut_piece(other, "lost", 2);
+    let away = cluster.holders("outdated", 1)[0];
+    cluster.stop(away);
+    aditi.upload("outdated", &noise(2, 40_000));
+    cluster.start(away);
+    let steps = |done: &str, arguments: &[&str]| {
+        let told = aditi.run(arguments).fails_with(1);
+        told.lines().iter().map(|line| line.replace(done, "")).collect::<Vec<_>>()
+    };
+    let said = steps("\"done\":false,", &["Repair", "-n", "--json"]);
+    let done = steps("\"done\":false,", &["Repair", "--json"]);
+    let done: Vec<_> = done.iter().map(|line| line.replace("\"done\":true,", "")).collect();
+    assert!(said.iter().any(|line| line.contains("copied")), "{said:#?}");
+    assert_eq!(said, done);
+}
+
+#[test]
 fn what_can_be_copied_is_copied_also_where_another_piece_is_missing() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

@@ -131,10 +131,15 @@ impl Survey {
         self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
     }
 
-    /// Servers that have something older than `version`, or something damaged.
-    pub(super) fn outdated(&self, version: Version) -> Vec<usize> {
-        let older = |server: usize| self.answers[server].iter().flatten().any(|h| h.version < version);
-        let damaged = |d: &Distrusted| d.why == Distrust::Damaged;
+    /// Servers that have something older than `version`, or something damaged, apart from the pieces in
+    /// `replaced`, each with its server.
+    pub(super) fn outdated(&self, version: Version, replaced: &[(usize, u8)]) -> Vec<usize> {
+        let stays = |server: usize, piece: u8| !replaced.contains(&(server, piece));
+        let older = |server: usize| {
+            let mut held = self.answers[server].iter().flatten();
+            held.any(|h| h.version < version && stays(server, h.piece))
+        };
+        let damaged = |d: &Distrusted| d.why == Distrust::Damaged && stays(d.server, d.piece);
         let distrusted = |server: usize| self.distrusted.iter().any(|d| d.server == server && damaged(d));
         (0..self.answers.len()).filter(|&server| older(server) || distrusted(server)).collect()
     }

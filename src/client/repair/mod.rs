@@ -82,9 +82,10 @@ impl Client {
         let settled = surveys.iter().zip(&unsettled).filter(|(_, unsettled)| !unsettled.is_empty());
         done.extend(settled.map(|(survey, unsettled)| self.settled(survey, unsettled, dry)));
         let mut copies = self.check_copies(&surveys, surveys.len());
-        let mut tasks = Vec::new();
+        let (mut tasks, mut replaced) = (Vec::new(), Vec::new());
         for (survey, copies) in surveys.iter().zip(&copies) {
             let (planned, why) = self.plan_repair(survey, copies);
+            replaced.push(planned.iter().map(|task| (task.to, task.claim.header.piece)).collect::<Vec<_>>());
             tasks.extend(planned);
             done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
         }
@@ -96,7 +97,11 @@ impl Client {
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
             copies = self.check_copies(&surveys, 0);
         }
-        self.drop_outdated(&surveys, &copies, dry, &mut done);
+        if !dry {
+            // That is done, and seen.
+            replaced.iter_mut().for_each(Vec::clear);
+        }
+        self.drop_outdated(&surveys, &copies, &replaced, dry, &mut done);
         self.bury_again(&surveys, dry, &mut done);
         done
     }
@@ -116,24 +121,28 @@ impl Client {
         Repaired::Failed { path, why: NotRepaired::Unsettled(left.collect()) }
     }
 
-    /// Drops what is older than a version that has all its copies, checked in this run.
+    /// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that
+    /// would have them if the pieces in `replaced` were copied to their servers.
     fn drop_outdated(
         &mut self,
         surveys: &[Survey],
         copies: &[Vec<Copy>],
+        replaced: &[Vec<(usize, u8)>],
         dry: bool,
         done: &mut Vec<Repaired>,
     ) {
         let up = self.cluster.up().count();
         let mut outdated = Vec::new();
-        for (survey, copies) in surveys.iter().zip(copies) {
+        for ((survey, copies), replaced) in surveys.iter().zip(copies).zip(replaced) {
             let Some(version) = survey.file_version() else { continue };
             let replicas = survey.any_claim(version).map_or(1, |c| usize::from(c.header.replicas));
             let wanted = placement::copies_wanted(replicas, self.cluster.len()).min(up);
-            let enough = placement::pieces().all(|piece| good_holders(copies, piece).len() >= wanted);
-            if enough || dry {
+            let count = |piece: u8| {
+                good_holders(copies, piece).len() + replaced.iter().filter(|(_, of)| *of == piece).count()
+            };
+            if placement::pieces().all(|piece| count(piece) >= wanted) {
                 let retire = || Request::Retire(survey.path.clone(), version);
-                let servers = survey.outdated(version).into_iter();
+                let servers = survey.outdated(version, replaced).into_iter();
                 outdated.extend(servers.map(|server| (&survey.path, (server, retire()))));
             }
         }
