@@ -8,6 +8,7 @@ mod conf;
 mod console;
 mod grid;
 mod help;
+mod hints;
 mod json;
 mod lines;
 mod meter;

@@ -10,10 +10,10 @@ use std::thread::available_parallelism;
 
 use super::error::ClientError;
 use super::report::{Progress, Report};
-use super::upload::Draft;
+use super::source::OpenSource;
 use crate::peer::{No, Peer, PeerError};
 use crate::primitives::{Bytes32, TransitHasher};
-use crate::sealed::{ChunkCipher, ChunkHasher, Header, MasterKey};
+use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
 use crate::split;
 use crate::wire::{Request, StageEnd};
 
@@ -21,6 +21,16 @@ use crate::wire::{Request, StageEnd};
 const STEP: usize = 256 * 1024;
 /// More threads than this only wait for each other: there are four pieces.
 const MAX_THREADS: usize = 4;
+
+/// A file on its way: what is decided about it before its bytes are sent.
+pub(super) struct Draft {
+    pub(super) source: OpenSource,
+    pub(super) key: FileKey,
+    /// As of every piece but for number and piece size.
+    pub(super) header: Header,
+    /// By piece, from 1: the servers that are to hold it.
+    pub(super) holders: Vec<Vec<usize>>,
+}
 
 /// One piece to stage.
 pub(super) struct Job {

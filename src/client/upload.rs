@@ -6,7 +6,7 @@ use super::Client;
 use super::error::ClientError;
 use super::report::{Notice, Phase, timed};
 use super::source::{OpenSource, Source};
-use super::stage::{Job, Staged, stage_all};
+use super::stage::{Draft, Job, Staged, stage_all};
 use super::survey::Survey;
 use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::{FilePath, ServerName};
@@ -34,16 +34,6 @@ pub struct Uploaded {
     pub size: u64,
     /// Whether it was there already, and nothing was sent.
     pub unchanged: bool,
-}
-
-/// A file on its way: what is decided about it before its bytes are sent.
-pub(super) struct Draft {
-    pub(super) source: OpenSource,
-    pub(super) key: FileKey,
-    /// As of every piece but for number and piece size.
-    pub(super) header: Header,
-    /// By piece, from 1: the servers that are to hold it.
-    pub(super) holders: Vec<Vec<usize>>,
 }
 
 /// One file of a batch, over all attempts.
