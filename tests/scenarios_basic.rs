@@ -545,3 +545,17 @@ fn a_name_is_a_file_or_a_folder_also_where_it_was_neither_a_moment_ago() {
     aditi.run(&["Delete", "file"]).succeeds();
     aditi.run(&["Upload", "b", "file/below"]).succeeds();
 }
+
+#[test]
+fn with_all_servers_up_each_gives_one_piece_of_a_download() {
+    let cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        aditi.upload(name, &noise(1, 40_000));
+        let outcome = aditi.run(&["Download", name, "--trace"]).succeeds();
+        for server in 1..=4 {
+            let read = format!("-> Server{server} READ {name} ");
+            assert_eq!(outcome.stderr.matches(&read).count(), 1, "{name} from Server{server}: {outcome}");
+        }
+    }
+}
