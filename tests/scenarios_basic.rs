@@ -559,3 +559,20 @@ fn with_all_servers_up_each_gives_one_piece_of_a_download() {
         }
     }
 }
+
+#[test]
+fn good_chunks_beside_damaged_ones_are_kept_and_the_others_come_from_the_other_holder() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    // Ten chunks in each piece, and three damaged ones at each holder: never the same.
+    let bytes = noise(1, 2_560_000);
+    aditi.upload("a", &bytes);
+    for piece in 1..=4 {
+        for (holder, chunks) in cluster.holders("a", piece).into_iter().zip([[0, 2, 5], [1, 6, 9]]) {
+            cluster.edit_piece(holder, "a", piece, |content| {
+                chunks.iter().for_each(|chunk| content[200 + chunk * 65_536] ^= 1);
+            });
+        }
+    }
+    aditi.download("a", &bytes);
+}
