@@ -10,6 +10,7 @@ mod error;
 mod index;
 mod listing;
 mod lock;
+mod output;
 mod piece;
 mod places;
 mod receive;

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::index::{Index, Waiting};
-use super::piece;
 use super::staging::{Admission, Check, Received, Staging};
 use super::{Batch, Connection, Store};
 use crate::commit;
@@ -127,12 +126,11 @@ impl<D: Disk> Store<D> {
         }
         let mut staging = self.stage(connection, header, None, Check::Chunks)?;
         file.seek(SeekFrom::Start(source.layout().body.start))?;
-        let mut buffer =
-            vec![0; piece::BUFFER.min(usize::try_from(staging.missing()).unwrap_or(piece::BUFFER))];
         while staging.missing() > 0 {
-            let part = buffer.len().min(usize::try_from(staging.missing()).unwrap_or(usize::MAX));
-            file.read_exact(&mut buffer[..part])?;
-            staging.write(&buffer[..part])?;
+            let room = staging.room();
+            let part = room.len();
+            file.read_exact(room)?;
+            staging.advance(part)?;
             alive();
         }
         self.stage_end(staging, &root, seal, None, batch)

@@ -1,10 +1,10 @@
 //! Receiving a piece: streamed to a new file, hashed on the way, kept only if it fits its root.
 
-use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::disk::Disk;
+use super::output::Output;
 use super::piece::{BUFFER, SUM, own_sum};
 use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher, TransitHasher};
@@ -50,9 +50,13 @@ pub struct Staging<'a, D: Disk> {
     pub(super) connection: Connection,
     pub(super) admission: Admission,
     pub(super) path: PathBuf,
-    file: Option<BufWriter<D::File>>,
-    body_left: u64,
-    table_left: u64,
+    output: Option<Output<D::File>>,
+    /// Bytes of body and table.
+    length: u64,
+    /// How many of them have arrived.
+    arrived: u64,
+    /// How many of those, the last, are not hashed yet.
+    unchecked: usize,
     unsynced: u64,
     checking: Checking,
     table: Hasher,
@@ -67,19 +71,19 @@ impl<'a, D: Disk> Staging<'a, D> {
         admission: Admission,
         check: Check,
     ) -> Result<Self, StoreError> {
-        let mut file = BufWriter::with_capacity(
-            BUFFER.min((header.layout().tail.end + SUM) as usize),
-            disk.create(&path)?,
-        );
-        let written = file.write_all(&header.encode());
+        let encoded = header.encode();
+        let size = usize::try_from(header.layout().tail.end + SUM).unwrap_or(usize::MAX);
+        let mut output = Output::new(disk.create(&path)?, size.min(encoded.len() + BUFFER));
+        let written = output.write_all(&encoded);
         let staging = Self {
             disk,
             connection,
             admission,
             path,
-            file: Some(file),
-            body_left: header.piece_size,
-            table_left: 32 * header.chunks(),
+            output: Some(output),
+            length: header.piece_size + 32 * header.chunks(),
+            arrived: 0,
+            unchecked: 0,
             unsynced: 0,
             checking: match check {
                 Check::Chunks => Checking::Chunks(Box::new(ChunkHasher::new(header.chunk_size()))),
@@ -94,32 +98,65 @@ impl<'a, D: Disk> Staging<'a, D> {
 
     /// Bytes of body and table that are still to come.
     pub fn missing(&self) -> u64 {
-        self.body_left + self.table_left
+        self.length - self.arrived
     }
 
-    /// Takes the next bytes of body and table; never more than [`Staging::missing`].
+    /// Where the next bytes of body and table go: some of the missing ones, at least one if there are any.
+    pub fn room(&mut self) -> &mut [u8] {
+        let part = (BUFFER as u64 - self.arrived % BUFFER as u64).min(self.missing());
+        match &mut self.output {
+            Some(output) => {
+                let room = output.room();
+                let part = usize::try_from(part).map_or(room.len(), |part| part.min(room.len()));
+                &mut room[..part]
+            }
+            None => &mut [],
+        }
+    }
+
+    /// The first bytes of [`Staging::room`] have arrived.
     ///
     /// # Errors
     /// If the disk is full or fails.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let in_body = usize::try_from(self.body_left).unwrap_or(usize::MAX).min(bytes.len());
-        let (body, table) = bytes.split_at(in_body);
+    pub fn advance(&mut self, bytes: usize) -> Result<(), StoreError> {
+        let bytes = bytes.min(self.room().len());
+        let output = self.output.as_mut().ok_or(StoreError::Damaged)?;
+        output.advance(bytes);
+        self.arrived += bytes as u64;
+        self.unchecked += bytes;
+        if self.missing() == 0 {
+            self.check();
+        } else if self.arrived.is_multiple_of(BUFFER as u64) {
+            self.check();
+            self.write_out()?;
+        }
+        Ok(())
+    }
+
+    /// Hashes what has arrived, in whole steps: over parts of odd lengths BLAKE3 takes twice as long.
+    fn check(&mut self) {
+        let Some(output) = &self.output else { return };
+        let bytes = output.last(std::mem::take(&mut self.unchecked));
+        let before = self.arrived - bytes.len() as u64;
+        let in_body = usize::try_from(self.header.piece_size.saturating_sub(before)).unwrap_or(usize::MAX);
+        let (body, table) = bytes.split_at(in_body.min(bytes.len()));
         match &mut self.checking {
             Checking::Chunks(hasher) => hasher.update(body, |_| ()),
             Checking::Sum(hasher) => hasher.update(bytes),
         }
-        self.body_left -= body.len() as u64;
         self.table.update(table);
-        self.table_left = self.table_left.checked_sub(table.len() as u64).ok_or(StoreError::Damaged)?;
-        let file = self.file.as_mut().ok_or(StoreError::Damaged)?;
-        file.write_all(bytes)?;
-        self.unsynced += bytes.len() as u64;
-        let received = self.header.piece_size - self.body_left;
-        let step = (received / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
+    }
+
+    fn write_out(&mut self) -> Result<(), StoreError> {
+        let around = self.arrived.min(self.missing());
+        let output = self.output.as_mut().ok_or(StoreError::Damaged)?;
+        output.write_out()?;
+        self.unsynced += BUFFER as u64;
+        let step = (around / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
         if self.unsynced >= step && self.disk.sync_soon(&self.path) {
             self.unsynced = 0;
         } else if self.unsynced >= MAX_UNSYNCED {
-            self.disk.sync(file.get_ref())?;
+            self.disk.sync(output.file())?;
             self.unsynced = 0;
         }
         Ok(())
@@ -141,16 +178,16 @@ impl<'a, D: Disk> Staging<'a, D> {
         if self.missing() > 0 || !good || std::mem::take(&mut self.table).finish() != *root {
             return Err(StoreError::Damaged);
         }
-        let mut writer = self.file.take().ok_or(StoreError::Damaged)?;
-        let kept = writer
+        let mut output = self.output.take().ok_or(StoreError::Damaged)?;
+        let kept = output
             .write_all(root)
-            .and_then(|()| writer.write_all(seal))
-            .and_then(|()| writer.write_all(&own_sum(&self.header.encode(), root, seal)))
-            .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error));
+            .and_then(|()| output.write_all(seal))
+            .and_then(|()| output.write_all(&own_sum(&self.header.encode(), root, seal)))
+            .and_then(|()| output.write_out());
         match kept {
             // Closed, and opened again to be synced: many connections with many small pieces each would
             // else run out of descriptors.
-            Ok(_) => {
+            Ok(()) => {
                 let path = std::mem::take(&mut self.path);
                 Ok(Received { header: self.header.clone(), connection: self.connection, path })
             }
@@ -162,10 +199,6 @@ impl<'a, D: Disk> Staging<'a, D> {
 impl<D: Disk> Drop for Staging<'_, D> {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
-            if let Some(writer) = self.file.take() {
-                // Without its buffered bytes: they are of no use, and a full disk would refuse them.
-                drop(writer.into_parts());
-            }
             // Nothing depends on it: a restart removes whatever is not a whole piece.
             let _ = self.disk.remove(&self.path);
         }

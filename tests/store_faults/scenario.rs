@@ -291,8 +291,14 @@ fn receive<D: Disk>(
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = &piece.claim;
     let mut staging = store.stage(connection, header.clone(), None, Check::Chunks)?;
-    for part in piece.payload.chunks(100_000) {
-        staging.write(part)?;
+    for mut part in piece.payload.chunks(100_000) {
+        while !part.is_empty() {
+            let room = staging.room();
+            let taken = room.len().min(part.len());
+            room[..taken].copy_from_slice(&part[..taken]);
+            staging.advance(taken)?;
+            part = &part[taken..];
+        }
     }
     store.stage_end(staging, root, seal, None, batch)
 }

@@ -16,6 +16,8 @@ use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
 
 /// Bytes that are taken from one side and given to the other at a time.
 const COPY_BUFFER: usize = 256 * 1024;
+/// Bytes of a payload that is not wanted any more, taken at a time.
+const SKIP_BUFFER: usize = 8 * 1024;
 /// Pieces up to this size are sent through the write buffer, larger ones past it.
 const SMALL_READ: u64 = 64 * 1024;
 /// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
@@ -94,16 +96,23 @@ impl Session<'_> {
         if !all_here {
             self.channel.reader.get_mut().limit_each_read(STALL_LIMIT)?;
         }
-        let mut buffer = vec![0; COPY_BUFFER.min(usize::try_from(length).unwrap_or(COPY_BUFFER))];
         let mut left = length;
+        let mut unwanted = [0; SKIP_BUFFER];
         while left > 0 {
-            let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let got = self.channel.reader.read(&mut buffer[..part])?;
+            let room = match &mut staging {
+                Ok(staging) => staging.room(),
+                Err(_) => &mut unwanted[..usize::try_from(left).unwrap_or(SKIP_BUFFER).min(SKIP_BUFFER)],
+            };
+            let got = self.channel.reader.read(room)?;
             if got == 0 {
                 return Err(End::Line(LineError::Cut));
             }
             left -= got as u64;
-            staging = staging.and_then(|mut staging| staging.write(&buffer[..got]).map(|()| staging));
+            if let Ok(receiving) = &mut staging
+                && let Err(error) = receiving.advance(got)
+            {
+                staging = Err(error);
+            }
         }
         let line = self.read_text()?;
         if !all_here {

@@ -1,0 +1,65 @@
+//! A new file's bytes on their way to the disk, gathered in memory: they arrive in parts of any size.
+
+use std::io::{self, Write};
+
+/// A file that is written from its start to its end.
+pub(super) struct Output<F> {
+    file: F,
+    memory: Vec<u8>,
+    filled: usize,
+}
+
+impl<F: Write> Output<F> {
+    /// With room for so many bytes.
+    pub(super) fn new(file: F, capacity: usize) -> Self {
+        Self { file, memory: vec![0; capacity], filled: 0 }
+    }
+
+    /// The file, in which what is gathered is still missing.
+    pub(super) fn file(&self) -> &F {
+        &self.file
+    }
+
+    /// Where the next bytes go.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.memory[self.filled..]
+    }
+
+    /// The first `bytes` of [`Output::room`] are filled.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.filled = self.memory.len().min(self.filled + bytes);
+    }
+
+    /// The last `bytes` of those that are gathered.
+    pub(super) fn last(&self, bytes: usize) -> &[u8] {
+        &self.memory[self.filled.saturating_sub(bytes)..self.filled]
+    }
+
+    /// Takes bytes, and writes where there is no room.
+    ///
+    /// # Errors
+    /// If the disk is full or fails.
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.room().len() < bytes.len() {
+            self.write_out()?;
+        }
+        match self.room().get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.advance(bytes.len());
+                Ok(())
+            }
+            None => self.file.write_all(bytes),
+        }
+    }
+
+    /// Writes what is gathered.
+    ///
+    /// # Errors
+    /// If the disk is full or fails.
+    pub(super) fn write_out(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.memory[..self.filled])?;
+        self.filled = 0;
+        Ok(())
+    }
+}
