@@ -15,7 +15,7 @@ const TABLE: &str = "| floor | modules |";
 
 /// What only some modules may name, and which these are.
 const RESERVED: &[(&[&str], &[&str])] = &[
-    (&["aes", "blake3", "ctr", "hmac", "sha2", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
+    (&["aegis", "aes", "ctr", "hmac", "sha2", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
     (&["std::net"], &["peer", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];

@@ -16,7 +16,7 @@ use rogue::{Rogue, Shelf, claim, text, yes_to_all};
 use shareit::auth::{MAX_ITERATIONS, MIN_ITERATIONS, Verifier};
 use shareit::commit::TOMBSTONE;
 use shareit::name::{FilePath, UserName};
-use shareit::primitives::{Bytes32, TransitHasher, hmac_sha256, sha256};
+use shareit::primitives::{Bytes32, hmac_sha256, sha256};
 use shareit::sealed::{Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
 use shareit::server::{FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT};
 use shareit::version::Version;
@@ -372,9 +372,8 @@ const TAMPERED: &[(&str, Tamper)] = &[
 ];
 
 /// The line behind an empty payload.
-fn end_of_nothing(claim: &Claim) -> String {
-    let sum = Some(TransitHasher::default().finish());
-    StageEnd::End { root: claim.root, seal: claim.seal, sum }.to_line()
+fn end_of_nothing(guest: &Guest, claim: &Claim) -> String {
+    StageEnd::End { root: claim.root, seal: claim.seal, tag: Some(guest.tag(&[])) }.to_line()
 }
 
 #[test]
@@ -391,7 +390,8 @@ fn a_line_that_is_repeated_moved_left_out_put_in_or_altered_ends_the_connection_
         let request = Request::Stage { header: Box::new(claim.header.clone()), length: 0, restore: None };
         let line = guest.seal(&request.to_line());
         guest.send(line);
-        let answer = guest.ask(&end_of_nothing(&claim));
+        let end = end_of_nothing(&guest, &claim);
+        let answer = guest.ask(&end);
         assert_eq!(answer, Reply::Ok, "{what}");
         let commit = format!("COMMIT a {}", claim.header.version);
         let lines = tamper(&mut guest, port, &commit);
@@ -406,7 +406,7 @@ fn a_line_that_is_repeated_moved_left_out_put_in_or_altered_ends_the_connection_
 }
 
 #[test]
-fn a_piece_is_staged_only_if_its_payload_has_the_sum_or_to_restore_it_the_hashes() {
+fn a_piece_is_staged_only_if_its_payload_has_the_tag_or_to_restore_it_the_hashes() {
     let cluster = Cluster::quick(1);
     cluster.client("Aditi").upload("a", &noise(4, SIZE));
     let file = fs::read(cluster.piece_file(1, "a", 1)).unwrap();
@@ -416,29 +416,37 @@ fn a_piece_is_staged_only_if_its_payload_has_the_sum_or_to_restore_it_the_hashes
     let payload = &file[layout.body.start as usize..layout.table.end as usize];
     let mut turned = payload.to_vec();
     turned[7] ^= 1;
-    let mut hasher = TransitHasher::default();
-    hasher.update(payload);
-    let right = Some(hasher.finish());
-    let staged = |restore: Option<u64>, payload: &[u8], root: Bytes32, sum: Option<Bytes32>| {
-        let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
-        let header = Box::new(claim.header.clone());
-        let line = guest.seal(&Request::Stage { header, length: payload.len() as u64, restore }.to_line());
-        guest.send(line);
-        guest.send(payload);
-        match guest.ask(&StageEnd::End { root, seal: claim.seal, sum }.to_line()) {
-            Reply::Ok => None,
-            Reply::No(refusal, _) => Some(refusal),
-            other => panic!("{other:?}"),
-        }
+    let right = |guest: &Guest| Some(guest.tag(payload));
+    let of_another_session = |_: &Guest| {
+        let mut other = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
+        other.seal("STAGE");
+        Some(other.tag(payload))
     };
+    let none = |_: &Guest| None;
+    let staged =
+        |restore: Option<u64>, payload: &[u8], root: Bytes32, tag: &dyn Fn(&Guest) -> Option<Bytes32>| {
+            let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
+            let header = Box::new(claim.header.clone());
+            let line =
+                guest.seal(&Request::Stage { header, length: payload.len() as u64, restore }.to_line());
+            guest.send(line);
+            guest.send(payload);
+            let tag = tag(&guest);
+            match guest.ask(&StageEnd::End { root, seal: claim.seal, tag }.to_line()) {
+                Reply::Ok => None,
+                Reply::No(refusal, _) => Some(refusal),
+                other => panic!("{other:?}"),
+            }
+        };
     let root = claim.root;
-    assert_eq!(staged(None, payload, root, right), None);
-    assert_eq!(staged(None, &turned, root, right), Some(Refusal::Damaged));
-    assert_eq!(staged(None, payload, [0; 32], right), Some(Refusal::Damaged), "not the root of its table");
-    assert_eq!(staged(None, payload, root, None), Some(Refusal::BadRequest));
-    assert_eq!(staged(Some(0), payload, root, None), None);
-    assert_eq!(staged(Some(0), &turned, root, None), Some(Refusal::Damaged));
-    assert_eq!(staged(Some(0), payload, root, right), Some(Refusal::BadRequest));
+    assert_eq!(staged(None, payload, root, &right), None);
+    assert_eq!(staged(None, &turned, root, &right), Some(Refusal::Damaged));
+    assert_eq!(staged(None, payload, [0; 32], &right), Some(Refusal::Damaged), "not the root of its table");
+    assert_eq!(staged(None, payload, root, &of_another_session), Some(Refusal::Damaged));
+    assert_eq!(staged(None, payload, root, &none), Some(Refusal::BadRequest));
+    assert_eq!(staged(Some(0), payload, root, &none), None);
+    assert_eq!(staged(Some(0), &turned, root, &none), Some(Refusal::Damaged));
+    assert_eq!(staged(Some(0), payload, root, &right), Some(Refusal::BadRequest));
 }
 
 #[test]

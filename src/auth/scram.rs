@@ -27,6 +27,7 @@ const GS2_HEADER: &str = "n,,";
 const SESSION_SALT_LABEL: &[u8] = b"ShareIt v1 session";
 const CLIENT_LINES: &[u8] = b"client lines";
 const SERVER_LINES: &[u8] = b"server lines";
+const PAYLOADS: &[u8] = b"payloads";
 const SECRETS: &[u8] = b"secrets";
 
 /// Why an exchange ended.
@@ -147,13 +148,15 @@ impl FromStr for Verifier {
     }
 }
 
-/// The keys of one session: one for each direction of its lines, and one for secrets.
+/// The keys of one session: one for each direction of its lines, one for payloads, and one for secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionKeys {
     /// For lines from the client.
     pub client_lines: Bytes32,
     /// For lines from the server.
     pub server_lines: Bytes32,
+    /// For payloads from the client.
+    pub payloads: Bytes32,
     /// For what must not be read on the way; encrypts, where the others authenticate.
     pub secrets: Bytes32,
 }
@@ -167,6 +170,7 @@ impl SessionKeys {
         Self {
             client_lines: derive(CLIENT_LINES),
             server_lines: derive(SERVER_LINES),
+            payloads: derive(PAYLOADS),
             secrets: derive(SECRETS),
         }
     }

@@ -9,10 +9,10 @@ use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::No;
 use crate::placement;
-use crate::primitives::{Bytes32, TransitHasher, sha256};
+use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{Header, Kind, MIN_CHUNK_LOG2, ModifiedTime};
 use crate::version::Version;
-use crate::wire::{Refusal, Request, StageEnd};
+use crate::wire::{Refusal, Request};
 
 /// Names that are deleted together.
 const BATCH: usize = 64;
@@ -197,11 +197,7 @@ impl Client {
             |peer, tombstone| {
                 let header = Box::new(tombstone.header.clone());
                 peer.send(&Request::Stage { header, length: 0, restore: None })?;
-                peer.send_end(&StageEnd::End {
-                    root: tombstone.root,
-                    seal: tombstone.seal,
-                    sum: Some(TransitHasher::default().finish()),
-                })
+                peer.send_end(&tombstone.root, &tombstone.seal)
             },
             |peer, _| peer.receive_done(),
         );

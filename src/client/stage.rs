@@ -12,10 +12,10 @@ use super::error::ClientError;
 use super::report::{Progress, Report};
 use super::source::OpenSource;
 use crate::peer::{No, Peer, PeerError};
-use crate::primitives::{Bytes32, TransitHasher};
+use crate::primitives::Bytes32;
 use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
 use crate::split;
-use crate::wire::{Request, StageEnd};
+use crate::wire::Request;
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
 const STEP: usize = 256 * 1024;
@@ -158,12 +158,12 @@ impl Work<'_> {
             link.try_send(|peer| peer.send(&request));
         }
         match self.send_body(draft, &header, range.start, &mut links, buffer) {
-            Ok((table, root, sum)) => {
+            Ok((table, root)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for link in &mut links {
                     link.try_send(|peer| {
                         peer.send_payload(&table)?;
-                        peer.send_end(&StageEnd::End { root, seal, sum: Some(sum) })
+                        peer.send_end(&root, &seal)
                     });
                 }
             }
@@ -174,7 +174,7 @@ impl Work<'_> {
         }
     }
 
-    /// Gives table, root and the payload's sum; on a local error that, and how many bytes were sent before.
+    /// Gives table and root; on a local error that, and how many bytes were sent before.
     fn send_body(
         &self,
         draft: &Draft,
@@ -182,10 +182,9 @@ impl Work<'_> {
         start: u64,
         links: &mut [MutexGuard<'_, Link>],
         buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32, Bytes32), (ClientError, u64)> {
+    ) -> Result<(Vec<u8>, Bytes32), (ClientError, u64)> {
         let mut cipher = ChunkCipher::new(&draft.key, header.piece);
         let mut hasher = ChunkHasher::new(header.chunk_size());
-        let mut payload = TransitHasher::default();
         let mut table = Vec::new();
         let mut sent = 0;
         while sent < header.piece_size {
@@ -194,7 +193,6 @@ impl Work<'_> {
             draft.source.read(buffer, start + sent).map_err(|error| (error, sent))?;
             cipher.encrypt(buffer);
             hasher.update(buffer, |hash| table.extend(hash));
-            payload.update(buffer);
             for link in &mut *links {
                 link.try_send(|peer| peer.send_payload(buffer));
             }
@@ -202,8 +200,7 @@ impl Work<'_> {
             self.report.progress(Progress { done: part as u64 });
         }
         let root = hasher.finish(|hash| table.extend(hash));
-        payload.update(&table);
-        Ok((table, root, payload.finish()))
+        Ok((table, root))
     }
 }
 
@@ -218,6 +215,6 @@ fn cancel(links: &mut [MutexGuard<'_, Link>], mut left: u64) {
         left -= part as u64;
     }
     for link in links {
-        link.try_send(|peer| peer.send_end(&StageEnd::Cancel));
+        link.try_send(|peer| peer.send_cancel());
     }
 }

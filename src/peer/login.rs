@@ -91,13 +91,15 @@ impl Proven {
         let Reply::Welcome(message) = self.wire.receive_plain()? else {
             return Err(PeerError::Protocol(ParseError("WELCOME")));
         };
-        let SessionKeys { client_lines, server_lines, secrets } =
+        let SessionKeys { client_lines, server_lines, payloads, secrets } =
             self.proof.finish(&message, &self.server).map_err(PeerError::Login)?;
         Ok(Peer {
             tracer: None,
             wire: self.wire,
             sealer: LineSealer::new(client_lines),
             opener: LineOpener::new(server_lines),
+            payloads,
+            payload: None,
             secrets,
         })
     }

@@ -14,7 +14,7 @@ pub use limits::Limits;
 pub use login::{Challenged, Connected, Proven};
 
 use crate::auth::Verifier;
-use crate::primitives::{Bytes32, Keystream, sha256};
+use crate::primitives::{Bytes32, Keystream, PayloadMac, sha256};
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
@@ -39,6 +39,9 @@ pub struct Peer {
     wire: Wire,
     sealer: LineSealer,
     opener: LineOpener,
+    payloads: Bytes32,
+    /// Of the STAGE whose end is still to come.
+    payload: Option<PayloadMac>,
     secrets: Bytes32,
 }
 
@@ -59,13 +62,16 @@ impl Peer {
         stream.set_nonblocking(false).is_err() || !quiet
     }
 
-    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. A STAGE's payload and end
-    /// follow by [`Peer::send_payload`] and [`Peer::send_end`].
+    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. The payload of a STAGE or RESTORE
+    /// follows by [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
     ///
     /// # Errors
     /// See [`PeerError`]; after any error the connection is of no more use.
     pub fn send(&mut self, request: &Request) -> Result<(), PeerError> {
-        self.send_text(&request.to_line())
+        self.send_text(&request.to_line())?;
+        let has_mac = matches!(request, Request::Stage { restore: None, .. });
+        self.payload = has_mac.then(|| PayloadMac::new(&self.payloads, self.sealer.last()));
+        Ok(())
     }
 
     /// Sends a new verifier for the user, encrypted; `block` is random.
@@ -78,20 +84,32 @@ impl Peer {
         self.send(&Request::Passwd { block: *block, verifier: bytes })
     }
 
-    /// Sends bytes of a STAGE's payload.
+    /// Sends bytes of a payload.
     ///
     /// # Errors
     /// As [`Peer::send`].
     pub fn send_payload(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+        if let Some(mac) = &mut self.payload {
+            mac.update(bytes);
+        }
         Ok(self.wire.writer.write_all(bytes)?)
     }
 
-    /// Sends the line behind a STAGE's payload.
+    /// Sends the line behind a payload that is whole.
     ///
     /// # Errors
     /// As [`Peer::send`].
-    pub fn send_end(&mut self, end: &StageEnd) -> Result<(), PeerError> {
-        self.send_text(&end.to_line())
+    pub fn send_end(&mut self, root: &Bytes32, seal: &Bytes32) -> Result<(), PeerError> {
+        let tag = self.payload.take().map(PayloadMac::finish);
+        self.send_text(&StageEnd::End { root: *root, seal: *seal, tag }.to_line())
+    }
+
+    /// Sends the line behind a payload that is of no use.
+    ///
+    /// # Errors
+    /// As [`Peer::send`].
+    pub fn send_cancel(&mut self) -> Result<(), PeerError> {
+        self.send_text(&StageEnd::Cancel.to_line())
     }
 
     fn send_text(&mut self, text: &str) -> Result<(), PeerError> {

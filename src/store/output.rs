@@ -25,14 +25,11 @@ impl<F: Write> Output<F> {
         &mut self.memory[self.filled..]
     }
 
-    /// The first `bytes` of [`Output::room`] are filled.
-    pub(super) fn advance(&mut self, bytes: usize) {
-        self.filled = self.memory.len().min(self.filled + bytes);
-    }
-
-    /// The last `bytes` of those that are gathered.
-    pub(super) fn last(&self, bytes: usize) -> &[u8] {
-        &self.memory[self.filled.saturating_sub(bytes)..self.filled]
+    /// The first `bytes` of [`Output::room`] are filled; gives them.
+    pub(super) fn advance(&mut self, bytes: usize) -> &[u8] {
+        let before = self.filled;
+        self.filled = self.memory.len().min(before + bytes);
+        &self.memory[before..self.filled]
     }
 
     /// Takes bytes, and writes where there is no room.
@@ -53,13 +50,12 @@ impl<F: Write> Output<F> {
         }
     }
 
-    /// Writes what is gathered.
+    /// Writes what is gathered; gives its length.
     ///
     /// # Errors
     /// If the disk is full or fails.
-    pub(super) fn write_out(&mut self) -> io::Result<()> {
+    pub(super) fn write_out(&mut self) -> io::Result<usize> {
         self.file.write_all(&self.memory[..self.filled])?;
-        self.filled = 0;
-        Ok(())
+        Ok(std::mem::take(&mut self.filled))
     }
 }

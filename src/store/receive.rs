@@ -66,18 +66,18 @@ impl<D: Disk> Store<D> {
     /// delete, may have come and gone while it was received.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if the bytes do not fit `root` or `sum`, which a piece needs that was staged
-    /// with [`Check::Sum`]; as [`Store::stage`]; or the disk's.
+    /// [`StoreError::Damaged`] if the bytes do not fit `root` or `tag`, which a piece needs that was staged
+    /// with [`Check::Mac`]; as [`Store::stage`]; or the disk's.
     pub fn stage_end(
         &self,
         staging: Staging<'_, D>,
         root: &Bytes32,
         seal: &Bytes32,
-        sum: Option<&Bytes32>,
+        tag: Option<&Bytes32>,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let admission = staging.admission;
-        let received = staging.finish(root, seal, sum)?;
+        let received = staging.finish(root, seal, tag)?;
         let mut index = self.index();
         let admitted = match index.decisions == admission.decisions {
             true => admit_one_more(&index, &received.header),

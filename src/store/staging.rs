@@ -7,7 +7,7 @@ use super::disk::Disk;
 use super::output::Output;
 use super::piece::{BUFFER, SUM, own_sum};
 use super::{Connection, StoreError};
-use crate::primitives::{Bytes32, Hasher, TransitHasher};
+use crate::primitives::{Bytes32, Hasher, PayloadMac};
 use crate::sealed::{ChunkHasher, Header};
 
 /// A piece is synced every so many bytes: the disk works while the rest arrives. The first steps are small, for
@@ -33,14 +33,13 @@ pub(super) struct Admission {
 pub enum Check {
     /// By their chunks: for bytes that nobody vouches for.
     Chunks,
-    /// By a hash of the whole that the writer sends behind them: five times as fast.
-    Sum,
+    /// By the tag that the writer sends behind them: many times as fast.
+    Mac(Box<PayloadMac>),
 }
 
-/// On the heap: one of them has 2 KiB.
 enum Checking {
     Chunks(Box<ChunkHasher>),
-    Sum(Box<TransitHasher>),
+    Mac(Box<PayloadMac>),
 }
 
 /// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing behind.
@@ -55,10 +54,9 @@ pub struct Staging<'a, D: Disk> {
     length: u64,
     /// How many of them have arrived.
     arrived: u64,
-    /// How many of those, the last, are not hashed yet.
-    unchecked: usize,
     unsynced: u64,
-    checking: Checking,
+    /// None once it is over.
+    checking: Option<Checking>,
     table: Hasher,
 }
 
@@ -73,7 +71,7 @@ impl<'a, D: Disk> Staging<'a, D> {
     ) -> Result<Self, StoreError> {
         let encoded = header.encode();
         let size = usize::try_from(header.layout().tail.end + SUM).unwrap_or(usize::MAX);
-        let mut output = Output::new(disk.create(&path)?, size.min(encoded.len() + BUFFER));
+        let mut output = Output::new(disk.create(&path)?, size.min(BUFFER));
         let written = output.write_all(&encoded);
         let staging = Self {
             disk,
@@ -83,12 +81,11 @@ impl<'a, D: Disk> Staging<'a, D> {
             output: Some(output),
             length: header.piece_size + 32 * header.chunks(),
             arrived: 0,
-            unchecked: 0,
             unsynced: 0,
-            checking: match check {
+            checking: Some(match check {
                 Check::Chunks => Checking::Chunks(Box::new(ChunkHasher::new(header.chunk_size()))),
-                Check::Sum => Checking::Sum(Box::default()),
-            },
+                Check::Mac(mac) => Checking::Mac(mac),
+            }),
             table: Hasher::default(),
             header,
         };
@@ -103,15 +100,10 @@ impl<'a, D: Disk> Staging<'a, D> {
 
     /// Where the next bytes of body and table go: some of the missing ones, at least one if there are any.
     pub fn room(&mut self) -> &mut [u8] {
-        let part = (BUFFER as u64 - self.arrived % BUFFER as u64).min(self.missing());
-        match &mut self.output {
-            Some(output) => {
-                let room = output.room();
-                let part = usize::try_from(part).map_or(room.len(), |part| part.min(room.len()));
-                &mut room[..part]
-            }
-            None => &mut [],
-        }
+        let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
+        let room = self.output.as_mut().map_or(&mut [][..], Output::room);
+        let part = room.len().min(missing);
+        &mut room[..part]
     }
 
     /// The first bytes of [`Staging::room`] have arrived.
@@ -121,37 +113,24 @@ impl<'a, D: Disk> Staging<'a, D> {
     pub fn advance(&mut self, bytes: usize) -> Result<(), StoreError> {
         let bytes = bytes.min(self.room().len());
         let output = self.output.as_mut().ok_or(StoreError::Damaged)?;
-        output.advance(bytes);
-        self.arrived += bytes as u64;
-        self.unchecked += bytes;
-        if self.missing() == 0 {
-            self.check();
-        } else if self.arrived.is_multiple_of(BUFFER as u64) {
-            self.check();
-            self.write_out()?;
-        }
-        Ok(())
-    }
-
-    /// Hashes what has arrived, in whole steps: over parts of odd lengths BLAKE3 takes twice as long.
-    fn check(&mut self) {
-        let Some(output) = &self.output else { return };
-        let bytes = output.last(std::mem::take(&mut self.unchecked));
-        let before = self.arrived - bytes.len() as u64;
-        let in_body = usize::try_from(self.header.piece_size.saturating_sub(before)).unwrap_or(usize::MAX);
-        let (body, table) = bytes.split_at(in_body.min(bytes.len()));
+        let bytes = output.advance(bytes);
+        let body_left = self.header.piece_size.saturating_sub(self.arrived);
+        let in_body = usize::try_from(body_left).unwrap_or(usize::MAX).min(bytes.len());
+        let (body, table) = bytes.split_at(in_body);
         match &mut self.checking {
-            Checking::Chunks(hasher) => hasher.update(body, |_| ()),
-            Checking::Sum(hasher) => hasher.update(bytes),
+            Some(Checking::Chunks(hasher)) => hasher.update(body, |_| ()),
+            Some(Checking::Mac(mac)) => mac.update(bytes),
+            None => {}
         }
         self.table.update(table);
+        self.arrived += bytes.len() as u64;
+        if output.room().is_empty() { self.write_out() } else { Ok(()) }
     }
 
     fn write_out(&mut self) -> Result<(), StoreError> {
         let around = self.arrived.min(self.missing());
         let output = self.output.as_mut().ok_or(StoreError::Damaged)?;
-        output.write_out()?;
-        self.unsynced += BUFFER as u64;
+        self.unsynced += output.write_out()? as u64;
         let step = (around / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
         if self.unsynced >= step && self.disk.sync_soon(&self.path) {
             self.unsynced = 0;
@@ -163,17 +142,17 @@ impl<'a, D: Disk> Staging<'a, D> {
     }
 
     /// Ends the piece: its table must have the root, and its body the hashes of the table, or all of it
-    /// the writer's sum.
+    /// the writer's tag.
     pub(super) fn finish(
         mut self,
         root: &Bytes32,
         seal: &Bytes32,
-        sum: Option<&Bytes32>,
+        tag: Option<&Bytes32>,
     ) -> Result<Received, StoreError> {
-        let checking = std::mem::replace(&mut self.checking, Checking::Sum(Box::default()));
-        let good = match checking {
-            Checking::Chunks(hasher) => hasher.finish(|_| ()) == *root,
-            Checking::Sum(hasher) => sum == Some(&hasher.finish()),
+        let good = match self.checking.take() {
+            Some(Checking::Chunks(hasher)) => hasher.finish(|_| ()) == *root,
+            Some(Checking::Mac(mac)) => tag.is_some_and(|tag| mac.verify(tag)),
+            None => false,
         };
         if self.missing() > 0 || !good || std::mem::take(&mut self.table).finish() != *root {
             return Err(StoreError::Damaged);
@@ -183,7 +162,7 @@ impl<'a, D: Disk> Staging<'a, D> {
             .write_all(root)
             .and_then(|()| output.write_all(seal))
             .and_then(|()| output.write_all(&own_sum(&self.header.encode(), root, seal)))
-            .and_then(|()| output.write_out());
+            .and_then(|()| output.write_out().map(drop));
         match kept {
             // Closed, and opened again to be synced: many connections with many small pieces each would
             // else run out of descriptors.

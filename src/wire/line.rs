@@ -70,6 +70,11 @@ impl LineSealer {
         Self { key, number: 0 }
     }
 
+    /// The number of the line that was sealed last.
+    pub fn last(&self) -> u64 {
+        self.number.saturating_sub(1)
+    }
+
     /// The line to send for `text`, LF included.
     pub fn seal(&mut self, text: &str) -> String {
         let mac = hmac_sha256(&self.key, &[&self.number.to_be_bytes(), text.as_bytes()]);
@@ -88,6 +93,11 @@ impl LineOpener {
     /// With the key of this direction.
     pub fn new(key: Bytes32) -> Self {
         Self { key, number: 0 }
+    }
+
+    /// The number of the line that was opened last.
+    pub fn last(&self) -> u64 {
+        self.number.saturating_sub(1)
     }
 
     /// The text of a received line.

@@ -137,15 +137,15 @@ pub enum Request {
 /// The line behind the payload of a STAGE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageEnd {
-    /// `END ROOT SEAL SUM`, or without SUM for a RESTORE: the piece is whole.
+    /// `END ROOT SEAL TAG`, or without TAG for a RESTORE: the piece is whole.
     End {
         /// SHA-256 of the table.
         root: Bytes32,
         /// The seal, which the server cannot check.
         seal: Bytes32,
-        /// BLAKE3 of the payload. The writer vouches for the table; who restores a piece does not know it,
-        /// and lets the server hash the body chunk by chunk.
-        sum: Option<Bytes32>,
+        /// The payload's MAC. The writer vouches for the table; who restores a piece cannot, and lets the
+        /// server hash the body chunk by chunk.
+        tag: Option<Bytes32>,
     },
     /// `CANCEL`: the payload is of no use; the server drops it.
     Cancel,
@@ -246,9 +246,9 @@ impl StageEnd {
     /// The line without MAC and LF.
     pub fn to_line(&self) -> String {
         match self {
-            StageEnd::End { root, seal, sum: None } => format!("END {} {}", hex(root), hex(seal)),
-            StageEnd::End { root, seal, sum: Some(sum) } => {
-                format!("END {} {} {}", hex(root), hex(seal), hex(sum))
+            StageEnd::End { root, seal, tag: None } => format!("END {} {}", hex(root), hex(seal)),
+            StageEnd::End { root, seal, tag: Some(tag) } => {
+                format!("END {} {} {}", hex(root), hex(seal), hex(tag))
             }
             StageEnd::Cancel => "CANCEL".to_owned(),
         }
@@ -264,7 +264,7 @@ impl StageEnd {
             "END" => StageEnd::End {
                 root: parse_hex32(words.next("root")?)?,
                 seal: parse_hex32(words.next("seal")?)?,
-                sum: words.next("sum").ok().map(parse_hex32).transpose()?,
+                tag: words.next("tag").ok().map(parse_hex32).transpose()?,
             },
             "CANCEL" => StageEnd::Cancel,
             _ => return Err(ParseError("END or CANCEL")),
@@ -360,8 +360,8 @@ mod tests {
             assert_eq!(Request::parse(&request.to_line()), Ok(request));
         }
         assert_eq!(examples()[0].to_line(), "LOOK my%20notes/a%25b.txt");
-        for sum in [None, Some([3; 32])] {
-            let end = StageEnd::End { root: [1; 32], seal: [2; 32], sum };
+        for tag in [None, Some([3; 32])] {
+            let end = StageEnd::End { root: [1; 32], seal: [2; 32], tag };
             assert_eq!(StageEnd::parse(&end.to_line()), Ok(end));
         }
         assert_eq!(StageEnd::parse("CANCEL"), Ok(StageEnd::Cancel));

@@ -6,7 +6,7 @@ use crate::markdown::{Document, From, Message, Values};
 use shareit::auth::{ClientFirst, Salted, ServerFirst, SessionKeys, Verifier};
 use shareit::commit::Phase;
 use shareit::name::{ServerName, UserName};
-use shareit::primitives::{TransitHasher, hmac_sha256, pbkdf2_sha256, sha256};
+use shareit::primitives::{PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
 use shareit::sealed::MasterKey;
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, MAX_LINE, NameReport, Refusal, Reply, Reported, Request, StageEnd,
@@ -212,11 +212,12 @@ fn the_transcript_is_what_both_ends_say() {
     let keys = replay_login(&values, login);
     assert_eq!(keys.client_lines, values.array("client key"));
     assert_eq!(keys.server_lines, values.array("server key"));
+    assert_eq!(keys.payloads, values.array("payload key"));
 
     let mut replay = Replay::new(&keys);
     let golden = Document::read("FORMAT.md").section("Example: a small piece").values();
     let key = MasterKey::from_key(&std::array::from_fn(|i| i as u8));
-    let mut in_stage = false;
+    let (mut in_stage, mut number_of_stage) = (false, 0);
     let mut said = Vec::new();
     for message in rest {
         let text = replay.open(message);
@@ -226,9 +227,9 @@ fn the_transcript_is_what_both_ends_say() {
                 let end = StageEnd::parse(text).unwrap();
                 assert_eq!(end.to_line(), text);
                 let (root, seal) = (golden.array("root"), golden.array("seal"));
-                let mut sum = TransitHasher::default();
-                ["body", "table"].iter().for_each(|part| sum.update(&golden.bytes(part)));
-                assert_eq!(end, StageEnd::End { root, seal, sum: Some(sum.finish()) });
+                let mut mac = PayloadMac::new(&keys.payloads, number_of_stage);
+                ["body", "table"].iter().for_each(|part| mac.update(&golden.bytes(part)));
+                assert_eq!(end, StageEnd::End { root, seal, tag: Some(mac.finish()) });
                 in_stage = false;
             }
             From::Client => {
@@ -238,7 +239,7 @@ fn the_transcript_is_what_both_ends_say() {
                     assert_eq!(header.encode(), golden.bytes("header"));
                     assert_eq!(message.payload.len() as u64, length);
                     assert_eq!(message.payload, [golden.bytes("body"), golden.bytes("table")].concat());
-                    in_stage = true;
+                    (in_stage, number_of_stage) = (true, replay.client.1.last());
                 }
             }
             From::Server => {

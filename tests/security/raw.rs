@@ -3,6 +3,7 @@
 use super::common::process::LIMIT;
 use shareit::auth::{ClientFirst, Salted};
 use shareit::name::{ServerName, UserName};
+use shareit::primitives::{Bytes32, PayloadMac};
 use shareit::wire::{LineOpener, LineSealer, Login, Reply, base64_encode, read_line};
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
@@ -23,6 +24,7 @@ pub(crate) struct Guest {
     stranger: Stranger,
     sealer: LineSealer,
     opener: LineOpener,
+    payloads: Bytes32,
 }
 
 /// Never the same twice, which is all that a test needs of a nonce.
@@ -94,7 +96,7 @@ impl Waiting {
         let Ok(Reply::Welcome(message)) = Reply::parse(&line) else { return Err(line) };
         let keys = proof.finish(&message, &server).map_err(|error| error.to_string())?;
         let (sealer, opener) = (LineSealer::new(keys.client_lines), LineOpener::new(keys.server_lines));
-        Ok(Guest { stranger, sealer, opener })
+        Ok(Guest { stranger, sealer, opener, payloads: keys.payloads })
     }
 }
 
@@ -109,6 +111,13 @@ impl Guest {
     /// The next line with this text, as it would travel.
     pub(crate) fn seal(&mut self, text: &str) -> String {
         self.sealer.seal(text)
+    }
+
+    /// The tag of a payload behind the line that was sealed last.
+    pub(crate) fn tag(&self, payload: &[u8]) -> Bytes32 {
+        let mut mac = PayloadMac::new(&self.payloads, self.sealer.last());
+        mac.update(payload);
+        mac.finish()
     }
 
     /// Sends bytes as they are.

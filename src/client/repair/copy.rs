@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::client::report::{Doing, Progress, Report, Silent};
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::sealed::Claim;
-use crate::wire::{Request, StageEnd};
+use crate::wire::Request;
 
 /// Pieces up to this many bytes are copied many at a time, through memory.
 const SMALL: u64 = 256 * 1024;
@@ -153,7 +153,7 @@ pub(super) fn send_restore(
 ) -> Result<(), PeerError> {
     peer.send(&restore_request(claim, floor, payload.len() as u64))?;
     peer.send_payload(payload)?;
-    peer.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
+    peer.send_end(&claim.root, &claim.seal)
 }
 
 fn restore_request(claim: &Claim, floor: u64, length: u64) -> Request {
@@ -187,8 +187,6 @@ fn pass_on(
         left -= part as u64;
         report.progress(Progress { done: part as u64 });
     }
-    to.send_end(&StageEnd::End { root: claim.root, seal: claim.seal, sum: None })
-        .and_then(|()| to.flush())
-        .map_err(target)?;
+    to.send_end(&claim.root, &claim.seal).and_then(|()| to.flush()).map_err(target)?;
     Ok(to.receive_done().map_err(target)?.map_err(|no| (task.to, no)))
 }

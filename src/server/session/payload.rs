@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use super::life::LifeSigns;
 use super::{MAX_BATCH_BYTES, Session};
 use crate::name::FilePath;
-use crate::primitives::Bytes32;
+use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::Header;
 use crate::server::channel::End;
 use crate::server::limits::{IDLE_LIMIT, STALL_LIMIT};
@@ -33,7 +33,10 @@ impl Session<'_> {
             return Err(End::Refused(Refusal::BadRequest));
         }
         // Who restores a piece passes on what another server has sent.
-        let check = if restore.is_some() { Check::Chunks } else { Check::Sum };
+        let check = match restore {
+            Some(_) => Check::Chunks,
+            None => Check::Mac(Box::new(PayloadMac::new(&self.payloads, self.opener.last()))),
+        };
         let store = &self.shared.store;
         let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
             true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
@@ -41,11 +44,11 @@ impl Session<'_> {
         };
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
-            (_, StageEnd::End { sum, .. }) if sum.is_some() == restore.is_some() => {
+            (_, StageEnd::End { tag, .. }) if tag.is_some() == restore.is_some() => {
                 return Err(End::Refused(Refusal::BadRequest));
             }
-            (Ok(staging), StageEnd::End { root, seal, sum }) => {
-                store.stage_end(staging, &root, &seal, sum.as_ref(), &mut self.batch)
+            (Ok(staging), StageEnd::End { root, seal, tag }) => {
+                store.stage_end(staging, &root, &seal, tag.as_ref(), &mut self.batch)
             }
             (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
             (Err(error), _) => Err(error),
