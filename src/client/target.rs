@@ -1,8 +1,8 @@
 //! Local files that downloads become: written beside their place, moved there when whole.
 
-use std::fs::{self, File, FileTimes, OpenOptions};
+use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,8 @@ use crate::wire::hex;
 
 const PREFIX: &str = ".shareit-";
 const SUFFIX: &str = ".part";
+/// Drafts of one download that others may sweep away. A second one is rare already.
+const MAX_SWEPT: usize = 100;
 
 /// A download on its way. Dropped before [`Target::finish`], it leaves nothing behind.
 pub(super) struct Target {
@@ -34,14 +36,31 @@ impl Target {
         }
         let folder = place.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(local(folder))?;
-        let unique = hex(&primitives::random::<8>().map_err(ClientError::Random)?);
-        let draft = folder.join(format!("{PREFIX}{unique}{SUFFIX}"));
-        let file = OpenOptions::new().write(true).create_new(true).open(&draft).map_err(local(place))?;
-        let target = Self { file, draft, place: place.to_path_buf(), finished: false };
-        // The lock tells a live draft from a leftover; see `sweep`.
-        target.file.try_lock().map_err(|error| local(place)(error.into()))?;
-        target.file.set_len(size).map_err(local(place))?;
-        Ok(target)
+        for _ in 0..MAX_SWEPT {
+            let unique = hex(&primitives::random::<8>().map_err(ClientError::Random)?);
+            let draft = folder.join(format!("{PREFIX}{unique}{SUFFIX}"));
+            let file = OpenOptions::new().write(true).create_new(true).open(&draft).map_err(local(place))?;
+            let target = Self { file, draft, place: place.to_path_buf(), finished: false };
+            if target.is_kept().map_err(local(place))? {
+                target.file.set_len(size).map_err(local(place))?;
+                return Ok(target);
+            }
+        }
+        Err(local(place)(io::ErrorKind::ResourceBusy.into()))
+    }
+
+    /// Locks the draft, which tells a live one from a leftover. Another download that begins here may have taken
+    /// it for a leftover before: see [`sweep`].
+    fn is_kept(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            locked => locked?,
+        }
+        let of_file = self.file.metadata()?;
+        match fs::symlink_metadata(&self.draft) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            of_path => Ok(of_path.map(|path| (path.dev(), path.ino()))? == (of_file.dev(), of_file.ino())),
+        }
     }
 
     /// Writes bytes to their place in the file.
@@ -81,7 +100,11 @@ pub(super) fn sweep(folder: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let ours = name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX));
-        if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        // Locked until it is gone: who made it just now sees one or the other, and makes another.
+        if ours
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
             // Somebody else may have swept it first.
             let _ = fs::remove_file(entry.path());
         }
@@ -93,4 +116,30 @@ fn system_time(modified: ModifiedTime) -> Option<SystemTime> {
     let whole =
         if modified.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
     whole?.checked_add(Duration::from_nanos(u64::from(modified.nanos)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_download_that_begins_is_not_swept_by_another_that_begins() {
+        let folder = std::env::temp_dir().join(format!("shareit-sweep-{}", std::process::id()));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    sweep(&folder);
+                }
+            });
+            let failed = (0..500).find_map(|number| {
+                let place = folder.join(number.to_string());
+                Target::create(&place, 1).and_then(|target| target.finish(ModifiedTime::default())).err()
+            });
+            over.store(true, Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
