@@ -17,7 +17,7 @@ use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
 /// Bytes that are taken from one side and given to the other at a time.
 const COPY_BUFFER: usize = 256 * 1024;
 /// Bytes of a payload that is not wanted any more, taken at a time.
-const SKIP_BUFFER: usize = 8 * 1024;
+const SKIP_BUFFER: usize = 512;
 /// Pieces up to this size are sent through the write buffer, larger ones past it.
 const SMALL_READ: u64 = 64 * 1024;
 /// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
