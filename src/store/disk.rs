@@ -115,7 +115,7 @@ const SYNC_STACK: usize = 64 * 1024;
 
 /// Threads that sync files while they are still arriving. With one, 64 uploads at a time wait for the disk at
 /// their end.
-const EARLY_THREADS: usize = 8;
+const EARLY_THREADS: usize = 4;
 
 /// The operating system's file system, with threads that write large files to disk while they are still
 /// arriving.
