@@ -11,12 +11,14 @@ mod store_faults {
 }
 
 use store_faults::crash::{Scenario, Tally};
-use store_faults::scenario::{Step, delete, stage, upload};
+use store_faults::ledger::Ledger;
+use store_faults::scenario::{Server, Step, delete, new_disk, stage, upload};
 
 const EARTH: &str = "holiday/beach/earth.gif";
 const SUN: &str = "holiday/sun.gif";
 const NOTES: &str = "notes";
 const LARGE: &str = "large.iso";
+const HUGE: &str = "huge.iso";
 
 #[test]
 fn a_first_upload_survives_every_fault() {
@@ -158,6 +160,19 @@ fn a_writer_that_comes_second_survives_every_fault() {
 fn a_piece_that_comes_in_several_writes_survives_every_fault() {
     Scenario { before: vec![Step::LogIn('A')], steps: upload('A', LARGE, 1, &[1]) }
         .survives_every_fault("a large piece");
+}
+
+/// Who opens a file after an error of writing back was told to another does not hear of it (Linux, since 4.16).
+#[test]
+fn a_piece_that_could_not_be_written_back_while_it_came_is_not_acknowledged() {
+    let disk = new_disk();
+    let mut server = Server::start(&disk).unwrap();
+    let mut ledger = Ledger::default();
+    disk.fail_early_syncs();
+    let steps = [vec![Step::LogIn('A')], stage('A', HUGE, 1, &[1]), vec![Step::Flush('A')]].concat();
+    let taken: Result<(), _> = steps.into_iter().try_for_each(|step| server.take(step, &mut ledger));
+    assert!(taken.is_err(), "acknowledged");
+    assert!(server.look(HUGE).unwrap().pieces.is_empty());
 }
 
 impl Scenario {

@@ -40,7 +40,8 @@ pub trait Disk: Send + Sync + 'static {
     fn sync(&self, file: &Self::File) -> io::Result<()>;
 
     /// Begins to make a file's bytes survive, for a file that is still being written and will be synced at
-    /// its end. Does not wait, and says whether it could.
+    /// its end, as the same [`Disk::File`]: a later one may not hear of errors. Does not wait, and says whether it
+    /// could.
     fn sync_soon(&self, _path: &Path) -> bool {
         false
     }

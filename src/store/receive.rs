@@ -141,7 +141,8 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         // What is gone was dropped by a newer version meanwhile, or published by another client, who synced it.
-        let paths: Vec<&Path> = received.iter().map(|piece| piece.path.as_path()).collect();
+        let unsynced = received.iter().filter(|piece| !piece.synced);
+        let paths: Vec<&Path> = unsynced.map(|piece| piece.path.as_path()).collect();
         let synced = self.disk.sync_all(&paths).and_then(|()| self.disk.sync_dir(&self.places.staged()));
         let mut index = self.index();
         for piece in received {

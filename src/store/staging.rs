@@ -11,9 +11,10 @@ use crate::primitives::{Bytes32, Hasher, PayloadMac};
 use crate::sealed::{ChunkHasher, Header};
 
 /// A piece is synced every so many bytes: the disk works while the rest arrives. The first steps are small, for
-/// many pieces of a few MiB that come at once; later ones larger, since each sync has its cost.
+/// many pieces of a few MiB that come at once, and the last ones, for which the client waits; those between
+/// larger, since each sync has its cost.
 const SYNC_STEPS: RangeInclusive<u64> = 1 << 20..=16 << 20;
-/// A step, as a part of what has come.
+/// A step, as a part of what has come, or, if that is less, of what is still to come.
 const SYNC_PART: u64 = 8;
 /// With so many bytes unsynced the client has to wait: the last sync, which is under a time limit, is short
 /// however large the piece.
@@ -55,6 +56,8 @@ pub struct Staging<'a, D: Disk> {
     /// How many of them have arrived.
     arrived: u64,
     unsynced: u64,
+    /// Whether others have synced parts of it.
+    synced_early: bool,
     /// None once it is over.
     checking: Option<Checking>,
     table: Hasher,
@@ -82,6 +85,7 @@ impl<'a, D: Disk> Staging<'a, D> {
             length: header.piece_size + 32 * header.chunks(),
             arrived: 0,
             unsynced: 0,
+            synced_early: false,
             checking: Some(match check {
                 Check::Chunks => Checking::Chunks(Box::new(ChunkHasher::new(header.chunk_size()))),
                 Check::Mac(mac) => Checking::Mac(mac),
@@ -134,6 +138,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         let step = (around / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
         if self.unsynced >= step && self.disk.sync_soon(&self.path) {
             self.unsynced = 0;
+            self.synced_early = true;
         } else if self.unsynced >= MAX_UNSYNCED {
             self.disk.sync(output.file())?;
             self.unsynced = 0;
@@ -162,13 +167,19 @@ impl<'a, D: Disk> Staging<'a, D> {
             .write_all(root)
             .and_then(|()| output.write_all(seal))
             .and_then(|()| output.write_all(&own_sum(&self.header.encode(), root, seal)))
-            .and_then(|()| output.write_out().map(drop));
+            .and_then(|()| output.write_out().map(drop))
+            .and_then(|()| match self.synced_early {
+                // Only a description that was open when an early sync failed is told so, and this is the last one.
+                true => self.disk.sync(output.file()),
+                false => Ok(()),
+            });
         match kept {
             // Closed, and opened again to be synced: many connections with many small pieces each would
             // else run out of descriptors.
             Ok(()) => {
                 let path = std::mem::take(&mut self.path);
-                Ok(Received { header: self.header.clone(), connection: self.connection, path })
+                let synced = self.synced_early;
+                Ok(Received { header: self.header.clone(), connection: self.connection, path, synced })
             }
             Err(error) => Err(error.into()),
         }
@@ -184,9 +195,11 @@ impl<D: Disk> Drop for Staging<'_, D> {
     }
 }
 
-/// A piece that is whole but not yet safe from a power failure.
+/// A piece that is whole.
 pub(super) struct Received {
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    /// Whether its bytes are safe from a power failure; its name is not yet.
+    pub(super) synced: bool,
 }

@@ -86,6 +86,8 @@ struct Content {
     safe: Arc<Vec<u8>>,
     /// A sync has failed.
     spoiled: bool,
+    /// How often writing back has failed. Linux tells each description that was open then, once.
+    errors: usize,
 }
 
 type Dirs = Vec<BTreeMap<OsString, Node>>;
@@ -103,6 +105,7 @@ struct State {
     full: bool,
     short: bool,
     dead: bool,
+    early_syncs_fail: bool,
 }
 
 /// The disk. A clone is the same disk.
@@ -145,6 +148,11 @@ impl MemoryDisk {
     /// The call at which the planned fault happened, if it has come to that.
     pub(crate) fn met(&self) -> Option<String> {
         self.state().met.clone()
+    }
+
+    /// From now on a file that is synced while it is still written loses what it has.
+    pub(crate) fn fail_early_syncs(&self) {
+        self.state().early_syncs_fail = true;
     }
 
     /// From now on everything works.
@@ -384,7 +392,7 @@ impl Content {
             }
             Bytes::Kept => self.now.clone(),
         };
-        Self { now: left.clone(), safe: left, spoiled: false }
+        Self { now: left.clone(), safe: left, spoiled: false, errors: 0 }
     }
 }
 
@@ -417,12 +425,13 @@ impl Disk for MemoryDisk {
         state.files.push(Content::default());
         let id = state.files.len() - 1;
         state.change(place, Some(Node::File(id)), Vec::new());
-        Ok(OpenFile { disk: self.clone(), id, position: 0 })
+        Ok(OpenFile { disk: self.clone(), id, position: 0, errors: 0 })
     }
 
     fn open(&self, path: &Path) -> io::Result<OpenFile> {
         let state = self.call(Kind::Reads, || format!("open {}", short(path)))?;
-        Ok(OpenFile { disk: self.clone(), id: state.file(path)?, position: 0 })
+        let id = state.file(path)?;
+        Ok(OpenFile { disk: self.clone(), id, position: 0, errors: state.files[id].errors })
     }
 
     fn len(&self, file: &OpenFile) -> io::Result<u64> {
@@ -433,6 +442,9 @@ impl Disk for MemoryDisk {
         match self.call(Kind::NeedsRoom, || format!("sync file {}", file.id)) {
             Ok(mut state) => {
                 let content = &mut state.files[file.id];
+                if content.errors > file.errors {
+                    return Err(io::Error::from_raw_os_error(5));
+                }
                 if !content.spoiled {
                     content.safe = content.now.clone();
                 }
@@ -445,6 +457,16 @@ impl Disk for MemoryDisk {
                 Err(error)
             }
         }
+    }
+
+    fn sync_soon(&self, path: &Path) -> bool {
+        let mut state = self.state();
+        let fails = state.early_syncs_fail;
+        if let (true, Ok(id)) = (fails, state.file(path)) {
+            let content = &mut state.files[id];
+            (content.spoiled, content.errors) = (true, content.errors + 1);
+        }
+        fails
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -510,6 +532,8 @@ pub(crate) struct OpenFile {
     disk: MemoryDisk,
     id: usize,
     position: usize,
+    /// Errors of the file that this description was too late for.
+    errors: usize,
 }
 
 impl Read for OpenFile {

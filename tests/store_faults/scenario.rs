@@ -99,6 +99,7 @@ impl Piece {
         let file_size = match (number, name.starts_with("large")) {
             (TOMBSTONE, _) => 0,
             (_, true) => 1_400_000 + generation,
+            _ if name.starts_with("huge") => 12_000_000 + generation,
             (_, false) => 600 + generation,
         };
         let range = if number == TOMBSTONE { 0..0 } else { split::range(file_size, 4, number) };
