@@ -21,6 +21,9 @@ use crate::wire::Request;
 const STEP: usize = 256 * 1024;
 /// More threads than this only wait for each other: there are four pieces.
 const MAX_THREADS: usize = 4;
+/// A thread for each so many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and
+/// many clients at once slower, since twice as much of theirs waits in sockets.
+const BYTES_PER_THREAD: u64 = 16 << 20;
 
 /// A file on its way: what is decided about it before its bytes are sent.
 pub(super) struct Draft {
@@ -98,9 +101,8 @@ pub(super) fn stage_all(
         key,
         report,
     };
-    let threads = available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(jobs.len());
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..threads_for(drafts).min(jobs.len()) {
             scope.spawn(|| work.run());
         }
     });
@@ -113,6 +115,13 @@ pub(super) fn stage_all(
     let outcomes = work.outcomes.into_iter().map(|o| o.into_inner().unwrap_or_else(PoisonError::into_inner));
     let links = work.links.into_iter().map(|l| l.into_inner().unwrap_or_else(PoisonError::into_inner).peer);
     (outcomes.collect(), links.collect())
+}
+
+fn threads_for(drafts: &[Draft]) -> usize {
+    let bytes: u64 = drafts.iter().map(|draft| draft.header.file_size).sum();
+    let enough = usize::try_from(bytes.div_ceil(BYTES_PER_THREAD)).unwrap_or(MAX_THREADS);
+    let cores = available_parallelism().map_or(1, usize::from);
+    enough.clamp(1, MAX_THREADS).min(cores)
 }
 
 fn collect_replies(server: usize, link: &mut Link, outcomes: &[Mutex<Staged>]) {

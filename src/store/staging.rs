@@ -16,9 +16,6 @@ use crate::sealed::{ChunkHasher, Header};
 const SYNC_STEPS: RangeInclusive<u64> = 1 << 20..=16 << 20;
 /// A step, as a part of what has come, or, if that is less, of what is still to come.
 const SYNC_PART: u64 = 8;
-/// With so many bytes unsynced the client has to wait: the last sync, which is under a time limit, is short
-/// however large the piece.
-const MAX_UNSYNCED: u64 = 128 << 20;
 
 /// What a piece was admitted on.
 #[derive(Clone, Copy)]
@@ -136,11 +133,13 @@ impl<'a, D: Disk> Staging<'a, D> {
         let output = self.output.as_mut().ok_or(StoreError::Damaged)?;
         self.unsynced += output.write_out()? as u64;
         let step = (around / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
-        if self.unsynced >= step && self.disk.sync_soon(&self.path) {
-            self.unsynced = 0;
-            self.synced_early = true;
-        } else if self.unsynced >= MAX_UNSYNCED {
-            self.disk.sync(output.file())?;
+        if self.unsynced >= step {
+            // If the disk is that busy, the client has to wait for it now rather than at its end, where all
+            // others wait too, and the last sync is under a time limit.
+            match self.disk.sync_soon(&self.path) {
+                true => self.synced_early = true,
+                false => self.disk.sync(output.file())?,
+            }
             self.unsynced = 0;
         }
         Ok(())

@@ -106,6 +106,7 @@ struct State {
     short: bool,
     dead: bool,
     early_syncs_fail: bool,
+    most_unsynced: usize,
 }
 
 /// The disk. A clone is the same disk.
@@ -153,6 +154,11 @@ impl MemoryDisk {
     /// From now on a file that is synced while it is still written loses what it has.
     pub(crate) fn fail_early_syncs(&self) {
         self.state().early_syncs_fail = true;
+    }
+
+    /// The most bytes that one file ever had unsynced.
+    pub(crate) fn most_unsynced(&self) -> usize {
+        self.state().most_unsynced
     }
 
     /// From now on everything works.
@@ -560,6 +566,8 @@ impl Write for OpenFile {
         } else {
             Arc::make_mut(content).extend_from_slice(&buffer[..length]);
         }
+        let unsynced = state.files[self.id].now.len() - state.files[self.id].safe.len();
+        state.most_unsynced = state.most_unsynced.max(unsynced);
         self.position += length;
         Ok(length)
     }
