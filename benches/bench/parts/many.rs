@@ -21,6 +21,9 @@ const SIZE: u64 = 1 << 30;
 const QUICK_SIZE: u64 = 128 << 20;
 const NEWCOMER_SIZE: u64 = 16 << 20;
 const WARM: u64 = 512 << 20;
+/// Memory to touch before each run, in sizes of what is transferred: with four, some of what 64 clients use was
+/// still the host's.
+const WARM_TIMES: u64 = 10;
 /// Descriptors for a process with many sessions: two each at a client.
 const DESCRIPTORS: usize = 4096;
 
@@ -87,10 +90,14 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
         let down_many: Vec<String> =
             (0..CLIENTS).map(|n| format!("Download many/{}", inputs::small_name(n))).collect();
         for (way, one, many) in [(0, up_one, up_many), (1, down_one, down_many)] {
-            alone[way].push(slowest_of(&together(stage, &cluster, &one, 4 * size)?));
-            let times: Vec<f64> = together(stage, &cluster, &many, 4 * size)?;
-            slowest[way].push(slowest_of(&times));
-            spread[way].push(slowest_of(&times) / times.iter().copied().fold(f64::INFINITY, f64::min));
+            // In turn first and second: a disk may give more to the one that it has rested for.
+            let (first, second) = if round % 2 == 0 { (&many, &one) } else { (&one, &many) };
+            let first = together(stage, &cluster, first, WARM_TIMES * size)?;
+            let second = together(stage, &cluster, second, WARM_TIMES * size)?;
+            let (one, many) = if round % 2 == 0 { (second, first) } else { (first, second) };
+            alone[way].push(slowest_of(&one));
+            slowest[way].push(slowest_of(&many));
+            spread[way].push(slowest_of(&many) / many.iter().copied().fold(f64::INFINITY, f64::min));
         }
         for folder in ["one", "many"] {
             std::fs::remove_dir_all(cluster.download(folder))?;
