@@ -90,7 +90,7 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
         let down_many: Vec<String> =
             (0..CLIENTS).map(|n| format!("Download many/{}", inputs::small_name(n))).collect();
         for (way, one, many) in [(0, up_one, up_many), (1, down_one, down_many)] {
-            // In turn first and second: a disk may give more to the one that it has rested for.
+            // In turn first and second, so that neither always comes after the other's syncs.
             let (first, second) = if round % 2 == 0 { (&many, &one) } else { (&one, &many) };
             let first = together(stage, &cluster, first, WARM_TIMES * size)?;
             let second = together(stage, &cluster, second, WARM_TIMES * size)?;
