@@ -162,6 +162,12 @@ fn a_piece_that_comes_in_several_writes_survives_every_fault() {
         .survives_every_fault("a large piece");
 }
 
+#[test]
+fn a_piece_that_is_synced_on_the_way_survives_every_fault() {
+    Scenario { before: vec![Step::LogIn('A')], steps: upload('A', HUGE, 1, &[1]) }
+        .survives_every_fault("a piece that is synced on the way");
+}
+
 /// Who opens a file after an error of writing back was told to another does not hear of it (Linux, since 4.16).
 #[test]
 fn a_piece_that_could_not_be_written_back_while_it_came_is_not_acknowledged() {
