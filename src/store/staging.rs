@@ -13,7 +13,7 @@ use crate::sealed::{ChunkHasher, Header};
 /// A piece is synced every so many bytes: the disk works while the rest arrives. The first steps are small, for
 /// many pieces of a few MiB that come at once, and the last ones, for which the client waits; those between
 /// larger, since each sync has its cost.
-const SYNC_STEPS: RangeInclusive<u64> = 1 << 20..=16 << 20;
+const SYNC_STEPS: RangeInclusive<u64> = 2 << 20..=16 << 20;
 /// A step, as a part of what has come, or, if that is less, of what is still to come.
 const SYNC_PART: u64 = 8;
 

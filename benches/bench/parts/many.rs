@@ -10,6 +10,7 @@ use super::Stage;
 use crate::contest::{Rules, progress, timed};
 use crate::ours::{Build, Cluster};
 use crate::process::{Daemon, output, own_program, peak_memory, with_descriptors};
+use crate::settle::settle;
 use crate::stats::Sample;
 use crate::table::Unit;
 use crate::{Fallible, inputs, memory};
@@ -73,6 +74,7 @@ fn one(bytes: u64) -> Sample {
 /// The same bytes by one client, and by many that begin at one moment. They have logged in before: the keys
 /// of 64 users are derived on their own machines elsewhere, but would all be derived on this one here.
 fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> Fallible<()> {
+    settle(stage.scratch)?;
     let cluster = Cluster::start(build, stage.scratch)?;
     let size = large.metadata()?.len();
     let rounds = stage.options.rounds(3, 1);
@@ -83,12 +85,14 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
     let mut spread = alone.clone();
     for round in 1..=rounds {
         progress(&format!("many, round {round} of {rounds}"));
+        // Stays until the end: removing hundreds of files would slow down whoever makes new ones.
+        let folder = format!("many-{round}");
         let up_one = vec![format!("Upload \"{}\" one", large.display())];
         let up_many: Vec<String> =
-            (0..CLIENTS).map(|n| format!("Upload \"{}\" many", file(n).display())).collect();
+            (0..CLIENTS).map(|n| format!("Upload \"{}\" {folder}", file(n).display())).collect();
         let down_one = vec!["Download one/large.bin".to_owned()];
         let down_many: Vec<String> =
-            (0..CLIENTS).map(|n| format!("Download many/{}", inputs::small_name(n))).collect();
+            (0..CLIENTS).map(|n| format!("Download {folder}/{}", inputs::small_name(n))).collect();
         for (way, one, many) in [(0, up_one, up_many), (1, down_one, down_many)] {
             // In turn first and second, so that neither always comes after the other's syncs.
             let (first, second) = if round % 2 == 0 { (&many, &one) } else { (&one, &many) };
@@ -99,10 +103,9 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
             slowest[way].push(slowest_of(&many));
             spread[way].push(slowest_of(&many) / many.iter().copied().fold(f64::INFINITY, f64::min));
         }
-        for folder in ["one", "many"] {
-            std::fs::remove_dir_all(cluster.download(folder))?;
-            output(cluster.direct_client().args(["Delete", "-r", folder]))?;
-        }
+        std::fs::remove_dir_all(cluster.download(&folder))?;
+        std::fs::remove_dir_all(cluster.download("one"))?;
+        output(cluster.direct_client().args(["Delete", "-r", "one"]))?;
     }
     progress("");
     let name = inputs::size_name(size);
