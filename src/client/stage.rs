@@ -101,8 +101,10 @@ pub(super) fn stage_all(
         key,
         report,
     };
+    let bytes = drafts.iter().map(|draft| draft.header.file_size).sum();
+    let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from));
     std::thread::scope(|scope| {
-        for _ in 0..threads_for(drafts).min(jobs.len()) {
+        for _ in 0..threads.min(jobs.len()) {
             scope.spawn(|| work.run());
         }
     });
@@ -117,10 +119,8 @@ pub(super) fn stage_all(
     (outcomes.collect(), links.collect())
 }
 
-fn threads_for(drafts: &[Draft]) -> usize {
-    let bytes: u64 = drafts.iter().map(|draft| draft.header.file_size).sum();
+fn threads_for(bytes: u64, cores: usize) -> usize {
     let enough = usize::try_from(bytes.div_ceil(BYTES_PER_THREAD)).unwrap_or(MAX_THREADS);
-    let cores = available_parallelism().map_or(1, usize::from);
     enough.clamp(1, MAX_THREADS).min(cores)
 }
 
@@ -225,5 +225,18 @@ fn cancel(links: &mut [MutexGuard<'_, Link>], mut left: u64) {
     }
     for link in links {
         link.try_send(|peer| peer.send_cancel());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_batch_has_one_thread_and_a_large_one_as_many_as_there_are_cores_or_pieces() {
+        let threads = |cores| [0, 16 << 20, (16 << 20) + 1, 1 << 30, u64::MAX].map(|b| threads_for(b, cores));
+        assert_eq!(threads(1), [1, 1, 1, 1, 1]);
+        assert_eq!(threads(2), [1, 1, 2, 2, 2]);
+        assert_eq!(threads(8), [1, 1, 2, 4, 4]);
     }
 }

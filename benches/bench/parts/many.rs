@@ -85,7 +85,7 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
     let mut spread = alone.clone();
     for round in 1..=rounds {
         progress(&format!("many, round {round} of {rounds}"));
-        // Stays until the end: removing hundreds of files would slow down whoever makes new ones.
+        // Stays until all is measured: removing hundreds of files would slow down whoever makes new ones.
         let folder = format!("many-{round}");
         let up_one = vec![format!("Upload \"{}\" one", large.display())];
         let up_many: Vec<String> =
@@ -122,7 +122,9 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
         stage.table.rate(rate(&slowest[way]));
         stage.table.row(&task, &build.name, Unit::Plain, &spread[way], "the slowest of them ÷ the fastest");
     }
-    Ok(())
+    let folder = cluster.folder.clone();
+    drop(cluster);
+    Ok(std::fs::remove_dir_all(folder)?)
 }
 
 fn slowest_of(times: &[f64]) -> f64 {
