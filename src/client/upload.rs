@@ -1,6 +1,8 @@
 //! Upload: stage every piece on all its holders, then commit. Many small files go together.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::Client;
 use super::error::ClientError;
@@ -18,8 +20,10 @@ use crate::wire::Refusal;
 
 /// Files that are staged and committed together: one round trip serves them all.
 const BATCH_FILES: usize = 128;
-/// A batch ends with the file that brings it to this many bytes.
-const BATCH_BYTES: u64 = 32 << 20;
+/// A batch ends with the file that brings it to so many bytes: the first to the least of these, each later one to
+/// what went in a second. At the end of a batch all wait for the disks; but what is not committed when the
+/// line breaks has to be sent again.
+const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
 
 /// How often a server may say that it is behind, or that bytes were damaged, before it is left out. Each
 /// try sends it up to two pieces.
@@ -73,9 +77,13 @@ impl Client {
         self.warn_if_outdated();
         let mut results = Vec::with_capacity(sources.len());
         let mut rest = sources;
+        let mut limit = *BATCH_BYTES.start();
         while !rest.is_empty() {
-            let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..]));
+            let sizes = &sizes[results.len()..];
+            let (batch, later) = rest.split_at(batch_length(sizes, limit));
+            let started = Instant::now();
             results.extend(self.upload_batch(batch, only_changed));
+            limit = next_limit(sizes[..batch.len()].iter().sum(), started.elapsed());
             rest = later;
         }
         self.report.end();
@@ -299,11 +307,46 @@ fn job_order() -> impl Iterator<Item = u8> {
     placement::pieces().filter(|p| p % 2 == 1).chain(placement::pieces().filter(|p| p % 2 == 0))
 }
 
-fn batch_length(sizes: &[u64]) -> usize {
-    let mut bytes = 0;
+fn batch_length(sizes: &[u64], limit: u64) -> usize {
+    let mut bytes: u64 = 0;
     let full = sizes.iter().take(BATCH_FILES).position(|size| {
-        bytes += size;
-        bytes >= BATCH_BYTES
+        bytes = bytes.saturating_add(*size);
+        bytes >= limit
     });
     full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
+}
+
+/// The bytes of the next batch, after one of so many bytes.
+fn next_limit(bytes: u64, took: Duration) -> u64 {
+    let of_a_second = u128::from(bytes) * 1000 / took.as_millis().max(1);
+    u64::try_from(of_a_second).unwrap_or(u64::MAX).clamp(*BATCH_BYTES.start(), *BATCH_BYTES.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_with_the_file_that_fills_it_or_with_the_most_files() {
+        assert_eq!(batch_length(&[10, 10, 10], 20), 2);
+        assert_eq!(batch_length(&[10, 11, 10], 20), 2);
+        assert_eq!(batch_length(&[10, 9, 10], 20), 3);
+        assert_eq!(batch_length(&[u64::MAX, u64::MAX], 20), 1);
+        assert_eq!(batch_length(&[10], 20), 1);
+        assert_eq!(batch_length(&[0; 1000], 20), BATCH_FILES);
+    }
+
+    #[test]
+    fn the_next_batch_is_what_goes_in_a_second_within_limits() {
+        const MIB: u64 = 1 << 20;
+        let after = |mib, millis| next_limit(mib * MIB, Duration::from_millis(millis)) / MIB;
+        assert_eq!(after(32, 200), 160);
+        assert_eq!(after(160, 1000), 160);
+        assert_eq!(after(160, 2000), 80);
+        assert_eq!(after(160, 100_000), 32);
+        assert_eq!(after(32, 1), 512);
+        assert_eq!(after(32, 0), 512);
+        assert_eq!(after(0, 0), 32);
+        assert_eq!(next_limit(u64::MAX, Duration::MAX), 32 * MIB);
+    }
 }
