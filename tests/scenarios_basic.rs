@@ -517,6 +517,17 @@ fn a_trace_shows_each_line_as_it_travels_and_no_secret() {
 }
 
 #[test]
+fn a_file_is_looked_at_once_to_be_downloaded() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"looked at");
+    let outcome = aditi.run(&["Download", "a", "--trace"]).succeeds();
+    let looks = outcome.stderr.lines().filter(|line| line.contains("-> Server1 LOOK a")).count();
+    assert_eq!(looks, 1, "{outcome}");
+    aditi.download("a", b"looked at");
+}
+
+#[test]
 fn a_folder_may_be_written_as_show_files_shows_it() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

@@ -311,9 +311,12 @@ impl Session<'_> {
 
     fn download(&mut self, what: &str, folder: Option<&str>) -> Result<u8, ClientError> {
         let name = join(folder, what)?;
-        let files = match self.client.find(&name)? {
-            Found::File(path) => vec![path],
-            Found::Below(files) => files,
+        let (mut looked, files) = match self.client.find(&name)? {
+            Found::File(file) => {
+                let path = file.path().clone();
+                (Some(*file), vec![path])
+            }
+            Found::Below(files) => (None, files),
         };
         if self.is_no_folder(what, &name, &files) {
             return Ok(FAILED);
@@ -321,7 +324,11 @@ impl Session<'_> {
         self.console.expect_files(files.len());
         let mut tally = Tally::of("downloaded", files.len());
         for step in files.chunks(STEP) {
-            for result in self.client.download(step, &self.downloads) {
+            let results = match looked.take() {
+                Some(file) => vec![self.client.download_looked(file, &self.downloads)],
+                None => self.client.download(step, &self.downloads),
+            };
+            for result in results {
                 match result {
                     Ok(file) => {
                         let place = format!(" to {}", file.place.display());

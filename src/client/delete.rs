@@ -36,7 +36,7 @@ impl Client {
     /// If there is neither, or the folder is meant without `recursive`.
     pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Vec<FilePath>, ClientError> {
         match self.find(name)? {
-            super::Found::File(path) => Ok(vec![path]),
+            super::Found::File(file) => Ok(vec![file.path().clone()]),
             super::Found::Below(files) if recursive => Ok(files),
             super::Found::Below(_) => {
                 let folder = FolderPath::parse(name).unwrap_or_default();

@@ -33,10 +33,20 @@ pub struct Downloaded {
     pub size: u64,
 }
 
+/// A file that the servers were just asked about.
+pub struct Looked(Survey);
+
+impl Looked {
+    /// Its name on the servers.
+    pub fn path(&self) -> &FilePath {
+        &self.0.path
+    }
+}
+
 /// What `Download NAME` means.
 pub enum Found {
     /// A file.
-    File(FilePath),
+    File(Box<Looked>),
     /// The files below a folder.
     Below(Vec<FilePath>),
 }
@@ -69,8 +79,8 @@ impl Client {
             let path = FilePath::parse(name).map_err(bad_name)?;
             let surveys =
                 self.cluster.survey(std::slice::from_ref(&path), &self.config.user, &self.key, &*self.report);
-            if surveys.iter().any(Survey::is_a_file) {
-                return Ok(Found::File(path));
+            if let Some(survey) = surveys.into_iter().find(Survey::is_a_file) {
+                return Ok(Found::File(Box::new(Looked(survey))));
             }
         }
         let folder =
@@ -93,14 +103,29 @@ impl Client {
             }
         }
         let results =
-            files.chunks(BATCH_FILES).flat_map(|batch| self.download_batch(batch, downloads)).collect();
+            files.chunks(BATCH_FILES).flat_map(|batch| self.download_batch(batch, None, downloads)).collect();
         self.report.end();
         results
     }
 
+    /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it,
+    /// which saves a round trip, unless the file has changed meanwhile.
+    ///
+    /// # Errors
+    /// As for one of [`Client::download`].
+    pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
+        let path = file.path().clone();
+        sweep(&downloads.join(path.folder().as_str()));
+        let result = self.download_batch(std::slice::from_ref(&path), Some(vec![file.0]), downloads).pop();
+        self.report.end();
+        result.unwrap_or(Err(ClientError::Contended(path)))
+    }
+
+    /// `looked`: what the servers have just said of the batch.
     fn download_batch(
         &mut self,
         batch: &[FilePath],
+        mut looked: Option<Vec<Survey>>,
         downloads: &Path,
     ) -> Vec<Result<Downloaded, ClientError>> {
         let mut results: Vec<Option<Result<Downloaded, ClientError>>> = batch.iter().map(|_| None).collect();
@@ -109,8 +134,11 @@ impl Client {
             if pending.is_empty() {
                 break;
             }
-            let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
-            for (file, result) in pending.into_iter().zip(self.attempt_download(&paths, downloads)) {
+            let surveys = looked.take().unwrap_or_else(|| {
+                let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
+                self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report)
+            });
+            for (file, result) in pending.into_iter().zip(self.attempt_download(&surveys, downloads)) {
                 results[file] = match result {
                     Ok(downloaded) => Some(Ok(downloaded)),
                     // The servers are not asked at one instant: to a look that an upload overlaps, the file
@@ -129,15 +157,14 @@ impl Client {
             .collect()
     }
 
-    fn attempt_download(&mut self, paths: &[FilePath], downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
-        let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
+    fn attempt_download(&mut self, surveys: &[Survey], downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
         let mut plans: Vec<Result<Plan, ClientError>> =
             surveys.iter().map(|s| self.plan(s, downloads)).collect();
-        self.report.begin(paths.len(), plans.iter().flatten().map(|plan| plan.size).sum());
+        self.report.begin(surveys.len(), plans.iter().flatten().map(|plan| plan.size).sum());
         let mut targets = Vec::new();
         let mut files = Vec::new();
         let mut pieces = Vec::new();
-        for (index, (plan, survey)) in plans.iter_mut().zip(&surveys).enumerate() {
+        for (index, (plan, survey)) in plans.iter_mut().zip(surveys).enumerate() {
             let Ok(ready) = plan else { continue };
             match Target::create(&ready.place, ready.size) {
                 Ok(target) => {
@@ -149,7 +176,7 @@ impl Client {
             }
         }
         let mut local_errors: Vec<Option<ClientError>> = targets.iter().map(|_| None).collect();
-        self.fetch_all(&targets, &files, &surveys, &mut pieces, &mut local_errors);
+        self.fetch_all(&targets, &files, surveys, &mut pieces, &mut local_errors);
         let mut results: Vec<Option<Result<Downloaded, Failure>>> = plans.iter().map(|_| None).collect();
         for (number, target) in targets.into_iter().enumerate() {
             let index = files[number];

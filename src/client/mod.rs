@@ -22,7 +22,7 @@ mod writing;
 
 use std::sync::Arc;
 
-pub use download::{Downloaded, Found};
+pub use download::{Downloaded, Found, Looked};
 pub use error::{ClientError, LaunchError, MissingPiece, OTHER_KEY_HINT};
 pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
