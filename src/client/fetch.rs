@@ -12,8 +12,9 @@ use crate::sealed::{ChunkCipher, Claim, FileKey};
 use crate::wire::{Refusal, Request};
 use crate::{placement, split};
 
-/// READs that are sent ahead of their replies.
-const AHEAD: usize = 32;
+/// Bytes of READs that are sent ahead of their replies: a server that is writing does not read, so its socket's buffer
+/// must have room for them.
+const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
 const STEP: u64 = 256 * 1024;
@@ -121,7 +122,8 @@ pub(super) fn fetch(
     mut peer: Peer,
     pieces: &mut [Piece],
 ) -> (Result<Peer, PeerError>, Option<(usize, ClientError)>) {
-    let mut asked: VecDeque<(usize, Read)> = VecDeque::new();
+    let mut asked: VecDeque<(usize, Read, usize)> = VecDeque::new();
+    let mut ahead = 0;
     let mut to_ask = pieces
         .iter()
         .enumerate()
@@ -130,7 +132,7 @@ pub(super) fn fetch(
     pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
     let mut buffer = Vec::new();
     let lost = loop {
-        while asked.len() < AHEAD
+        while ahead < AHEAD
             && let Some((index, read)) = to_ask.pop_front()
         {
             let header = &pieces[index].claim.header;
@@ -141,7 +143,9 @@ pub(super) fn fetch(
                 offset: read.offset,
                 length: read.length,
             };
-            asked.push_back((index, read));
+            let line = request.to_line().len();
+            asked.push_back((index, read, line));
+            ahead += line;
             if let Err(why) = peer.send(&request) {
                 return (lose(pieces, why), None);
             }
@@ -149,7 +153,8 @@ pub(super) fn fetch(
         if let Err(why) = peer.flush() {
             break why;
         }
-        let Some((index, read)) = asked.pop_front() else { return (Ok(peer), None) };
+        let Some((index, read, line)) = asked.pop_front() else { return (Ok(peer), None) };
+        ahead -= line;
         match take(context, &mut peer, &mut pieces[index], &read, &mut buffer) {
             Ok(None) => {}
             Ok(Some(fault)) => note(&mut pieces[index], fault),
