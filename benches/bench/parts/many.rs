@@ -71,64 +71,94 @@ fn one(bytes: u64) -> Sample {
     [bytes as f64].into_iter().collect()
 }
 
-/// The same bytes by one client, and by many that begin at one moment. They have logged in before: the keys
-/// of 64 users are derived on their own machines elsewhere, but would all be derived on this one here.
+/// Clients that begin at one moment, and what they took, round by round.
+struct Crowd {
+    what: String,
+    /// The slowest of them, and that divided by the fastest.
+    slowest: Sample,
+    spread: Sample,
+}
+
+impl Crowd {
+    fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), slowest: Sample::default(), spread: Sample::default() }
+    }
+
+    fn push(&mut self, seconds: &[f64]) {
+        let slowest = seconds.iter().copied().fold(0.0, f64::max);
+        self.slowest.push(slowest);
+        self.spread.push(slowest / seconds.iter().copied().fold(f64::INFINITY, f64::min));
+    }
+}
+
+/// The same bytes by one client as one file, by one client as many files, and by many clients with a file each.
+/// They have logged in before: the keys of 64 users are derived on their own machines elsewhere, but would all
+/// be derived on this one here.
 fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> Fallible<()> {
     settle(stage.scratch)?;
     let cluster = Cluster::start(build, stage.scratch)?;
     let size = large.metadata()?.len();
     let rounds = stage.options.rounds(3, 1);
-    let file = |number| parts.join(inputs::small_name(number));
-    // By way: all of one client, the slowest of many, and that divided by the fastest.
-    let mut alone = [Sample::default(), Sample::default()];
-    let mut slowest = alone.clone();
-    let mut spread = alone.clone();
+    let crowds = || {
+        let files = format!("1 client, {CLIENTS} files");
+        let many = format!("{CLIENTS} clients at once, a file each");
+        ["1 client, 1 file", &files, &many].map(Crowd::new)
+    };
+    let mut ways = [("up", crowds()), ("down", crowds())];
     for round in 1..=rounds {
         progress(&format!("many, round {round} of {rounds}"));
-        // Stays until all is measured: removing hundreds of files would slow down whoever makes new ones.
-        let folder = format!("many-{round}");
-        let up_one = vec![format!("Upload \"{}\" one", large.display())];
-        let up_many: Vec<String> =
-            (0..CLIENTS).map(|n| format!("Upload \"{}\" {folder}", file(n).display())).collect();
-        let down_one = vec!["Download one/large.bin".to_owned()];
-        let down_many: Vec<String> =
-            (0..CLIENTS).map(|n| format!("Download {folder}/{}", inputs::small_name(n))).collect();
-        for (way, one, many) in [(0, up_one, up_many), (1, down_one, down_many)] {
-            // In turn first and second, so that neither always comes after the other's syncs.
-            let (first, second) = if round % 2 == 0 { (&many, &one) } else { (&one, &many) };
-            let first = together(stage, &cluster, first, WARM_TIMES * size)?;
-            let second = together(stage, &cluster, second, WARM_TIMES * size)?;
-            let (one, many) = if round % 2 == 0 { (second, first) } else { (first, second) };
-            alone[way].push(slowest_of(&one));
-            slowest[way].push(slowest_of(&many));
-            spread[way].push(slowest_of(&many) / many.iter().copied().fold(f64::INFINITY, f64::min));
+        for (way, crowds) in &mut ways {
+            let commands = commands(way, round, large, parts);
+            // In turn first, second and third, so that none always comes after another's syncs.
+            for turn in 0..crowds.len() {
+                let number = (turn + round) % crowds.len();
+                let seconds = together(stage, &cluster, &commands[number], WARM_TIMES * size)?;
+                crowds[number].push(&seconds);
+            }
         }
-        std::fs::remove_dir_all(cluster.download(&folder))?;
-        std::fs::remove_dir_all(cluster.download("one"))?;
+        // What lies on the servers in many files stays until all is measured: removing hundreds of files would
+        // slow down whoever makes new ones.
+        std::fs::remove_dir_all(cluster.folder.join("Downloads"))?;
         output(cluster.direct_client().args(["Delete", "-r", "one"]))?;
     }
     progress("");
-    let name = inputs::size_name(size);
-    for (way, word) in ["up", "down"].into_iter().enumerate() {
-        let rate = |sample: &Sample| inputs::rate_name(size, sample.median());
-        let task = format!("{name} {word}, logged in");
-        stage.table.row(&task, &build.name, Unit::Seconds, &alone[way], "1 client");
-        stage.table.rate(rate(&alone[way]));
+    for (way, crowds) in &ways {
+        let task = format!("{} {way}, logged in", inputs::size_name(size));
+        let [one, files, many] = crowds;
+        let times = |of: &Crowd| 1.0 / many.slowest.ratio(&of.slowest).median();
+        for crowd in crowds {
+            stage.table.row(&task, &build.name, Unit::Seconds, &crowd.slowest, &crowd.what);
+            stage.table.rate(inputs::rate_name(size, crowd.slowest.median()));
+        }
         let note = format!(
-            "{CLIENTS} clients at once, 1/{CLIENTS} each; {:.2} × the throughput of one",
-            1.0 / slowest[way].ratio(&alone[way]).median()
+            "the slowest of the {CLIENTS} ÷ the fastest; {:.2} × the throughput of 1 client with 1 file, {:.2} × with {CLIENTS} files",
+            times(one),
+            times(files)
         );
-        stage.table.row(&task, &build.name, Unit::Seconds, &slowest[way], &note);
-        stage.table.rate(rate(&slowest[way]));
-        stage.table.row(&task, &build.name, Unit::Plain, &spread[way], "the slowest of them ÷ the fastest");
+        stage.table.row(&task, &build.name, Unit::Plain, &many.spread, &note);
     }
     let folder = cluster.folder.clone();
     drop(cluster);
     Ok(std::fs::remove_dir_all(folder)?)
 }
 
-fn slowest_of(times: &[f64]) -> f64 {
-    times.iter().copied().fold(0.0, f64::max)
+/// What the clients of each crowd are told, in the order of the crowds.
+fn commands(way: &str, round: usize, large: &Path, parts: &Path) -> [Vec<String>; 3] {
+    let name = inputs::small_name;
+    let upload = |file: &Path, folder: &str| format!("Upload \"{}\" {folder}", file.display());
+    let (by_one, by_many) = (format!("by-one-{round}"), format!("by-many-{round}"));
+    match way {
+        "up" => [
+            vec![upload(large, "one")],
+            vec![upload(parts, &by_one)],
+            (0..CLIENTS).map(|n| upload(&parts.join(name(n)), &by_many)).collect(),
+        ],
+        _ => [
+            vec!["Download one/large.bin".to_owned()],
+            vec![format!("Download {by_one}/parts")],
+            (0..CLIENTS).map(|n| format!("Download {by_many}/{}", name(n))).collect(),
+        ],
+    }
 }
 
 /// Starts a client for each command, waits until all have logged in everywhere, gives all commands at once;
