@@ -104,6 +104,27 @@ fn with_no_server_up_the_client_ends_with_exit_status_four() {
 }
 
 #[test]
+fn a_folder_of_many_long_names_comes_back_with_any_server_down() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    // More READs than are sent ahead of their replies.
+    let name = |number| format!("all/{}{number}", "long".repeat(50));
+    (1..=110).for_each(|number| aditi.put(&name(number), &noise(number, 100)));
+    aditi.run(&["Upload", "all"]).succeeds();
+    for down in 1..=4 {
+        let up: Vec<usize> = (1..=4).filter(|&server| server != down).collect();
+        cluster.run_only(&up);
+        aditi.forget_downloads();
+        let outcome = aditi.run(&["Download", "all", "--trace"]).succeeds();
+        // One finds out what the name is, one lists its files, one begins: none begins again.
+        assert_eq!(outcome.stderr.matches("survey took").count(), 3, "{outcome}");
+        for number in 1..=110 {
+            assert!(aditi.downloaded(&name(number)) == Some(noise(number, 100)), "{number} without {down}");
+        }
+    }
+}
+
+#[test]
 fn a_failed_download_leaves_the_older_download_alone() {
     let mut cluster = Cluster::of(4);
     let aditi = cluster.client("Aditi");

@@ -12,8 +12,8 @@ use crate::sealed::{ChunkCipher, Claim, FileKey};
 use crate::wire::{Refusal, Request};
 use crate::{placement, split};
 
-/// Bytes of READs that are sent ahead of their replies: a server that is writing does not read, so its socket's buffer
-/// must have room for them.
+/// Bytes of READs, without their MACs, that are sent ahead of their replies: a server that is writing does not read, so
+/// its socket's buffer must have room for them.
 const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.

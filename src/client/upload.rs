@@ -79,11 +79,11 @@ impl Client {
         let mut rest = sources;
         let mut limit = *BATCH_BYTES.start();
         while !rest.is_empty() {
-            let sizes = &sizes[results.len()..];
-            let (batch, later) = rest.split_at(batch_length(sizes, limit));
+            let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..], limit));
             let started = Instant::now();
-            results.extend(self.upload_batch(batch, only_changed));
-            limit = next_limit(sizes[..batch.len()].iter().sum(), started.elapsed());
+            let uploaded = self.upload_batch(batch, only_changed);
+            limit = next_limit(sent(&uploaded), started.elapsed());
+            results.extend(uploaded);
             rest = later;
         }
         self.report.end();
@@ -316,7 +316,13 @@ fn batch_length(sizes: &[u64], limit: u64) -> usize {
     full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
 }
 
-/// The bytes of the next batch, after one of so many bytes.
+/// Bytes of the files that were sent. Those that were there already say nothing about the line.
+fn sent(batch: &[Result<Uploaded, ClientError>]) -> u64 {
+    let sent = batch.iter().flatten().filter(|file| !file.unchanged);
+    sent.map(|file| file.size).fold(0, u64::saturating_add)
+}
+
+/// The bytes of the next batch, after one in which so many were sent.
 fn next_limit(bytes: u64, took: Duration) -> u64 {
     let of_a_second = u128::from(bytes) * 1000 / took.as_millis().max(1);
     u64::try_from(of_a_second).unwrap_or(u64::MAX).clamp(*BATCH_BYTES.start(), *BATCH_BYTES.end())
@@ -334,6 +340,16 @@ mod tests {
         assert_eq!(batch_length(&[u64::MAX, u64::MAX], 20), 1);
         assert_eq!(batch_length(&[10], 20), 1);
         assert_eq!(batch_length(&[0; 1000], 20), BATCH_FILES);
+    }
+
+    #[test]
+    fn files_that_were_there_already_or_failed_were_not_sent() {
+        let path = || FilePath::parse("a").unwrap();
+        let uploaded = |size, unchanged| Ok(Uploaded { path: path(), size, unchanged });
+        assert_eq!(sent(&[]), 0);
+        assert_eq!(sent(&[uploaded(1, false), uploaded(10, true), uploaded(100, false)]), 101);
+        assert_eq!(sent(&[Err(ClientError::Contended(path())), uploaded(1, false)]), 1);
+        assert_eq!(sent(&[uploaded(u64::MAX, false), uploaded(1, false)]), u64::MAX);
     }
 
     #[test]
