@@ -528,6 +528,38 @@ fn a_file_is_looked_at_once_to_be_downloaded() {
 }
 
 #[test]
+fn a_file_that_changes_after_it_was_looked_at_is_looked_at_again() {
+    use shareit::client::{Client, Found, Looked, Notice, Report};
+    struct Silent;
+    impl Report for Silent {
+        fn notice(&self, _: Notice) {}
+    }
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let config = shareit::config::Config::parse(&aditi.conf).unwrap();
+    let mut client = Client::launch(config, std::sync::Arc::new(Silent)).unwrap();
+    let mut looked = || -> Looked {
+        match client.find("a").unwrap() {
+            Found::File(file) => *file,
+            Found::Below(_) => panic!("a is no folder"),
+        }
+    };
+    aditi.upload("a", b"old");
+    let replaced = looked();
+    aditi.upload("a", b"new");
+    let renewed = looked();
+    let deleted = looked();
+    client.download_looked(replaced, &aditi.downloads()).unwrap();
+    assert_eq!(aditi.downloaded("a").unwrap(), b"new");
+    client.download_looked(renewed, &aditi.downloads()).unwrap();
+    assert_eq!(aditi.downloaded("a").unwrap(), b"new");
+    aditi.run(&["Delete", "a"]).succeeds();
+    let error = client.download_looked(deleted, &aditi.downloads()).unwrap_err();
+    assert!(error.to_string().contains("not found"), "{error}");
+    assert_eq!(aditi.downloaded("a").unwrap(), b"new");
+}
+
+#[test]
 fn a_folder_may_be_written_as_show_files_shows_it() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

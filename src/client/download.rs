@@ -109,7 +109,7 @@ impl Client {
     }
 
     /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it,
-    /// which saves a round trip, unless the file has changed meanwhile.
+    /// which saves a round trip, unless the file has changed meanwhile or seems incomplete.
     ///
     /// # Errors
     /// As for one of [`Client::download`].

@@ -132,9 +132,7 @@ pub(super) fn fetch(
     pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
     let mut buffer = Vec::new();
     let lost = loop {
-        while ahead < AHEAD
-            && let Some((index, read)) = to_ask.pop_front()
-        {
+        while let Some((index, read)) = to_ask.pop_front() {
             let header = &pieces[index].claim.header;
             let request = Request::Read {
                 path: header.path.clone(),
@@ -144,6 +142,10 @@ pub(super) fn fetch(
                 length: read.length,
             };
             let line = request.to_line().len();
+            if ahead + line > AHEAD && !asked.is_empty() {
+                to_ask.push_front((index, read));
+                break;
+            }
             asked.push_back((index, read, line));
             ahead += line;
             if let Err(why) = peer.send(&request) {

@@ -22,7 +22,7 @@ use crate::wire::Refusal;
 const BATCH_FILES: usize = 128;
 /// A batch ends with the file that brings it to so many bytes: the first to the least of these, each later one to
 /// what went in a second. At the end of a batch all wait for the disks; but what is not committed when the
-/// line breaks has to be sent again.
+/// line breaks has to be sent again, and older versions keep their room on the servers until the batch is committed.
 const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
 
 /// How often a server may say that it is behind, or that bytes were damaged, before it is left out. Each
@@ -82,7 +82,10 @@ impl Client {
             let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..], limit));
             let started = Instant::now();
             let uploaded = self.upload_batch(batch, only_changed);
-            limit = next_limit(sent(&uploaded), started.elapsed());
+            limit = match sent(&uploaded) {
+                0 => limit,
+                bytes => next_limit(bytes, started.elapsed()),
+            };
             results.extend(uploaded);
             rest = later;
         }

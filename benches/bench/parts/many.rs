@@ -109,9 +109,13 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
         progress(&format!("many, round {round} of {rounds}"));
         for (way, crowds) in &mut ways {
             let commands = commands(way, round, large, parts);
-            // In turn first, second and third, so that none always comes after another's syncs.
-            for turn in 0..crowds.len() {
-                let number = (turn + round) % crowds.len();
+            // Every order within six rounds, so that none always comes after another's syncs.
+            let mut order = [0, 1, 2];
+            order.rotate_left(round % 3);
+            if round % 2 == 0 {
+                order.reverse();
+            }
+            for number in order {
                 let seconds = together(stage, &cluster, &commands[number], WARM_TIMES * size)?;
                 crowds[number].push(&seconds);
             }
