@@ -282,6 +282,17 @@ fn an_option_of_another_command_is_refused_and_nothing_is_done() {
 }
 
 #[test]
+fn a_file_of_commands_may_have_comments_and_a_mistake_in_it_is_told_with_its_line() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    aditi.put("a", b"a");
+    let commands = "# what isn't needed\n\nUpload a\n  #Upload nothing\nUplod a\nPasswd\n\nShowFiles \"\n";
+    let outcome = aditi.pipe(commands).fails_with(2);
+    outcome.complains_of("unknown command 'Uplod' (line 5)").complains_of("does not end (line 8)");
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+}
+
+#[test]
 fn the_name_of_nothing_is_refused_by_an_upload_too() {
     let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");

@@ -9,6 +9,10 @@ impl Sample {
         self.0.push(value);
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = f64> + '_ {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -25,17 +29,17 @@ impl Sample {
     }
 
     pub(crate) fn min(&self) -> f64 {
-        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+        self.iter().fold(f64::INFINITY, f64::min)
     }
 
     pub(crate) fn max(&self) -> f64 {
-        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        self.iter().fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// Round by round, this one divided by the other. What disturbs the machine for longer than a round
     /// disturbs both, and drops out.
     pub(crate) fn ratio(&self, other: &Self) -> Self {
-        Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
+        Self(self.iter().zip(other.iter()).map(|(own, other)| own / other).collect())
     }
 }
 

@@ -17,6 +17,8 @@ use crate::name::FolderPath;
 const STEP: usize = 1024;
 /// With this the terminal sends what arrows and the like stand for.
 const ESCAPE: char = '\u{1b}';
+/// Begins a line that is for people alone.
+const COMMENT: char = '#';
 /// Everything that a user has.
 pub(super) const ALL: &str = ".";
 
@@ -64,11 +66,12 @@ impl Session<'_> {
         if interactive {
             self.greet();
         }
-        let mut status = 0;
+        let (mut status, mut number) = (0, 0);
         loop {
             if interactive {
                 self.console.prompt(PROMPT);
             }
+            number += 1;
             let Some(line) = read_command(&mut stdin.lock()) else {
                 if interactive {
                     // What comes next is not to stand behind the prompt.
@@ -79,6 +82,7 @@ impl Session<'_> {
             let words = line.and_then(|line| match line.contains(ESCAPE) {
                 // The line would not be what its writer sees.
                 true if interactive => Err(UsageError::CursorKey),
+                _ if line.trim_start().starts_with(COMMENT) => Ok(Vec::new()),
                 _ => command::split_words(&line),
             });
             let outcome = match words {
@@ -89,11 +93,14 @@ impl Session<'_> {
             let result = match outcome {
                 Ok((Command::Exit, _)) => break,
                 Ok((command, options)) => {
+                    // It takes the next line for the password.
+                    number += usize::from(command == Command::Passwd);
                     self.console.set_options(options);
                     self.execute(&command, options)
                 }
                 Err(error) => {
-                    self.console.error(&error, Some(error.hint()));
+                    let place = if interactive { String::new() } else { format!(" (line {number})") };
+                    self.console.error(&format!("{error}{place}"), Some(error.hint()));
                     USAGE
                 }
             };

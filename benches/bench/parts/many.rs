@@ -74,14 +74,16 @@ fn one(bytes: u64) -> Sample {
 /// Clients that begin at one moment, and what they took, round by round.
 struct Crowd {
     what: String,
+    /// What they transfer in all.
+    bytes: u64,
     /// The slowest of them, and that divided by the fastest.
     slowest: Sample,
     spread: Sample,
 }
 
 impl Crowd {
-    fn new(what: &str) -> Self {
-        Self { what: what.to_owned(), slowest: Sample::default(), spread: Sample::default() }
+    fn new(what: &str, bytes: u64) -> Self {
+        Self { what: what.to_owned(), bytes, slowest: Sample::default(), spread: Sample::default() }
     }
 
     fn push(&mut self, seconds: &[f64]) {
@@ -89,35 +91,44 @@ impl Crowd {
         self.slowest.push(slowest);
         self.spread.push(slowest / seconds.iter().copied().fold(f64::INFINITY, f64::min));
     }
+
+    /// Its throughput in times of another's, round by round.
+    #[expect(clippy::cast_precision_loss, reason = "what is transferred is far below 2^53 bytes")]
+    fn times(&self, other: &Self) -> Sample {
+        let bytes = self.bytes as f64 / other.bytes as f64;
+        other.slowest.ratio(&self.slowest).iter().map(|ratio| bytes * ratio).collect()
+    }
 }
 
-/// The same bytes by one client as one file, by one client as many files, and by many clients with a file each.
+/// The crowds of a round by their numbers: in four rounds each comes behind each other once, since none should
+/// always meet another's syncs.
+const ORDERS: [[usize; 4]; 4] = [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]];
+
+/// The same bytes by one client as one file, by one client as many files, and by many clients with a file each;
+/// and one of these files by one client that is alone.
 /// They have logged in before: the keys of 64 users are derived on their own machines elsewhere, but would all
 /// be derived on this one here.
 fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> Fallible<()> {
     settle(stage.scratch)?;
     let cluster = Cluster::start(build, stage.scratch)?;
     let size = large.metadata()?.len();
-    let rounds = stage.options.rounds(3, 1);
+    let rounds = stage.options.rounds(ORDERS.len(), 1);
     let crowds = || {
-        let files = format!("1 client, {CLIENTS} files");
-        let many = format!("{CLIENTS} clients at once, a file each");
-        ["1 client, 1 file", &files, &many].map(Crowd::new)
+        [
+            Crowd::new("1 client, 1 file", size),
+            Crowd::new(&format!("1 client, {CLIENTS} files"), size),
+            Crowd::new(&format!("1 client, 1 of the {CLIENTS} files"), size / CLIENTS as u64),
+            Crowd::new(&format!("{CLIENTS} clients at once, a file each"), size),
+        ]
     };
     let mut ways = [("up", crowds()), ("down", crowds())];
     for round in 1..=rounds {
         progress(&format!("many, round {round} of {rounds}"));
         for (way, crowds) in &mut ways {
             let commands = commands(way, round, large, parts);
-            // Every order within six rounds, so that none always comes after another's syncs.
-            let mut order = [0, 1, 2];
-            order.rotate_left(round % 3);
-            if round % 2 == 0 {
-                order.reverse();
-            }
-            for number in order {
-                let seconds = together(stage, &cluster, &commands[number], WARM_TIMES * size)?;
-                crowds[number].push(&seconds);
+            for number in ORDERS[round % ORDERS.len()] {
+                let crowd = &mut crowds[number];
+                crowd.push(&together(stage, &cluster, &commands[number], WARM_TIMES * crowd.bytes)?);
             }
         }
         // What lies on the servers in many files stays until all is measured: removing hundreds of files would
@@ -128,18 +139,16 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
     progress("");
     for (way, crowds) in &ways {
         let task = format!("{} {way}, logged in", inputs::size_name(size));
-        let [one, files, many] = crowds;
-        let times = |of: &Crowd| 1.0 / many.slowest.ratio(&of.slowest).median();
+        let [single @ .., many] = crowds;
         for crowd in crowds {
             stage.table.row(&task, &build.name, Unit::Seconds, &crowd.slowest, &crowd.what);
-            stage.table.rate(inputs::rate_name(size, crowd.slowest.median()));
+            stage.table.rate(inputs::rate_name(crowd.bytes, crowd.slowest.median()));
         }
-        let note = format!(
-            "the slowest of the {CLIENTS} ÷ the fastest; {:.2} × the throughput of 1 client with 1 file, {:.2} × with {CLIENTS} files",
-            times(one),
-            times(files)
-        );
-        stage.table.row(&task, &build.name, Unit::Plain, &many.spread, &note);
+        stage.table.row(&task, &build.name, Unit::Plain, &many.spread, "the slowest of them ÷ the fastest");
+        for crowd in single {
+            let note = format!("their throughput ÷ that of {}", crowd.what);
+            stage.table.row(&task, &build.name, Unit::Plain, &many.times(crowd), &note);
+        }
     }
     let folder = cluster.folder.clone();
     drop(cluster);
@@ -147,7 +156,7 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
 }
 
 /// What the clients of each crowd are told, in the order of the crowds.
-fn commands(way: &str, round: usize, large: &Path, parts: &Path) -> [Vec<String>; 3] {
+fn commands(way: &str, round: usize, large: &Path, parts: &Path) -> [Vec<String>; 4] {
     let name = inputs::small_name;
     let upload = |file: &Path, folder: &str| format!("Upload \"{}\" {folder}", file.display());
     let (by_one, by_many) = (format!("by-one-{round}"), format!("by-many-{round}"));
@@ -155,11 +164,13 @@ fn commands(way: &str, round: usize, large: &Path, parts: &Path) -> [Vec<String>
         "up" => [
             vec![upload(large, "one")],
             vec![upload(parts, &by_one)],
+            vec![upload(&parts.join(name(0)), "one")],
             (0..CLIENTS).map(|n| upload(&parts.join(name(n)), &by_many)).collect(),
         ],
         _ => [
             vec!["Download one/large.bin".to_owned()],
             vec![format!("Download {by_one}/parts")],
+            vec![format!("Download one/{}", name(0))],
             (0..CLIENTS).map(|n| format!("Download {by_many}/{}", name(n))).collect(),
         ],
     }
