@@ -512,6 +512,31 @@ fn no_request_reaches_what_is_another_users_or_no_file_at_all() {
 }
 
 #[test]
+fn a_reply_and_its_line_of_the_log_do_not_wait_for_the_rest_of_the_next_request() {
+    let cluster = Cluster::quick(1);
+    let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
+    let look = guest.seal("LOOK a");
+    guest.send(look + "LOO");
+    assert!(matches!(guest.reply(), Reply::Text(..)));
+    cluster.wait_for_log(1, "LOOK a: ok");
+}
+
+#[test]
+fn the_log_tells_what_was_done_while_the_next_payload_is_still_on_its_way() {
+    let cluster = Cluster::quick(1);
+    cluster.client("Aditi").upload("a", b"bytes");
+    let file = fs::read(cluster.piece_file(1, "a", 1)).unwrap();
+    let header = claim(&file[..file.len() - 32]).header;
+    let length = header.piece_size + 32 * header.chunks();
+    let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
+    let look = guest.seal("LOOK b");
+    let stage = guest.seal(&Request::Stage { header: Box::new(header), length, restore: None }.to_line());
+    // All in one, so that the server sees the second line when it has answered the first.
+    guest.send(look + &stage + "b");
+    cluster.wait_for_log(1, "LOOK b: ok");
+}
+
+#[test]
 fn no_name_and_no_garbage_forges_a_line_of_the_log() {
     let cluster = Cluster::quick(1);
     let forged = "2026-01-01T00:00:00Z Server1 127.0.0.1:1 Aditi logged in";

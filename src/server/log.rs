@@ -3,6 +3,7 @@
 //! A reader of the log that stops reading must not stop the server: lines wait in a bounded queue,
 //! and what does not fit is counted and left out.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::name::ServerName;
 
-/// Lines that may wait.
+/// Lines, or lines that go together, that may wait.
 const QUEUE: usize = 1024;
+/// Bytes of lines that go together, or a line more.
+const MAX_TOGETHER: usize = 4 * 1024;
 /// Bytes of lines that are written at once, or a line more.
 const MAX_WRITE: usize = 16 * 1024;
 
@@ -35,14 +38,47 @@ impl Log {
     /// Writes a line, with the time and the server's name before it. Control characters are escaped,
     /// so that no name can forge a line.
     pub(super) fn line(&self, text: &str) {
-        let mut line = format!("{} {} ", utc_now(), self.name);
+        Lines::new(self).line(text);
+    }
+}
+
+/// Lines that go to the log together: the thread that writes them is woken once for all of them.
+pub(super) struct Lines<'a> {
+    log: &'a Log,
+    lines: String,
+    count: u64,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(log: &'a Log) -> Self {
+        Self { log, lines: String::new(), count: 0 }
+    }
+
+    /// As [`Log::line`]; it may wait for [`Lines::hand_over`].
+    pub(super) fn line(&mut self, text: &str) {
+        let _ = write!(self.lines, "{} {} ", utc_now(), self.log.name);
         for c in text.chars() {
-            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+            if c.is_control() { self.lines.extend(c.escape_default()) } else { self.lines.push(c) }
         }
-        line.push('\n');
-        if self.queue.try_send(line).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+        self.lines.push('\n');
+        self.count += 1;
+        if self.lines.len() >= MAX_TOGETHER {
+            self.hand_over();
         }
+    }
+
+    /// Lets what waits be written.
+    pub(super) fn hand_over(&mut self) {
+        let (lines, count) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.count));
+        if count > 0 && self.log.queue.try_send(lines).is_err() {
+            self.log.left_out.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }
 
@@ -74,9 +110,9 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
 
-    struct Lines(std::sync::mpsc::Sender<String>);
+    struct Sent(std::sync::mpsc::Sender<String>);
 
-    impl Write for Lines {
+    impl Write for Sent {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
             Ok(bytes.len())
@@ -90,11 +126,32 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_a_line() {
         let (sender, lines) = channel();
-        let log = Log::start(ServerName::parse("Server1").unwrap(), Box::new(Lines(sender)));
+        let log = Log::start(ServerName::parse("Server1").unwrap(), Box::new(Sent(sender)));
         log.line("LOOK a\nServer1 Aditi logged in\u{1b}[2J");
         let line = lines.recv().unwrap();
         assert_eq!(line.matches('\n').count(), 1);
         assert!(line.ends_with(" Server1 LOOK a\\nServer1 Aditi logged in\\u{1b}[2J\n"), "{line}");
+    }
+
+    #[test]
+    fn lines_that_go_together_are_written_at_once_and_in_order() {
+        let (sender, lines) = channel();
+        let log = Log::start(ServerName::parse("Server1").unwrap(), Box::new(Sent(sender)));
+        let mut together = Lines::new(&log);
+        together.line("LOOK a: ok");
+        together.line("LOOK b: ok");
+        log.line("left");
+        assert!(lines.recv().unwrap().ends_with(" Server1 left\n"));
+        together.hand_over();
+        let written = lines.recv().unwrap();
+        let texts: Vec<&str> = written.lines().map(|line| line.split_once(" Server1 ").unwrap().1).collect();
+        assert_eq!(texts, ["LOOK a: ok", "LOOK b: ok"]);
+        together.line("READ a: ok");
+        drop(together);
+        assert!(lines.recv().unwrap().ends_with(" READ a: ok\n"));
+        let mut many = Lines::new(&log);
+        (0..MAX_TOGETHER).for_each(|_| many.line("x"));
+        assert!(lines.recv().unwrap().len() >= MAX_TOGETHER, "nothing was handed over");
     }
 
     #[test]
@@ -114,7 +171,13 @@ mod tests {
         let held = gate.lock().unwrap();
         let log = Log::start(ServerName::parse("Server1").unwrap(), Box::new(Stuck(Arc::clone(&gate))));
         (0..3 * QUEUE).for_each(|_| log.line("x"));
-        assert!(log.left_out.load(Ordering::Relaxed) > 0);
+        let left_out = || log.left_out.load(Ordering::Relaxed);
+        let before = left_out();
+        assert!(before > 0);
+        let mut together = Lines::new(&log);
+        (0..3).for_each(|_| together.line("x"));
+        drop(together);
+        assert_eq!(left_out(), before + 3);
         drop(held);
     }
 }

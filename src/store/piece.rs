@@ -66,9 +66,7 @@ pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), R
     }
     file.seek(SeekFrom::Start(tail.start))?;
     let mut bytes = [[0; 32]; 3];
-    for part in &mut bytes {
-        file.read_exact(part)?;
-    }
+    file.read_exact(bytes.as_flattened_mut())?;
     let [root, seal, stored] = bytes;
     if own_sum(&start[..header.encoded_len()], &root, &seal) != stored {
         return Err(ReadError::Format);

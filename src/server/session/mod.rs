@@ -14,6 +14,7 @@ pub use payload::SPACE_CHECK;
 use super::Shared;
 use super::admission::Visit;
 use super::channel::{Channel, End};
+use super::log::Lines;
 use super::login::login;
 use super::refusal::reply_for;
 use crate::name::{FolderPath, UserName};
@@ -64,6 +65,7 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         batch: Batch::default(),
         held: Vec::new(),
         held_bytes: 0,
+        lines: Lines::new(&shared.log),
     };
     let end = session.serve();
     shared.store.disconnect(connection);
@@ -97,11 +99,13 @@ struct Session<'a> {
     batch: Batch,
     held: Vec<HeldReply>,
     held_bytes: u64,
+    /// What the log does not have yet: nothing while the session waits for a request or for a payload.
+    lines: Lines<'a>,
 }
 
 impl Session<'_> {
-    fn log(&self, text: &str) {
-        self.shared.log.line(&format!("{} {text}", self.who));
+    fn log(&mut self, text: &str) {
+        self.lines.line(&format!("{} {text}", self.who));
     }
 
     fn serve(&mut self) -> End {
@@ -116,10 +120,13 @@ impl Session<'_> {
 
     fn serve_one(&mut self) -> Result<(), End> {
         let reader = &self.channel.reader;
-        let more = || !reader.buffer().is_empty() || !self.held.is_empty() && reader.get_ref().has_arrived();
+        // A part of a line may be all that comes.
+        let has_line = reader.buffer().contains(&b'\n');
+        let more = || has_line || !self.held.is_empty() && reader.get_ref().has_arrived();
         if !more() {
             self.release_held()?;
             self.channel.writer.flush()?;
+            self.lines.hand_over();
         }
         let line = self.read_text()?;
         let request = Request::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
@@ -216,7 +223,7 @@ impl Session<'_> {
         Ok(self.send(&reply)?)
     }
 
-    fn log_result(&self, what: &str, result: &Result<(), StoreError>) {
+    fn log_result(&mut self, what: &str, result: &Result<(), StoreError>) {
         match result {
             Ok(()) => self.log(&format!("{what}: ok")),
             Err(error) => self.log(&format!("{what}: {error}")),
