@@ -528,12 +528,17 @@ fn the_log_tells_what_was_done_while_the_next_payload_is_still_on_its_way() {
     let file = fs::read(cluster.piece_file(1, "a", 1)).unwrap();
     let header = claim(&file[..file.len() - 32]).header;
     let length = header.piece_size + 32 * header.chunks();
-    let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
-    let look = guest.seal("LOOK b");
-    let stage = guest.seal(&Request::Stage { header: Box::new(header), length, restore: None }.to_line());
-    // All in one, so that the server sees the second line when it has answered the first.
-    guest.send(look + &stage + "b");
-    cluster.wait_for_log(1, "LOOK b: ok");
+    // What comes of the payload: its first byte, or all of it and not the line behind it.
+    for (name, arrived) in [("b", 1), ("c", length as usize)] {
+        let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
+        let look = guest.seal(&format!("LOOK {name}"));
+        let header = Box::new(header.clone());
+        let stage = guest.seal(&Request::Stage { header, length, restore: None }.to_line());
+        // All in one, so that the server sees the second line when it has answered the first.
+        guest.send(look + &stage + &"x".repeat(arrived));
+        assert!(matches!(guest.reply(), Reply::Text(..)));
+        cluster.wait_for_log(1, &format!("LOOK {name}: ok"));
+    }
 }
 
 #[test]

@@ -12,11 +12,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::name::ServerName;
 
-/// Lines, or lines that go together, that may wait.
+/// Parts that may wait: a line, or the lines of a session that go together. With those, some MiB wait at most.
 const QUEUE: usize = 1024;
 /// Bytes of lines that go together, or a line more.
 const MAX_TOGETHER: usize = 4 * 1024;
-/// Bytes of lines that are written at once, or a line more.
+/// Bytes of lines that are written at once, or a part more.
 const MAX_WRITE: usize = 16 * 1024;
 
 #[derive(Clone)]
@@ -109,6 +109,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     struct Sent(std::sync::mpsc::Sender<String>);
 
@@ -151,14 +152,17 @@ mod tests {
         assert!(lines.recv().unwrap().ends_with(" READ a: ok\n"));
         let mut many = Lines::new(&log);
         (0..MAX_TOGETHER).for_each(|_| many.line("x"));
-        assert!(lines.recv().unwrap().len() >= MAX_TOGETHER, "nothing was handed over");
+        let begun = lines.recv_timeout(Duration::from_secs(60)).expect("nothing was handed over");
+        assert!(begun.len() >= MAX_TOGETHER);
+        drop(many);
     }
 
     #[test]
     fn a_log_that_nobody_reads_stops_nobody() {
-        struct Stuck(Arc<Mutex<()>>);
+        struct Stuck(Arc<Mutex<()>>, std::sync::mpsc::Sender<()>);
         impl Write for Stuck {
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                let _ = self.1.send(());
                 let _never = self.0.lock();
                 Ok(bytes.len())
             }
@@ -169,15 +173,16 @@ mod tests {
         }
         let gate = Arc::new(Mutex::new(()));
         let held = gate.lock().unwrap();
-        let log = Log::start(ServerName::parse("Server1").unwrap(), Box::new(Stuck(Arc::clone(&gate))));
+        let (sender, begun) = channel();
+        let stuck = Stuck(Arc::clone(&gate), sender);
+        let log = Log::start(ServerName::parse("Server1").unwrap(), Box::new(stuck));
+        log.line("the one that is being written");
+        begun.recv().unwrap();
         (0..3 * QUEUE).for_each(|_| log.line("x"));
-        let left_out = || log.left_out.load(Ordering::Relaxed);
-        let before = left_out();
-        assert!(before > 0);
         let mut together = Lines::new(&log);
         (0..3).for_each(|_| together.line("x"));
         drop(together);
-        assert_eq!(left_out(), before + 3);
+        assert_eq!(log.left_out.load(Ordering::Relaxed), 2 * QUEUE as u64 + 3);
         drop(held);
     }
 }

@@ -264,7 +264,7 @@ impl StageEnd {
             "END" => StageEnd::End {
                 root: parse_hex32(words.next("root")?)?,
                 seal: parse_hex32(words.next("seal")?)?,
-                tag: words.next("tag").ok().map(parse_hex32).transpose()?,
+                tag: words.optional("tag")?.map(parse_hex32).transpose()?,
             },
             "CANCEL" => StageEnd::Cancel,
             _ => return Err(ParseError("END or CANCEL")),
@@ -362,6 +362,7 @@ mod tests {
         assert_eq!(examples()[0].to_line(), "LOOK my%20notes/a%25b.txt");
         for tag in [None, Some([3; 32])] {
             let end = StageEnd::End { root: [1; 32], seal: [2; 32], tag };
+            assert!(StageEnd::parse(&(end.to_line() + " ")).is_err(), "a second spelling");
             assert_eq!(StageEnd::parse(&end.to_line()), Ok(end));
         }
         assert_eq!(StageEnd::parse("CANCEL"), Ok(StageEnd::Cancel));

@@ -120,7 +120,15 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn next(&mut self, expected: &'static str) -> Result<&'a str, ParseError> {
-        self.0.next().filter(|word| !word.is_empty()).ok_or(ParseError(expected))
+        self.optional(expected)?.ok_or(ParseError(expected))
+    }
+
+    /// The next word, or none at the end of the line. A space with nothing behind it is neither.
+    pub(super) fn optional(&mut self, expected: &'static str) -> Result<Option<&'a str>, ParseError> {
+        match self.0.next() {
+            Some("") => Err(ParseError(expected)),
+            word => Ok(word),
+        }
     }
 
     /// The next word as a decimal number without sign or leading zeros.

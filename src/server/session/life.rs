@@ -27,8 +27,8 @@ impl Default for LifeSigns {
 impl LifeSigns {
     pub(super) fn give(&mut self, session: &mut Session<'_>) {
         if self.last.elapsed() >= LIFE_SIGN && self.sent.is_ok() {
-            self.sent = session.more("").and_then(|()| session.channel.writer.flush());
             session.lines.hand_over();
+            self.sent = session.more("").and_then(|()| session.channel.writer.flush());
             self.last = Instant::now();
         }
     }

@@ -99,7 +99,7 @@ struct Session<'a> {
     batch: Batch,
     held: Vec<HeldReply>,
     held_bytes: u64,
-    /// What the log does not have yet: nothing while the session waits for a request or for a payload.
+    /// What the log does not have yet: nothing while the session waits for its client.
     lines: Lines<'a>,
 }
 
@@ -120,13 +120,12 @@ impl Session<'_> {
 
     fn serve_one(&mut self) -> Result<(), End> {
         let reader = &self.channel.reader;
-        // A part of a line may be all that comes.
+        // A part of a line may be all that comes for long. Held replies wait for its rest all the same: behind
+        // the many that come at once there is a part of a line more often than not.
         let has_line = reader.buffer().contains(&b'\n');
         let more = || has_line || !self.held.is_empty() && reader.get_ref().has_arrived();
         if !more() {
             self.release_held()?;
-            self.channel.writer.flush()?;
-            self.lines.hand_over();
         }
         let line = self.read_text()?;
         let request = Request::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
@@ -147,6 +146,10 @@ impl Session<'_> {
     }
 
     fn read_text(&mut self) -> Result<String, End> {
+        if !self.channel.reader.buffer().contains(&b'\n') {
+            self.lines.hand_over();
+            self.channel.writer.flush()?;
+        }
         let line = read_line(&mut self.channel.reader)?;
         self.opener.open(&line).map(str::to_owned).map_err(|_| End::Refused(Refusal::BadMac))
     }

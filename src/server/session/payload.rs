@@ -98,6 +98,7 @@ impl Session<'_> {
         let all_here = self.channel.reader.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();
+            self.channel.writer.flush()?;
             self.channel.reader.get_mut().limit_each_read(STALL_LIMIT)?;
         }
         let mut left = length;
@@ -148,8 +149,8 @@ impl Session<'_> {
         let sent = if length <= SMALL_READ {
             io::copy(&mut part, &mut self.channel.writer)?
         } else {
-            self.channel.writer.flush()?;
             self.lines.hand_over();
+            self.channel.writer.flush()?;
             copy_in_large_steps(&mut part, &mut self.channel.writer.get_ref().0.as_ref())?
         };
         if sent != length {
