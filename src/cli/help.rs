@@ -79,8 +79,8 @@ const TOPICS: &[Topic] = &[
         name: "Passwd",
         forms: &[Form("Passwd", "change your password", "Passwd")],
         options: &[],
-        more: "The new password is asked for twice, or read from the next line of a pipe. Every server must be up. The Password \
-               line of the .conf is rewritten; copies of the .conf elsewhere need it too.",
+        more: "The new password is asked for twice, or read from the next line of a pipe, whatever that begins with. Every \
+               server must be up. The Password line of the .conf is rewritten; copies of the .conf elsewhere need it too.",
         examples: &["Passwd"],
     },
     Topic {
@@ -196,6 +196,7 @@ usage: Client DIR CONF                  commands from the prompt or from a pipe
        Client --help | --version
 
 DIR is the folder that Upload reads from; CONF says who and which servers.
+A line from the pipe that begins with # is a comment.
 
 commands, in any case; `Client DIR CONF Help COMMAND` says more of one:
   ShowFiles [FOLDER]           what is in a folder; -l long, --json for programs
