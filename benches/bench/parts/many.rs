@@ -100,14 +100,13 @@ impl Crowd {
     }
 }
 
-/// The crowds of a round by their numbers: in four rounds each comes behind each other once, since none should
-/// always meet another's syncs.
+/// The crowds of a round by their numbers: in four rounds each follows each of the others once, since none should
+/// always meet the same one's syncs.
 const ORDERS: [[usize; 4]; 4] = [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]];
 
 /// The same bytes by one client as one file, by one client as many files, and by many clients with a file each;
-/// and one of these files by one client that is alone.
-/// They have logged in before: the keys of 64 users are derived on their own machines elsewhere, but would all
-/// be derived on this one here.
+/// and one of these files by one client that is alone. They have logged in before: the keys of 64 users are derived
+/// on their own machines elsewhere, but would all be derived on this one here.
 fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> Fallible<()> {
     settle(stage.scratch)?;
     let cluster = Cluster::start(build, stage.scratch)?;

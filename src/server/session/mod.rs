@@ -119,11 +119,9 @@ impl Session<'_> {
     }
 
     fn serve_one(&mut self) -> Result<(), End> {
-        let reader = &self.channel.reader;
-        // A part of a line may be all that comes for long. Held replies wait for its rest all the same: behind
-        // the many that come at once there is a part of a line more often than not.
-        let has_line = reader.buffer().contains(&b'\n');
-        let more = || has_line || !self.held.is_empty() && reader.get_ref().has_arrived();
+        // For held replies a part of a line is enough to wait for more: of many requests that come at once the
+        // buffer mostly ends with one.
+        let more = || self.has_line() || !self.held.is_empty() && self.channel.reader.get_ref().has_arrived();
         if !more() {
             self.release_held()?;
         }
@@ -145,8 +143,13 @@ impl Session<'_> {
         }
     }
 
+    /// Whether a whole line is here. What follows a part of one may be long in coming.
+    fn has_line(&self) -> bool {
+        self.channel.reader.buffer().contains(&b'\n')
+    }
+
     fn read_text(&mut self) -> Result<String, End> {
-        if !self.channel.reader.buffer().contains(&b'\n') {
+        if !self.has_line() {
             self.lines.hand_over();
             self.channel.writer.flush()?;
         }
