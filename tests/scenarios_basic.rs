@@ -590,17 +590,32 @@ fn a_name_is_a_file_or_a_folder_also_where_it_was_neither_a_moment_ago() {
 }
 
 #[test]
-fn with_all_servers_up_each_gives_one_piece_of_a_download() {
+fn of_a_large_file_each_server_gives_one_piece_and_of_a_small_one_a_few_may_give_all() {
     let cluster = Cluster::of(4);
     let aditi = cluster.client("Aditi");
-    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
-        aditi.upload(name, &noise(1, 40_000));
+    // How many pieces each server gives, the least first.
+    let givers = |name: &str, size| {
+        aditi.upload(name, &noise(1, size));
         let outcome = aditi.run(&["Download", name, "--trace"]).succeeds();
-        for server in 1..=4 {
-            let read = format!("-> Server{server} READ {name} ");
-            assert_eq!(outcome.stderr.matches(&read).count(), 1, "{name} from Server{server}: {outcome}");
+        // A body lies behind the header, its table far behind that.
+        let offset = |read: &str| read.rsplit(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
+        let is_of_body = |line: &&str| line.contains(" READ ") && offset(line).is_some_and(|at| at < 1000);
+        let reads: Vec<&str> = outcome.stderr.lines().filter(is_of_body).collect();
+        for piece in 1..=4 {
+            let read = format!(" READ {name} {piece} ");
+            assert_eq!(reads.iter().filter(|r| r.contains(&read)).count(), 1, "{name}: {outcome}");
         }
+        let given_by = |server| reads.iter().filter(|r| r.contains(&format!("-> Server{server} "))).count();
+        let mut given = [1, 2, 3, 4].map(given_by);
+        given.sort_unstable();
+        given
+    };
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let given = givers(name, 40_000);
+        // On a machine that is so busy that a connect takes long, servers do not count as near.
+        assert!(matches!(given, [0, 0, 2, 2] | [1, 1, 1, 1]), "{name}: {given:?}");
     }
+    assert_eq!(givers("large", (16 << 20) + 4), [1, 1, 1, 1]);
 }
 
 #[test]

@@ -115,6 +115,11 @@ impl Cluster {
         matches!(self.servers[server].state, State::Up(_))
     }
 
+    /// Whether every server that is up is near.
+    pub(super) fn is_near(&self) -> bool {
+        self.servers.iter().all(|server| !matches!(&server.state, State::Up(peer) if !peer.is_near()))
+    }
+
     /// Whether a server refused the name or password.
     pub(super) fn is_denied(&self, server: usize) -> bool {
         matches!(&self.servers[server].state, State::Down { why, .. } if why.is_denied())

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::error::{ClientError, MissingPiece};
-use super::fetch::{Context, Fault, Piece, fetch};
-use super::report::{Notice, Phase, timed};
+use super::fetch::{Fault, Piece};
+use super::report::Notice;
 use super::survey::Survey;
 use super::target::{Target, sweep};
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::peer::{Peer, PeerError};
 use crate::placement;
 use crate::sealed::{Distrust, ModifiedTime};
 use crate::version::Version;
@@ -176,7 +175,7 @@ impl Client {
             }
         }
         let mut local_errors: Vec<Option<ClientError>> = targets.iter().map(|_| None).collect();
-        self.fetch_all(&targets, &files, surveys, &mut pieces, &mut local_errors);
+        self.gather(&targets, &files, surveys, &mut pieces, &mut local_errors);
         let mut results: Vec<Option<Result<Downloaded, Failure>>> = plans.iter().map(|_| None).collect();
         for (number, target) in targets.into_iter().enumerate() {
             let index = files[number];
@@ -238,57 +237,6 @@ impl Client {
                 Some(Piece::new(file, claim.clone(), self.key.unwrap(&verified)))
             })
             .collect()
-    }
-
-    /// Fetches until every piece is whole or nobody is left to ask. Each round takes a piece from the
-    /// server with the least to give so far that has it and was not asked yet, of several its home: with
-    /// all servers up, each gives one piece of a file. Servers work at the same time.
-    fn fetch_all(
-        &mut self,
-        targets: &[Target],
-        files: &[usize],
-        surveys: &[Survey],
-        pieces: &mut Vec<Piece>,
-        local_errors: &mut [Option<ClientError>],
-    ) {
-        loop {
-            let mut by_server: Vec<Vec<Piece>> = (0..self.cluster.len()).map(|_| Vec::new()).collect();
-            let mut load = vec![0; self.cluster.len()];
-            let mut settled = Vec::new();
-            for piece in std::mem::take(pieces) {
-                let header = &piece.claim.header;
-                let survey = &surveys[files[piece.file]];
-                let holders = survey.holders(header.version, header.piece);
-                let may_give =
-                    |s: &usize| holders.contains(s) && self.cluster.is_up(*s) && !piece.was_tried(*s);
-                let ring = survey.ring(header.piece);
-                let next = ring.into_iter().filter(may_give).min_by_key(|&s| load[s]);
-                match next.filter(|_| !piece.is_whole() && local_errors[piece.file].is_none()) {
-                    Some(server) => {
-                        load[server] += header.piece_size;
-                        by_server[server].push(piece);
-                    }
-                    None => settled.push(piece),
-                }
-            }
-            *pieces = settled;
-            if by_server.iter().all(Vec::is_empty) {
-                return;
-            }
-            let context = Context { targets, report: &*self.report };
-            let peers = self.cluster.take_peers();
-            let fetching = || fetch_from_servers(&context, peers, by_server);
-            let fetched = timed(&*self.report, Phase::Fetch, fetching);
-            let mut returned: Vec<Option<Result<Peer, PeerError>>> = Vec::new();
-            for (peer, of_server, local_error) in fetched {
-                if let Some((file, error)) = local_error {
-                    local_errors[file].get_or_insert(error);
-                }
-                pieces.extend(of_server);
-                returned.push(peer);
-            }
-            self.cluster.put_back(returned, &*self.report);
-        }
     }
 
     /// Puts a fetched file in its place, or says why it cannot be.
@@ -374,33 +322,4 @@ impl OrNobody for Vec<(ServerName, String)> {
             self
         }
     }
-}
-
-type Fetched = (Option<Result<Peer, PeerError>>, Vec<Piece>, Option<(usize, ClientError)>);
-
-/// A thread for each server that has something to give.
-fn fetch_from_servers(
-    context: &Context<'_>,
-    peers: Vec<Option<Peer>>,
-    by_server: Vec<Vec<Piece>>,
-) -> Vec<Fetched> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = peers
-            .into_iter()
-            .zip(by_server)
-            .enumerate()
-            .map(|(server, (peer, mut pieces))| {
-                scope.spawn(move || {
-                    let Some(peer) = peer else { return (None, pieces, None) };
-                    if pieces.is_empty() {
-                        return (Some(Ok(peer)), pieces, None);
-                    }
-                    let (peer, error) = fetch(context, server, peer, &mut pieces);
-                    (Some(peer), pieces, error)
-                })
-            })
-            .collect();
-        // A thread that panicked has lost its connection and its pieces; the file is then incomplete.
-        threads.into_iter().map(|t| t.join().unwrap_or((None, Vec::new(), None))).collect()
-    })
 }

@@ -66,6 +66,12 @@ impl Piece {
         self.missing.is_empty()
     }
 
+    /// Bytes of the chunks that are still missing.
+    pub(super) fn bytes_missing(&self) -> u64 {
+        let of_chunk = |chunk| self.claim.header.chunk_range(chunk);
+        self.missing.iter().map(|&chunk| of_chunk(chunk).end - of_chunk(chunk).start).sum()
+    }
+
     pub(super) fn was_tried(&self, server: usize) -> bool {
         self.tried.iter().any(|(s, _)| *s == server)
     }
@@ -114,26 +120,78 @@ pub(super) struct Context<'a> {
     pub(super) report: &'a dyn Report,
 }
 
-/// Fetches what is missing of `pieces` from the server at `peer`, as far as it can be had there.
-/// Notes in each piece what was wrong. A local error ends it; the connection is then of no more use.
-pub(super) fn fetch(
-    context: &Context<'_>,
+/// What a server was to give, when it is over: its connection; its pieces, each with what was wrong; and a
+/// failure of the local disk, with the file's number, after which the connection is of no more use.
+pub(super) struct Fetched {
+    pub(super) server: usize,
+    pub(super) peer: Result<Peer, PeerError>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) local_error: Option<(usize, ClientError)>,
+}
+
+/// What a server is to give, on its way.
+pub(super) struct Fetching<'a> {
+    context: &'a Context<'a>,
     server: usize,
-    mut peer: Peer,
-    pieces: &mut [Piece],
-) -> (Result<Peer, PeerError>, Option<(usize, ClientError)>) {
-    let mut asked: VecDeque<(usize, Read, usize)> = VecDeque::new();
-    let mut ahead = 0;
-    let mut to_ask = pieces
-        .iter()
-        .enumerate()
-        .flat_map(|(i, p)| p.reads().into_iter().map(move |r| (i, r)))
-        .collect::<VecDeque<_>>();
-    pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
+    peer: Peer,
+    pieces: Vec<Piece>,
+    to_ask: VecDeque<(usize, Read)>,
+    /// READs whose replies are still to come, with the bytes of their lines.
+    asked: VecDeque<(usize, Read, usize)>,
+    ahead: usize,
+    /// The chunks of a reply that has begun to come.
+    taking: Option<Taking>,
+}
+
+struct Taking {
+    index: usize,
+    cipher: ChunkCipher,
+    chunks: RangeInclusive<u64>,
+    fault: Option<Fault>,
+}
+
+enum Step {
+    More,
+    Done,
+}
+
+/// Fetches from several servers, taking turns step by step, so that all of them have something to send. Waits for
+/// each in its turn, but they have as much to give as each other.
+pub(super) fn fetch_in_turns(fetching: Vec<Fetching<'_>>) -> Vec<Fetched> {
     let mut buffer = Vec::new();
-    let lost = loop {
-        while let Some((index, read)) = to_ask.pop_front() {
-            let header = &pieces[index].claim.header;
+    let mut over = Vec::new();
+    let asked: Vec<_> =
+        fetching.into_iter().map(|mut server| (server.ask().map_err(Stop::Peer), server)).collect();
+    let mut turns: VecDeque<Fetching<'_>> = VecDeque::new();
+    for (asked, server) in asked {
+        match asked {
+            Ok(()) => turns.push_back(server),
+            Err(stop) => over.push(server.stop(stop)),
+        }
+    }
+    while let Some(mut server) = turns.pop_front() {
+        match server.step(&mut buffer) {
+            Ok(Step::More) => turns.push_back(server),
+            Ok(Step::Done) => over.push(server.end(None)),
+            Err(stop) => over.push(server.stop(stop)),
+        }
+    }
+    over
+}
+
+impl<'a> Fetching<'a> {
+    /// Everything that is missing of `pieces`, from the server at `peer`, as far as it can be had there.
+    pub(super) fn new(context: &'a Context<'a>, server: usize, peer: Peer, mut pieces: Vec<Piece>) -> Self {
+        let reads = |(i, p): (usize, &Piece)| p.reads().into_iter().map(move |r| (i, r));
+        let to_ask = pieces.iter().enumerate().flat_map(reads).collect();
+        pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
+        Self { context, server, peer, pieces, to_ask, asked: VecDeque::new(), ahead: 0, taking: None }
+    }
+
+    /// Sends READs, as far ahead of their replies as may be.
+    fn ask(&mut self) -> Result<(), PeerError> {
+        while let Some((index, read)) = self.to_ask.pop_front() {
+            let header = &self.pieces[index].claim.header;
             let request = Request::Read {
                 path: header.path.clone(),
                 piece: header.piece,
@@ -142,29 +200,76 @@ pub(super) fn fetch(
                 length: read.length,
             };
             let line = request.to_line().len();
-            if ahead + line > AHEAD && !asked.is_empty() {
-                to_ask.push_front((index, read));
+            if self.ahead + line > AHEAD && !self.asked.is_empty() {
+                self.to_ask.push_front((index, read));
                 break;
             }
-            asked.push_back((index, read, line));
-            ahead += line;
-            if let Err(why) = peer.send(&request) {
-                return (lose(pieces, why), None);
+            self.asked.push_back((index, read, line));
+            self.ahead += line;
+            self.peer.send(&request)?;
+        }
+        self.peer.flush()
+    }
+
+    /// Takes some of what the server sends.
+    fn step(&mut self, buffer: &mut Vec<u8>) -> Result<Step, Stop> {
+        if self.taking.is_none() {
+            let Some((index, read, line)) = self.asked.pop_front() else { return Ok(Step::Done) };
+            self.ahead -= line;
+            if let Some(fault) = self.begin(index, &read, buffer)? {
+                note(&mut self.pieces[index], fault);
             }
         }
-        if let Err(why) = peer.flush() {
-            break why;
+        if let Some(mut taking) = self.taking.take() {
+            let piece = &mut self.pieces[taking.index];
+            take_chunks(self.context, &mut self.peer, piece, &mut taking, buffer)?;
+            if !taking.chunks.is_empty() {
+                self.taking = Some(taking);
+                return Ok(Step::More);
+            }
+            if let Some(fault) = taking.fault {
+                note(piece, fault);
+            }
         }
-        let Some((index, read, line)) = asked.pop_front() else { return (Ok(peer), None) };
-        ahead -= line;
-        match take(context, &mut peer, &mut pieces[index], &read, &mut buffer) {
-            Ok(None) => {}
-            Ok(Some(fault)) => note(&mut pieces[index], fault),
-            Err(Stop::Peer(why)) => break why,
-            Err(Stop::Local(error)) => return (Err(PeerError::Closed), Some((pieces[index].file, error))),
+        self.ask()?;
+        Ok(Step::More)
+    }
+
+    /// Takes the reply to a READ: a table whole, chunks as far as their first line.
+    fn begin(&mut self, index: usize, read: &Read, buffer: &mut Vec<u8>) -> Result<Option<Fault>, Stop> {
+        match self.peer.receive_data(read.length)? {
+            Ok(()) => {}
+            Err(No { refusal: Refusal::NotFound, .. }) => return Ok(Some(Fault::Replaced)),
+            Err(No { refusal: Refusal::Damaged, .. }) => return Ok(Some(Fault::Damaged)),
+            Err(no) => return Ok(Some(Fault::Refused(no.to_string()))),
         }
-    };
-    (lose(pieces, lost), None)
+        let piece = &mut self.pieces[index];
+        match read.what {
+            What::Table => take_table(&mut self.peer, piece, read.length, buffer),
+            What::Chunks(first, last) => {
+                let cipher = ChunkCipher::new(&piece.key, piece.claim.header.piece);
+                self.taking = Some(Taking { index, cipher, chunks: first..=last, fault: None });
+                Ok(None)
+            }
+        }
+    }
+
+    fn end(self, local_error: Option<(usize, ClientError)>) -> Fetched {
+        Fetched { server: self.server, peer: Ok(self.peer), pieces: self.pieces, local_error }
+    }
+
+    fn stop(mut self, stop: Stop) -> Fetched {
+        let (peer, local_error) = match stop {
+            Stop::Peer(why) => {
+                for piece in self.pieces.iter_mut().filter(|p| !p.is_whole()) {
+                    note(piece, Fault::Lost(why.to_string()));
+                }
+                (Err(why), None)
+            }
+            Stop::Local(file, error) => (Err(PeerError::Closed), Some((file, error))),
+        };
+        Fetched { server: self.server, peer, pieces: self.pieces, local_error }
+    }
 }
 
 fn note(piece: &mut Piece, fault: Fault) {
@@ -173,41 +278,15 @@ fn note(piece: &mut Piece, fault: Fault) {
     }
 }
 
-fn lose(pieces: &mut [Piece], why: PeerError) -> Result<Peer, PeerError> {
-    for piece in pieces.iter_mut().filter(|p| !p.is_whole()) {
-        note(piece, Fault::Lost(why.to_string()));
-    }
-    Err(why)
-}
-
 enum Stop {
     Peer(PeerError),
-    Local(ClientError),
+    /// The number of a file, which cannot be written.
+    Local(usize, ClientError),
 }
 
 impl From<PeerError> for Stop {
     fn from(why: PeerError) -> Self {
         Stop::Peer(why)
-    }
-}
-
-/// Takes the reply to one READ.
-fn take(
-    context: &Context<'_>,
-    peer: &mut Peer,
-    piece: &mut Piece,
-    read: &Read,
-    buffer: &mut Vec<u8>,
-) -> Result<Option<Fault>, Stop> {
-    match peer.receive_data(read.length)? {
-        Ok(()) => {}
-        Err(No { refusal: Refusal::NotFound, .. }) => return Ok(Some(Fault::Replaced)),
-        Err(No { refusal: Refusal::Damaged, .. }) => return Ok(Some(Fault::Damaged)),
-        Err(no) => return Ok(Some(Fault::Refused(no.to_string()))),
-    }
-    match read.what {
-        What::Table => take_table(peer, piece, read.length, buffer),
-        What::Chunks(first, last) => take_chunks(context, peer, piece, first..=last, buffer),
     }
 }
 
@@ -231,46 +310,45 @@ fn take_table(
     Ok(None)
 }
 
+/// Takes the next chunks of a reply.
 fn take_chunks(
     context: &Context<'_>,
     peer: &mut Peer,
     piece: &mut Piece,
-    chunks: RangeInclusive<u64>,
+    taking: &mut Taking,
     buffer: &mut Vec<u8>,
-) -> Result<Option<Fault>, Stop> {
+) -> Result<(), Stop> {
     let header = piece.claim.header.clone();
     let in_file = split::range(header.file_size, placement::PIECES, header.piece).start;
-    let mut cipher = ChunkCipher::new(&piece.key, header.piece);
-    let mut fault = None;
     let at_once = (STEP / header.chunk_size()).max(1);
-    for first in chunks.clone().step_by(at_once as usize) {
-        let last = (first + at_once - 1).min(*chunks.end());
-        let step = header.chunk_range(first).start..header.chunk_range(last).end;
-        resize(buffer, step.end - step.start);
-        peer.receive_payload(buffer)?;
-        let mut good = Vec::new();
-        for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.chunk_size() as usize)) {
-            let offset = header.chunk_range(chunk).start;
-            if expected_hash(piece, chunk, bytes)
-                .is_some_and(|expected| cipher.decrypt_verified(bytes, offset, &expected))
-            {
-                good.push(chunk);
-            } else {
-                fault = Some(Fault::Damaged);
-            }
-        }
-        let target = &context.targets[piece.file];
-        for run in runs(good) {
-            let range = header.chunk_range(*run.start()).start..header.chunk_range(*run.end()).end;
-            let bytes = &buffer[(range.start - step.start) as usize..(range.end - step.start) as usize];
-            target.write(bytes, in_file + range.start).map_err(Stop::Local)?;
-            run.for_each(|chunk| {
-                piece.missing.remove(&chunk);
-            });
-            context.report.progress(Progress { done: range.end - range.start });
+    let (first, end) = (*taking.chunks.start(), *taking.chunks.end());
+    let last = (first + at_once - 1).min(end);
+    taking.chunks = last + 1..=end;
+    let step = header.chunk_range(first).start..header.chunk_range(last).end;
+    resize(buffer, step.end - step.start);
+    peer.receive_payload(buffer)?;
+    let mut good = Vec::new();
+    for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.chunk_size() as usize)) {
+        let offset = header.chunk_range(chunk).start;
+        if expected_hash(piece, chunk, bytes)
+            .is_some_and(|expected| taking.cipher.decrypt_verified(bytes, offset, &expected))
+        {
+            good.push(chunk);
+        } else {
+            taking.fault = Some(Fault::Damaged);
         }
     }
-    Ok(fault)
+    let target = &context.targets[piece.file];
+    for run in runs(good) {
+        let range = header.chunk_range(*run.start()).start..header.chunk_range(*run.end()).end;
+        let bytes = &buffer[(range.start - step.start) as usize..(range.end - step.start) as usize];
+        target.write(bytes, in_file + range.start).map_err(|error| Stop::Local(piece.file, error))?;
+        run.for_each(|chunk| {
+            piece.missing.remove(&chunk);
+        });
+        context.report.progress(Progress { done: range.end - range.start });
+    }
+    Ok(())
 }
 
 /// Ascending numbers as runs without gaps.

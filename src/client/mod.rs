@@ -6,6 +6,7 @@ mod delete;
 mod download;
 mod error;
 mod fetch;
+mod gather;
 mod moving;
 mod passwd;
 mod repair;

@@ -104,9 +104,10 @@ pub(super) fn stage_all(
     let bytes = drafts.iter().map(|draft| draft.header.file_size).sum();
     let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from));
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(jobs.len()) {
+        for _ in 1..threads.min(jobs.len()) {
             scope.spawn(|| work.run());
         }
+        work.run();
     });
     for link in &work.links {
         lock(link).try_send(Peer::flush);

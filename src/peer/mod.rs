@@ -62,6 +62,11 @@ impl Peer {
         stream.set_nonblocking(false).is_err() || !quiet
     }
 
+    /// Whether the way to the server is short, so that what its work costs counts for more than how fast it sends.
+    pub fn is_near(&self) -> bool {
+        self.wire.is_near
+    }
+
     /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. The payload of a STAGE or RESTORE
     /// follows by [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
     ///
