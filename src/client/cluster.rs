@@ -115,9 +115,9 @@ impl Cluster {
         matches!(self.servers[server].state, State::Up(_))
     }
 
-    /// Whether every server that is up is near.
-    pub(super) fn is_near(&self) -> bool {
-        self.servers.iter().all(|server| !matches!(&server.state, State::Up(peer) if !peer.is_near()))
+    /// Whether every server that is up is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.servers.iter().all(|server| !matches!(&server.state, State::Up(peer) if !peer.is_local()))
     }
 
     /// Whether a server refused the name or password.

@@ -155,24 +155,23 @@ enum Step {
     Done,
 }
 
-/// Fetches from several servers, taking turns step by step, so that all of them have something to send. Waits for
-/// each in its turn, but they have as much to give as each other.
+/// Fetches from several servers, taking turns step by step, so that none of them has to wait for long before it can go
+/// on sending.
 pub(super) fn fetch_in_turns(fetching: Vec<Fetching<'_>>) -> Vec<Fetched> {
     let mut buffer = Vec::new();
     let mut over = Vec::new();
-    let asked: Vec<_> =
-        fetching.into_iter().map(|mut server| (server.ask().map_err(Stop::Peer), server)).collect();
-    let mut turns: VecDeque<Fetching<'_>> = VecDeque::new();
-    for (asked, server) in asked {
-        match asked {
+    let mut turns = VecDeque::new();
+    // All are asked before the first is waited for.
+    for mut server in fetching {
+        match server.ask() {
             Ok(()) => turns.push_back(server),
-            Err(stop) => over.push(server.stop(stop)),
+            Err(why) => over.push(server.stop(Stop::Peer(why))),
         }
     }
     while let Some(mut server) = turns.pop_front() {
         match server.step(&mut buffer) {
             Ok(Step::More) => turns.push_back(server),
-            Ok(Step::Done) => over.push(server.end(None)),
+            Ok(Step::Done) => over.push(server.end()),
             Err(stop) => over.push(server.stop(stop)),
         }
     }
@@ -235,7 +234,7 @@ impl<'a> Fetching<'a> {
         Ok(Step::More)
     }
 
-    /// Takes the reply to a READ: a table whole, chunks as far as their first line.
+    /// Takes the reply to a READ: a table whole, of chunks only the line before them.
     fn begin(&mut self, index: usize, read: &Read, buffer: &mut Vec<u8>) -> Result<Option<Fault>, Stop> {
         match self.peer.receive_data(read.length)? {
             Ok(()) => {}
@@ -254,8 +253,8 @@ impl<'a> Fetching<'a> {
         }
     }
 
-    fn end(self, local_error: Option<(usize, ClientError)>) -> Fetched {
-        Fetched { server: self.server, peer: Ok(self.peer), pieces: self.pieces, local_error }
+    fn end(self) -> Fetched {
+        Fetched { server: self.server, peer: Ok(self.peer), pieces: self.pieces, local_error: None }
     }
 
     fn stop(mut self, stop: Stop) -> Fetched {

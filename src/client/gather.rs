@@ -12,9 +12,10 @@ use crate::peer::{Peer, PeerError};
 
 /// Up to so many bytes are fetched by one thread: to start another takes as long as to fetch half of them.
 const ONE_THREAD: u64 = 1 << 20;
-/// Up to so many come from as few servers as have them, if all are near, to no more threads than there are cores:
-/// each further server and thread has its own cost, which shows where many clients download at once.
-const FEW_SERVERS: u64 = 16 << 20;
+/// Up to so many go to no more threads than there are cores, and come from as few servers as have them if all are on
+/// this machine: each further thread or server takes time of the same cores, which shows where many clients download
+/// at once. Servers elsewhere have cores and lines of their own.
+const FEW: u64 = 16 << 20;
 /// Most servers that one thread fetches from: while one is silent the others wait, and a server gives up after
 /// twice as long as a client waits (see [`Limits::answer`](crate::peer::Limits::answer)).
 const MAX_IN_TURNS: usize = 2;
@@ -33,7 +34,7 @@ impl Client {
         let cores = available_parallelism().map_or(1, usize::from);
         loop {
             let bytes: u64 = pieces.iter().map(Piece::bytes_missing).sum();
-            let few = bytes <= FEW_SERVERS && self.cluster.is_near();
+            let few = bytes <= FEW && self.cluster.is_local();
             let mut by_server: Vec<Vec<Piece>> = (0..self.cluster.len()).map(|_| Vec::new()).collect();
             let mut load = vec![0; self.cluster.len()];
             let mut settled = Vec::new();
@@ -97,12 +98,12 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
     candidates.into_iter().min_by_key(|&server| if few { u64::from(load[server] == 0) } else { load[server] })
 }
 
-/// Threads for so many bytes from so many servers. Beyond what few servers give, a thread for each keeps the cores
-/// busier than one for each core, which has to wait now and then.
+/// Threads for so many bytes from so many servers. For many bytes a thread for each server keeps the cores busier than
+/// one for each core, which has to wait now and then.
 fn threads_for(bytes: u64, servers: usize, cores: usize) -> usize {
     let enough = if bytes <= ONE_THREAD {
         1
-    } else if bytes <= FEW_SERVERS {
+    } else if bytes <= FEW {
         cores
     } else {
         servers

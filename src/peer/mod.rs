@@ -62,9 +62,10 @@ impl Peer {
         stream.set_nonblocking(false).is_err() || !quiet
     }
 
-    /// Whether the way to the server is short, so that what its work costs counts for more than how fast it sends.
-    pub fn is_near(&self) -> bool {
-        self.wire.is_near
+    /// Whether the server is on this machine, so that its work takes of the same processor.
+    pub fn is_local(&self) -> bool {
+        let server = self.wire.reader.get_ref().stream.peer_addr();
+        server.is_ok_and(|server| server.ip().to_canonical().is_loopback())
     }
 
     /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. The payload of a STAGE or RESTORE

@@ -9,9 +9,6 @@ use super::limits::Limits;
 use crate::wire::{Reply, read_line};
 
 const BUFFER: usize = 64 * 1024;
-/// A server that takes a connection within this time is on this machine or on the local network. Measured on the
-/// handshake, which the system does by itself: a busy server does not look far.
-const NEAR: Duration = Duration::from_millis(1);
 
 /// A stream with the read limit that is set on it, so that it is set only when it changes.
 pub(super) struct Socket {
@@ -49,7 +46,6 @@ pub(super) struct Wire {
     pub(super) reader: BufReader<Socket>,
     pub(super) writer: BufWriter<TcpStream>,
     pub(super) limits: Limits,
-    pub(super) is_near: bool,
 }
 
 impl Drop for Wire {
@@ -63,13 +59,13 @@ impl Drop for Wire {
 impl Wire {
     /// Connects, trying each address of the host within the limit. Reads have the limit of a login.
     pub(super) fn open(address: &str, limits: Limits) -> Result<Self, PeerError> {
-        let (stream, taken) = connect(address, limits.connect)?;
+        let stream = connect(address, limits.connect)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(limits.login))?;
         stream.set_write_timeout(Some(limits.answer))?;
         let writer = BufWriter::with_capacity(BUFFER, stream.try_clone()?);
         let reader = BufReader::with_capacity(BUFFER, Socket { stream, limit: limits.login, deadline: None });
-        Ok(Self { reader, writer, limits, is_near: taken <= NEAR })
+        Ok(Self { reader, writer, limits })
     }
 
     pub(super) fn receive_line(&mut self, limit: Duration) -> Result<String, PeerError> {
@@ -95,8 +91,7 @@ impl Wire {
     }
 }
 
-/// Gives how long the handshake took, too.
-fn connect(address: &str, limit: Duration) -> Result<(TcpStream, Duration), PeerError> {
+fn connect(address: &str, limit: Duration) -> Result<TcpStream, PeerError> {
     let deadline = Instant::now() + limit;
     let mut last = PeerError::Resolve(io::ErrorKind::NotFound.into());
     for address in address.to_socket_addrs().map_err(PeerError::Resolve)? {
@@ -104,9 +99,8 @@ fn connect(address: &str, limit: Duration) -> Result<(TcpStream, Duration), Peer
         if left.is_zero() {
             return Err(PeerError::Silent);
         }
-        let begun = Instant::now();
         match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => return Ok((stream, begun.elapsed())),
+            Ok(stream) => return Ok(stream),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => last = PeerError::Silent,
             Err(error) => last = PeerError::Connect(error),
         }

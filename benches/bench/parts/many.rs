@@ -1,5 +1,6 @@
 //! Many clients at once, many sessions that do nothing, and what memory they take.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -131,8 +132,8 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
             }
         }
         // What lies on the servers in many files stays until all is measured: removing hundreds of files would
-        // slow down whoever makes new ones.
-        std::fs::remove_dir_all(cluster.folder.join("Downloads"))?;
+        // slow down whoever makes new ones. So downloads are only emptied.
+        set_aside(&cluster.folder, round)?;
         output(cluster.direct_client().args(["Delete", "-r", "one"]))?;
     }
     progress("");
@@ -152,6 +153,23 @@ fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts: &Path) -> 
     let folder = cluster.folder.clone();
     drop(cluster);
     Ok(std::fs::remove_dir_all(folder)?)
+}
+
+/// Makes room on the disk, and at the places of the downloads, without removing a file.
+fn set_aside(folder: &Path, round: usize) -> Fallible<()> {
+    let downloads = folder.join("Downloads");
+    let mut folders = vec![downloads.clone()];
+    while let Some(below) = folders.pop() {
+        for entry in std::fs::read_dir(below)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                OpenOptions::new().write(true).open(entry.path())?.set_len(0)?;
+            }
+        }
+    }
+    Ok(std::fs::rename(downloads, folder.join(format!("downloads-{round}")))?)
 }
 
 /// What the clients of each crowd are told, in the order of the crowds.
