@@ -12,9 +12,9 @@ use crate::peer::{Peer, PeerError};
 
 /// Up to so many bytes are fetched by one thread: to start another takes as long as to fetch half of them.
 const ONE_THREAD: u64 = 1 << 20;
-/// Up to so many go to no more threads than there are cores, and come from as few servers as have them if all are on
-/// this machine: each further thread or server takes time of the same cores, which shows where many clients download
-/// at once. Servers elsewhere have cores and lines of their own.
+/// If all servers are on this machine, up to so many come from as few of them as have them, and go to no more threads
+/// than there are cores: each further server or thread takes time of the same cores, which shows where many clients
+/// download at once. Servers elsewhere have cores and lines of their own, and a slow one must not hold up another.
 const FEW: u64 = 16 << 20;
 /// Most servers that one thread fetches from: while one is silent the others wait, and a server gives up after
 /// twice as long as a client waits (see [`Limits::answer`](crate::peer::Limits::answer)).
@@ -70,7 +70,7 @@ impl Client {
                     }
                 });
             }
-            let threads = threads_for(bytes, fetching.len(), cores);
+            let threads = threads_for(bytes, fetching.len(), cores, few);
             let fetched = timed(&*self.report, Phase::Fetch, || fetch_on(threads, fetching));
             for Fetched { server, peer, pieces: of_server, local_error } in fetched {
                 if let Some((file, error)) = local_error {
@@ -98,16 +98,13 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
     candidates.into_iter().min_by_key(|&server| if few { u64::from(load[server] == 0) } else { load[server] })
 }
 
-/// Threads for so many bytes from so many servers. For many bytes a thread for each server keeps the cores busier than
-/// one for each core, which has to wait now and then.
-fn threads_for(bytes: u64, servers: usize, cores: usize) -> usize {
-    let enough = if bytes <= ONE_THREAD {
-        1
-    } else if bytes <= FEW {
-        cores
-    } else {
-        servers
-    };
+/// Threads for so many bytes from so many servers; `few` as for [`giver`]. For many bytes a thread for each server keeps
+/// the cores busier than one for each core, which has to wait now and then.
+fn threads_for(bytes: u64, servers: usize, cores: usize, few: bool) -> usize {
+    if !few {
+        return servers;
+    }
+    let enough = if bytes <= ONE_THREAD { 1 } else { cores };
     enough.max(servers.div_ceil(MAX_IN_TURNS)).min(servers)
 }
 
@@ -149,14 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn a_small_download_has_one_thread_and_none_has_more_than_two_servers_behind_each_other() {
-        let threads = |servers, cores| {
-            [0, MIB, MIB + 1, 16 * MIB, 16 * MIB + 1].map(|b| threads_for(b, servers, cores))
-        };
-        assert_eq!(threads(1, 2), [1, 1, 1, 1, 1]);
-        assert_eq!(threads(2, 2), [1, 1, 2, 2, 2]);
-        assert_eq!(threads(4, 2), [2, 2, 2, 2, 4]);
-        assert_eq!(threads(4, 8), [2, 2, 4, 4, 4]);
-        assert_eq!(threads(9, 2), [5, 5, 5, 5, 9]);
+    fn few_servers_share_a_thread_but_no_more_than_two_and_many_have_one_each() {
+        let threads = |servers, cores| [0, MIB, MIB + 1, FEW].map(|b| threads_for(b, servers, cores, true));
+        assert_eq!(threads(1, 2), [1, 1, 1, 1]);
+        assert_eq!(threads(2, 1), [1, 1, 1, 1]);
+        assert_eq!(threads(2, 2), [1, 1, 2, 2]);
+        assert_eq!(threads(4, 8), [2, 2, 4, 4]);
+        assert_eq!(threads(9, 2), [5, 5, 5, 5]);
+        assert_eq!([0, FEW, u64::MAX].map(|b| threads_for(b, 4, 2, false)), [4, 4, 4]);
     }
 }
