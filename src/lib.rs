@@ -6,7 +6,7 @@
 //! Read from the ground up; each floor uses only the floors below it:
 //!
 //! 0. [`name`], [`split`], [`placement`], [`version`]: pure rules.
-//! 1. [`commit`], [`primitives`], [`config`]: the two-step commit, cryptography, the .conf file.
+//! 1. [`commit`], [`primitives`], [`config`], [`tcp`]: the two-step commit, cryptography, the .conf file, connections.
 //! 2. [`sealed`]: the piece format.
 //! 3. [`wire`]: the protocol's lines.
 //! 4. [`auth`], [`store`]: login, a server's disk.
@@ -29,5 +29,6 @@ pub mod sealed;
 pub mod server;
 pub mod split;
 pub mod store;
+pub mod tcp;
 pub mod version;
 pub mod wire;

@@ -16,7 +16,8 @@ const TABLE: &str = "| floor | modules |";
 /// What only some modules may name, and which these are.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aegis", "aes", "ctr", "hmac", "sha2", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
-    (&["std::net"], &["peer", "server"]),
+    (&["std::net"], &["peer", "server", "tcp"]),
+    (&["rustix"], &["cli", "server", "tcp"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal};
-use std::process::{Command, Stdio, exit};
+use std::process::exit;
+
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::INTERRUPTED;
 use crate::config::{Config, MAX_PASSWORD};
@@ -37,8 +39,7 @@ impl fmt::Display for NoPassword {
     }
 }
 
-/// Reads a new password; on a terminal asks for it twice, without echo where `stty` is there to turn it
-/// off. Ctrl-C ends the process, after the terminal is as it was.
+/// Reads a new password; on a terminal asks for it twice, without echo. Ctrl-C ends the process, after the terminal is as it was.
 pub(super) fn read_new(question: &str) -> Result<String, NoPassword> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
@@ -99,21 +100,23 @@ fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<St
     Ok(Some(password.strip_suffix('\r').unwrap_or(&password).to_owned()))
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
+/// The terminal at standard input, which does not show what is typed until this is dropped.
 ///
 /// Ctrl-C must not end the process meanwhile, or the shell would be left without echo, and a process
 /// without `unsafe` cannot catch a signal. So the key sends no signal but a byte that ends the line
-/// (`-isig eol ^C`): it comes at once, as the key does elsewhere, and everything is put back first.
+/// (no ISIG, and VEOL): it comes at once, as the key does elsewhere, and everything is put back first.
 struct Hidden {
-    settings: Option<String>,
+    settings: Option<Termios>,
 }
 
 impl Hidden {
     fn begin() -> Self {
-        let settings = stty(&["-g"]).filter(|settings| !settings.is_empty());
-        // Without stty the password is shown as it is typed, which is worse than nothing but works.
-        if settings.is_some() {
-            stty(&["-echo", "-isig", "eol", "^C"]);
+        let settings = tcgetattr(io::stdin()).ok();
+        if let Some(settings) = &settings {
+            let mut hidden = settings.clone();
+            hidden.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
+            hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+            set(&hidden);
         }
         Self { settings }
     }
@@ -121,18 +124,13 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        if let Some(settings) = &self.settings {
-            stty(&[settings]);
-        }
+        self.settings.iter().for_each(set);
     }
 }
 
-/// What `stty` prints; none if it is not there or fails.
-fn stty(arguments: &[&str]) -> Option<String> {
-    let mut command = Command::new("stty");
-    let output = command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
+fn set(settings: &Termios) {
+    // A terminal that has gone shows nothing any more.
+    let _ = tcsetattr(io::stdin(), OptionalActions::Drain, settings);
 }
 
 #[cfg(test)]

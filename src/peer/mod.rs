@@ -15,6 +15,7 @@ pub use login::{Challenged, Connected, Proven};
 
 use crate::auth::Verifier;
 use crate::primitives::{Bytes32, Keystream, PayloadMac, sha256};
+use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
@@ -65,7 +66,7 @@ impl Peer {
     /// Whether the server is on this machine, so that its work takes of the same processor.
     pub fn is_local(&self) -> bool {
         let server = self.wire.reader.get_ref().stream.peer_addr();
-        server.is_ok_and(|server| server.ip().to_canonical().is_loopback())
+        server.is_ok_and(|server| tcp::is_local(server.ip()))
     }
 
     /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. The payload of a STAGE or RESTORE

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::PeerError;
 use super::limits::Limits;
+use crate::tcp;
 use crate::wire::{Reply, read_line};
 
 const BUFFER: usize = 64 * 1024;
@@ -99,7 +100,7 @@ fn connect(address: &str, limit: Duration) -> Result<TcpStream, PeerError> {
         if left.is_zero() {
             return Err(PeerError::Silent);
         }
-        match TcpStream::connect_timeout(&address, left) {
+        match tcp::connect(&address, left) {
             Ok(stream) => return Ok(stream),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => last = PeerError::Silent,
             Err(error) => last = PeerError::Connect(error),

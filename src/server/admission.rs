@@ -7,6 +7,8 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::name::UserName;
 use crate::wire::{Refusal, Reply};
 
@@ -163,11 +165,9 @@ impl Drop for Visit {
     }
 }
 
-/// The soft limit on open files, where the system shows it.
+/// The soft limit on open files; none where there is no limit.
 fn descriptor_limit() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
+    usize::try_from(getrlimit(Resource::Nofile).current?).ok()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub use users::{AddUserError, add_user, has_user};
 
 use crate::name::ServerName;
 use crate::store::{FolderLock, LockError, OsDisk, Store, StoreError};
+use crate::tcp;
 use admission::Admission;
 use log::Log;
 use users::Users;
@@ -138,7 +139,7 @@ impl Server {
         log: Box<dyn Write + Send>,
     ) -> Result<Self, StartError> {
         // First what makes nothing on the disk. A client that comes early waits to be accepted.
-        let listener = TcpListener::bind(address).map_err(|error| {
+        let listener = tcp::listen(address).map_err(|error| {
             if FolderLock::is_taken(root, &name) {
                 // The likely reason, where the same server is started twice.
                 return StartError::Lock(LockError::Taken(name.clone()));

@@ -3,17 +3,19 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use aes::Aes256;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use sha2::{Digest, Sha256};
+use shareit::tcp;
 
 use super::wire::{HASH, PIECES, Request, STEP, holders, pieces_of, range};
 use crate::Fallible;
@@ -22,6 +24,7 @@ use crate::Fallible;
 const THREADS: usize = 2;
 /// For small files: a socket's worth.
 const SMALL_STEP: usize = 64 * 1024;
+const CONNECT: Duration = Duration::from_secs(1);
 
 type Cipher = Ctr128BE<Aes256>;
 
@@ -32,7 +35,7 @@ fn cipher() -> Cipher {
 
 fn connect(ports: &[u16], server: usize) -> Fallible<TcpStream> {
     let port = *ports.get(server).ok_or("too few servers")?;
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    let stream = tcp::connect(&SocketAddr::from(([127, 0, 0, 1], port)), CONNECT)?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
+
+use shareit::tcp;
 
 use super::wire::{Request, STEP};
 use crate::Fallible;
@@ -19,7 +21,7 @@ const SYNCERS: usize = 16;
 
 /// Serves `folder` on a free port of this machine, which is printed; ends when standard input does.
 pub(crate) fn serve(folder: &Path) -> Fallible<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let listener = tcp::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     println!("floor listens on {}.", listener.local_addr()?.port());
     let folder = folder.to_path_buf();
     thread::spawn(move || {
