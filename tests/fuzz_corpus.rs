@@ -96,3 +96,18 @@ fn every_kept_input_is_well_after_small_changes() {
         println!("{name}: {} inputs", round * inputs.len());
     }
 }
+
+/// Its Cargo.lock is not looked at by any other test, and `make fuzz` refuses one that does not fit.
+#[test]
+fn the_fuzz_targets_are_built_with_the_dependencies_that_the_library_has() {
+    let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let (manifest, lock) = (read("Cargo.toml"), read("fuzz/Cargo.lock"));
+    let section = manifest.split_once("\n[dependencies]\n").unwrap().1.split("\n[").next().unwrap();
+    let wanted: Vec<&str> = section.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    let package =
+        lock.split("\n[[package]]\n").find(|package| package.starts_with("name = \"shareit\"")).unwrap();
+    let locked: Vec<&str> =
+        package.lines().filter_map(|line| line.strip_prefix(" \"")?.strip_suffix("\",")).collect();
+    assert!(wanted.len() > 5, "{wanted:?}");
+    assert_eq!(locked, wanted, "say `cargo fetch --manifest-path fuzz/Cargo.toml`");
+}

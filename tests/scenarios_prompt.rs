@@ -4,8 +4,10 @@
 
 mod common;
 
+use common::process::wait_until;
 use common::{Cluster, Fault, Json, Way, as_seen, disk, noise};
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 
 /// More than the buffers between client and server hold.
 const LARGE: usize = 8 << 20;
@@ -483,4 +485,24 @@ fn the_end_of_input_leaves_the_prompt() {
     session.wait_for_text("ShareIt> ");
     session.press("\x03");
     session.wait_for_text("status 130");
+}
+
+#[test]
+fn ctrl_z_while_a_server_is_waited_for_does_not_end_the_wait() {
+    let cluster = Cluster::quick(1);
+    let crowded = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = crowded.local_addr().unwrap();
+    // Room for one that nobody accepts: who comes next gets no answer.
+    rustix::net::listen(&crowded, 0).unwrap();
+    let _first = TcpStream::connect(address).unwrap();
+    let aditi = cluster.client("Aditi").with(&format!("Server2 {address}\nTimeout 60"));
+    let session = aditi.start(&["ShowFiles"]);
+    // proc_net_tcp(5): 02 is SYN_SENT.
+    let connecting = format!(":{:04X} 02 ", address.port());
+    let connections = || fs::read_to_string("/proc/net/tcp").unwrap();
+    wait_until("the client connects", || connections().contains(&connecting));
+    session.suspend_and_resume();
+    // The kernel tries again after a second, and finds nobody.
+    drop(crowded);
+    session.finish().succeeds().complains_of("Server2 refused the connection");
 }

@@ -39,7 +39,8 @@ impl fmt::Display for NoPassword {
     }
 }
 
-/// Reads a new password; on a terminal asks for it twice, without echo. Ctrl-C ends the process, after the terminal is as it was.
+/// Reads a new password; on a terminal asks for it twice, without echo. Ctrl-C ends the process, after the
+/// terminal is as it was.
 pub(super) fn read_new(question: &str) -> Result<String, NoPassword> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
@@ -111,6 +112,7 @@ struct Hidden {
 
 impl Hidden {
     fn begin() -> Self {
+        // Where the terminal cannot be set, the password is shown as it is typed, which is worse than nothing but works.
         let settings = tcgetattr(io::stdin()).ok();
         if let Some(settings) = &settings {
             let mut hidden = settings.clone();
@@ -124,12 +126,14 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        self.settings.iter().for_each(set);
+        if let Some(settings) = &self.settings {
+            set(settings);
+        }
     }
 }
 
 fn set(settings: &Termios) {
-    // A terminal that has gone shows nothing any more.
+    // A terminal that cannot be set can still be read.
     let _ = tcsetattr(io::stdin(), OptionalActions::Drain, settings);
 }
 

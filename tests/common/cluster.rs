@@ -2,7 +2,7 @@
 
 use super::client::{CONF, Client};
 use super::disk::{self, TempFolder};
-use super::process::{Outcome, Transcript, run};
+use super::process::{self, Outcome, Transcript, run};
 use super::proxy::Proxy;
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -137,11 +137,7 @@ impl Cluster {
     }
 
     fn signal(&mut self, n: usize, signal: &str) {
-        let process = self.server(n).process.as_ref().unwrap();
-        // The shell's own `kill`: the program of that name is not on every machine.
-        let mut kill = Command::new("sh");
-        kill.args(["-c", r#"kill "$0" "$1""#, signal, &process.id().to_string()]);
-        run(&mut kill, "").succeeds();
+        process::signal(self.server(n).process.as_ref().unwrap().id(), signal);
     }
 
     /// Replaces a server's disk by an empty one: what it stored and what it keeps for itself are gone.

@@ -1,10 +1,11 @@
 //! Child processes whose output is kept and whose end is waited for, but not for ever.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// No wait in the tests is longer than this. It is far above what anything needs, so that a slow machine does
 /// not fail a test, and short enough that a hang is reported before anyone gives up on the run.
@@ -222,11 +223,19 @@ impl Session {
     /// Sends what Ctrl-C sends, and waits for the end.
     #[track_caller]
     pub(crate) fn interrupt(self) -> Outcome {
-        // The shell's own `kill`: the program of that name is not on every machine.
-        let mut kill = Command::new("sh");
-        kill.args(["-c", r#"kill -INT "$0""#, &self.child.id().to_string()]);
-        run(&mut kill, "").succeeds();
+        signal(self.child.id(), "-INT");
         self.finish()
+    }
+
+    /// Stops the process, as Ctrl-Z does, and lets it go on as soon as it stands still.
+    #[track_caller]
+    pub(crate) fn suspend_and_resume(&self) {
+        let id = self.child.id();
+        signal(id, "-STOP");
+        // proc_pid_stat(5): the state stands behind the name, which is in brackets.
+        let state = || fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        wait_until("the process stands still", || state().contains(") T "));
+        signal(id, "-CONT");
     }
 
     /// Ends the process where it stands, as a crash does.
@@ -260,6 +269,22 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process, by the shell's own `kill`: the program of that name is not on every machine.
+#[track_caller]
+pub(crate) fn signal(process: u32, signal: &str) {
+    run(Command::new("sh").args(["-c", r#"kill "$0" "$1""#, signal, &process.to_string()]), "").succeeds();
+}
+
+/// Looks again and again, for what tells nobody that it has happened.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !happened() {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+        thread::yield_now();
     }
 }
 

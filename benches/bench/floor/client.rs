@@ -24,7 +24,8 @@ use crate::Fallible;
 const THREADS: usize = 2;
 /// For small files: a socket's worth.
 const SMALL_STEP: usize = 64 * 1024;
-const CONNECT: Duration = Duration::from_secs(1);
+/// Long enough for a second try, if the first found the server's queue full.
+const CONNECT: Duration = Duration::from_secs(10);
 
 type Cipher = Ctr128BE<Aes256>;
 
