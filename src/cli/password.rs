@@ -112,7 +112,8 @@ struct Hidden {
 
 impl Hidden {
     fn begin() -> Self {
-        // Where the terminal cannot be set, the password is shown as it is typed, which is worse than nothing but works.
+        // Where the terminal cannot be set, the password is shown as it is typed, which is worse than nothing
+        // but works.
         let settings = tcgetattr(io::stdin()).ok();
         if let Some(settings) = &settings {
             let mut hidden = settings.clone();
