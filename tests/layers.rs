@@ -17,6 +17,7 @@ const TABLE: &str = "| floor | modules |";
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aegis", "aes", "ctr", "hmac", "sha2", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
     (&["std::net"], &["peer", "server", "tcp"]),
+    (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
     (&["rustix"], &["cli", "server", "tcp"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];
@@ -109,6 +110,10 @@ fn the_reader_of_the_source_sees_every_way_to_name_a_module() {
     assert!(names("use sha2::Digest;", "sha2"));
     assert!(names("x = hmac::mac()", "hmac"));
     assert!(names("use std::{fmt, net::TcpStream};", "std::net"));
+    assert!(
+        names("TcpStream::connect(a)", "TcpStream::connect(")
+            && !names("tcp::connect(a)", "TcpStream::connect(")
+    );
     assert!(!names("let hmac = my_hmac::x; self::ctr();", "hmac"));
     assert!(names("eprintln!(\"x\")", "eprintln!") && !names("eprintln!(\"x\")", "println!"));
     assert_eq!(code_of("a // b\n/// c\nd \"http://e\"\n#[cfg(test)]\nmod tests {}"), "a \nd \"http://e\"\n");
@@ -248,10 +253,10 @@ fn names(code: &str, what: &str) -> bool {
     if let Some(module) = what.strip_prefix("std::") {
         return words_after(code, "std::").iter().any(|word| word == module);
     }
-    let is_macro = what.ends_with('!');
+    let is_call = what.ends_with(['!', '(']);
     code.match_indices(what).any(|(at, _)| {
         let (before, after) = (&code[..at], &code[at + what.len()..]);
         let starts = !before.ends_with(is_part_of_word) && !before.ends_with("::");
-        starts && (is_macro || after.starts_with("::"))
+        starts && (is_call || after.starts_with("::"))
     })
 }

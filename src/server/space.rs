@@ -25,6 +25,18 @@ mod tests {
     }
 
     #[test]
+    fn free_space_is_in_bytes_as_df_has_it() {
+        let folder = std::env::temp_dir();
+        let df = std::process::Command::new("df").args(["-P", "-k"]).arg(&folder).output().unwrap();
+        let report = String::from_utf8(df.stdout).unwrap();
+        let kibibytes = report.lines().nth(1).unwrap().split_whitespace().nth(3).unwrap();
+        let wanted = kibibytes.parse::<u64>().unwrap() * 1024;
+        // Others write meanwhile.
+        let free = free_bytes(&folder).unwrap();
+        assert!(free > wanted / 2 && free / 2 < wanted, "{free} for {wanted}");
+    }
+
+    #[test]
     fn what_cannot_be_told_is_taken_for_room() {
         let nowhere = Path::new("/nowhere/at/all");
         assert_eq!(free_bytes(nowhere), None);
