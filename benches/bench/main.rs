@@ -40,6 +40,9 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["keeper", folder] => scratch::keep(Path::new(folder)).map(|()| true),
         ["floor", ref rest @ ..] => floor::run(rest).map(|()| true),
+        ["when-told", "floor", ref rest @ ..] => {
+            process::wait_to_be_told().and_then(|()| floor::run(rest)).map(|()| true)
+        }
         ["idle", server, port, count] => idle::run(server, port, count).map(|()| true),
         _ => measure(&arguments),
     };

@@ -28,6 +28,20 @@ pub(crate) fn own_program() -> PathBuf {
     format!("/proc/{}/exe", std::process::id()).into()
 }
 
+/// A command of this program, but one that says "ready", and begins when it is sent a line.
+pub(crate) fn when_told(command: &Command) -> Command {
+    let mut waiting = Command::new(command.get_program());
+    waiting.arg("when-told").args(command.get_args());
+    waiting
+}
+
+/// Says that it is ready, and waits for the line.
+pub(crate) fn wait_to_be_told() -> Fallible<()> {
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}
+
 /// What a command prints, if it succeeds.
 pub(crate) fn output(command: &mut Command) -> Fallible<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;

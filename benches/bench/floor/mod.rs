@@ -23,7 +23,7 @@ pub(crate) use crate::inputs::small_name;
 pub(crate) struct Floor {
     servers: Vec<Daemon>,
     ports: Vec<String>,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Floor {
