@@ -94,17 +94,9 @@ pub(super) fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts:
                 crowds[number].run(stage.scratch, clients)?;
             }
             let Some(floor) = &mut floor else { continue };
+            let mut clients = floor_clients(floor, way, round, large, parts)?;
             for number in [round % 2, (round + 1) % 2] {
-                let clients = match number {
-                    0 => vec![Waiting::floor(floor, way, large, &format!("one-{round}"))?],
-                    _ => (0..CLIENTS)
-                        .map(|n| {
-                            let file = parts.join(inputs::small_name(n));
-                            Waiting::floor(floor, way, &file, &format!("many-{round}-{n}"))
-                        })
-                        .collect::<Fallible<_>>()?,
-                };
-                of_floor[number].run(stage.scratch, clients)?;
+                of_floor[number].run(stage.scratch, std::mem::take(&mut clients[number]))?;
             }
         }
         // What lies on the servers in many files stays until all is measured: removing hundreds of files would
@@ -180,6 +172,23 @@ fn commands(way: &str, round: usize, large: &Path, parts: &Path) -> [Vec<String>
             (0..CLIENTS).map(|n| format!("Download {by_many}/{}", name(n))).collect(),
         ],
     }
+}
+
+/// The floor's crowds: one client with all bytes, and many with a file each.
+fn floor_clients(
+    floor: &mut Floor,
+    way: &str,
+    round: usize,
+    large: &Path,
+    parts: &Path,
+) -> Fallible<[Vec<Waiting>; 2]> {
+    let one = Waiting::floor(floor, way, large, &format!("one-{round}"))?;
+    let mut many = Vec::new();
+    for number in 0..CLIENTS {
+        let file = parts.join(inputs::small_name(number));
+        many.push(Waiting::floor(floor, way, &file, &format!("many-{round}-{number}"))?);
+    }
+    Ok([vec![one], many])
 }
 
 /// A client that has all that it needs, and waits to be told to begin.
