@@ -207,7 +207,7 @@ impl Waiting {
         Self { command: cluster.direct_client(), question: "Status\n", lines: 4, word: word.to_owned() }
     }
 
-    /// Started: there is nothing to log in to, and its connections, a millisecond, are made when it begins.
+    /// Started: there is nothing to log in to, and it makes its connections when it begins.
     fn floor(floor: &mut Floor, way: &str, source: &Path, tag: &str) -> Fallible<Self> {
         let job = Job { source, tag };
         let command = if way == "up" { floor.up(&job) } else { floor.down(&job) }?;
