@@ -1,6 +1,8 @@
 //! docs/FORMAT.md: its tables, its golden pieces, and what becomes of a golden piece that is altered.
 
 use crate::markdown::{Document, Values};
+use shareit::auth::{UserTable, Verifier};
+use shareit::config::Config;
 use shareit::name::{FilePath, UserName};
 use shareit::placement;
 use shareit::primitives::{hkdf_sha256, sha256};
@@ -10,7 +12,7 @@ use shareit::sealed::{
 };
 use shareit::split;
 use shareit::version::Version;
-use shareit::wire::{NameReport, base64_encode};
+use shareit::wire::{NameReport, base64_encode, hex};
 
 fn document() -> Document {
     Document::read("FORMAT.md")
@@ -34,6 +36,48 @@ fn user() -> UserName {
 
 fn path(text: &str) -> FilePath {
     FilePath::parse(text).unwrap()
+}
+
+/// A text with the escapes of a JSON string, as far as the document uses them.
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap();
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        out.push(match (c, chars.clone().next()) {
+            ('\\', Some('u')) => {
+                chars.next();
+                let digits: String = chars.by_ref().take(4).collect();
+                u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).unwrap()
+            }
+            ('\\', Some(escaped)) => {
+                chars.next();
+                match escaped {
+                    't' => '\t',
+                    'r' => '\r',
+                    plain => plain,
+                }
+            }
+            (plain, _) => plain,
+        });
+    }
+    out
+}
+
+#[test]
+fn the_password_is_what_the_table_says() {
+    let rows = document().section("Keys").table("line of the .conf, as a JSON string");
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let line = unescaped(&row[0]);
+        let config = Config::parse(&format!("Server1 localhost:8008\nUsername Aditi\n{line}\n"));
+        let password = config.unwrap_or_else(|error| panic!("{line:?}: {error}")).password;
+        assert_eq!(hex(password.as_bytes()), row[1], "{line:?}");
+        let (_, in_users) = line.split_once(char::is_whitespace).unwrap();
+        let users = UserTable::new([1; 32]).read(&format!("Aditi {in_users}\n")).ok().unwrap();
+        let verifier = users.verifier(&user());
+        assert!(verifier == Verifier::derive(&password, &verifier.salt, verifier.iterations), "{line:?}");
+    }
 }
 
 /// The steps of "Reading", in their order, on a whole piece file.

@@ -92,15 +92,28 @@ fn the_tables_of_limits_have_the_codes_numbers() {
     assert!(missing.is_empty(), "in no table: {missing:?}");
 }
 
+/// `10 T, at least 10 s and at most 30 s` for a T in seconds.
+fn formula(cell: &str, timeout: u64) -> Duration {
+    let after = |words: &str| {
+        let (_, rest) = cell.split_once(words)?;
+        rest.split(' ').next()?.parse::<u64>().ok()
+    };
+    let factor = cell.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(1);
+    let least = after("at least ").unwrap_or(0);
+    let most = after("at most ").unwrap_or(u64::MAX);
+    Duration::from_secs((factor * timeout).max(least).min(most))
+}
+
 #[test]
 fn a_clients_time_limits_follow_from_its_timeout() {
     let protocol = Document::read("PROTOCOL.md");
     let rows = protocol.section("Limits").table("a client waits for");
     assert_eq!(rows.len(), 4);
     for row in rows {
-        for (column, timeout) in [(1, 1), (2, 5)] {
+        for (column, timeout) in [(2, 1), (3, 5)] {
             let limits = peer::Limits::from_timeout(Duration::from_secs(timeout));
-            let in_code = match row[3].as_str() {
+            assert_eq!(documented(&row[column]), Limit::Time(formula(&row[1], timeout)), "{}", row[0]);
+            let in_code = match row[4].as_str() {
                 "peer::Limits::connect" => limits.connect,
                 "peer::Limits::login" => limits.login,
                 "peer::Limits::answer" => limits.answer,
