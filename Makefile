@@ -1,5 +1,5 @@
 # ShareIt. `make` builds, `make demo` shows it at work, `make help` lists the rest.
-# Needs Rust, a C compiler, make and bash. CARGO_TARGET_DIR is honoured.
+# Needs Rust, cc to link with, make and bash. CARGO_TARGET_DIR is honoured.
 
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)

@@ -15,7 +15,7 @@ const TABLE: &str = "| floor | modules |";
 
 /// What only some modules may name, and which these are.
 const RESERVED: &[(&[&str], &[&str])] = &[
-    (&["aegis", "aes", "ctr", "hmac", "sha2", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
+    (&["aes", "ctr", "hmac", "sha2", "polyval", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
     (&["std::net"], &["peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
     (&["rustix"], &["cli", "server", "tcp"]),

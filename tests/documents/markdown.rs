@@ -71,6 +71,16 @@ impl Document {
     }
 }
 
+impl Message {
+    /// As a transcript has it: the line, then the payload in rows of 32 bytes.
+    pub(crate) fn to_text(&self) -> String {
+        let from = if self.from == From::Client { 'C' } else { 'S' };
+        let digits = |row: &[u8]| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let rows: String = self.payload.chunks(32).map(|row| format!("{from}= {}\n", digits(row))).collect();
+        format!("{from}: {}\n{rows}", self.line)
+    }
+}
+
 impl Section<'_> {
     /// The rows of the table whose first column has this title, without backquotes.
     pub(crate) fn table(&self, first_title: &str) -> Vec<Vec<String>> {
@@ -88,7 +98,8 @@ impl Section<'_> {
         self.text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim())
     }
 
-    fn fenced<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
+    /// The lines of the fenced blocks of one kind.
+    pub(crate) fn fenced<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
         let opening = format!("```{kind}");
         let mut inside = false;
         self.text.lines().filter(move |line| {

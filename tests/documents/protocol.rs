@@ -7,10 +7,10 @@ use shareit::auth::{ClientFirst, Salted, ServerFirst, SessionKeys, Verifier};
 use shareit::commit::Phase;
 use shareit::name::{ServerName, UserName};
 use shareit::primitives::{PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
-use shareit::sealed::MasterKey;
+use shareit::sealed::{Claim, Header, MasterKey};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, MAX_LINE, NameReport, Refusal, Reply, Reported, Request, StageEnd,
-    base64_decode, percent_decode, percent_encode, read_line,
+    base64_decode, hex, parse_hex32, percent_decode, percent_encode, read_line,
 };
 
 const EXAMPLE: &str = "Example: a login, an upload and a download";
@@ -179,101 +179,116 @@ fn the_steps_of_the_login_have_the_values_of_the_example() {
     assert_eq!(signature, values.array("ClientSignature"));
 }
 
-/// What the two openers and sealers of a connection make of its lines after the login.
-struct Replay {
-    client: (LineSealer, LineOpener),
-    server: (LineSealer, LineOpener),
+/// The messages of a connection after its login, as both ends say them.
+struct Conversation {
+    client: LineSealer,
+    server: LineSealer,
+    messages: Vec<Message>,
 }
 
-impl Replay {
+impl Conversation {
     fn new(keys: &SessionKeys) -> Self {
-        let both = |key: [u8; 32]| (LineSealer::new(key), LineOpener::new(key));
-        Self { client: both(keys.client_lines), server: both(keys.server_lines) }
+        let (client, server) = (LineSealer::new(keys.client_lines), LineSealer::new(keys.server_lines));
+        Self { client, server, messages: Vec::new() }
     }
 
-    /// The text of a line, whose MAC is checked and made anew.
-    fn open<'a>(&mut self, message: &'a Message) -> &'a str {
-        let (sealer, opener) = match message.from {
-            From::Client => &mut self.client,
-            From::Server => &mut self.server,
-        };
-        let text = opener.open(&message.line).unwrap_or_else(|_| panic!("bad MAC: {}", message.line));
-        assert_eq!(sealer.seal(text), format!("{}\n", message.line));
-        text
+    /// A line of the client's, and the payload behind it.
+    fn client(&mut self, text: &str, payload: &[u8]) {
+        let line = self.client.seal(text).trim_end().to_owned();
+        self.messages.push(Message { from: From::Client, line, payload: payload.to_vec() });
+    }
+
+    /// A reply of the server's.
+    fn server(&mut self, reply: &Reply, payload: &[u8]) {
+        let line = self.server.seal(&reply.to_line()).trim_end().to_owned();
+        self.messages.push(Message { from: From::Server, line, payload: payload.to_vec() });
+    }
+
+    fn ask(&mut self, request: &Request) {
+        let line = request.to_line();
+        assert_eq!(Request::parse(&line).unwrap().to_line(), line);
+        self.client(&line, &[]);
+    }
+
+    fn report(&mut self, pieces: Vec<Reported>) {
+        let text = NameReport { floor: 6, pieces }.to_text();
+        assert_eq!(NameReport::parse(&text).unwrap().to_text(), text);
+        self.server(&Reply::Text(text.len() as u64, sha256(text.as_bytes())), text.as_bytes());
     }
 }
 
+/// What follows the login in the example, made of the small piece of FORMAT.md.
+fn conversation(keys: &SessionKeys) -> Vec<Message> {
+    let golden = Document::read("FORMAT.md").section("Example: a small piece").values();
+    let header = Header::decode(&golden.bytes("header")).unwrap();
+    let (body, table) = (golden.bytes("body"), golden.bytes("table"));
+    let (root, seal) = (golden.array("root"), golden.array("seal"));
+    let payload = [&body[..], &table].concat();
+    let (path, version) = (header.path.clone(), header.version);
+    let claim = Claim { header: header.clone(), root, seal };
+    assert!(MasterKey::from_key(&std::array::from_fn(|i| i as u8)).verify(&claim).is_ok());
+
+    let mut both = Conversation::new(keys);
+    both.ask(&Request::Look(path.clone()));
+    both.report(Vec::new());
+    let request =
+        Request::Stage { header: Box::new(header.clone()), length: payload.len() as u64, restore: None };
+    both.client(&request.to_line(), &payload);
+    let mut mac = PayloadMac::new(&keys.payloads, both.client.last());
+    mac.update(&payload);
+    both.client(&StageEnd::End { root, seal, tag: Some(mac.finish()) }.to_line(), &[]);
+    both.server(&Reply::Ok, &[]);
+    both.ask(&Request::Commit(path.clone(), version));
+    both.server(&Reply::Ok, &[]);
+    let (offset, length) = (golden.bytes("header").len() as u64, body.len() as u64);
+    both.ask(&Request::Read { path: path.clone(), piece: header.piece, version, offset, length });
+    both.server(&Reply::Data(length), &body);
+    both.ask(&Request::Look(path));
+    both.report(vec![Reported::Piece(Phase::Published, Box::new(claim))]);
+    both.messages
+}
+
+/// Made anew and compared as text. After a change of the protocol, what this test prints is the new transcript.
 #[test]
 fn the_transcript_is_what_both_ends_say() {
     let document = document();
     let section = document.section(EXAMPLE);
     let (values, messages) = (section.values(), section.transcript());
-    let (login, rest) = messages.split_at(4);
+    let login = &messages[..4];
     let keys = replay_login(&values, login);
     assert_eq!(keys.client_lines, values.array("client key"));
     assert_eq!(keys.server_lines, values.array("server key"));
     assert_eq!(keys.payloads, values.array("payload key"));
 
-    let mut replay = Replay::new(&keys);
-    let golden = Document::read("FORMAT.md").section("Example: a small piece").values();
-    let key = MasterKey::from_key(&std::array::from_fn(|i| i as u8));
-    let (mut in_stage, mut number_of_stage) = (false, 0);
-    let mut said = Vec::new();
-    for message in rest {
-        let text = replay.open(message);
-        said.push(first_word(text).to_owned());
-        match message.from {
-            From::Client if in_stage => {
-                let end = StageEnd::parse(text).unwrap();
-                assert_eq!(end.to_line(), text);
-                let (root, seal) = (golden.array("root"), golden.array("seal"));
-                let mut mac = PayloadMac::new(&keys.payloads, number_of_stage);
-                ["body", "table"].iter().for_each(|part| mac.update(&golden.bytes(part)));
-                assert_eq!(end, StageEnd::End { root, seal, tag: Some(mac.finish()) });
-                in_stage = false;
-            }
-            From::Client => {
-                let request = Request::parse(text).unwrap();
-                assert_eq!(request.to_line(), text);
-                if let Request::Stage { header, length, .. } = request {
-                    assert_eq!(header.encode(), golden.bytes("header"));
-                    assert_eq!(message.payload.len() as u64, length);
-                    assert_eq!(message.payload, [golden.bytes("body"), golden.bytes("table")].concat());
-                    (in_stage, number_of_stage) = (true, replay.client.1.last());
-                }
-            }
-            From::Server => {
-                let reply = Reply::parse(text).unwrap();
-                assert_eq!(reply.to_line(), text);
-                match reply {
-                    Reply::Ok => assert!(message.payload.is_empty()),
-                    Reply::Data(length) => {
-                        assert_eq!(message.payload.len() as u64, length);
-                        assert_eq!(message.payload, golden.bytes("body"));
-                    }
-                    Reply::Text(length, hash) => {
-                        assert_eq!(message.payload.len() as u64, length);
-                        assert_eq!(sha256(&message.payload), hash);
-                        check_report(&message.payload, &key, &golden);
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-        }
-    }
-    let expected = ["LOOK", "TEXT", "STAGE", "END", "OK", "COMMIT", "OK", "READ", "DATA", "LOOK", "TEXT"];
-    assert_eq!(said, expected);
+    let said = [login, &conversation(&keys)].concat();
+    let text: String = said.iter().map(Message::to_text).collect();
+    assert!(
+        section.fenced("transcript").collect::<Vec<_>>() == text.lines().collect::<Vec<_>>(),
+        "docs/PROTOCOL.md has another transcript than this, which is what both ends say:\n{text}"
+    );
 }
 
-fn check_report(payload: &[u8], key: &MasterKey, golden: &Values) {
-    let text = std::str::from_utf8(payload).unwrap();
-    let report = NameReport::parse(text).unwrap();
-    assert_eq!(report.to_text(), text);
-    assert_eq!(report.floor, 6);
-    for reported in &report.pieces {
-        let Reported::Piece(Phase::Published, claim) = reported else { panic!("{reported:?}") };
-        assert!(key.verify(claim).is_ok());
-        assert_eq!(claim.header.encode(), golden.bytes("header"));
+#[test]
+fn the_macs_of_payloads_are_those_of_the_document() {
+    let document = document();
+    let key = document.section(EXAMPLE).values().array("payload key");
+    let section = document.section("Payload MACs");
+    let number = section.values().number("number");
+    let hash_keys = hmac_sha256(&key, &[b"hash", &number.to_be_bytes()]);
+    assert_eq!(hash_keys, section.values().array("hash keys"));
+    let rows = section.table("length");
+    for length in [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 400] {
+        assert!(rows.iter().any(|row| row[0] == length.to_string()), "{length} bytes are not there");
+    }
+    for row in rows {
+        let length: u64 = row[0].parse().unwrap();
+        let payload: Vec<u8> = (1..=length).map(|i| (i % 251) as u8).collect();
+        let mut mac = PayloadMac::new(&key, number);
+        mac.update(&payload);
+        assert_eq!(hex(&mac.finish()), row[2], "{length} bytes");
+        let hashes = parse_hex32(&row[1]).unwrap();
+        let parts: [&[u8]; 4] = [b"tag", &number.to_be_bytes(), &length.to_be_bytes(), &hashes];
+        assert_eq!(hex(&hmac_sha256(&key, &parts)), row[2], "{length} bytes, by the hashes of the row");
     }
 }
 
