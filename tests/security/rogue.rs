@@ -15,6 +15,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Something that listens where a client expects a server.
 pub(crate) struct Rogue {
@@ -178,6 +179,11 @@ fn serve(
     }
 }
 
+/// The clock, in milliseconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
 pub(crate) fn text(text: &str) -> Told {
     (Reply::Text(text.len() as u64, sha256(text.as_bytes())), text.as_bytes().to_vec())
 }
@@ -185,7 +191,7 @@ pub(crate) fn text(text: &str) -> Told {
 /// What a server answers that says yes to everything and has nothing.
 pub(crate) fn yes_to_all(request: &Request) -> Told {
     match request {
-        Request::Look(_) => text(&NameReport::default().to_text()),
+        Request::Look(_) => text(&NameReport { clock: now(), ..NameReport::default() }.to_text()),
         Request::List { .. } => text(""),
         Request::Status => text("0 0 unknown\n"),
         Request::Read { .. } => (Reply::no(Refusal::NotFound), Vec::new()),
@@ -197,6 +203,8 @@ pub(crate) fn yes_to_all(request: &Request) -> Told {
 #[derive(Clone, Default)]
 pub(crate) struct Shelf {
     pub(crate) floor: u64,
+    /// Its own clock, where it does not say another time.
+    pub(crate) clock: Option<u64>,
     pub(crate) pieces: Vec<(&'static str, Vec<u8>)>,
     pub(crate) staged: bool,
 }
@@ -237,7 +245,7 @@ impl Shelf {
     fn report(&self, path: &FilePath) -> NameReport {
         let phase = if self.staged { Phase::Staged { open: false } } else { Phase::Published };
         let pieces = self.named(path).map(|bytes| Reported::Piece(phase, Box::new(claim(bytes)))).collect();
-        NameReport { floor: self.floor, pieces }
+        NameReport { floor: self.floor, clock: self.clock.unwrap_or_else(now), pieces }
     }
 }
 
