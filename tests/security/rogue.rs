@@ -8,7 +8,7 @@ use shareit::placement::PieceSet;
 use shareit::primitives::sha256;
 use shareit::sealed::{Claim, Header};
 use shareit::wire::{
-    Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, read_line,
+    Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, StageEnd, read_line,
 };
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -84,6 +84,14 @@ impl Rogue {
         verifier: Verifier,
         answer: impl Fn(&Request) -> Told + Send + Sync + 'static,
     ) -> Self {
+        Self::keeping(verifier, move |request, _| answer(request))
+    }
+
+    /// The same for one that looks at what it is to stage: the claim that the piece will have.
+    pub(crate) fn keeping(
+        verifier: Verifier,
+        answer: impl Fn(&Request, Option<Claim>) -> Told + Send + Sync + 'static,
+    ) -> Self {
         Self::start(move |client, heard| {
             // However the connection ends, it is over.
             let _ = serve(client, &verifier, &answer, heard);
@@ -154,7 +162,7 @@ fn say(client: &mut BufReader<TcpStream>, reply: &Reply) {
 fn serve(
     client: TcpStream,
     verifier: &Verifier,
-    answer: &impl Fn(&Request) -> Told,
+    answer: &impl Fn(&Request, Option<Claim>) -> Told,
     heard: &Heard,
 ) -> Option<()> {
     let name = ServerName::parse("Server1").unwrap();
@@ -169,11 +177,15 @@ fn serve(
     loop {
         let line = read_line(&mut client).ok()?;
         let request = Request::parse(opener.open(&line).ok()?).ok()?;
-        if let Request::Stage { length, .. } = &request {
+        let mut staged = None;
+        if let Request::Stage { header, length, .. } = &request {
             io::copy(&mut (&mut client).take(*length), &mut io::sink()).ok()?;
-            opener.open(&read_line(&mut client).ok()?).ok()?;
+            let end = StageEnd::parse(opener.open(&read_line(&mut client).ok()?).ok()?).ok()?;
+            if let StageEnd::End { root, seal, .. } = end {
+                staged = Some(Claim { header: (**header).clone(), root, seal });
+            }
         }
-        let (reply, bytes) = answer(&request);
+        let (reply, bytes) = answer(&request, staged);
         client.get_mut().write_all(sealer.seal(&reply.to_line()).as_bytes()).ok()?;
         client.get_mut().write_all(&bytes).ok()?;
     }
