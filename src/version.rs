@@ -1,22 +1,54 @@
 //! Versions: every upload and every delete of a name is one.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 /// A random 128-bit number that names one upload.
 pub type UploadId = [u8; 16];
 
-/// A version of one name. The greater one is the newer: by generation, then by upload id.
+/// The greatest generation that a version may have: milliseconds since 1970 until the year 2248. Clocks
+/// cannot reach it while this is in use, and below it there are more than anybody can count through.
+pub const MAX_GENERATION: u64 = 1 << 43;
+
+/// What a generation beyond [`MAX_GENERATION`] counts as: milliseconds until November 2004. So it is newer than
+/// all that was counted up from 1, and older than all that has its generation from a clock. A name whose
+/// generations somebody has used up thus still opens, and is replaced like any other.
+const FAR_OFF: u64 = 1 << 40;
+
+/// A version of one name. The greater one is the newer: by [rank](Version::rank), then by upload id.
 ///
-/// A generation is one more than the newest that the writer saw on any server; it is not a clock.
-/// Two writers that saw the same get the same generation, and the ids break the tie in the same way
-/// for every reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A generation is greater than any that the writer saw on a server, and not less than its clock's milliseconds
+/// since 1970: two writers that could not see each other's servers are ordered by time. Two that saw the same
+/// at the same time may get the same generation, and the ids break the tie in the same way for every reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
-    /// One more than the newest generation seen when the version was made; at least 1.
+    /// See [`commit::next_generation`](crate::commit::next_generation); at least 1.
     pub generation: u64,
     /// Drawn at random for this version.
     pub upload: UploadId,
+}
+
+impl Version {
+    /// The generation that counts in the order of versions: that of the version, or, if that is beyond
+    /// [`MAX_GENERATION`], one that every clock has passed.
+    pub fn rank(&self) -> u64 {
+        if self.generation > MAX_GENERATION { FAR_OFF } else { self.generation }
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Between two of one rank their generations count, so that only equal versions are equal.
+        let key = |v: &Version| (v.rank(), v.generation, v.upload);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// The text is not `GENERATION-UPLOADID` (decimal, 32 lower-case hex digits).
@@ -58,6 +90,17 @@ mod tests {
             let version = Version { generation, upload };
             prop_assert_eq!(version.to_string().parse(), Ok(version));
         }
+    }
+
+    #[test]
+    fn a_generation_that_is_far_off_is_newer_than_what_was_counted_and_older_than_what_has_a_clock() {
+        let of = |generation| Version { generation, upload: [9; 16] };
+        let now = 1_790_000_000_000;
+        let ascending =
+            [1, 7, 1 << 32, FAR_OFF, MAX_GENERATION + 1, u64::MAX, FAR_OFF + 1, now, MAX_GENERATION];
+        assert!(ascending.map(of).is_sorted());
+        assert_eq!(of(u64::MAX).rank(), FAR_OFF);
+        assert!(of(u64::MAX) < Version { generation: u64::MAX, upload: [10; 16] });
     }
 
     #[test]

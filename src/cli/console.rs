@@ -12,8 +12,9 @@ use super::command::Options;
 use super::meter::{Meter, Servers};
 use super::progress::ProgressLine;
 use super::text::{and, wrap};
-use super::{FAILED, terminal};
+use super::{FAILED, terminal, units};
 use crate::client::{Doing, Notice, Phase, Progress, Report};
+use crate::commit::Skew;
 use crate::name::ServerName;
 use crate::peer::Direction;
 
@@ -29,6 +30,8 @@ pub(super) struct Console {
     quiet: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
+    /// Whether this command has spoken of the clock.
+    told_of_clock: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
 }
@@ -41,6 +44,7 @@ impl Default for Console {
             quiet: AtomicBool::new(false),
             traced: AtomicBool::new(false),
             silent_about_down: AtomicBool::new(false),
+            told_of_clock: AtomicBool::new(false),
             start: OnceLock::new(),
             progress: ProgressLine::default(),
         }
@@ -51,6 +55,7 @@ impl Console {
     pub(super) fn set_options(&self, options: Options) {
         self.quiet.store(options.quiet, Ordering::Relaxed);
         self.traced.store(options.trace, Ordering::Relaxed);
+        self.told_of_clock.store(false, Ordering::Relaxed);
         self.start.get_or_init(Instant::now);
     }
 
@@ -263,6 +268,14 @@ impl Report for Console {
                     servers(&away)
                 ));
             }
+            Notice::ClockNotUsed { servers } => {
+                if !self.told_of_clock.swap(true, Ordering::Relaxed) {
+                    self.warning(&format!(
+                        "the clock here is {}; it is not used to tell the newer of two versions",
+                        skews(&servers)
+                    ));
+                }
+            }
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
@@ -279,6 +292,24 @@ impl Report for Console {
             Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
         }
     }
+}
+
+/// How far a clock is from others: `5 min behind A and B, 3 h ahead of C`.
+fn skews(of: &[(ServerName, Skew)]) -> String {
+    let far = |skew: &Skew| {
+        let by = units::span(Duration::from_millis(skew.by));
+        format!("{by} {}", if skew.ahead { "ahead of" } else { "behind" })
+    };
+    let mut groups: Vec<(String, Vec<ServerName>)> = Vec::new();
+    for (server, skew) in of {
+        let far = far(skew);
+        match groups.iter_mut().find(|(same, _)| *same == far) {
+            Some((_, names)) => names.push(server.clone()),
+            None => groups.push((far, vec![server.clone()])),
+        }
+    }
+    let text = |(far, names): &(String, Vec<ServerName>)| format!("{far} {}", servers(names));
+    groups.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 fn servers(names: &[ServerName]) -> String {

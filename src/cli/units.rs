@@ -1,5 +1,7 @@
 //! Amounts as people read them.
 
+use std::time::Duration;
+
 /// Units of 1024, the first that the command line ever needs to the last.
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
@@ -43,6 +45,14 @@ pub(super) fn seconds(seconds: f64) -> String {
     }
 }
 
+/// About how long: `90 s`, `5 min`, `3 h`, `12 days`, `56 years`.
+pub(super) fn span(time: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")];
+    let seconds = time.as_secs();
+    let unit = UNITS.iter().find(|(unit, _)| seconds >= 2 * unit);
+    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +75,16 @@ mod tests {
         }
         assert_eq!(bytes_of(300.0 * 1024.0 * 1024.0, 4.0 * 1024f64.powi(3)), "0.3 of 4.0 GiB");
         assert_eq!(bytes_of(12.0, 500.0), "12 of 500 B");
+    }
+
+    #[test]
+    fn a_span_has_one_unit() {
+        let spans =
+            [(61, "61 s"), (300, "5 min"), (119 * 60, "119 min"), (7200, "2 h"), (3 * 86400, "3 days")];
+        for (seconds, text) in spans {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(span(Duration::from_millis(1_790_000_000_000)), "56 years");
     }
 
     #[test]

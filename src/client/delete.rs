@@ -48,6 +48,7 @@ impl Client {
     /// Deletes files; one result for each, in order.
     pub fn delete(&mut self, files: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
         self.cluster.refresh(&*self.report);
+        self.tried.clear();
         self.report.begin(files.len(), 0);
         let mut results = Vec::with_capacity(files.len());
         for batch in files.chunks(BATCH) {

@@ -132,6 +132,8 @@ pub enum ClientError {
     Contended(FilePath),
     /// No server answered the commit: it may be done or not.
     Undecided(FilePath),
+    /// A name whose newest version has the last generation that there is.
+    UsedUp(FilePath),
     /// A command that needs every server; those that are down, with the reason.
     NeedsEveryServer(Vec<(ServerName, String)>),
     /// A file that must be repaired before the password can be changed, and why it could not be.
@@ -184,6 +186,9 @@ impl fmt::Display for ClientError {
                     f,
                     "{path}: every server was lost during the commit; it is stored as a whole or not at all"
                 )
+            }
+            ClientError::UsedUp(path) => {
+                write!(f, "cannot store {path}: no generation is left for a newer version of it")
             }
             ClientError::NeedsEveryServer(reasons) => {
                 write!(f, "every server is needed ({})", Reasons(reasons))

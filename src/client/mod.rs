@@ -21,6 +21,7 @@ mod upload;
 mod verify;
 mod writing;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use download::{Downloaded, Found, Looked};
@@ -34,7 +35,7 @@ pub use upload::Uploaded;
 pub use verify::{Problem, Verified, Wrong};
 
 use crate::config::Config;
-use crate::name::{ServerName, UserName};
+use crate::name::{FilePath, ServerName, UserName};
 use crate::sealed::MasterKey;
 use cluster::Cluster;
 use report::timed;
@@ -45,6 +46,8 @@ pub struct Client {
     key: MasterKey,
     cluster: Cluster,
     report: Arc<dyn Report>,
+    /// By name, the generation of the version that this command tried to write last.
+    tried: HashMap<FilePath, u64>,
 }
 
 impl Client {
@@ -65,7 +68,7 @@ impl Client {
         });
         // The derivation has no way to fail; should it panic, the panic goes on here.
         let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(Self { config, key, cluster: cluster?, report })
+        Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
     }
 
     /// Who is logged in.

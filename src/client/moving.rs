@@ -26,6 +26,7 @@ impl Client {
     /// If `old` is not there or incomplete, if `new` is there, or if the servers fail.
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         self.cluster.refresh(&*self.report);
+        self.tried.clear();
         let mut up = self.cluster.up().count();
         while let Err(error) = self.copy_to(old, new) {
             // A server that was lost on the way is a reason to try again without it.

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::commit::Skew;
 use crate::name::{FilePath, ServerName};
 use crate::peer::Direction;
 
@@ -46,6 +47,11 @@ pub enum Notice {
     MayBeOutdated {
         /// Which are away.
         away: Vec<ServerName>,
+    },
+    /// This client's clock is far from those of most servers: new versions do not get their generations from it.
+    ClockNotUsed {
+        /// From whose, and how far.
+        servers: Vec<(ServerName, Skew)>,
     },
     /// A server took no piece of an upload; others did.
     NotPlaced {

@@ -1,10 +1,12 @@
 //! What the servers hold of a name, as far as its seals can be trusted; and settling what others
 //! left half done.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::cluster::Cluster;
 use super::report::{Phase, Report, timed};
 use super::writing::staging_answer;
-use crate::commit::{self, Held, Phase as HeldPhase, TOMBSTONE, View};
+use crate::commit::{self, Asked, Held, Phase as HeldPhase, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
 use crate::name::{FilePath, UserName};
 use crate::peer::Peer;
 use crate::placement;
@@ -36,6 +38,16 @@ pub(super) struct Survey {
     unverified: Vec<u64>,
     /// By server: its floor when it answered.
     pub(super) floors: Vec<u64>,
+    /// By server: its clock when it answered.
+    clocks: Vec<Option<u64>>,
+    /// This client's clock before and after that.
+    asked: Asked,
+}
+
+/// This client's clock, in milliseconds since 1970 UTC.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Survey {
@@ -47,11 +59,14 @@ impl Survey {
             distrusted: Vec::new(),
             unverified: Vec::new(),
             floors: vec![0; servers],
+            clocks: vec![None; servers],
+            asked: Asked::default(),
         }
     }
 
     fn take(&mut self, server: usize, report: NameReport, user: &UserName, key: &MasterKey) {
         self.floors[server] = report.floor;
+        self.clocks[server] = Some(report.clock);
         let mut held = Vec::new();
         for reported in report.pieces {
             match reported {
@@ -77,11 +92,27 @@ impl Survey {
         self.answers[server] = Some(held);
     }
 
-    /// The newest generation that a new version must exceed.
-    pub(super) fn seen(&self, replicas: usize) -> u64 {
+    /// The generation of a new version, of which `last_try` was the writer's last one, or 0.
+    pub(super) fn next_generation(&self, replicas: usize, last_try: u64) -> Result<u64, UsedUp> {
         let answered = self.answers.iter().zip(&self.floors).filter(|(answer, _)| answer.is_some());
         let floors: Vec<u64> = answered.map(|(_, floor)| *floor).collect();
-        commit::generation_seen(self.view().generation, &floors, &self.unverified, replicas)
+        let sealed = self.view().generation;
+        let seen = Seen { sealed, floors: &floors, unsealed: &self.unverified, replicas };
+        commit::next_generation(&seen, self.time(), last_try)
+    }
+
+    fn time(&self) -> Time {
+        let clocks: Vec<u64> = self.clocks.iter().flatten().copied().collect();
+        commit::time(self.asked, &clocks)
+    }
+
+    /// If this client's clock cannot be used: the servers from whose clocks it is far, and how far.
+    pub(super) fn clock_is_off(&self) -> Vec<(usize, Skew)> {
+        if self.time().clock.is_some() {
+            return Vec::new();
+        }
+        let skew = |clock: &Option<u64>| clock.and_then(|clock| commit::skew(self.asked, clock));
+        self.clocks.iter().enumerate().filter_map(|(s, clock)| Some((s, skew(clock)?))).collect()
     }
 
     pub(super) fn view(&self) -> View {
@@ -204,7 +235,9 @@ impl Cluster {
                 .iter()
                 .flat_map(|path| up.iter().map(move |&server| (server, Request::Look(path.clone()))))
                 .collect();
+            let before = now();
             let answers = self.exchange(&requests, report, |peer| peer.receive_parsed(NameReport::parse));
+            let asked = Asked { before, after: now() };
             let mut found: Vec<Survey> =
                 window.iter().map(|path| Survey::new(path.clone(), self.len())).collect();
             for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
@@ -212,7 +245,7 @@ impl Cluster {
                     found[index / up.len()].take(*server, name_report, user, key);
                 }
             }
-            surveys.extend(found);
+            surveys.extend(found.into_iter().map(|survey| Survey { asked, ..survey }));
         }
         surveys
     }

@@ -72,6 +72,7 @@ impl Client {
     /// are those of the stored one, which has all its copies, is left as it is.
     pub fn upload(&mut self, sources: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
         self.cluster.refresh(&*self.report);
+        self.tried.clear();
         let sizes: Vec<u64> = sources.iter().map(|s| s.local.metadata().map_or(0, |m| m.len())).collect();
         self.report.begin(sources.len(), sizes.iter().sum());
         self.warn_if_outdated();
@@ -259,7 +260,9 @@ impl Client {
                 Refusal::Conflict => {
                     return Err((writer.give_up(), Some(ClientError::Conflict(task.target.clone()))));
                 }
-                Refusal::DiskFull | Refusal::DiskError | Refusal::Busy => task.exclude(*server, no),
+                Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead => {
+                    task.exclude(*server, no)
+                }
                 // Behind: somebody was quicker. Damaged: bytes were altered on their way. Again and again,
                 // and it is the server.
                 _ => task.suspect(*server, no),

@@ -3,7 +3,7 @@
 
 use super::Client;
 use super::error::ClientError;
-use super::report::{Phase, timed};
+use super::report::{Notice, Phase, timed};
 use super::survey::Survey;
 use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::FilePath;
@@ -33,14 +33,25 @@ fn commit_answer(answer: &Option<Result<(), No>>) -> Answer {
 }
 
 impl Client {
-    /// A writer of a version newer than all that a survey has seen.
+    /// A writer of a version newer than all that a survey has seen, and than what this client has tried to write
+    /// under that name before: what was refused or given up then must not come back in its place.
     pub(super) fn writer(
-        &self,
+        &mut self,
         survey: &Survey,
         servers: Vec<usize>,
     ) -> Result<Writer<Staging>, ClientError> {
+        let off = survey.clock_is_off();
+        if !off.is_empty() {
+            let named = |(server, skew)| (self.cluster.name(server).clone(), skew);
+            self.report.notice(Notice::ClockNotUsed { servers: off.into_iter().map(named).collect() });
+        }
+        let last_try = self.tried.get(&survey.path).copied().unwrap_or(0);
+        let generation = survey
+            .next_generation(self.config.replicas, last_try)
+            .map_err(|_| ClientError::UsedUp(survey.path.clone()))?;
+        self.tried.insert(survey.path.clone(), generation);
         let upload = primitives::random().map_err(ClientError::Random)?;
-        Ok(Writer::new(survey.seen(self.config.replicas), upload, servers))
+        Ok(Writer::new(generation, upload, servers))
     }
 
     /// Commits versions that are staged; gives the outcomes in the same order.

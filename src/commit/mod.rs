@@ -6,13 +6,16 @@
 //! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons, and `tests/commit_model.rs`
 //! explores what these functions do together when writers and servers die at any step.
 
+mod generation;
 mod reader;
 mod server;
 mod writer;
 
-pub use reader::{MAX_JUMP, View, generation_seen, holders, may_abort, resolve};
+pub use generation::{Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, next_generation, skew, time};
+pub use reader::{View, holders, may_abort, resolve};
 pub use server::{
-    abort, commit, fence, fenced_floor, forget, may_restore, may_stage, raised_floor, recover, retire,
+    MAX_AHEAD, abort, aborted_floor, commit, fence, floor_at_start, forget, may_restore, may_stage,
+    not_ahead, raised_floor, recover, retire,
 };
 pub use writer::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 
@@ -79,6 +82,8 @@ pub enum Refused {
     Decided,
     /// Abort, fence: the connection that staged it is open and is not the asker's.
     Open,
-    /// Stage: the version is not newer than what was published, forgotten or fenced here.
+    /// Stage: the version is not newer than what was published, forgotten, fenced or aborted here.
     Behind,
+    /// The version's generation is too far beyond the clock, or a floor would be beyond all generations.
+    Ahead,
 }

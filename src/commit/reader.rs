@@ -9,7 +9,7 @@ use crate::version::Version;
 pub struct View {
     /// The newest version of which a server has published a piece.
     pub decided: Option<Version>,
-    /// The newest generation seen, staged ones included; 0 when there is nothing.
+    /// The [rank](Version::rank) of the newest version seen, staged ones included; 0 when there is nothing.
     pub generation: u64,
     /// Servers on which staged pieces of the decided version wait to be rolled forward.
     pub forward: Vec<usize>,
@@ -28,7 +28,7 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     let all: Vec<(usize, Held)> =
         answers.iter().enumerate().flat_map(|(s, a)| a.iter().flatten().map(move |&h| (s, h))).collect();
     let decided = all.iter().filter(|(_, h)| h.phase == Phase::Published).map(|(_, h)| h.version).max();
-    let generation = all.iter().map(|(_, h)| h.version.generation).max().unwrap_or(0);
+    let generation = all.iter().map(|(_, h)| h.version.rank()).max().unwrap_or(0);
     let waiting = |version: Version| -> Vec<usize> {
         let mut servers: Vec<usize> = all
             .iter()
@@ -51,24 +51,6 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
         .map(|&v| (v, waiting(v)))
         .collect();
     View { decided, generation, forward: decided.map(waiting).unwrap_or_default(), abandoned }
-}
-
-/// How far beyond what is certain a generation may be that only one server speaks of. A liar can then
-/// move the numbers by this much with each version, and would need billions of them to use them up.
-pub const MAX_JUMP: u64 = 1 << 32;
-
-/// The newest generation that a new version must exceed.
-///
-/// `verified` is the newest with a good seal. A floor is certain as far as `replicas` servers have one
-/// as great, or all that answered: each server has raised it for the same forgotten tombstones. Other
-/// floors, and the generations of claims without a good seal, count only up to [`MAX_JUMP`] beyond.
-pub fn generation_seen(verified: u64, floors: &[u64], unverified: &[u64], replicas: usize) -> u64 {
-    let mut descending = floors.to_vec();
-    descending.sort_unstable_by(|a, b| b.cmp(a));
-    let agreed = descending.get(replicas.min(floors.len()).saturating_sub(1)).copied().unwrap_or(0);
-    let certain = verified.max(agreed);
-    let credible = |claimed: &&u64| **claimed <= certain.saturating_add(MAX_JUMP);
-    floors.iter().chain(unverified).filter(credible).copied().max().map_or(certain, |seen| seen.max(certain))
 }
 
 /// Whether a stage that seems abandoned may be aborted: only if each of the `servers` that there are
@@ -102,18 +84,6 @@ mod tests {
 
     fn waiting(piece: u8, generation: u64, open: bool) -> Held {
         Held { piece, version: version(generation), phase: Phase::Staged { open } }
-    }
-
-    #[test]
-    fn one_server_cannot_use_up_the_numbers() {
-        let max = u64::MAX;
-        assert_eq!(generation_seen(5, &[3, 3, 4, max], &[], 2), 5);
-        assert_eq!(generation_seen(0, &[7, 7, 9, max], &[max], 2), 9);
-        assert_eq!(generation_seen(5, &[], &[6, max], 2), 6);
-        assert_eq!(generation_seen(0, &[], &[], 2), 0);
-        assert_eq!(generation_seen(0, &[8], &[], 2), 8, "the only one that answers");
-        let (far, beyond) = (MAX_JUMP + 7, MAX_JUMP + 8);
-        assert_eq!(generation_seen(7, &[], &[far, beyond], 2), far);
     }
 
     #[test]

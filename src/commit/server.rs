@@ -1,7 +1,23 @@
 //! A server's side: what it does to its disk when a client asks.
 
-use super::{Held, Phase, Refused, Step, TOMBSTONE};
-use crate::version::Version;
+use super::{Held, MAX_JUMP, Phase, Refused, Step, TOMBSTONE};
+use crate::version::{MAX_GENERATION, Version};
+
+/// How far beyond a server's clock the generation of a version may be that it takes, in milliseconds: 69 years. So a
+/// server whose clock has died, and began again at 1970, still takes what is made today.
+pub const MAX_AHEAD: u64 = 1 << 41;
+
+/// Whether a generation is within [`MAX_AHEAD`] of a server's clock, `now` milliseconds since 1970. Asked of all
+/// that is staged, and of all that raises a floor, so that nobody can use the generations up: nothing that a
+/// client says moves this bound.
+///
+/// # Errors
+/// [`Refused::Ahead`].
+pub fn not_ahead(generation: u64, now: u64) -> Result<(), Refused> {
+    // The one addition that cannot overflow, since both have a bound.
+    let most = (now.min(MAX_GENERATION) + MAX_AHEAD).min(MAX_GENERATION);
+    if generation <= most { Ok(()) } else { Err(Refused::Ahead) }
+}
 
 fn newest_published(held: &[Held]) -> Option<Version> {
     held.iter().filter(|h| h.phase == Phase::Published).map(|h| h.version).max()
@@ -12,7 +28,7 @@ fn staged(held: &[Held]) -> impl Iterator<Item = &Held> {
 }
 
 /// Whether a piece of `version` may be staged. `floor` is the newest generation that this server has
-/// forgotten a tombstone of, or fenced: a late writer must not bring back what was deleted below it.
+/// forgotten a tombstone of, fenced or aborted: a late writer must not bring back what was deleted below it.
 ///
 /// To be asked again, as one step with making the piece known, when all of it has arrived and is on
 /// disk: while it was on its way, a delete may have come and been forgotten.
@@ -24,7 +40,7 @@ pub fn may_stage(held: &[Held], floor: u64, version: Version) -> Result<(), Refu
     if published == Some(version) {
         return Ok(());
     }
-    if published > Some(version) || version.generation <= floor {
+    if published > Some(version) || version.rank() <= floor {
         return Err(Refused::Behind);
     }
     Ok(())
@@ -40,10 +56,28 @@ pub fn may_restore(held: &[Held], floor: u64, known_floor: u64, version: Version
     if newest_published(held) > Some(version) || floor != known_floor { Err(Refused::Behind) } else { Ok(()) }
 }
 
-/// The floor after a tombstone of `generation` is forgotten. It always rises, so that nobody who saw
-/// the old one overlooks the delete.
-pub fn raised_floor(floor: u64, generation: u64) -> u64 {
-    generation.max(floor.saturating_add(1))
+/// The floor after the tombstone `version` is forgotten, or `version` is fenced. It always rises, so that nobody
+/// who saw the old one overlooks that: a repair that looked before comes too late.
+///
+/// # Errors
+/// [`Refused::Ahead`] if there is no greater one.
+pub fn raised_floor(floor: u64, version: Version) -> Result<u64, Refused> {
+    let raised = floor.checked_add(1).ok_or(Refused::Ahead)?.max(version.rank());
+    if raised <= MAX_GENERATION { Ok(raised) } else { Err(Refused::Ahead) }
+}
+
+/// The floor after `version` was aborted: what is aborted can never be staged again. A writer's next try has a
+/// greater generation, and is admitted.
+pub fn aborted_floor(floor: u64, version: Version) -> u64 {
+    floor.max(version.rank())
+}
+
+/// The floor of a server that starts. One that is far beyond its clock, `now` milliseconds since 1970, would
+/// refuse every new version until then, and a client would not believe it: it becomes the clock. Nothing is lost by
+/// that, because floors are for writers that are on their way, and a server that starts has no connection.
+pub fn floor_at_start(floor: u64, now: u64) -> u64 {
+    let now = now.min(MAX_GENERATION);
+    if floor <= now + MAX_JUMP { floor } else { now }
 }
 
 /// What a server does with a commit of `version`: publishes its staged pieces and drops what is
@@ -68,7 +102,7 @@ pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     Ok(publish.chain(outdated).chain(drop_staged(held, |v| v < version)).collect())
 }
 
-/// What a server does with an abort of `version`. `own` says whether the asker staged it on this very
+/// What a server does with an abort of `version`, whose floor [`aborted_floor`] raises first. `own` says whether the asker staged it on this very
 /// connection; a writer may always take back its own.
 ///
 /// # Errors
@@ -85,7 +119,7 @@ pub fn abort(held: &[Held], version: Version, own: bool) -> Result<Vec<Step>, Re
 
 /// Whether this server can promise that `version` was never published here and never will be: asked of
 /// every server before another's stage is aborted. With the promise the server raises its floor by
-/// [`fenced_floor`], so that a stage that is still on its way comes too late.
+/// [`raised_floor`], so that a stage that is still on its way comes too late.
 ///
 /// Why a look at every server is not enough: it takes time, and in between the writer may stage here,
 /// commit here and lose its connections there. Then the answers, taken together, never were true.
@@ -98,11 +132,6 @@ pub fn fence(held: &[Held], version: Version) -> Result<(), Refused> {
         return Err(Refused::Decided);
     }
     abort(held, version, false).map(drop)
-}
-
-/// The floor after `generation` was fenced.
-pub fn fenced_floor(floor: u64, generation: u64) -> u64 {
-    floor.max(generation)
 }
 
 /// What a server does when every server has acknowledged the tombstone `version`. Before, its floor is
@@ -218,8 +247,11 @@ mod tests {
         assert_eq!(fence(&[waiting(1, 2, true)], version(2)), Err(Refused::Open));
         assert_eq!(fence(&[published(1, 2)], version(2)), Err(Refused::Decided));
         assert_eq!(fence(&[published(1, 3)], version(2)), Err(Refused::Decided));
-        assert_eq!(may_stage(&[], fenced_floor(1, 2), version(2)), Err(Refused::Behind));
-        assert_eq!(fenced_floor(3, 2), 3);
+        for floor in [1, 2, 3] {
+            let fenced = raised_floor(floor, version(2)).unwrap();
+            assert!(fenced > floor);
+            assert_eq!(may_stage(&[], fenced, version(2)), Err(Refused::Behind));
+        }
     }
 
     #[test]
@@ -254,6 +286,50 @@ mod tests {
         assert_eq!(may_restore(&[], 9, 9, version(3)), Ok(()));
         assert_eq!(may_restore(&[], 10, 9, version(3)), Err(Refused::Behind));
         assert_eq!(may_restore(&[published(TOMBSTONE, 4)], 9, 9, version(3)), Err(Refused::Behind));
-        assert_eq!((raised_floor(0, 4), raised_floor(4, 4), raised_floor(9, 4)), (4, 5, 10));
+        assert_eq!([0, 4, 9].map(|floor| raised_floor(floor, version(4))), [Ok(4), Ok(5), Ok(10)]);
+    }
+
+    #[test]
+    fn what_was_aborted_is_never_staged_again_and_the_next_try_is() {
+        let floor = aborted_floor(1, version(4));
+        assert_eq!(may_stage(&[], floor, version(4)), Err(Refused::Behind));
+        assert_eq!(may_stage(&[], floor, version(5)), Ok(()));
+        assert_eq!(aborted_floor(9, version(4)), 9);
+    }
+
+    #[test]
+    fn generations_are_not_used_up_by_what_a_client_says() {
+        let now = 1_790_000_000_000;
+        assert_eq!(not_ahead(now + MAX_AHEAD, now), Ok(()));
+        assert_eq!(not_ahead(now + MAX_AHEAD + 1, now), Err(Refused::Ahead));
+        assert_eq!(not_ahead(now, 0), Ok(()), "a clock that has died");
+        assert_eq!(not_ahead(MAX_GENERATION, u64::MAX), Ok(()));
+        assert_eq!(not_ahead(MAX_GENERATION + 1, u64::MAX), Err(Refused::Ahead));
+        assert_eq!(raised_floor(MAX_GENERATION, version(1)), Err(Refused::Ahead));
+        assert_eq!(raised_floor(u64::MAX, version(1)), Err(Refused::Ahead));
+        let far_off = Version { generation: u64::MAX, upload: [0; 16] };
+        assert_eq!(raised_floor(0, far_off), Ok(far_off.rank()));
+    }
+
+    #[test]
+    fn a_server_starts_with_a_floor_that_its_clock_can_pass() {
+        let now = 1_790_000_000_000;
+        for floor in [0, 7, now, now + MAX_JUMP] {
+            assert_eq!(floor_at_start(floor, now), floor);
+        }
+        for floor in [now + MAX_JUMP + 1, u64::MAX - 1, u64::MAX] {
+            assert_eq!(floor_at_start(floor, now), now);
+        }
+    }
+
+    #[test]
+    fn a_name_whose_generations_were_used_up_takes_new_versions() {
+        let held = [published(1, u64::MAX)];
+        let new = Version { generation: 1_790_000_000_000, upload: [1; 16] };
+        assert_eq!(may_stage(&held, 0, new), Ok(()));
+        assert_eq!(fence(&held, new), Ok(()));
+        let [publish, staged] = [Step::Publish { piece: 2, version: new }, Step::DropPublished { piece: 1 }];
+        let of_new = Held { piece: 2, version: new, phase: Phase::Staged { open: true } };
+        assert_eq!(commit(&[held[0], of_new], new), Ok(vec![publish, staged]));
     }
 }

@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS};
 pub use limits::{IDLE_LIMIT, LOGIN_LIMIT, STALL_LIMIT};
@@ -108,6 +108,12 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     })
 }
 
+/// The clock, in milliseconds since 1970 UTC.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// What all sessions share.
 struct Shared {
     name: ServerName,
@@ -151,7 +157,7 @@ impl Server {
         let log = Log::start(name.clone(), log);
         let users = Users::open(root, &log)?;
         let folder = root.join(name.as_str());
-        let store = Store::open(OsDisk::default(), root, &name)
+        let store = Store::open(OsDisk::default(), root, &name, now(), &mut |text| log.line(text))
             .map_err(|error| StartError::Store(folder.clone(), error))?;
         let admission = Admission::default();
         Ok(Self {

@@ -33,6 +33,7 @@ impl fmt::Display for StoreError {
                 Refused::Decided => "already committed",
                 Refused::Open => "another client is still writing it",
                 Refused::Behind => "a newer version is there",
+                Refused::Ahead => "its generation is far beyond the clock here",
             }),
             StoreError::NotFound => f.write_str("no such piece"),
             StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),

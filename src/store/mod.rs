@@ -75,11 +75,17 @@ pub struct Store<D: Disk = OsDisk> {
 
 impl<D: Disk> Store<D> {
     /// Opens ROOT/NAME, makes what is missing, and ends what a crash cut off. The caller holds the
-    /// [`FolderLock`].
+    /// [`FolderLock`]. `now` is the clock in milliseconds since 1970; `tell` hears what is worth a line of the log.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn open(disk: D, root: &Path, server: &ServerName) -> Result<Self, StoreError> {
+    pub fn open(
+        disk: D,
+        root: &Path,
+        server: &ServerName,
+        now: u64,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Self, StoreError> {
         let places = places_on_one_file_system(root, server)?;
         let store = Self {
             disk,
@@ -93,7 +99,7 @@ impl<D: Disk> Store<D> {
             store.make_dir(&directory)?;
         }
         store.disk.sync_dir(store.places.own())?;
-        store.recover()?;
+        store.recover(now, tell)?;
         store.keep_reserve();
         Ok(store)
     }
@@ -141,7 +147,7 @@ impl<D: Disk> Store<D> {
         self.index().open.remove(&connection);
     }
 
-    /// Everything held of one name, with the claims.
+    /// Everything held of one name, with the claims; the clock is left to the caller.
     ///
     /// # Errors
     /// If the disk fails.
@@ -149,7 +155,7 @@ impl<D: Disk> Store<D> {
         let mut index = self.index();
         // A reader must not see what a power failure could still take back.
         self.sync(&mut index, self.directories(user, path))?;
-        let mut report = NameReport { floor: index.floor(user, path), pieces: Vec::new() };
+        let mut report = NameReport { floor: index.floor(user, path), ..NameReport::default() };
         for piece in placement::pieces() {
             match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
                 Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {

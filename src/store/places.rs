@@ -59,6 +59,10 @@ impl Places {
         self.own.join("floors")
     }
 
+    pub(super) fn floor(&self, user: &UserName, number: u64) -> PathBuf {
+        self.floors().join(format!("{user}.{number}"))
+    }
+
     pub(super) fn user(&self, user: &UserName) -> PathBuf {
         self.published.join(user.as_str())
     }

@@ -17,7 +17,7 @@ use crate::sealed::{Claim, Header};
 impl<D: Disk> Store<D> {
     /// Reads the server's own files, drops what never became a whole piece, and ends every commit that
     /// a crash cut off.
-    pub(super) fn recover(&self) -> Result<(), StoreError> {
+    pub(super) fn recover(&self, now: u64, tell: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
         let mut index = self.index();
         for (directory, published) in [(self.places.staged(), false), (self.places.tombstones(), true)] {
             for (entry, _) in self.disk.entries(&directory)? {
@@ -42,12 +42,21 @@ impl<D: Disk> Store<D> {
                 }
             }
         }
+        let mut far_off = Vec::new();
         for (entry, _) in self.disk.entries(&self.places.floors())? {
             if let Some((user, floor)) = entry.to_str().and_then(parse_floor) {
-                let known = index.floors.entry(user).or_default();
-                known.newest = floor.max(known.newest);
+                let usable = commit::floor_at_start(floor, now);
+                let known = index.floors.entry(user.clone()).or_default();
+                known.newest = usable.max(known.newest);
                 known.at_start = known.newest;
+                far_off.extend((usable != floor).then_some((user, floor)));
             }
+        }
+        for (user, floor) in far_off {
+            let lower = index.floors.get(&user).map_or(0, |floor| floor.newest);
+            tell(&format!("the floor of {user}, {floor}, is far beyond the clock: lowered to {lower}"));
+            self.keep_floor(&user, lower)?;
+            self.remove_if_there(&self.places.floor(&user, floor))?;
         }
         self.disk.sync_dir(&self.places.staged())?;
         self.disk.sync_dir(&self.places.floors())?;

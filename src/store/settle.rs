@@ -67,10 +67,10 @@ impl<D: Disk> Store<D> {
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let mut index = self.index();
         commit::fence(&self.held(&mut index, user, path)?, version)?;
-        self.raise_floor(&mut index, user, path, version.generation, commit::fenced_floor)
+        self.raise_floor(&mut index, user, path, version)
     }
 
-    /// Drops what is staged of a version.
+    /// Drops what is staged of a version, which can then never be staged again.
     ///
     /// # Errors
     /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or the disk's.
@@ -87,7 +87,14 @@ impl<D: Disk> Store<D> {
             of_version.all(|w| w.connection == Some(connection))
         });
         let steps = commit::abort(&self.held(&mut index, user, path)?, version, own)?;
-        self.apply_all(&mut index, user, path, &steps)
+        let floor = index.floor(user, path);
+        let aborted = commit::aborted_floor(floor, version);
+        if aborted > floor {
+            self.set_floor(&mut index, user, path, aborted)?;
+        }
+        self.apply_all(&mut index, user, path, &steps)?;
+        // What is acknowledged as gone does not come back with a power failure.
+        if steps.is_empty() { Ok(()) } else { self.sync_dir(&self.places.staged()) }
     }
 
     /// Drops what is older than a version that is whole elsewhere.
@@ -123,38 +130,54 @@ impl<D: Disk> Store<D> {
         if self.drop_replaced(&mut index, user, path)? {
             self.disk.sync_dir(&self.places.tombstones())?;
         }
-        self.raise_floor(&mut index, user, path, version.generation, commit::raised_floor)?;
+        self.raise_floor(&mut index, user, path, version)?;
         self.apply(&mut index, user, path, *tombstone)
     }
 
-    pub(super) fn raise_floor(
+    /// Changes the floor of a name so that nobody who saw the old one overlooks it.
+    fn raise_floor(
         &self,
         index: &mut Index,
         user: &UserName,
         path: &FilePath,
-        generation: u64,
-        raised: fn(u64, u64) -> u64,
+        version: Version,
+    ) -> Result<(), StoreError> {
+        let newest = index.floors.get(user).map_or(0, |floor| floor.newest);
+        self.set_floor(index, user, path, commit::raised_floor(newest, version)?)
+    }
+
+    /// Gives a name this floor. The user's number on the disk is the greatest of all floors.
+    fn set_floor(
+        &self,
+        index: &mut Index,
+        user: &UserName,
+        path: &FilePath,
+        floor: u64,
     ) -> Result<(), StoreError> {
         index.decisions += 1;
-        let floor = index.floors.entry(user.clone()).or_default();
-        let (before, now) = (floor.newest, raised(floor.newest, generation));
-        if now > before {
-            let file = |floor: u64| self.places.floors().join(format!("{user}.{floor}"));
-            match self.disk.create(&file(now)) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-                _ => self.disk.sync_dir(&self.places.floors())?,
-            }
-            floor.newest = now;
+        let known = index.floors.entry(user.clone()).or_default();
+        let before = known.newest;
+        if floor > before {
+            self.keep_floor(user, floor)?;
+            known.newest = floor;
             if before > 0 {
                 // The older one is harmless: the greatest counts.
-                let _ = self.disk.remove(&file(before));
+                let _ = self.disk.remove(&self.places.floor(user, before));
             }
         }
-        if floor.names.len() >= MAX_REMEMBERED {
-            floor.at_start = floor.newest;
-            floor.names.clear();
+        if known.names.len() >= MAX_REMEMBERED {
+            known.at_start = known.newest;
+            known.names.clear();
         }
-        floor.names.insert(path.clone(), now);
+        known.names.insert(path.clone(), floor);
         Ok(())
+    }
+
+    /// Puts a user's number on the disk.
+    pub(super) fn keep_floor(&self, user: &UserName, floor: u64) -> Result<(), StoreError> {
+        match self.disk.create(&self.places.floor(user, floor)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Ok(self.disk.sync_dir(&self.places.floors())?),
+        }
     }
 }

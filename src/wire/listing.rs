@@ -13,6 +13,8 @@ use crate::version::Version;
 pub struct NameReport {
     /// The name's floor: nothing of this generation or an older one may be staged under it.
     pub floor: u64,
+    /// The server's clock: milliseconds since 1970 UTC.
+    pub clock: u64,
     /// The pieces, published and staged.
     pub pieces: Vec<Reported>,
 }
@@ -29,7 +31,7 @@ pub enum Reported {
 impl NameReport {
     /// The payload.
     pub fn to_text(&self) -> String {
-        let mut text = format!("floor {}\n", self.floor);
+        let mut text = format!("floor {}\nclock {}\n", self.floor, self.clock);
         for reported in &self.pieces {
             match reported {
                 Reported::Piece(phase, claim) => {
@@ -53,13 +55,10 @@ impl NameReport {
     /// What was expected in its place.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut report = NameReport::default();
-        let (first, rest) = text.split_once('\n').ok_or(ParseError("a record"))?;
-        let mut words = Words::of(first);
-        if words.next("floor")? != "floor" {
-            return Err(ParseError("floor"));
-        }
-        report.floor = words.number("generation")?;
-        words.end()?;
+        let (first, rest) = text.split_once('\n').ok_or(ParseError("floor"))?;
+        report.floor = number_of(first, "floor")?;
+        let (second, rest) = rest.split_once('\n').ok_or(ParseError("clock"))?;
+        report.clock = number_of(second, "clock")?;
         for line in rest.split_terminator('\n') {
             let mut words = Words::of(line);
             match words.next("a record")? {
@@ -77,6 +76,17 @@ impl NameReport {
         }
         Ok(report)
     }
+}
+
+/// A record of a word and a number.
+fn number_of(record: &str, word: &'static str) -> Result<u64, ParseError> {
+    let mut words = Words::of(record);
+    if words.next(word)? != word {
+        return Err(ParseError(word));
+    }
+    let number = words.number(word)?;
+    words.end()?;
+    Ok(number)
 }
 
 fn claim(words: &mut Words<'_>) -> Result<Box<Claim>, ParseError> {
@@ -325,6 +335,7 @@ mod tests {
         let claim = Box::new(Claim { header, root: [1; 32], seal: [2; 32] });
         let report = NameReport {
             floor: 4,
+            clock: 5,
             pieces: vec![
                 Reported::Piece(Phase::Published, claim.clone()),
                 Reported::Piece(Phase::Staged { open: true }, claim.clone()),
@@ -333,7 +344,12 @@ mod tests {
             ],
         };
         assert_eq!(NameReport::parse(&report.to_text()), Ok(report));
-        assert!(NameReport::parse("published eA==\n").is_err());
+        for text in
+            ["", "floor 4\n", "clock 5\n", "clock 5\nfloor 4\n", "floor 4\nclock 05\n", "floor 4\nclock 5"]
+        {
+            assert!(NameReport::parse(text).is_err(), "{text}");
+        }
+        assert!(NameReport::parse("floor 4\nclock 5\npublished eA==\n").is_err());
     }
 
     #[test]

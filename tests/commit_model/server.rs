@@ -219,6 +219,7 @@ impl Server {
             }
             Event::Abort { version: v, own } => {
                 self.change(commit::abort(&held, version(v), own)?);
+                self.floor = commit::aborted_floor(self.floor.into(), version(v)) as u8;
             }
             Event::Close(writer) => self.open &= !(1 << writer),
             Event::Fence { version: v, blind, promise } => {
@@ -228,8 +229,9 @@ impl Server {
                 } else {
                     commit::fence(&seen, version(v))?;
                 }
-                if promise {
-                    self.floor = commit::fenced_floor(u64::from(self.floor), version(v).generation) as u8;
+                // Once is enough: that a second fence changes the floor again tells nobody anything new.
+                if promise && u64::from(self.floor) < version(v).rank() {
+                    self.floor = commit::raised_floor(self.floor.into(), version(v))? as u8;
                 }
             }
             Event::Forget(v) => {
@@ -241,7 +243,7 @@ impl Server {
                 if !rules.forget_unsynced {
                     self.sync_pieces();
                 }
-                self.floor = commit::raised_floor(u64::from(self.floor), version(v).generation) as u8;
+                self.floor = commit::raised_floor(self.floor.into(), version(v))? as u8;
                 self.mark = self.mark.max(v);
                 self.change(last);
             }

@@ -47,7 +47,7 @@ impl World {
         }
         let up = self.up(&state.servers, |_| true);
         let floor = up.iter().map(|&s| self.server(&state.servers, s).floor).max().unwrap_or(0);
-        let plan = Writer::new(sight.view.generation.max(floor.into()), [id(writer); 16], up);
+        let plan = Writer::new(sight.view.generation.max(floor.into()) + 1, [id(writer); 16], up);
         let author = &mut state.authors[writer];
         author.stage = Stage::Staging;
         author.version = code(plan.version());
@@ -221,7 +221,7 @@ fn plan(author: &Author, writer: usize) -> Writer<Staging> {
     let generation = version(author.version).generation;
     let servers = (0..SERVERS).filter(|&s| author.links[s] != Link::Unused).collect();
     debug_assert_eq!(writer_of(author.version), id(writer));
-    Writer::new(generation - 1, [id(writer); 16], servers)
+    Writer::new(generation, [id(writer); 16], servers)
 }
 
 fn answers(author: &Author) -> Vec<(usize, Answer)> {

@@ -401,7 +401,7 @@ fn a_claim_with_any_bit_flipped_is_refused() {
     assert!(claim.len() <= MAX_HEADER + 64);
     let key = master_key();
     let trusted = |bytes: &[u8]| {
-        let report = NameReport::parse(&format!("floor 0\npublished {}\n", base64_encode(bytes)));
+        let report = NameReport::parse(&format!("floor 0\nclock 0\npublished {}\n", base64_encode(bytes)));
         report.is_ok_and(|report| {
             report.pieces.iter().any(|reported| match reported {
                 shareit::wire::Reported::Piece(_, claim) => key.verify(claim).is_ok(),

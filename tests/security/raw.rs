@@ -4,7 +4,7 @@ use super::common::process::LIMIT;
 use shareit::auth::{ClientFirst, Salted};
 use shareit::name::{ServerName, UserName};
 use shareit::primitives::{Bytes32, PayloadMac};
-use shareit::wire::{LineOpener, LineSealer, Login, Reply, base64_encode, read_line};
+use shareit::wire::{LineOpener, LineSealer, Login, NameReport, Reply, base64_encode, read_line};
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -138,6 +138,16 @@ impl Guest {
         let line = self.seal(text);
         self.send(line);
         self.reply()
+    }
+
+    /// What the server says of a name.
+    #[allow(dead_code, reason = "not every test that has this file looks")]
+    #[track_caller]
+    pub(crate) fn look(&mut self, path: &str) -> NameReport {
+        let Reply::Text(length, _) = self.ask(&format!("LOOK {path}")) else { panic!("no text") };
+        let mut text = vec![0; length as usize];
+        self.stranger.0.read_exact(&mut text).unwrap();
+        NameReport::parse(std::str::from_utf8(&text).unwrap()).unwrap()
     }
 
     #[track_caller]

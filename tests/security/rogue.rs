@@ -8,13 +8,14 @@ use shareit::placement::PieceSet;
 use shareit::primitives::sha256;
 use shareit::sealed::{Claim, Header};
 use shareit::wire::{
-    Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, read_line,
+    Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, StageEnd, read_line,
 };
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Something that listens where a client expects a server.
 pub(crate) struct Rogue {
@@ -82,6 +83,14 @@ impl Rogue {
     pub(crate) fn answering(
         verifier: Verifier,
         answer: impl Fn(&Request) -> Told + Send + Sync + 'static,
+    ) -> Self {
+        Self::keeping(verifier, move |request, _| answer(request))
+    }
+
+    /// The same for one that looks at what it is to stage: the claim that the piece will have.
+    pub(crate) fn keeping(
+        verifier: Verifier,
+        answer: impl Fn(&Request, Option<Claim>) -> Told + Send + Sync + 'static,
     ) -> Self {
         Self::start(move |client, heard| {
             // However the connection ends, it is over.
@@ -153,7 +162,7 @@ fn say(client: &mut BufReader<TcpStream>, reply: &Reply) {
 fn serve(
     client: TcpStream,
     verifier: &Verifier,
-    answer: &impl Fn(&Request) -> Told,
+    answer: &impl Fn(&Request, Option<Claim>) -> Told,
     heard: &Heard,
 ) -> Option<()> {
     let name = ServerName::parse("Server1").unwrap();
@@ -168,14 +177,23 @@ fn serve(
     loop {
         let line = read_line(&mut client).ok()?;
         let request = Request::parse(opener.open(&line).ok()?).ok()?;
-        if let Request::Stage { length, .. } = &request {
+        let mut staged = None;
+        if let Request::Stage { header, length, .. } = &request {
             io::copy(&mut (&mut client).take(*length), &mut io::sink()).ok()?;
-            opener.open(&read_line(&mut client).ok()?).ok()?;
+            let end = StageEnd::parse(opener.open(&read_line(&mut client).ok()?).ok()?).ok()?;
+            if let StageEnd::End { root, seal, .. } = end {
+                staged = Some(Claim { header: (**header).clone(), root, seal });
+            }
         }
-        let (reply, bytes) = answer(&request);
+        let (reply, bytes) = answer(&request, staged);
         client.get_mut().write_all(sealer.seal(&reply.to_line()).as_bytes()).ok()?;
         client.get_mut().write_all(&bytes).ok()?;
     }
+}
+
+/// The clock, in milliseconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
 pub(crate) fn text(text: &str) -> Told {
@@ -185,7 +203,7 @@ pub(crate) fn text(text: &str) -> Told {
 /// What a server answers that says yes to everything and has nothing.
 pub(crate) fn yes_to_all(request: &Request) -> Told {
     match request {
-        Request::Look(_) => text(&NameReport::default().to_text()),
+        Request::Look(_) => text(&NameReport { clock: now(), ..NameReport::default() }.to_text()),
         Request::List { .. } => text(""),
         Request::Status => text("0 0 unknown\n"),
         Request::Read { .. } => (Reply::no(Refusal::NotFound), Vec::new()),
@@ -197,6 +215,8 @@ pub(crate) fn yes_to_all(request: &Request) -> Told {
 #[derive(Clone, Default)]
 pub(crate) struct Shelf {
     pub(crate) floor: u64,
+    /// Its own clock, where it does not say another time.
+    pub(crate) clock: Option<u64>,
     pub(crate) pieces: Vec<(&'static str, Vec<u8>)>,
     pub(crate) staged: bool,
 }
@@ -237,7 +257,7 @@ impl Shelf {
     fn report(&self, path: &FilePath) -> NameReport {
         let phase = if self.staged { Phase::Staged { open: false } } else { Phase::Published };
         let pieces = self.named(path).map(|bytes| Reported::Piece(phase, Box::new(claim(bytes)))).collect();
-        NameReport { floor: self.floor, pieces }
+        NameReport { floor: self.floor, clock: self.clock.unwrap_or_else(now), pieces }
     }
 }
 

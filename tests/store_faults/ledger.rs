@@ -78,7 +78,10 @@ impl Ledger {
             }
             Step::Commit(_, name, generation) => self.of(name).decides(generation),
             Step::Forget(_, name, generation) => self.of(name).forgotten = generation,
-            Step::Fence(_, name, generation) => self.of(name).fenced = generation,
+            Step::Fence(_, name, generation) | Step::Abort(_, name, generation) => {
+                let fenced = &mut self.of(name).fenced;
+                *fenced = generation.max(*fenced);
+            }
             _ => {}
         }
     }
@@ -197,7 +200,7 @@ impl Account {
         }
         let promised = self.forgotten.max(self.fenced);
         if shown.floor < promised {
-            say(format!("{promised} was forgotten or fenced, the floor is {}", shown.floor));
+            say(format!("{promised} was forgotten, fenced or aborted, the floor is {}", shown.floor));
         }
         for piece in &self.staged {
             if !shown.published.contains(piece)

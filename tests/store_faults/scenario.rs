@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 pub(crate) const SERVER: &str = "Server1";
+/// The clock: as early as the generations here, which are counted from 1, allow.
+pub(crate) const NOW: u64 = 0;
 
 /// A file's name.
 pub(crate) type Name = &'static str;
@@ -196,7 +198,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(disk: &MemoryDisk) -> Result<Self, StoreError> {
-        let store = Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap())?;
+        let store =
+            Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap(), NOW, &mut |_| ())?;
         Ok(Self { store, clients: BTreeMap::new() })
     }
 

@@ -85,7 +85,7 @@ fn user() -> Fallible<UserName> {
 /// What one server holds of the files `many/000000` and so on.
 fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<()> {
     let name = ServerName::parse(&format!("Server{}", server + 1)).map_err(|e| e.to_string())?;
-    let store = Store::open(Hasty(OsDisk::default()), root, &name)?;
+    let store = Store::open(Hasty(OsDisk::default()), root, &name, 0, &mut |_| ())?;
     store.make_user(&user()?)?;
     let connection = store.connect();
     let hasher = || ChunkHasher::new(1 << chunk_log2_for(0));

@@ -11,16 +11,19 @@ use std::io::{self, Write};
 pub use life::LIFE_SIGN;
 pub use payload::SPACE_CHECK;
 
-use super::Shared;
 use super::admission::Visit;
 use super::channel::{Channel, End};
 use super::log::Lines;
 use super::login::login;
 use super::refusal::reply_for;
+use super::{Shared, now};
+use crate::commit;
 use crate::name::{FolderPath, UserName};
 use crate::primitives::{Bytes32, Keystream, sha256};
 use crate::store::{Batch, Connection, StoreError};
-use crate::wire::{LineError, LineOpener, LineSealer, MAX_TEXT, Refusal, Reply, Request, Usage, read_line};
+use crate::wire::{
+    LineError, LineOpener, LineSealer, MAX_TEXT, NameReport, Refusal, Reply, Request, Usage, read_line,
+};
 
 /// Most replies that wait for one sync.
 pub const MAX_BATCH: usize = 256;
@@ -78,6 +81,11 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         }
         end => session.log(&format!("disconnected: {end}")),
     }
+}
+
+/// Whether the clock allows a generation: asked of all that stages something or raises a floor.
+fn within_reach(generation: u64) -> Result<(), StoreError> {
+    Ok(commit::not_ahead(generation, now())?)
 }
 
 /// A reply that waits for the batch, with what to log of it.
@@ -161,7 +169,7 @@ impl Session<'_> {
         let store = &self.shared.store;
         match request {
             Request::Look(path) => match store.look(&self.user, &path) {
-                Ok(report) => self.text(line, &report.to_text()),
+                Ok(report) => self.text(line, &NameReport { clock: now(), ..report }.to_text()),
                 Err(error) => self.done(line, Err(error)),
             },
             Request::List { folder, recursive } => self.list(line, &folder, recursive),
@@ -169,11 +177,13 @@ impl Session<'_> {
                 self.read(line, &path, piece, version, offset, length)
             }
             Request::Fence(path, version) => {
-                let result = store.fence(&self.user, &path, version);
+                let result =
+                    within_reach(version.rank()).and_then(|()| store.fence(&self.user, &path, version));
                 self.done(line, result)
             }
             Request::Abort(path, version) => {
-                let result = store.abort(self.connection, &self.user, &path, version);
+                let abort = || store.abort(self.connection, &self.user, &path, version);
+                let result = within_reach(version.rank()).and_then(|()| abort());
                 self.done(line, result)
             }
             Request::Retire(path, version) => {
@@ -181,7 +191,8 @@ impl Session<'_> {
                 self.done(line, result)
             }
             Request::Forget(path, version) => {
-                let result = store.forget(&self.user, &path, version);
+                let result =
+                    within_reach(version.rank()).and_then(|()| store.forget(&self.user, &path, version));
                 self.done(line, result)
             }
             Request::Check(path, piece, version) => self.check(line, &path, piece, version),

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::life::LifeSigns;
-use super::{MAX_BATCH_BYTES, Session};
+use super::{MAX_BATCH_BYTES, Session, within_reach};
 use crate::name::FilePath;
 use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::Header;
@@ -38,9 +38,13 @@ impl Session<'_> {
             None => Check::Mac(Box::new(PayloadMac::new(&self.payloads, self.opener.last()))),
         };
         let store = &self.shared.store;
+        // A version that was decided while there was no bound can be repaired: its rank is one that moves nothing.
+        let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
         let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
             true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
-            false => store.stage(self.connection, header, restore, check),
+            false => {
+                within_reach(generation).and_then(|()| store.stage(self.connection, header, restore, check))
+            }
         };
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
@@ -71,6 +75,9 @@ impl Session<'_> {
         let what =
             format!("COPY {} {piece} {version} to {} {}", word(path), word(&header.path), header.version);
         let bytes = header.piece_size;
+        if let Err(error) = within_reach(header.version.generation) {
+            return self.hold(Err(error), what, 0);
+        }
         if bytes >= MAX_BATCH_BYTES {
             // It may take long enough for signs of life, and those must not overtake other replies.
             self.release_held()?;
