@@ -211,7 +211,7 @@ impl Conversation {
     }
 
     fn report(&mut self, pieces: Vec<Reported>) {
-        let text = NameReport { floor: 6, pieces }.to_text();
+        let text = NameReport { floor: 6, clock: 1_790_000_001_500, pieces }.to_text();
         assert_eq!(NameReport::parse(&text).unwrap().to_text(), text);
         self.server(&Reply::Text(text.len() as u64, sha256(text.as_bytes())), text.as_bytes());
     }
