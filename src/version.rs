@@ -35,6 +35,18 @@ impl Version {
     pub fn rank(&self) -> u64 {
         if self.generation > MAX_GENERATION { FAR_OFF } else { self.generation }
     }
+
+    /// The next greater version that there can be: nothing lies between the two. A tombstone of this version
+    /// hides what this one hides, and this one, and nothing else. `None` behind the greatest.
+    #[must_use]
+    pub fn successor(self) -> Option<Self> {
+        match u128::from_be_bytes(self.upload).checked_add(1) {
+            Some(upload) => Some(Self { upload: upload.to_be_bytes(), ..self }),
+            // The next one up would be the first that no longer counts in its own right.
+            None if self.generation == MAX_GENERATION => None,
+            None => Some(Self { generation: self.generation.checked_add(1)?, upload: [0; 16] }),
+        }
+    }
 }
 
 impl Ord for Version {
@@ -90,6 +102,28 @@ mod tests {
             let version = Version { generation, upload };
             prop_assert_eq!(version.to_string().parse(), Ok(version));
         }
+
+        #[test]
+        fn no_version_is_between_one_and_its_successor(
+            generation in 1u64.., upload in any::<[u8; 16]>(), other in any::<([u8; 16], i8)>(),
+        ) {
+            let version = Version { generation, upload };
+            let successor = version.successor().unwrap();
+            prop_assert!(version < successor);
+            let near = generation.saturating_add_signed(other.1.into());
+            let other = Version { generation: near, upload: other.0 };
+            prop_assert!(other <= version || other >= successor);
+        }
+    }
+
+    #[test]
+    fn a_successor_has_the_next_id_or_the_next_generation() {
+        let of = |generation, id: u128| Version { generation, upload: id.to_be_bytes() };
+        assert_eq!(of(7, 0xff).successor(), Some(of(7, 0x100)));
+        assert_eq!(of(7, u128::MAX - 1).successor(), Some(of(7, u128::MAX)));
+        assert_eq!(of(7, u128::MAX).successor(), Some(of(8, 0)));
+        assert_eq!(of(u64::MAX, 5).successor(), Some(of(u64::MAX, 6)));
+        assert_eq!(of(u64::MAX, u128::MAX).successor(), None);
     }
 
     #[test]

@@ -93,6 +93,16 @@ impl Cluster {
         }
     }
 
+    /// Tells of those of the servers `was_up` that are down now.
+    pub(super) fn tell_lost(&self, was_up: &[usize], report: &dyn Report) {
+        was_up.iter().for_each(|&server| self.tell_if_down(server, report));
+    }
+
+    /// Whether a server that is down is to be tried again before `deadline`.
+    pub(super) fn may_be_back(&self, server: usize, deadline: Instant) -> bool {
+        matches!(self.servers[server].state, State::Down { retry_at, .. } if retry_at <= deadline)
+    }
+
     /// How many servers there are, up or down.
     pub(super) fn len(&self) -> usize {
         self.servers.len()

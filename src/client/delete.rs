@@ -1,4 +1,8 @@
 //! Delete: a version like any other, whose one piece is a tombstone on every server.
+//!
+//! It takes what it saw. Its tombstone has the version right behind the one that is to go, which hides that
+//! one and nothing newer, however late it is committed. Only where a server is away, so that it may know of
+//! something newer that is meant too, is the tombstone as new as can be.
 
 use super::Client;
 use super::error::ClientError;
@@ -16,17 +20,67 @@ use crate::wire::{Refusal, Request};
 
 /// Names that are deleted together.
 const BATCH: usize = 64;
-/// How often a delete that another client's upload was quicker than is tried again.
+/// How often a delete that another client was quicker than is tried again.
 const ATTEMPTS: usize = 8;
 
 /// A server, and its answer to a STAGE; none from one that was lost.
 type Staged = (usize, Option<Result<(), No>>);
 
+type Deleted = Result<FilePath, ClientError>;
+
+/// One name to delete, over all attempts.
+struct Task {
+    path: FilePath,
+    /// What is to go: the version that the first look showed, itself none where only unreadable pieces are.
+    seen: Option<Option<Version>>,
+    /// Whether that version alone is to go, also where a server is away that may know of a newer one.
+    alone: bool,
+    result: Option<Deleted>,
+}
+
+impl Task {
+    fn new(path: FilePath) -> Self {
+        Self { path, seen: None, alone: false, result: None }
+    }
+
+    /// What a look ends this with; `None` if there is something to bury. From the second look on, what is
+    /// newer than at the first one stays.
+    fn look(&mut self, survey: &Survey) -> Option<Deleted> {
+        let Some(seen) = self.seen else {
+            self.seen = Some(survey.file_version());
+            let not_found = || Err(ClientError::NotFound(self.path.to_string()));
+            return (!survey.is_a_file()).then(not_found);
+        };
+        if survey.file_version() > seen {
+            return Some(Err(ClientError::Replaced(self.path.clone())));
+        }
+        let is_deleted = survey.tombstone() > seen;
+        let is_nowhere = !survey.is_a_file() && survey.answers.iter().all(Option::is_some);
+        (is_deleted || is_nowhere).then(|| Ok(self.path.clone()))
+    }
+
+    /// The version that hides what is to go and nothing else; `None` where it is not known what that is.
+    fn successor(&self, survey: &Survey) -> Option<Version> {
+        let all_is_seen = survey.answers.iter().all(Option::is_some) && survey.distrusted.is_empty();
+        self.seen.flatten().filter(|_| self.alone || all_is_seen)?.successor()
+    }
+}
+
 /// A tombstone with its seal.
-pub(super) struct Tombstone {
-    pub(super) header: Header,
+struct Tombstone {
+    header: Header,
     root: Bytes32,
     seal: Bytes32,
+}
+
+/// A tombstone on its way.
+struct Burial {
+    /// Of which task.
+    task: usize,
+    tombstone: Tombstone,
+    writer: Writer<Staging>,
+    /// By server, the floors that were seen: for one that is not newer than all that they hide.
+    floors: Option<Vec<u64>>,
 }
 
 impl Client {
@@ -52,69 +106,83 @@ impl Client {
         self.report.begin(files.len(), 0);
         let mut results = Vec::with_capacity(files.len());
         for batch in files.chunks(BATCH) {
-            results.extend(self.delete_batch(batch));
+            results.extend(self.delete_all(batch.iter().cloned().map(Task::new).collect()));
             self.report.progress(Progress { done: batch.len() as u64 });
         }
         self.report.end();
         results
     }
 
-    fn delete_batch(&mut self, batch: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
-        let mut results: Vec<Option<Result<FilePath, ClientError>>> = batch.iter().map(|_| None).collect();
+    /// Deletes a version of a file, and what is older.
+    ///
+    /// # Errors
+    /// [`ClientError::Replaced`] if there is a newer one, which stays; or if the servers fail.
+    pub(super) fn delete_version(&mut self, path: &FilePath, version: Version) -> Result<(), ClientError> {
+        let task = Task { seen: Some(Some(version)), alone: true, ..Task::new(path.clone()) };
+        self.delete_all(vec![task]).into_iter().try_for_each(|result| result.map(drop))
+    }
+
+    fn delete_all(&mut self, mut tasks: Vec<Task>) -> Vec<Deleted> {
         for _ in 0..ATTEMPTS {
-            let pending: Vec<usize> = (0..batch.len()).filter(|&f| results[f].is_none()).collect();
+            let mut pending: Vec<&mut Task> = tasks.iter_mut().filter(|task| task.result.is_none()).collect();
             if pending.is_empty() {
                 break;
             }
-            let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
-            for (file, result) in pending.into_iter().zip(self.attempt_delete(&paths)) {
-                results[file] = result;
-            }
+            self.attempt_delete(&mut pending);
         }
-        let contended = |path: &FilePath| Err(ClientError::Contended(path.clone()));
-        results
-            .into_iter()
-            .zip(batch)
-            .map(|(result, path)| result.unwrap_or_else(|| contended(path)))
-            .collect()
+        let contended = |path: FilePath| Err(ClientError::Contended(path));
+        tasks.into_iter().map(|task| task.result.unwrap_or_else(|| contended(task.path))).collect()
     }
 
-    /// Tries once; `None` is worth another try.
-    fn attempt_delete(&mut self, paths: &[FilePath]) -> Vec<Option<Result<FilePath, ClientError>>> {
-        let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
+    /// Tries once; what gets no result is worth another try.
+    fn attempt_delete(&mut self, tasks: &mut [&mut Task]) {
+        let paths: Vec<FilePath> = tasks.iter().map(|task| task.path.clone()).collect();
+        let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
         if let Err(error) = self.require_server() {
             let mut error = Some(error);
-            return paths
-                .iter()
-                .map(|path| Some(Err(error.take().unwrap_or_else(|| ClientError::Undecided(path.clone())))))
-                .collect();
+            for task in tasks {
+                let error = error.take().unwrap_or_else(|| ClientError::Undecided(task.path.clone()));
+                task.result = Some(Err(error));
+            }
+            return;
         }
-        let mut results: Vec<Option<Result<FilePath, ClientError>>> = Vec::new();
-        let mut tombstones = Vec::new();
-        for (index, survey) in surveys.iter().enumerate() {
-            results.push(None);
-            if !survey.is_a_file() {
-                results[index] = Some(Err(ClientError::NotFound(survey.path.to_string())));
+        let mut burials = Vec::new();
+        for (index, (task, survey)) in tasks.iter_mut().zip(&surveys).enumerate() {
+            task.result = task.look(survey);
+            if task.result.is_some() {
                 continue;
             }
-            let up = self.cluster.up().collect();
-            match self.writer(survey, up).map(|writer| (self.tombstone(survey, &writer), writer)) {
-                Ok((tombstone, writer)) => tombstones.push((index, tombstone, writer)),
-                Err(error) => results[index] = Some(Err(error)),
+            let up: Vec<usize> = self.cluster.up().collect();
+            let writer = match task.successor(survey) {
+                // Where no look was answered it is not known what floor to pass.
+                Some(version) => {
+                    let answered = up.into_iter().filter(|&server| survey.answers[server].is_some());
+                    Ok((Writer::at(version, answered.collect()), Some(survey.floors.clone())))
+                }
+                None => self.writer(survey, up).map(|writer| (writer, None)),
+            };
+            match writer {
+                Ok((writer, floors)) => {
+                    let tombstone = self.tombstone(survey, &writer);
+                    burials.push(Burial { task: index, tombstone, writer, floors });
+                }
+                Err(error) => task.result = Some(Err(error)),
             }
         }
-        for (index, result) in self.bury(tombstones) {
-            results[index] = result;
+        for (index, result) in self.bury(burials) {
+            tasks[index].result = result;
         }
-        results
     }
 
     fn tombstone(&self, survey: &Survey, writer: &Writer<Staging>) -> Tombstone {
+        // As the file has it, so that two clients that delete one version make the same tombstone.
+        let of_file = survey.file_version().and_then(|version| survey.any_claim(version));
+        let replicas = of_file.map(|claim| claim.header.replicas);
         let header = Header {
             kind: Kind::Tombstone,
             piece: TOMBSTONE,
             chunk_log2: MIN_CHUNK_LOG2,
-            replicas: u8::try_from(self.config.replicas).unwrap_or(u8::MAX),
+            replicas: replicas.unwrap_or(u8::try_from(self.config.replicas).unwrap_or(u8::MAX)),
             version: writer.version(),
             file_size: 0,
             piece_size: 0,
@@ -131,39 +199,43 @@ impl Client {
         Tombstone { header, root, seal }
     }
 
-    /// Stages and commits tombstones on every server that is up, and forgets those that all have.
-    fn bury(
-        &mut self,
-        tombstones: Vec<(usize, Tombstone, Writer<Staging>)>,
-    ) -> Vec<(usize, Option<Result<FilePath, ClientError>>)> {
-        let up: Vec<usize> = self.cluster.up().collect();
-        let headers: Vec<&Tombstone> = tombstones.iter().map(|(_, tombstone, _)| tombstone).collect();
-        let staged = self.stage_tombstones(&headers, &up);
+    /// Stages and commits tombstones on every server that is up, and forgets those that all have. Gives the
+    /// results by task.
+    fn bury(&mut self, burials: Vec<Burial>) -> Vec<(usize, Option<Deleted>)> {
+        let staged = self.stage_tombstones(&burials);
         // Any R servers outvote what the others remember.
-        let least = placement::copies_wanted(self.config.replicas, up.len());
+        let least = placement::copies_wanted(self.config.replicas, self.cluster.up().count());
         let (mut results, mut ready, mut committing, mut aborting) = (vec![], vec![], vec![], vec![]);
-        for ((index, tombstone, writer), answers) in tombstones.into_iter().zip(&staged) {
+        for (Burial { task, tombstone, writer, floors }, answers) in burials.into_iter().zip(&staged) {
             let path = tombstone.header.path;
             let of_server: Vec<_> = answers.iter().map(|(s, answer)| (*s, staging_answer(answer))).collect();
-            match writer.staged(&of_server, least) {
+            // Something newer came, or the name was deleted or fenced since the look: what became of it?
+            let is_late = floors.is_some() && answers.iter().any(|(_, answer)| is_behind(answer));
+            let writer = if is_late { Err(writer.give_up()) } else { writer.staged(&of_server, least) };
+            match writer {
                 Ok(writer) => {
-                    ready.push((index, path.clone(), writer.version()));
+                    ready.push((task, path.clone(), writer.version()));
                     committing.push((path, writer));
                 }
                 Err(writer) => {
-                    results.push((index, self.why_not_staged(&path, answers)));
+                    results.push((task, self.why_not_staged(&path, answers)));
                     aborting.push((path, writer));
                 }
             }
         }
         self.abort_all(&aborting);
         let outcomes = self.commit_all(committing);
+        let is_newer = self.is_newer_there(&ready);
         let mut everywhere = Vec::new();
-        for ((index, path, version), outcome) in ready.into_iter().zip(outcomes) {
+        for (((task, path, version), outcome), is_newer) in ready.into_iter().zip(outcomes).zip(is_newer) {
             if outcome.may_forget(self.cluster.len()) {
                 everywhere.push((path.clone(), version));
             }
             let result = match outcome {
+                // To the servers that is a success, and to the others of this user too.
+                Outcome::Done { .. } | Outcome::Overtaken if is_newer => {
+                    Some(Err(ClientError::Replaced(path)))
+                }
                 Outcome::Done { committed, .. } => {
                     let missing: Vec<ServerName> = (0..self.cluster.len())
                         .filter(|server| !committed.contains(server))
@@ -174,43 +246,55 @@ impl Client {
                     }
                     Some(Ok(path))
                 }
+                Outcome::Overtaken => Some(Ok(path)),
                 Outcome::NeverHappened => None,
                 Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
             };
-            results.push((index, result));
+            results.push((task, result));
         }
         // Best effort: Repair forgets what stays behind.
         self.forget(&everywhere);
         results
     }
 
-    /// Stages tombstones on servers: by tombstone, each server's answer.
-    pub(super) fn stage_tombstones(
-        &mut self,
-        tombstones: &[&Tombstone],
-        servers: &[usize],
-    ) -> Vec<Vec<Staged>> {
-        let requests: Vec<(usize, &Tombstone)> =
-            tombstones.iter().flat_map(|&t| servers.iter().map(move |&server| (server, t))).collect();
+    /// Whether a file is there that is newer than its tombstone: behind one, a commit is acknowledged too.
+    fn is_newer_there(&mut self, tombstones: &[(usize, FilePath, Version)]) -> Vec<bool> {
+        let paths: Vec<FilePath> = tombstones.iter().map(|(_, path, _)| path.clone()).collect();
+        let surveys = self.cluster.ask(&paths, &self.config.user, &self.key, &*self.report);
+        let is_newer = |(survey, (_, _, tombstone)): (&Survey, &(_, _, Version))| {
+            survey.file_version() > Some(*tombstone)
+        };
+        surveys.iter().zip(tombstones).map(is_newer).collect()
+    }
+
+    /// Stages tombstones: by tombstone, each server's answer.
+    fn stage_tombstones(&mut self, burials: &[Burial]) -> Vec<Vec<Staged>> {
+        let requests: Vec<(usize, (&Tombstone, Option<u64>))> = burials
+            .iter()
+            .flat_map(|burial| {
+                let floor = |server: usize| burial.floors.as_ref().map(|floors| floors[server]);
+                burial.writer.servers().iter().map(move |&s| (s, (&burial.tombstone, floor(s))))
+            })
+            .collect();
         let answers = self.cluster.exchange_with(
             &requests,
             &*self.report,
-            |peer, tombstone| {
+            |peer, (tombstone, restore)| {
                 let header = Box::new(tombstone.header.clone());
-                peer.send(&Request::Stage { header, length: 0, restore: None })?;
+                peer.send(&Request::Stage { header, length: 0, restore: *restore })?;
                 peer.send_end(&tombstone.root, &tombstone.seal)
             },
             |peer, _| peer.receive_done(),
         );
         let mut answers = requests.iter().map(|(server, _)| *server).zip(answers);
-        tombstones.iter().map(|_| answers.by_ref().take(servers.len()).collect()).collect()
+        burials.iter().map(|burial| answers.by_ref().take(burial.writer.servers().len()).collect()).collect()
     }
 
-    fn why_not_staged(&self, path: &FilePath, answers: &[Staged]) -> Option<Result<FilePath, ClientError>> {
+    fn why_not_staged(&self, path: &FilePath, answers: &[Staged]) -> Option<Deleted> {
         let mut reasons: Vec<(ServerName, String)> = Vec::new();
         for (server, answer) in answers {
             match answer {
-                Some(Err(No { refusal: Refusal::Behind, .. })) => return None,
+                behind if is_behind(behind) => return None,
                 Some(Err(no)) => reasons.push((self.cluster.name(*server).clone(), no.to_string())),
                 _ => {}
             }
@@ -231,4 +315,8 @@ impl Client {
         let mut answers = self.ask_all(&requests).into_iter();
         tombstones.iter().map(|_| answers.by_ref().take(servers).collect()).collect()
     }
+}
+
+fn is_behind(answer: &Option<Result<(), No>>) -> bool {
+    matches!(answer, Some(Err(No { refusal: Refusal::Behind, .. })))
 }

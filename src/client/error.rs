@@ -62,7 +62,8 @@ impl fmt::Display for MissingPiece {
     }
 }
 
-struct Reasons<'a>(&'a [(ServerName, String)]);
+/// Servers, each with a reason, as text.
+pub(super) struct Reasons<'a>(pub(super) &'a [(ServerName, String)]);
 
 impl fmt::Display for Reasons<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,9 +126,15 @@ pub enum ClientError {
     Conflict(FilePath),
     /// A move to a name that there is already.
     Exists(FilePath),
-    /// A move or a change of key that not every holder has taken part in: the old one is kept beside
-    /// the new one.
-    HalfMoved(FilePath, FilePath, Vec<(ServerName, String)>),
+    /// A move for whose copies too few servers are up: how many it needs, and those that are down, each with
+    /// the reason.
+    NeedsServers(FilePath, usize, Vec<(ServerName, String)>),
+    /// A move that went half of the way, and why: the old name is kept beside the new one.
+    HalfMoved(FilePath, FilePath, String),
+    /// A move during which the old name got a newer version. That is kept, and the new name has the one before.
+    MovedOlder(FilePath, FilePath),
+    /// A delete during which the name got a newer version, which is kept.
+    Replaced(FilePath),
     /// Other clients kept replacing the file.
     Contended(FilePath),
     /// No server answered the commit: it may be done or not.
@@ -177,8 +184,15 @@ impl fmt::Display for ClientError {
                 write!(f, "cannot store {path}: a file and a folder cannot have one name")
             }
             ClientError::Exists(path) => write!(f, "'{path}' is there already"),
-            ClientError::HalfMoved(old, new, reasons) => {
-                write!(f, "{new} has fewer copies than {old}, which is kept ({})", Reasons(reasons))
+            ClientError::NeedsServers(path, count, reasons) => {
+                write!(f, "cannot move {path}: its copies need {count} servers ({})", Reasons(reasons))
+            }
+            ClientError::HalfMoved(old, new, why) => write!(f, "{old} is kept beside {new} ({why})"),
+            ClientError::MovedOlder(old, new) => {
+                write!(f, "{old} was replaced meanwhile and is kept; {new} has the version before it")
+            }
+            ClientError::Replaced(path) => {
+                write!(f, "{path} was replaced meanwhile; the newer version is kept")
             }
             ClientError::Contended(path) => write!(f, "{path} was replaced again and again by other clients"),
             ClientError::Undecided(path) => {
@@ -216,7 +230,9 @@ impl ClientError {
                 "paths are looked up in DIR; a name with spaces is written in quotes".into()
             }
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
-            ClientError::HalfMoved(..) => "Repair, then Delete the old name".into(),
+            ClientError::HalfMoved(..) => {
+                "give the same Move again when that is put right: it goes on where it stopped".into()
+            }
             ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
             ClientError::Name(name, NameError::OuterSlash) => {
@@ -233,7 +249,7 @@ impl ClientError {
             ClientError::NotInOrder(..) | ClientError::PasswordNotEverywhere(_) => {
                 "run Passwd again with the same new password when that is mended".into()
             }
-            ClientError::NoServer(_) => START_SERVERS.into(),
+            ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })
     }

@@ -1,12 +1,16 @@
-//! Move: a new name for the same bytes. Each holder copies its own pieces under a new header; then
-//! the old name is deleted. Whatever is interrupted, the file is under one of the names, or both.
+//! Move: a new name for the same bytes. Each holder copies its own pieces under a new header; then the
+//! version that was copied is deleted under the old name. Whatever is interrupted, the file is under one of the
+//! names, or both, and the same Move goes on where it stopped.
+
+use std::collections::BTreeSet;
 
 use super::Client;
-use super::error::ClientError;
-use super::report::Notice;
+use super::error::{ClientError, Reasons};
+use super::repair::{NotRepaired, Repaired};
 use super::survey::Survey;
+use super::verify::good_holders;
 use super::writing::staging_answer;
-use crate::commit::Outcome;
+use crate::commit::{Outcome, Phase};
 use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
@@ -15,58 +19,161 @@ use crate::sealed::{Header, MasterKey};
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
-fn is_conflict(answer: &Option<Result<(), No>>) -> bool {
-    matches!(answer, Some(Err(No { refusal: Refusal::Conflict, .. })))
+/// How often a move that other clients got in the way of is tried again.
+const ATTEMPTS: usize = 8;
+/// Of these, how often it may be for a file that seems incomplete.
+const MORE_LOOKS: usize = 2;
+
+fn is(answer: &Option<Result<(), No>>, what: Refusal) -> bool {
+    matches!(answer, Some(Err(no)) if no.refusal == what)
+}
+
+/// A version that was copied under another name or key.
+pub(super) struct Copied {
+    /// The version that the copies have.
+    version: Version,
+    /// Which server has said that it has which piece.
+    said: Vec<(usize, u8)>,
+    /// Servers that took their copies and did not confirm that they have published them.
+    pub(super) missing: Vec<usize>,
 }
 
 impl Client {
-    /// Renames a file. A name that there is already is never replaced.
+    /// Renames a file. A name that there is already is never replaced, unless it is this very file, from a Move
+    /// that was interrupted.
     ///
     /// # Errors
-    /// If `old` is not there or incomplete, if `new` is there, or if the servers fail.
+    /// If `old` is not there or incomplete, if `new` is there, if too few servers are up for its copies, or if
+    /// the servers fail. If `old` was replaced meanwhile that is an error too, so that nobody takes the name for
+    /// free: the newer version is kept, and `new` has the one before it.
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         self.cluster.refresh(&*self.report);
         self.tried.clear();
-        let mut up = self.cluster.up().count();
-        while let Err(error) = self.copy_to(old, new) {
-            // A server that was lost on the way is a reason to try again without it.
-            let left = self.cluster.up().count();
-            if left == up || !matches!(error, ClientError::NotTaken(..)) {
-                return Err(error);
-            }
-            up = left;
-        }
-        self.fill_up(new)?;
-        self.delete(std::slice::from_ref(old)).into_iter().try_for_each(|result| result.map(drop))
+        let (version, copied) = self.copy_to(old, new)?;
+        let half = |why: String| ClientError::HalfMoved(old.clone(), new.clone(), why);
+        self.fill_up(new, copied, &half)?;
+        // From here on the new name is as safe as the old one was, and the old one may go: as what was copied.
+        self.delete_version(old, version).map_err(|error| match error {
+            ClientError::Replaced(_) => ClientError::MovedOlder(old.clone(), new.clone()),
+            error => half(error.to_string()),
+        })
     }
 
-    fn copy_to(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
+    /// Copies the newest version of a file under another name; gives that version and the copy.
+    fn copy_to(&mut self, old: &FilePath, new: &FilePath) -> Result<(Version, Copied), ClientError> {
+        let mut up = self.cluster.up().count();
+        for attempt in 0..ATTEMPTS {
+            match self.attempt_copy(old, new) {
+                // Another client was at work on one of the names.
+                Err(ClientError::Contended(_)) => {}
+                // To a look that an upload overlaps, a file may seem incomplete.
+                Err(ClientError::Incomplete { .. }) if attempt < MORE_LOOKS => {}
+                // A server that was lost on the way is a reason to try again without it.
+                Err(ClientError::NotTaken(..)) if self.cluster.up().count() < up => {}
+                result => return result,
+            }
+            up = self.cluster.up().count();
+        }
+        Err(ClientError::Contended(new.clone()))
+    }
+
+    fn attempt_copy(&mut self, old: &FilePath, new: &FilePath) -> Result<(Version, Copied), ClientError> {
         let paths = [old.clone(), new.clone()];
         let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
         self.require_server()?;
         let [from, to] = &surveys[..] else { return Err(self.no_server()) };
+        let version = self.whole_version(from);
         if to.is_a_file() {
-            return Err(ClientError::Exists(new.clone()));
+            return match (version, to.file_version()) {
+                (Ok(version), Some(copy)) if old != new && self.is_copy(from, version, to, copy) => {
+                    Ok((version, Copied { version: copy, said: Vec::new(), missing: Vec::new() }))
+                }
+                (Err(error @ ClientError::NotFound(_)), _) => Err(error),
+                _ => Err(ClientError::Exists(new.clone())),
+            };
         }
-        let version = self.whole_version(from)?;
-        self.copy_under(from, version, to, &self.key.clone())
+        let version = version?;
+        self.require_servers_for_copies(from, version)?;
+        let copied = self.copy_under(from, version, to, &self.key.clone())?;
+        Ok((version, copied))
     }
 
-    /// The copies that a server took with it when it went are made up on others, before the old name,
-    /// which that server still knows, is deleted.
-    fn fill_up(&mut self, new: &FilePath) -> Result<(), ClientError> {
-        self.repair_names(vec![new.clone()], false, |_| ())?;
-        let surveys =
-            self.cluster.survey(std::slice::from_ref(new), &self.config.user, &self.key, &*self.report);
-        for survey in &surveys {
-            let version = self.whole_version(survey)?;
-            let copies = placement::pieces().map(|p| survey.holders(version, p).len()).min().unwrap_or(0);
-            let wanted = self.config.replicas;
-            if copies < wanted {
-                self.report.notice(Notice::FewerCopies { path: new.clone(), copies, wanted });
-            }
+    /// Whether a version under one name is the very file that another is under another name, copied by a Move: only
+    /// then they have one file key.
+    fn is_copy(&self, from: &Survey, version: Version, to: &Survey, copy: Version) -> bool {
+        let key = |survey: &Survey, version| {
+            let verified = self.key.verify(survey.any_claim(version)?).ok()?;
+            Some(self.key.unwrap(&verified))
+        };
+        key(from, version).zip(key(to, copy)).is_some_and(|(one, other)| one.is(&other))
+    }
+
+    /// With fewer servers up than a file has copies, the new name would be less safe than the old one, which the
+    /// others may still have copies of.
+    fn require_servers_for_copies(&self, survey: &Survey, version: Version) -> Result<(), ClientError> {
+        let wanted = self.copies_of(survey, version);
+        if self.cluster.up().count() >= wanted {
+            return Ok(());
         }
-        Ok(())
+        let down = self.servers().into_iter().filter_map(|(name, why)| Some((name, why?)));
+        Err(ClientError::NeedsServers(survey.path.clone(), wanted, down.collect()))
+    }
+
+    /// How many copies of each piece a file is to have.
+    fn copies_of(&self, survey: &Survey, version: Version) -> usize {
+        let replicas = survey.any_claim(version).map(|claim| usize::from(claim.header.replicas));
+        placement::copies_wanted(replicas.unwrap_or(self.config.replicas), self.cluster.len())
+    }
+
+    /// Sees to it that the new name has all its copies before the old one goes, each of them shown and checked
+    /// by its server. What a server has not kept, or took with it when it went, is made up on others.
+    fn fill_up(
+        &mut self,
+        new: &FilePath,
+        copied: Copied,
+        half: &dyn Fn(String) -> ClientError,
+    ) -> Result<(), ClientError> {
+        let mut said = copied.said;
+        let mut left_out: BTreeSet<usize> = BTreeSet::new();
+        let (mut is_repaired, mut failure): (bool, Option<NotRepaired>) = (false, None);
+        loop {
+            let paths = std::slice::from_ref(new);
+            let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
+            let checks = self.check_copies(&surveys, 0);
+            let ([survey], [copies]) = (&surveys[..], &checks[..]) else { return Err(self.no_server()) };
+            match survey.file_version() {
+                Some(version) if version == copied.version => {}
+                // Somebody else's by now. What was copied may be gone.
+                Some(_) => return Err(ClientError::Exists(new.clone())),
+                None => return Err(half(format!("{new} was deleted meanwhile"))),
+            }
+            let good = |piece: u8| good_holders(copies, piece);
+            let wanted = self.copies_of(survey, copied.version);
+            let few = placement::pieces().map(|piece| (piece, good(piece).len())).find(|(_, n)| *n < wanted);
+            let Some((piece, count)) = few else { return Ok(()) };
+            // Who has said that it has a piece, and does not show it, or would not take one, is not asked again.
+            let known = left_out.len();
+            let broke_word = said.iter().filter(|(server, piece)| !good(*piece).contains(server));
+            left_out.extend(broke_word.map(|(server, _)| *server));
+            if let Some(NotRepaired::Refused(name, _) | NotRepaired::Down(name, _)) = &failure {
+                left_out.extend(self.cluster.names().iter().position(|n| n == name));
+            }
+            if is_repaired && left_out.len() == known {
+                let why = failure.map(|why| format!(": {why}")).unwrap_or_default();
+                return Err(half(format!("{count} of {wanted} good copies of piece {piece} of {new}{why}")));
+            }
+            (is_repaired, failure) = (true, None);
+            said.clear();
+            let names = self.cluster.names();
+            let without: Vec<usize> = left_out.iter().copied().collect();
+            self.repair_without(&without, vec![new.clone()], false, |step| match step {
+                Repaired::Copied { piece, to, .. } => {
+                    said.extend(names.iter().position(|name| name == to).map(|server| (server, *piece)));
+                }
+                Repaired::Failed { why, .. } => failure = Some(why.clone()),
+                _ => {}
+            })?;
+        }
     }
 
     /// Stages and commits every copy of a version under another name or key: all of them, so that the
@@ -77,7 +184,7 @@ impl Client {
         version: Version,
         to: &Survey,
         new_key: &MasterKey,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Copied, ClientError> {
         let new = &to.path;
         let holders = placement::pieces().flat_map(|piece| from.holders(version, piece)).collect();
         let writer = self.writer(to, holders)?;
@@ -109,9 +216,14 @@ impl Client {
         let everybody = writer.servers().len();
         let writer = match writer.staged(&staged, everybody) {
             Ok(writer) => writer,
-            Err(writer) if answers.iter().any(is_conflict) => {
+            Err(writer) if answers.iter().any(|answer| is(answer, Refusal::Conflict)) => {
                 self.abort_all(&[(new.clone(), writer)]);
                 return Err(ClientError::Conflict(new.clone()));
+            }
+            // The old name is of another version by now, or somebody was quicker under the new one.
+            Err(writer) if answers.iter().any(|a| is(a, Refusal::NotFound) || is(a, Refusal::Behind)) => {
+                self.abort_all(&[(new.clone(), writer)]);
+                return Err(ClientError::Contended(from.path.clone()));
             }
             Err(writer) => {
                 let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
@@ -119,16 +231,42 @@ impl Client {
                 return Err(ClientError::NotTaken(new.clone(), reasons));
             }
         };
+        let copy = writer.version();
+        if from.path != *new && !self.is_alone(new, copy) {
+            self.abort_all(&[(new.clone(), writer.give_up())]);
+            return Err(ClientError::Contended(new.clone()));
+        }
+        let said = requests.iter().filter_map(|(server, request)| match request {
+            Request::Copy { piece, .. } => Some((*server, *piece)),
+            _ => None,
+        });
+        let said = said.collect();
         match self.commit_all(vec![(new.clone(), writer)]).pop() {
-            Some(Outcome::Done { missing, .. }) if missing.is_empty() => Ok(()),
-            Some(Outcome::Done { missing, .. }) => {
-                let why = |s: usize| self.cluster.why_down(s).unwrap_or_else(|| "did not confirm".to_owned());
-                let reasons = missing.into_iter().map(|s| (self.cluster.name(s).clone(), why(s))).collect();
-                Err(ClientError::HalfMoved(from.path.clone(), new.clone(), reasons))
-            }
+            Some(Outcome::Done { missing, .. }) => Ok(Copied { version: copy, said, missing }),
+            Some(Outcome::Overtaken) => Ok(Copied { version: copy, said, missing: Vec::new() }),
             Some(Outcome::NeverHappened) => Err(ClientError::Contended(new.clone())),
             Some(Outcome::Undecided) | None => Err(ClientError::Undecided(new.clone())),
         }
+    }
+
+    /// Whether nobody else is about to give a file this name: of two moves to one name that are staged, each
+    /// asked after its own stage, at least one sees the other.
+    fn is_alone(&mut self, path: &FilePath, own: Version) -> bool {
+        let paths = std::slice::from_ref(path);
+        let surveys = self.cluster.ask(paths, &self.config.user, &self.key, &*self.report);
+        surveys.iter().all(|survey| {
+            let mut held = survey.answers.iter().flatten().flatten();
+            let is_being_written = held.any(|h| h.version != own && h.phase == Phase::Staged { open: true });
+            !is_being_written && !survey.is_a_file()
+        })
+    }
+
+    /// Why servers have not confirmed a commit, as text.
+    pub(super) fn why_missing(&self, missing: &[usize]) -> String {
+        let why =
+            |server: usize| self.cluster.why_down(server).unwrap_or_else(|| "did not confirm".to_owned());
+        let reasons: Vec<_> = missing.iter().map(|&s| (self.cluster.name(s).clone(), why(s))).collect();
+        Reasons(&reasons).to_string()
     }
 
     /// Why servers did not do what was asked; empty if all did.

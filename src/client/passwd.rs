@@ -103,7 +103,11 @@ impl Client {
             return Ok(());
         }
         let version = self.whole_version(survey)?;
-        self.copy_under(survey, version, survey, new_key)
+        let copied = self.copy_under(survey, version, survey, new_key)?;
+        if copied.missing.is_empty() {
+            return Ok(());
+        }
+        Err(ClientError::NotInOrder(path.clone(), self.why_missing(&copied.missing)))
     }
 
     /// Whether a file was made under another key already, by a run that was interrupted.

@@ -185,6 +185,17 @@ pub trait Report: Send + Sync {
     fn end(&self) {}
 }
 
+/// Passes phases on, but no notice: for who is going to look again before there is something to tell.
+pub(super) struct Unnoticed<'a>(pub(super) &'a dyn Report);
+
+impl Report for Unnoticed<'_> {
+    fn notice(&self, _: Notice) {}
+
+    fn phase(&self, phase: Phase, took: Duration) {
+        self.0.phase(phase, took);
+    }
+}
+
 /// Says nothing.
 pub(super) struct Silent;
 

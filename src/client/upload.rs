@@ -288,6 +288,8 @@ impl Client {
                 self.tell_about_copies(draft, task, committed);
                 Some(Ok(Uploaded { path, size: draft.header.file_size, unchanged: false }))
             }
+            // It is done, and replaced: what there is of the newer one is for its writer to tell.
+            Outcome::Overtaken => Some(Ok(Uploaded { path, size: draft.header.file_size, unchanged: false })),
             Outcome::NeverHappened => None,
             Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
         };

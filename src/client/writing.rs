@@ -1,18 +1,37 @@
 //! The steps that every new version has in common, whether it is an upload, a delete or a move: a
 //! [`Writer`] decides, and this carries out.
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::Client;
 use super::error::ClientError;
-use super::report::{Notice, Phase, timed};
+use super::report::{Notice, Phase, Report, Unnoticed, timed};
 use super::survey::Survey;
 use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::FilePath;
 use crate::peer::{No, Peer};
 use crate::primitives;
+use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
 /// Requests that are sent ahead of their replies.
 const WINDOW: usize = 512;
+/// How long a server that was lost during a commit is waited for: enough for one that restarts, short enough for
+/// who waits for a dead one.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait between two looks for it: twice as long each time.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(800);
+
+/// A commit that was sent: of what, to whom, and what came of it.
+struct Sent {
+    path: FilePath,
+    version: Version,
+    servers: Vec<usize>,
+    outcome: Outcome,
+}
 
 /// What a reply to a STAGE or COPY means.
 pub(super) fn staging_answer(answer: &Option<Result<(), No>>) -> Answer {
@@ -61,18 +80,54 @@ impl Client {
             let commit = |&server: &usize| (server, Request::Commit(path.clone(), writer.version()));
             requests.extend(writer.servers().iter().map(commit));
         }
-        let report = std::sync::Arc::clone(&self.report);
-        let mut answers = timed(&*report, Phase::Commit, || self.ask_all(&requests)).into_iter();
-        ready
+        let report = Arc::clone(&self.report);
+        let was_up: Vec<usize> = self.cluster.up().collect();
+        // Who is lost here may be back before there is a reason to tell of it.
+        let ask = || self.ask_all_quietly(&requests, &Unnoticed(&*report));
+        let mut answers = timed(&*report, Phase::Commit, ask).into_iter();
+        let mut sent: Vec<Sent> = ready
             .into_iter()
-            .map(|(_, writer)| {
-                let servers = writer.servers().to_vec();
+            .map(|(path, writer)| {
+                let (version, servers) = (writer.version(), writer.servers().to_vec());
                 let of_writer = answers.by_ref().take(servers.len());
                 let answers: Vec<_> =
                     servers.iter().copied().zip(of_writer.map(|answer| commit_answer(&answer))).collect();
-                writer.committed(&answers)
+                Sent { path, version, servers, outcome: writer.committed(&answers) }
             })
-            .collect()
+            .collect();
+        self.look_after(sent.iter_mut().filter(|sent| !sent.outcome.is_certain()).collect());
+        self.cluster.tell_lost(&was_up, &*report);
+        sent.into_iter().map(|sent| sent.outcome).collect()
+    }
+
+    /// Looks again at what was cut off during its commit. The survey rolls forward what is decided, and the
+    /// outcomes become what it shows. Servers that may be back soon are waited for, but not for long.
+    fn look_after(&mut self, mut sent: Vec<&mut Sent>) {
+        let report = Arc::clone(&self.report);
+        let quiet = Unnoticed(&*report);
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = *PAUSE.start();
+        while !sent.is_empty() {
+            self.cluster.refresh(&quiet);
+            let paths: Vec<FilePath> = sent.iter().map(|sent| sent.path.clone()).collect();
+            let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &quiet);
+            let mut is_hopeful = false;
+            for (sent, survey) in sent.iter_mut().zip(&surveys) {
+                let outcome = std::mem::replace(&mut sent.outcome, Outcome::Undecided);
+                sent.outcome = outcome.seen(sent.version, &sent.servers, &survey.answers);
+                let may_say_more = |server: &usize| match &survey.answers[*server] {
+                    Some(_) => !survey.is_settled(sent.version, *server),
+                    None => self.cluster.may_be_back(*server, deadline),
+                };
+                is_hopeful |= !sent.outcome.is_certain() && sent.servers.iter().any(may_say_more);
+            }
+            sent.retain(|sent| !sent.outcome.is_certain());
+            if !is_hopeful || Instant::now() + pause > deadline {
+                return;
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(*PAUSE.end());
+        }
     }
 
     /// Takes stages back. Best effort: what stays behind is settled by whoever meets it next.
@@ -87,10 +142,17 @@ impl Client {
 
     /// Sends requests that are answered when they are done, in windows.
     pub(super) fn ask_all(&mut self, requests: &[(usize, Request)]) -> Vec<Option<Result<(), No>>> {
-        let report = std::sync::Arc::clone(&self.report);
-        requests
-            .chunks(WINDOW)
-            .flat_map(|window| self.cluster.exchange(window, &*report, Peer::receive_done))
-            .collect()
+        let report = Arc::clone(&self.report);
+        self.ask_all_quietly(requests, &*report)
+    }
+
+    /// As [`Client::ask_all`], with another place for notices.
+    fn ask_all_quietly(
+        &mut self,
+        requests: &[(usize, Request)],
+        report: &dyn Report,
+    ) -> Vec<Option<Result<(), No>>> {
+        let exchange = |window| self.cluster.exchange(window, report, Peer::receive_done);
+        requests.chunks(WINDOW).flat_map(exchange).collect()
     }
 }

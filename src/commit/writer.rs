@@ -11,6 +11,7 @@
 
 use std::marker::PhantomData;
 
+use super::{Held, Phase, resolve};
 use crate::version::{UploadId, Version};
 
 /// What came of one request to one server.
@@ -59,8 +60,11 @@ pub enum Outcome {
         /// Servers that were sent the commit and did not confirm it.
         missing: Vec<usize>,
     },
-    /// Every server said that nothing of it is there any more: others took it for abandoned, or a
-    /// delete overtook it. It can be tried again, as a new version.
+    /// A newer version is decided, so that nobody needs to know any more how far this one came: as if it had
+    /// been done first.
+    Overtaken,
+    /// Nothing of it is on any server any more: others took it for abandoned, or a delete overtook it. It
+    /// can be tried again, as a new version.
     NeverHappened,
     /// No server confirmed, and at least one of them may have done it.
     Undecided,
@@ -89,6 +93,14 @@ impl Writer<Staging> {
         servers.sort_unstable();
         servers.dedup();
         Self { version: Version { generation, upload }, servers, phase: PhantomData }
+    }
+
+    /// A version that follows from what it is about: the delete of one version alone has that one's
+    /// [`Version::successor`]. `servers` as in [`Writer::new`].
+    pub fn at(version: Version, mut servers: Vec<usize>) -> Self {
+        servers.sort_unstable();
+        servers.dedup();
+        Self { version, servers, phase: PhantomData }
     }
 
     /// Takes the answers to every piece that was sent; a server without an answer counts as lost. It is
@@ -123,6 +135,12 @@ impl Writer<Staging> {
 }
 
 impl Writer<Committing> {
+    /// The writer has a reason of its own not to go on.
+    pub fn give_up(self) -> Writer<Aborting> {
+        let servers = self.servers.clone();
+        self.next(servers)
+    }
+
     /// Takes the answers to the commit; a server without an answer counts as lost.
     pub fn committed(self, answers: &[(usize, Answer)]) -> Outcome {
         let answer = |server: usize| {
@@ -139,11 +157,49 @@ impl Writer<Committing> {
 }
 
 impl Outcome {
+    /// What the outcome is in the light of a later look at all servers, which has settled what it could.
+    /// For a commit of `version` on the servers `asked` whose connections were cut: what the look shows
+    /// counts, and the commit's own answer only of a server that has not answered the look.
+    #[must_use]
+    pub fn seen(self, version: Version, asked: &[usize], answers: &[Option<Vec<Held>>]) -> Self {
+        let decided = resolve(answers).decided;
+        if decided > Some(version) {
+            return Outcome::Overtaken;
+        }
+        if decided == Some(version) {
+            let (committed, missing) = asked.iter().partition(|&&server| match &answers[server] {
+                Some(held) => is_published(held, version),
+                None => matches!(&self, Outcome::Done { committed, .. } if committed.contains(&server)),
+            });
+            return Outcome::Done { committed, missing };
+        }
+        let has_nothing = |held: &Vec<Held>| held.iter().all(|h| h.version != version);
+        if answers.iter().all(|answer| answer.as_ref().is_some_and(has_nothing)) {
+            return Outcome::NeverHappened;
+        }
+        self
+    }
+
+    /// Whether another look at the servers cannot say more.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Outcome::Done { missing, .. } => missing.is_empty(),
+            Outcome::Overtaken | Outcome::NeverHappened => true,
+            Outcome::Undecided => false,
+        }
+    }
+
     /// Whether a tombstone may be forgotten: only when all of the `servers` that there are have
     /// acknowledged the commit. One that has not may still hold the file.
     pub fn may_forget(&self, servers: usize) -> bool {
         matches!(self, Outcome::Done { committed, .. } if committed.len() == servers)
     }
+}
+
+/// Whether a server has published all that it holds of a version, and holds something of it.
+fn is_published(held: &[Held], version: Version) -> bool {
+    let mut of_version = held.iter().filter(|h| h.version == version).peekable();
+    of_version.peek().is_some() && of_version.all(|h| h.phase == Phase::Published)
 }
 
 #[cfg(test)]
@@ -202,5 +258,60 @@ mod tests {
         assert_eq!(committing().committed(&refused), Outcome::NeverHappened);
         assert_eq!(committing().committed(&refused[..2]), Outcome::Undecided);
         assert_eq!(committing().committed(&[(0, Lost), (1, Refused), (2, Refused)]), Outcome::Undecided);
+    }
+
+    /// What a server says of one piece of generation 7, the one that is committed, or of another.
+    fn holds(generation: u64, phase: Phase) -> Option<Vec<Held>> {
+        Some(vec![Held { piece: 1, version: Version { generation, upload: [9; 16] }, phase }])
+    }
+
+    const OPEN: Phase = Phase::Staged { open: true };
+    const CLOSED: Phase = Phase::Staged { open: false };
+
+    /// What becomes of an outcome when the servers answer so.
+    fn after(outcome: Outcome, answers: &[Option<Vec<Held>>]) -> Outcome {
+        outcome.seen(staging().version(), &[0, 1, 2], answers)
+    }
+
+    fn done(committed: &[usize], missing: &[usize]) -> Outcome {
+        Outcome::Done { committed: committed.to_vec(), missing: missing.to_vec() }
+    }
+
+    #[test]
+    fn what_a_look_shows_as_decided_is_done_where_it_is_published() {
+        let here = || holds(7, Phase::Published);
+        assert_eq!(after(Outcome::Undecided, &[here(), here(), here()]), done(&[0, 1, 2], &[]));
+        assert_eq!(after(Outcome::Undecided, &[here(), holds(7, CLOSED), None]), done(&[0], &[1, 2]));
+        assert_eq!(after(done(&[2], &[0, 1]), &[here(), Some(vec![]), None]), done(&[0, 2], &[1]));
+        let half = [here(), holds(7, OPEN)].map(Option::unwrap).concat();
+        assert_eq!(after(done(&[0], &[1, 2]), &[here(), Some(half), here()]), done(&[0, 2], &[1]));
+    }
+
+    #[test]
+    fn a_newer_version_makes_it_as_good_as_done() {
+        let newer = holds(8, Phase::Published);
+        for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
+            assert_eq!(after(outcome, &[newer.clone(), None, None]), Outcome::Overtaken);
+        }
+        assert!(!Outcome::Overtaken.may_forget(0));
+    }
+
+    #[test]
+    fn what_is_nowhere_never_happened_if_every_server_has_answered() {
+        let older = || holds(6, Phase::Published);
+        for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
+            let settled = after(outcome.clone(), &[older(), Some(vec![]), older()]);
+            assert_eq!(settled, Outcome::NeverHappened);
+            assert_eq!(after(outcome.clone(), &[older(), None, older()]), outcome);
+            assert_eq!(after(outcome.clone(), &[older(), holds(7, OPEN), older()]), outcome);
+            assert_eq!(after(outcome.clone(), &[holds(7, CLOSED), older(), older()]), outcome);
+        }
+    }
+
+    #[test]
+    fn another_look_is_of_use_while_a_server_is_missing() {
+        assert!(done(&[0], &[]).is_certain() && Outcome::Overtaken.is_certain());
+        assert!(Outcome::NeverHappened.is_certain());
+        assert!(!done(&[0], &[1]).is_certain() && !Outcome::Undecided.is_certain());
     }
 }

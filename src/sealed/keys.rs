@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::header::Header;
 use crate::name::UserName;
-use crate::primitives::{Bytes32, Keystream, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256};
+use crate::primitives::{
+    Bytes32, Keystream, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256,
+};
 
 /// PBKDF2 iterations for the master key: the figure of OWASP's Password Storage Cheat Sheet for
 /// PBKDF2-HMAC-SHA-256.
@@ -24,6 +26,11 @@ impl FileKey {
     /// Takes 32 random bytes. They must never have been a file key before.
     pub fn new(random: Bytes32) -> Self {
         Self(random)
+    }
+
+    /// Whether it is the same key, so that two pieces under it are of one upload.
+    pub fn is(&self, other: &Self) -> bool {
+        constant_time_equal(&self.0, &other.0)
     }
 }
 

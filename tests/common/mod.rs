@@ -28,5 +28,5 @@ pub(crate) use cluster::{Cluster, USER, subsets};
 pub(crate) use disk::noise;
 pub(crate) use json::Json;
 pub(crate) use process::Outcome;
-pub(crate) use proxy::{Fault, Proxy, Way, travelled};
+pub(crate) use proxy::{Fault, Proxy, Trap, Way, travelled};
 pub(crate) use terminal::as_seen;

@@ -24,6 +24,17 @@ pub(crate) enum Fault {
     Cut,
 }
 
+/// What is done with the next line from the client that begins with a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trap {
+    /// It stays here until [`Proxy::release`], and all that comes behind it on that connection.
+    Hold,
+    /// It goes on to the server, whose answer does not come back: the connection is closed instead.
+    CutAnswer,
+    /// It does not go on: the connection is closed instead.
+    Cut,
+}
+
 /// A TCP proxy in front of one server. Counting bytes makes "in the middle" an event, not a matter of time.
 pub(crate) struct Proxy {
     port: u16,
@@ -43,6 +54,14 @@ struct State {
     /// The fault to come: when this many bytes have gone this way.
     plan: Option<(Way, usize, Fault)>,
     fault: Option<Fault>,
+    /// What is to happen to which word.
+    trap: Option<(&'static str, Trap)>,
+    /// Whether that has happened.
+    sprung: bool,
+    held: bool,
+    /// A connection of which nothing more comes back.
+    mute: Option<usize>,
+    connections: usize,
     over: bool,
 }
 
@@ -96,6 +115,34 @@ impl Proxy {
         assert!(happened, "not enough bytes came by for the planned fault");
     }
 
+    /// Does this to the next line from the client that begins with this word, once.
+    pub(crate) fn trap(&self, word: &'static str, trap: Trap) {
+        let mut state = self.wire.state();
+        (state.trap, state.sprung) = (Some((word, trap)), false);
+    }
+
+    /// Waits until that line has come, and of [`Trap::CutAnswer`] until the server has answered it.
+    #[track_caller]
+    pub(crate) fn wait_for_the_trap(&self) {
+        let waited = self.wire.changed.wait_timeout_while(self.wire.state(), LIMIT, |state| !state.sprung);
+        let state = waited.unwrap().0;
+        assert!(state.sprung, "no line came by for {:?}", state.trap);
+    }
+
+    /// Lets go what is held, and does this to the next such line.
+    pub(crate) fn pass_and_trap(&self, word: &'static str, trap: Trap) {
+        let mut state = self.wire.state();
+        (state.trap, state.sprung, state.held) = (Some((word, trap)), false, false);
+        self.wire.changed.notify_all();
+    }
+
+    /// Lets go what is held, and holds nothing more.
+    pub(crate) fn release(&self) {
+        let mut state = self.wire.state();
+        (state.trap, state.held) = (None, false);
+        self.wire.changed.notify_all();
+    }
+
     /// Lets everything pass again.
     pub(crate) fn heal(&self) {
         let mut state = self.wire.state();
@@ -119,9 +166,33 @@ impl Wire {
     }
 
     /// Notes bytes that are on their way, lets a fault happen to them, and says whether they may go on.
-    fn pass(&self, way: Way, bytes: &[u8]) -> bool {
+    fn pass(&self, connection: usize, way: Way, bytes: &[u8]) -> bool {
         let mut state = self.state();
         state.record(way).extend_from_slice(bytes);
+        if way == Way::Down && state.mute == Some(connection) {
+            (state.mute, state.sprung) = (None, true);
+            self.changed.notify_all();
+            return false;
+        }
+        // A client waits for answers before it sends what tests set traps for, so that a line begins here.
+        if let Some((word, trap)) = state.trap
+            && way == Way::Up
+            && has_line(bytes, word)
+        {
+            state.trap = None;
+            match trap {
+                Trap::CutAnswer => state.mute = Some(connection),
+                Trap::Hold => (state.held, state.sprung) = (true, true),
+                Trap::Cut => state.sprung = true,
+            }
+            self.changed.notify_all();
+            if trap == Trap::Cut {
+                return false;
+            }
+            if trap == Trap::Hold {
+                state = self.changed.wait_while(state, |state| state.held && !state.over).unwrap();
+            }
+        }
         if let Some((fault_way, count, fault)) = state.plan
             && state.record(fault_way).len() > count
         {
@@ -135,6 +206,13 @@ impl Wire {
             .unwrap();
         !state.over && state.fault.is_none()
     }
+}
+
+/// Whether one of these lines begins with a word.
+fn has_line(bytes: &[u8], word: &str) -> bool {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.strip_prefix(word.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b' '))
 }
 
 impl State {
@@ -166,19 +244,26 @@ fn connect(client: TcpStream, server: u16, wire: &Arc<Wire>) {
     server.set_nodelay(true).unwrap();
     let (client_too, server_too) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (wire_up, wire_down) = (Arc::clone(wire), Arc::clone(wire));
-    thread::spawn(move || forward(Way::Up, client, server, &wire_up));
-    thread::spawn(move || forward(Way::Down, server_too, client_too, &wire_down));
+    let connection = {
+        let mut state = wire.state();
+        state.connections += 1;
+        state.connections
+    };
+    thread::spawn(move || forward(connection, Way::Up, client, server, &wire_up));
+    thread::spawn(move || forward(connection, Way::Down, server_too, client_too, &wire_down));
 }
 
-fn forward(way: Way, mut from: TcpStream, mut to: TcpStream, wire: &Wire) {
+fn forward(connection: usize, way: Way, mut from: TcpStream, mut to: TcpStream, wire: &Wire) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if !wire.pass(way, &buffer[..count]) || to.write_all(&buffer[..count]).is_err() {
+        if !wire.pass(connection, way, &buffer[..count]) || to.write_all(&buffer[..count]).is_err() {
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
             return;
         }
     }
+    // While something is held, nobody hears of the server's end either.
+    drop(wire.changed.wait_while(wire.state(), |state| way == Way::Down && state.held && !state.over));
     // Pass the end on, but leave the other direction to end by itself.
     let _ = to.shutdown(Shutdown::Write);
 }

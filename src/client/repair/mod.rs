@@ -55,12 +55,23 @@ impl Client {
         &mut self,
         names: Vec<FilePath>,
         dry: bool,
+        tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
+        self.repair_without(&[], names, dry, tell)
+    }
+
+    /// As [`Client::repair_names`], with no new copies on some servers.
+    pub(super) fn repair_without(
+        &mut self,
+        without: &[usize],
+        names: Vec<FilePath>,
+        dry: bool,
         mut tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
         self.report.expect(names.len());
         let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
         for batch in names.chunks(BATCH) {
-            for step in self.repair_batch(batch, dry) {
+            for step in self.repair_batch(without, batch, dry) {
                 summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
                 let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone(_), .. });
                 summary.lost += usize::from(is_lost);
@@ -72,7 +83,7 @@ impl Client {
         Ok(summary)
     }
 
-    fn repair_batch(&mut self, batch: &[FilePath], dry: bool) -> Vec<Repaired> {
+    fn repair_batch(&mut self, without: &[usize], batch: &[FilePath], dry: bool) -> Vec<Repaired> {
         let mut done = Vec::new();
         let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
         let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
@@ -84,7 +95,7 @@ impl Client {
         let mut copies = self.check_copies(&surveys, surveys.len());
         let (mut tasks, mut replaced) = (Vec::new(), Vec::new());
         for (survey, copies) in surveys.iter().zip(&copies) {
-            let (planned, why) = self.plan_repair(survey, copies);
+            let (planned, why) = self.plan_repair(survey, copies, without);
             replaced.push(planned.iter().map(|task| (task.to, task.claim.header.piece)).collect::<Vec<_>>());
             tasks.extend(planned);
             done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));

@@ -23,8 +23,14 @@ pub(super) struct Task {
 
 impl Client {
     /// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had. What
-    /// can be copied is, also where another piece is missing: its holder may come back.
-    pub(super) fn plan_repair(&self, survey: &Survey, copies: &[Copy]) -> (Vec<Task>, Option<NotRepaired>) {
+    /// can be copied is, also where another piece is missing: its holder may come back. Nothing is copied to the
+    /// servers `without`.
+    pub(super) fn plan_repair(
+        &self,
+        survey: &Survey,
+        copies: &[Copy],
+        without: &[usize],
+    ) -> (Vec<Task>, Option<NotRepaired>) {
         let Some(version) = survey.file_version() else {
             let why = if survey.view().decided.is_some() || survey.distrusted.is_empty() {
                 None
@@ -35,7 +41,8 @@ impl Client {
             };
             return (Vec::new(), why);
         };
-        let up: Vec<bool> = (0..self.cluster.len()).map(|s| self.cluster.is_up(s)).collect();
+        let is_usable = |server| self.cluster.is_up(server) && !without.contains(&server);
+        let up: Vec<bool> = (0..self.cluster.len()).map(is_usable).collect();
         let mut tasks = Vec::new();
         let mut lost = Vec::new();
         for piece in placement::pieces() {
