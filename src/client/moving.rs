@@ -15,8 +15,32 @@ use crate::sealed::{Header, MasterKey};
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
-fn is_conflict(answer: &Option<Result<(), No>>) -> bool {
-    matches!(answer, Some(Err(No { refusal: Refusal::Conflict, .. })))
+/// Why the copies under another name or key are not all there. Each command has its own words for it.
+pub(super) enum NotCopied {
+    /// Servers did not take their copies; nothing was changed.
+    Refused(Vec<(ServerName, String)>),
+    /// The new version counts, but these servers did not confirm that they have it.
+    NotEverywhere(Vec<(ServerName, String)>),
+    /// A file and a folder would have one name.
+    Conflict,
+    /// The key was retired by a change of password.
+    Rekeyed,
+    /// Others took it for abandoned; nothing was changed.
+    Contended,
+    /// No server confirmed it: it may be done or not.
+    Undecided,
+    /// Something that has its words.
+    Other(ClientError),
+}
+
+impl From<ClientError> for NotCopied {
+    fn from(error: ClientError) -> Self {
+        NotCopied::Other(error)
+    }
+}
+
+fn is_refused(answers: &[Option<Result<(), No>>], why: Refusal) -> bool {
+    answers.iter().any(|answer| matches!(answer, Some(Err(no)) if no.refusal == why))
 }
 
 impl Client {
@@ -48,7 +72,15 @@ impl Client {
             return Err(ClientError::Exists(new.clone()));
         }
         let version = self.whole_version(from)?;
-        self.copy_under(from, version, to, &self.key.clone())
+        self.copy_under(from, version, to, &self.key.clone()).map_err(|why| match why {
+            NotCopied::Refused(reasons) => ClientError::NotTaken(new.clone(), reasons),
+            NotCopied::NotEverywhere(reasons) => ClientError::HalfMoved(old.clone(), new.clone(), reasons),
+            NotCopied::Conflict => ClientError::Conflict(new.clone()),
+            NotCopied::Rekeyed => ClientError::Rekeyed(new.clone()),
+            NotCopied::Contended => ClientError::Contended(new.clone()),
+            NotCopied::Undecided => ClientError::Undecided(new.clone()),
+            NotCopied::Other(error) => error,
+        })
     }
 
     /// The copies that a server took with it when it went are made up on others, before the old name,
@@ -76,7 +108,7 @@ impl Client {
         version: Version,
         to: &Survey,
         new_key: &MasterKey,
-    ) -> Result<(), ClientError> {
+    ) -> Result<(), NotCopied> {
         let new = &to.path;
         let holders = placement::pieces().flat_map(|piece| from.holders(version, piece)).collect();
         let writer = self.writer(to, holders)?;
@@ -108,14 +140,18 @@ impl Client {
         let everybody = writer.servers().len();
         let writer = match writer.staged(&staged, everybody) {
             Ok(writer) => writer,
-            Err(writer) if answers.iter().any(is_conflict) => {
+            Err(writer) if is_refused(&answers, Refusal::Conflict) => {
                 self.abort_all(&[(new.clone(), writer)]);
-                return Err(ClientError::Conflict(new.clone()));
+                return Err(NotCopied::Conflict);
+            }
+            Err(writer) if is_refused(&answers, Refusal::Rekeyed) => {
+                self.abort_all(&[(new.clone(), writer)]);
+                return Err(NotCopied::Rekeyed);
             }
             Err(writer) => {
                 let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
                 self.abort_all(&[(new.clone(), writer)]);
-                return Err(ClientError::NotTaken(new.clone(), reasons));
+                return Err(NotCopied::Refused(reasons));
             }
         };
         match self.commit_all(vec![(new.clone(), writer)]).pop() {
@@ -123,10 +159,10 @@ impl Client {
             Some(Outcome::Done { missing, .. }) => {
                 let why = |s: usize| self.cluster.why_down(s).unwrap_or_else(|| "did not confirm".to_owned());
                 let reasons = missing.into_iter().map(|s| (self.cluster.name(s).clone(), why(s))).collect();
-                Err(ClientError::HalfMoved(from.path.clone(), new.clone(), reasons))
+                Err(NotCopied::NotEverywhere(reasons))
             }
-            Some(Outcome::NeverHappened) => Err(ClientError::Contended(new.clone())),
-            Some(Outcome::Undecided) | None => Err(ClientError::Undecided(new.clone())),
+            Some(Outcome::NeverHappened) => Err(NotCopied::Contended),
+            Some(Outcome::Undecided) | None => Err(NotCopied::Undecided),
         }
     }
 

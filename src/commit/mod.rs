@@ -7,10 +7,12 @@
 //! explores what these functions do together when writers and servers die at any step.
 
 mod reader;
+mod rekey;
 mod server;
 mod writer;
 
 pub use reader::{MAX_JUMP, View, generation_seen, holders, may_abort, resolve};
+pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{
     abort, commit, fence, fenced_floor, forget, may_restore, may_stage, raised_floor, recover, retire,
 };
@@ -81,4 +83,7 @@ pub enum Refused {
     Open,
     /// Stage: the version is not newer than what was published, forgotten or fenced here.
     Behind,
+    /// Stage, commit: the key of the piece was retired by a change of password. Rekey: another change is on its
+    /// way.
+    Rekeyed,
 }

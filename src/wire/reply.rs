@@ -29,6 +29,8 @@ pub enum Refusal {
     Open,
     /// A stage that is not newer than what is here.
     Behind,
+    /// The key of a piece was retired by a change of password.
+    Rekeyed,
     /// A file where a folder of that name is, or the other way round.
     Conflict,
     /// The bytes do not have the hashes that were announced, or not any more.
@@ -39,7 +41,7 @@ pub enum Refusal {
     DiskError,
 }
 
-const WORDS: [(Refusal, &str, &str); 14] = [
+const WORDS: [(Refusal, &str, &str); 15] = [
     (Refusal::Denied, "denied", "invalid username or password"),
     (Refusal::Busy, "busy", "too many connections, wrong passwords or unfinished uploads"),
     (Refusal::Slow, "slow", "not logged in in time"),
@@ -50,6 +52,7 @@ const WORDS: [(Refusal, &str, &str); 14] = [
     (Refusal::Decided, "decided", "already committed"),
     (Refusal::Open, "open", "another client is still writing it"),
     (Refusal::Behind, "behind", "a newer version is there"),
+    (Refusal::Rekeyed, "rekeyed", "the password was changed, or is being changed, by another client"),
     (Refusal::Conflict, "conflict", "a file and a folder cannot have one name"),
     (Refusal::Damaged, "damaged", "bytes that do not fit their hashes"),
     (Refusal::DiskFull, "disk-full", "disk full"),
