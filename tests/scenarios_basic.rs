@@ -537,7 +537,7 @@ fn a_file_that_changes_after_it_was_looked_at_is_looked_at_again() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let config = shareit::config::Config::parse(&aditi.conf).unwrap();
-    let mut client = Client::launch(config, std::sync::Arc::new(Silent)).unwrap();
+    let mut client = Client::launch(config, None, std::sync::Arc::new(Silent)).unwrap();
     let mut looked = || -> Looked {
         match client.find("a").unwrap() {
             Found::File(file) => *file,

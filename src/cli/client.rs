@@ -89,6 +89,8 @@ fn keygen(console: &Console) -> ExitCode {
 }
 
 fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, Options)>) -> ExitCode {
+    // Before the .conf, or a change that ends in between would leave neither of the two as it was found.
+    let journal = conf::Journal::find(Path::new(conf));
     let config = match conf::read(conf) {
         Ok(config) => config,
         Err((what, hint)) => {
@@ -106,7 +108,9 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
     let status = one.as_ref().filter(|(command, _)| *command == Command::Status).map(|(_, options)| *options);
     console.warn_of_down(status.is_none());
     console.begin_work();
-    let launched = Client::launch(config, Arc::clone(console) as Arc<dyn client::Report>);
+    let (pending, no_journal) = journal.map_or_else(|why| (None, Some(why)), |found| (found, None));
+    let new_password = pending.as_ref().map(|journal| journal.password.as_str());
+    let launched = Client::launch(config, new_password, Arc::clone(console) as Arc<dyn client::Report>);
     console.end_work();
     console.warn_of_down(true);
     let client = match launched {
@@ -128,13 +132,24 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
                 LaunchError::Denied => DENIED,
                 LaunchError::Busy(_) | LaunchError::NoServer(_) => NO_SERVER,
             };
-            console.error(&error, error.hint());
+            let of_journal = match (&error, &pending, &no_journal) {
+                (LaunchError::Denied, Some(journal), _) => {
+                    let path = journal.path().display();
+                    Some(format!("nor is the password in {path} accepted, of a change that was cut off"))
+                }
+                (LaunchError::Denied, None, Some(why)) => Some(why.to_string()),
+                _ => None,
+            };
+            console.error(&error, of_journal.or_else(|| error.hint()));
             return ExitCode::from(status);
         }
     };
+    if let Some(why) = no_journal {
+        console.warning(&why);
+    }
     let downloads = Path::new(DOWNLOADS).join(client.user().as_str());
     let mut session =
-        Session { console, client, dir: PathBuf::from(dir), conf: PathBuf::from(conf), downloads };
+        Session { console, client, dir: PathBuf::from(dir), conf: PathBuf::from(conf), downloads, pending };
     let status = match one {
         Some((command, options)) => session.execute(&command, options),
         None => session.prompt(),

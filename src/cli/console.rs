@@ -279,6 +279,9 @@ impl Report for Console {
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
+            Notice::OtherKeyKept { path } => self.warning(&format!(
+                "{path}: encrypted under another password or Key line, and left under that"
+            )),
             Notice::OtherKeyReplaced { path } => {
                 self.warning(&format!("{path}: what is replaced was encrypted under another key"));
             }

@@ -33,7 +33,7 @@ impl Session<'_> {
         for result in self.client.delete(&files) {
             match result {
                 Ok(path) => self.tell(tally.done(&path, None, "")),
-                Err(error) => self.fail(&mut tally, &error),
+                Err(error) => self.fail(&mut tally, error),
             }
         }
         Ok(self.conclude(&tally))

@@ -4,13 +4,16 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use super::command::{self, Command, Options, UsageError};
+use super::conf::Journal;
 use super::console::Console;
 use super::prompt::{PROMPT, greeting, read_command};
 use super::table::{self, View};
 use super::tally::Tally;
 use super::text::counted;
-use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
-use crate::client::{self, Client, ClientError, Found, NotRepaired, RepairSummary, Repaired, ServerStatus};
+use super::{DENIED, FAILED, NO_SERVER, USAGE, help, json, lines, password};
+use crate::client::{
+    self, Client, ClientError, Found, NotChanged, NotRepaired, RepairSummary, Repaired, ServerStatus,
+};
 use crate::name::FolderPath;
 
 /// Files that are handed to the client at a time.
@@ -29,6 +32,8 @@ pub(super) struct Session<'a> {
     pub(super) dir: PathBuf,
     pub(super) conf: PathBuf,
     pub(super) downloads: PathBuf,
+    /// A change of password that was cut off and is still to be ended.
+    pub(super) pending: Option<Journal>,
 }
 
 /// The state of all servers; the status of the command.
@@ -119,8 +124,15 @@ impl Session<'_> {
     }
 
     pub(super) fn execute(&mut self, command: &Command, options: Options) -> u8 {
+        let mut gone_on = match command {
+            Command::Help { .. } | Command::Exit => Ok(false),
+            _ => self.go_on_with_change(),
+        };
         // A new password is typed first.
         if *command != Command::Passwd {
+            if let Err(error) = std::mem::replace(&mut gone_on, Ok(false)) {
+                self.tell_pending(&error);
+            }
             self.console.begin_work();
         }
         let result = match command {
@@ -132,7 +144,7 @@ impl Session<'_> {
             Command::Verify { folder } => self.verify(folder.as_deref(), options),
             Command::Repair { folder } => self.repair(folder.as_deref(), options),
             Command::Status => Ok(self.status(options)),
-            Command::Passwd => self.passwd(),
+            Command::Passwd => self.passwd(gone_on),
             Command::Help { topic } => {
                 help(self.console, *topic);
                 Ok(0)
@@ -140,8 +152,15 @@ impl Session<'_> {
             Command::Exit => Ok(0),
         };
         let status = result.unwrap_or_else(|error| {
+            let error = self.client.find_reason(error);
             let hint = self.hint(&error, command);
             self.console.error(&error, hint);
+            if let (Command::Passwd, Some(journal)) = (command, &self.pending) {
+                self.console.hint(&format!(
+                    "the new password is in {}; the next Client with this .conf goes on with the change",
+                    journal.path().display()
+                ));
+            }
             status_of(&error)
         });
         self.console.end_work();
@@ -149,8 +168,9 @@ impl Session<'_> {
     }
 
     /// One of several files failed. What helps all of them is said once, at the end.
-    pub(super) fn fail(&self, tally: &mut Tally, error: &ClientError) {
-        if let Some(line) = tally.failed(error.to_string(), status_of(error), error.hint()) {
+    pub(super) fn fail(&mut self, tally: &mut Tally, error: ClientError) {
+        let error = self.client.find_reason(error);
+        if let Some(line) = tally.failed(error.to_string(), status_of(&error), error.hint()) {
             self.console.error(&line, None);
         }
     }
@@ -197,7 +217,7 @@ impl Session<'_> {
                 match result {
                     Ok(file) if file.unchanged => self.tell(tally.unchanged(&file.path)),
                     Ok(file) => self.tell(tally.done(&file.path, Some(file.size), "")),
-                    Err(error) => self.fail(&mut tally, &error),
+                    Err(error) => self.fail(&mut tally, error),
                 }
             }
         }
@@ -271,11 +291,12 @@ impl Session<'_> {
         Ok(0)
     }
 
-    fn passwd(&mut self) -> Result<u8, ClientError> {
+    fn passwd(&mut self, gone_on: Result<bool, ClientError>) -> Result<u8, ClientError> {
         let console = self.console;
         let ask = || password::read_new("new password");
         // From a pipe the next line is the password, also of a Passwd that cannot be: it is never a command.
         let piped = (!io::stdin().is_terminal()).then(ask);
+        let ended_one = gone_on?;
         console.begin_work();
         self.client.can_change_password()?;
         console.end_work();
@@ -286,25 +307,65 @@ impl Session<'_> {
                 return Ok(FAILED);
             }
         };
-        // What the servers have learned cannot be taken back, so first what may fail here.
-        let draft = match conf::Draft::write(&self.conf, &password) {
-            Ok(draft) => draft,
-            Err(error) => {
-                let what =
-                    format!("cannot rewrite {} ({error}); no password was changed", self.conf.display());
-                console.error(&what, Some("Passwd writes a new .conf beside the old one".into()));
-                return Ok(FAILED);
+        if !(ended_one && password == self.client.password()) {
+            // What the servers have learned cannot be taken back, and without the new password nothing can be read
+            // of what is under it: so first it is on disk.
+            self.pending = match Journal::write(&self.conf, &password) {
+                Ok(journal) => Some(journal),
+                Err(error) => {
+                    let what =
+                        format!("cannot rewrite {} ({error}); no password was changed", self.conf.display());
+                    let hint = match error.kind() {
+                        io::ErrorKind::AlreadyExists => "another Client is changing it, or was cut off",
+                        _ => "Passwd writes a new .conf beside the old one",
+                    };
+                    console.error(&what, Some(hint.into()));
+                    return Ok(FAILED);
+                }
+            };
+            console.begin_work();
+            if let Err(NotChanged { error, begun }) = self.change_password() {
+                if !begun && let Some(journal) = self.pending.take() {
+                    journal.discard();
+                }
+                return Err(error);
             }
-        };
-        console.begin_work();
-        self.client.change_password(&password)?;
-        if let Err(error) = draft.publish() {
-            let what = format!("{}: {error}; the password is changed on the servers", self.conf.display());
-            console.error(&what, Some("write the new password into the .conf yourself".into()));
-            return Ok(FAILED);
         }
         console.done(&"password changed on every server and in the .conf");
         Ok(0)
+    }
+
+    /// Ends a change of password that was cut off, if it can be; whether there was one.
+    fn go_on_with_change(&mut self) -> Result<bool, ClientError> {
+        let Some(journal) = &self.pending else { return Ok(false) };
+        self.console.begin_work();
+        self.client.can_go_on_with(&journal.password)?;
+        self.console.warning(&"a change of the password was cut off; it is made now");
+        self.change_password().map_err(|why| why.error)?;
+        self.console.end_work();
+        Ok(true)
+    }
+
+    fn tell_pending(&self, error: &ClientError) {
+        let Some(journal) = &self.pending else { return };
+        self.console.end_work();
+        self.console.warning(&format!(
+            "a change of the password was cut off and cannot be ended now ({error}); until it is, some files may not open \
+             and none can be stored"
+        ));
+        let path = journal.path().display();
+        self.console
+            .hint(&format!("the new password is in {path}; the next command goes on with the change"));
+    }
+
+    /// Makes the change that is in the journal, on the servers and in the .conf.
+    fn change_password(&mut self) -> Result<(), NotChanged> {
+        let Some(journal) = &self.pending else { return Ok(()) };
+        self.client.change_password(&journal.password)?;
+        let local = |error| ClientError::Local(self.conf.clone(), error);
+        journal.publish().map_err(|error| NotChanged { error: local(error), begun: true })?;
+        self.pending = None;
+        Ok(())
     }
 
     fn status(&mut self, options: Options) -> u8 {
@@ -341,7 +402,7 @@ impl Session<'_> {
                         let place = format!(" to {}", file.place.display());
                         self.tell(tally.done(&file.path, Some(file.size), &place));
                     }
-                    Err(error) => self.fail(&mut tally, &error),
+                    Err(error) => self.fail(&mut tally, error),
                 }
             }
         }
@@ -351,9 +412,11 @@ impl Session<'_> {
 
 fn status_of(error: &ClientError) -> u8 {
     match error {
-        ClientError::NoServer(_) | ClientError::NeedsEveryServer(_) | ClientError::NeedsServers(..) => {
-            NO_SERVER
-        }
+        ClientError::NoServer(_)
+        | ClientError::NeedsEveryServer(_)
+        | ClientError::NeedsServers(..)
+        | ClientError::Ended(_) => NO_SERVER,
+        ClientError::PasswordChanged => DENIED,
         _ => FAILED,
     }
 }

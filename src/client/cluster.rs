@@ -26,13 +26,24 @@ enum State {
 struct Server {
     address: ServerAddress,
     state: State,
+    /// Whether it has taken a login of this client.
+    was_up: bool,
+    /// Whether it has taken the other password, the new one of a change.
+    has_other: bool,
 }
 
 /// A password's derivation for one salt, kept for the session.
 struct Derived {
+    password: String,
     salt: Vec<u8>,
     iterations: u32,
     salted: Salted,
+}
+
+impl Derived {
+    fn is_of(&self, password: &str, salt: &[u8], iterations: u32) -> bool {
+        self.password == password && self.salt == salt && self.iterations == iterations
+    }
 }
 
 /// The client's connections.
@@ -40,6 +51,10 @@ pub(super) struct Cluster {
     servers: Vec<Server>,
     user: UserName,
     password: String,
+    /// For servers that refuse that one: the new one of a change that is on its way.
+    other_password: Option<String>,
+    /// Counts the times that servers were logged in to.
+    logins: u64,
     limits: Limits,
     derived: Vec<Derived>,
     /// Where the lines of new connections are told.
@@ -47,18 +62,30 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Connects to every server of the .conf, one after another, and logs in.
-    pub(super) fn connect(config: &Config, report: &Arc<dyn Report>) -> Result<Self, LaunchError> {
+    /// Connects to every server of the .conf, one after another, and logs in, with the other password where the
+    /// .conf's is refused.
+    pub(super) fn connect(
+        config: &Config,
+        other: Option<&str>,
+        report: &Arc<dyn Report>,
+    ) -> Result<Self, LaunchError> {
         let never = || State::Down { why: PeerError::Closed, retry_at: Instant::now() };
         let servers = config
             .servers
             .iter()
-            .map(|address| Server { address: address.clone(), state: never() })
+            .map(|address| Server {
+                address: address.clone(),
+                state: never(),
+                was_up: false,
+                has_other: false,
+            })
             .collect();
         let mut cluster = Self {
             servers,
             user: config.user.clone(),
             password: config.password.clone(),
+            other_password: other.map(str::to_owned),
+            logins: 0,
             limits: Limits::from_timeout(config.timeout),
             derived: Vec::new(),
             report: Arc::clone(report),
@@ -148,23 +175,52 @@ impl Cluster {
         }
     }
 
+    /// Whether every server that answers refuses a login that this client was let in with before.
+    pub(super) fn is_locked_out(&self) -> bool {
+        self.up().next().is_none() && (0..self.len()).any(|s| self.is_denied(s) && self.servers[s].was_up)
+    }
+
     /// From now on logins are made with another password.
     pub(super) fn set_password(&mut self, password: &str) {
         self.password = password.to_owned();
+        self.other_password = None;
         self.derived.clear();
+        self.servers.iter_mut().for_each(|server| server.has_other = false);
     }
 
-    /// Tries another password where the usual one was refused.
-    pub(super) fn log_in_with(&mut self, password: &str) {
-        let refused: Vec<usize> = (0..self.len()).filter(|&server| self.is_denied(server)).collect();
-        if refused.is_empty() {
-            return;
+    /// From now on this password is tried where the usual one is refused, also where it was.
+    pub(super) fn try_also(&mut self, password: &str) {
+        if self.other_password.as_deref() != Some(password) {
+            self.other_password = Some(password.to_owned());
+            self.servers.iter_mut().for_each(|server| server.has_other = false);
         }
-        let usual = std::mem::replace(&mut self.password, password.to_owned());
-        let derived = std::mem::take(&mut self.derived);
-        self.log_in(refused);
-        self.password = usual;
-        self.derived = derived;
+        let now = Instant::now();
+        for server in &mut self.servers {
+            if let State::Down { why, retry_at } = &mut server.state
+                && why.is_denied()
+            {
+                *retry_at = now;
+            }
+        }
+    }
+
+    /// Whether a server has taken the other password, the new one of a change.
+    pub(super) fn has_other_password(&self) -> bool {
+        self.servers.iter().any(|server| server.has_other)
+    }
+
+    /// How many times servers were logged in to: as long as it is the same, no connection is a new one.
+    pub(super) fn logins(&self) -> u64 {
+        self.logins
+    }
+
+    /// Ends all connections. The next [`Cluster::refresh`] makes new ones.
+    pub(super) fn hang_up(&mut self) {
+        for server in &mut self.servers {
+            if matches!(server.state, State::Up(_)) {
+                server.state = State::Down { why: PeerError::Closed, retry_at: Instant::now() };
+            }
+        }
     }
 
     /// Before a command: finds connections that ended meanwhile, and tries again who may be back.
@@ -284,8 +340,24 @@ impl Cluster {
         }
     }
 
-    /// Logs in to servers: connects one after another, then lets the exchanges overlap.
+    /// Logs in to servers, with the other password where the usual one is refused.
     fn log_in(&mut self, which: Vec<usize>) {
+        let password = self.password.clone();
+        self.log_in_with(which.clone(), &password);
+        let denied: Vec<usize> = which.into_iter().filter(|&server| self.is_denied(server)).collect();
+        if let Some(other) = self.other_password.clone()
+            && !denied.is_empty()
+        {
+            self.log_in_with(denied.clone(), &other);
+            for server in denied {
+                self.servers[server].has_other |= self.is_up(server);
+            }
+        }
+    }
+
+    /// Connects one after another, then lets the exchanges overlap.
+    fn log_in_with(&mut self, which: Vec<usize>, password: &str) {
+        self.logins += 1;
         let (user, limits) = (self.user.clone(), self.limits);
         let report = Arc::clone(&self.report);
         let mut attempts: Vec<Attempt> = Vec::new();
@@ -309,14 +381,14 @@ impl Cluster {
             })
         });
         ended(Phase::Challenge);
-        self.derive(&attempts);
+        self.derive(&attempts, password);
         ended(Phase::LoginKeys);
         let derived = &self.derived;
         attempts.iter_mut().for_each(|a| {
             a.advance(|step| match step {
                 Step::Challenged(challenged) => {
                     let (salt, iterations) = challenged.parameters();
-                    let known = derived.iter().find(|d| d.salt == salt && d.iterations == iterations);
+                    let known = derived.iter().find(|d| d.is_of(password, salt, iterations));
                     let salted = known.map(|d| d.salted).ok_or(PeerError::Closed)?;
                     challenged.prove(salted).map(Step::Proven)
                 }
@@ -336,6 +408,7 @@ impl Cluster {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
                     report.trace(&name, Direction::Received, "WELCOME (logged in)");
                     peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
+                    self.servers[server].was_up = true;
                     State::Up(peer)
                 }
                 Ok(_) => State::Down { why: PeerError::Closed, retry_at: Instant::now() },
@@ -352,26 +425,25 @@ impl Cluster {
     }
 
     /// Derives the password for every salt that is new, each on a thread of its own.
-    fn derive(&mut self, attempts: &[Attempt]) {
+    fn derive(&mut self, attempts: &[Attempt], password: &str) {
         let mut wanted: Vec<(Vec<u8>, u32)> = attempts
             .iter()
             .filter_map(|a| match &a.step {
                 Ok(Step::Challenged(challenged)) => Some(challenged.parameters()),
                 _ => None,
             })
-            .filter(|(salt, n)| !self.derived.iter().any(|d| d.salt == *salt && d.iterations == *n))
+            .filter(|(salt, n)| !self.derived.iter().any(|d| d.is_of(password, salt, *n)))
             .map(|(salt, iterations)| (salt.to_vec(), iterations))
             .collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let password = self.password.as_str();
         let derived: Vec<Derived> = std::thread::scope(|scope| {
             let threads: Vec<_> = wanted
                 .into_iter()
                 .map(|(salt, iterations)| {
                     scope.spawn(move || {
                         let salted = Salted::derive(password, &salt, iterations);
-                        Derived { salt, iterations, salted }
+                        Derived { password: password.to_owned(), salt, iterations, salted }
                     })
                 })
                 .collect();

@@ -295,6 +295,9 @@ impl Client {
         for (server, answer) in answers {
             match answer {
                 behind if is_behind(behind) => return None,
+                Some(Err(No { refusal: Refusal::Rekeyed, .. })) => {
+                    return Some(Err(ClientError::Rekeyed(path.clone())));
+                }
                 Some(Err(no)) => reasons.push((self.cluster.name(*server).clone(), no.to_string())),
                 _ => {}
             }

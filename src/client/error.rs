@@ -145,8 +145,22 @@ pub enum ClientError {
     NeedsEveryServer(Vec<(ServerName, String)>),
     /// A file that must be repaired before the password can be changed, and why it could not be.
     NotInOrder(FilePath, String),
-    /// The password was changed on the servers before this one, and not on it and those behind it.
-    PasswordNotEverywhere(ServerName),
+    /// A file that does not have its header under the new password on all its servers yet; each with the reason.
+    NotRewrapped(FilePath, Vec<(ServerName, String)>),
+    /// The password was changed on the servers before this one, and not on it and those behind it; and why.
+    PasswordNotEverywhere(ServerName, String),
+    /// A server that says beforehand that it could not change the password, and why.
+    CannotChange(ServerName, String),
+    /// A change to another password was begun, as this server knows.
+    OtherChange(ServerName),
+    /// A connection was lost during a change of password, and made again.
+    Interrupted,
+    /// A file that stays as it is: its key was, or is being, retired by another client's change of password.
+    Rekeyed(FilePath),
+    /// The password was changed since this client logged in: no server takes it any more.
+    PasswordChanged,
+    /// The servers ended all connections, and take logins again; each with the reason.
+    Ended(Vec<(ServerName, String)>),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
     /// The system has no random bytes to give.
@@ -210,8 +224,39 @@ impl fmt::Display for ClientError {
             ClientError::NotInOrder(path, why) => {
                 write!(f, "{path} is not in order ({why}); no password was changed")
             }
-            ClientError::PasswordNotEverywhere(server) => {
-                write!(f, "{server} did not take the new password; servers before it in the .conf have it")
+            ClientError::NotRewrapped(path, reasons) => {
+                write!(
+                    f,
+                    "{path} is not under the new password on all its servers yet ({})",
+                    Reasons(reasons)
+                )
+            }
+            ClientError::PasswordNotEverywhere(server, why) => {
+                write!(f, "{server} did not take the new password ({why}); all files are under it already")
+            }
+            ClientError::CannotChange(server, why) => {
+                write!(f, "{server} could not take a new password ({why}); no password was changed")
+            }
+            ClientError::OtherChange(server) => {
+                write!(
+                    f,
+                    "a change to another password was begun, as {server} knows; no password was changed"
+                )
+            }
+            ClientError::Interrupted => {
+                f.write_str("a connection was lost on the way; the servers do not have the new password yet")
+            }
+            ClientError::Rekeyed(path) => {
+                write!(
+                    f,
+                    "cannot store {path}: the password was changed, or is being changed, by another client"
+                )
+            }
+            ClientError::PasswordChanged => {
+                f.write_str("the password was changed since this client logged in")
+            }
+            ClientError::Ended(reasons) => {
+                write!(f, "the servers ended all connections ({}); they take logins again", Reasons(reasons))
             }
             ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
             ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
@@ -246,9 +291,26 @@ impl ClientError {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
-            ClientError::NotInOrder(..) | ClientError::PasswordNotEverywhere(_) => {
-                "run Passwd again with the same new password when that is mended".into()
+            ClientError::NotInOrder(..)
+            | ClientError::NotRewrapped(..)
+            | ClientError::PasswordNotEverywhere(..)
+            | ClientError::Interrupted => {
+                "run Passwd again with the same new password when that is repaired".into()
             }
+            ClientError::OtherChange(_) => {
+                "run Passwd again where that was begun, with the same new password as \
+                there; or take that change back: give Passwd the password that is in this .conf"
+                    .into()
+            }
+            ClientError::Rekeyed(_) => {
+                "wait until that Passwd has ended, or run it again where it was cut off; \
+                then start the Client with the new password in the .conf"
+                    .into()
+            }
+            ClientError::PasswordChanged => {
+                "start the Client again, with the new password in the .conf".into()
+            }
+            ClientError::Ended(_) => "try again; a client that changes the password ends all others".into(),
             ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub use download::{Downloaded, Found, Looked};
 pub use error::{ClientError, LaunchError, MissingPiece, OTHER_KEY_HINT};
+pub use passwd::NotChanged;
 pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
 pub use show::{Health, Holding, Shown, ShownFile};
@@ -51,11 +52,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Derives the user's key, and logs in to every server that can be reached.
+    /// Derives the user's key, and logs in to every server that can be reached. One that refuses the password is
+    /// tried with `other`, the new one of a change that was cut off.
     ///
     /// # Errors
     /// See [`LaunchError`].
-    pub fn launch(config: Config, report: Arc<dyn Report>) -> Result<Self, LaunchError> {
+    pub fn launch(config: Config, other: Option<&str>, report: Arc<dyn Report>) -> Result<Self, LaunchError> {
         let (key, cluster) = std::thread::scope(|scope| {
             let key = scope.spawn(|| match &config.key {
                 Some(key) => MasterKey::from_key(key),
@@ -63,7 +65,7 @@ impl Client {
                     MasterKey::from_password(&config.user, &config.password)
                 }),
             });
-            let cluster = Cluster::connect(&config, &report);
+            let cluster = Cluster::connect(&config, other, &report);
             (key.join(), cluster)
         });
         // The derivation has no way to fail; should it panic, the panic goes on here.
@@ -81,7 +83,26 @@ impl Client {
         (0..self.cluster.len()).map(|s| (self.cluster.name(s).clone(), self.cluster.why_down(s))).collect()
     }
 
+    /// The password that the client logs in with.
+    pub fn password(&self) -> &str {
+        &self.config.password
+    }
+
+    /// Finds out why no server is left: where they have ended the connections, a login says why.
+    pub fn find_reason(&mut self, error: ClientError) -> ClientError {
+        let ClientError::NoServer(reasons) = error else { return error };
+        self.cluster.refresh(&*self.report);
+        match self.require_server() {
+            Ok(()) => ClientError::Ended(reasons),
+            Err(ClientError::PasswordChanged) => ClientError::PasswordChanged,
+            Err(_) => ClientError::NoServer(reasons),
+        }
+    }
+
     fn no_server(&self) -> ClientError {
+        if self.cluster.is_locked_out() {
+            return ClientError::PasswordChanged;
+        }
         let reasons = self.servers().into_iter().map(|(name, why)| (name, why.unwrap_or_default()));
         ClientError::NoServer(reasons.collect())
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::Client;
-use super::error::{ClientError, Reasons};
+use super::error::ClientError;
 use super::repair::{NotRepaired, Repaired};
 use super::survey::Survey;
 use super::verify::good_holders;
@@ -24,10 +24,6 @@ const ATTEMPTS: usize = 8;
 /// Of these, how often it may be for a file that seems incomplete.
 const MORE_LOOKS: usize = 2;
 
-fn is(answer: &Option<Result<(), No>>, what: Refusal) -> bool {
-    matches!(answer, Some(Err(no)) if no.refusal == what)
-}
-
 /// A version that was copied under another name or key.
 pub(super) struct Copied {
     /// The version that the copies have.
@@ -36,6 +32,32 @@ pub(super) struct Copied {
     said: Vec<(usize, u8)>,
     /// Servers that took their copies and did not confirm that they have published them.
     pub(super) missing: Vec<usize>,
+}
+
+/// Why the copies under another name or key are not all there. Each command has its own words for it.
+pub(super) enum NotCopied {
+    /// Servers did not take their copies; nothing was changed.
+    Refused(Vec<(ServerName, String)>),
+    /// A file and a folder would have one name.
+    Conflict,
+    /// The key was retired by a change of password.
+    Rekeyed,
+    /// Others took it for abandoned; nothing was changed.
+    Contended,
+    /// No server confirmed it: it may be done or not.
+    Undecided,
+    /// Something that has its words.
+    Other(ClientError),
+}
+
+impl From<ClientError> for NotCopied {
+    fn from(error: ClientError) -> Self {
+        NotCopied::Other(error)
+    }
+}
+
+fn is_refused(answers: &[Option<Result<(), No>>], why: Refusal) -> bool {
+    answers.iter().any(|answer| matches!(answer, Some(Err(no)) if no.refusal == why))
 }
 
 impl Client {
@@ -94,7 +116,14 @@ impl Client {
         }
         let version = version?;
         self.require_servers_for_copies(from, version)?;
-        let copied = self.copy_under(from, version, to, &self.key.clone())?;
+        let copied = self.copy_under(from, version, to, &self.key.clone()).map_err(|why| match why {
+            NotCopied::Refused(reasons) => ClientError::NotTaken(new.clone(), reasons),
+            NotCopied::Conflict => ClientError::Conflict(new.clone()),
+            NotCopied::Rekeyed => ClientError::Rekeyed(new.clone()),
+            NotCopied::Contended => ClientError::Contended(new.clone()),
+            NotCopied::Undecided => ClientError::Undecided(new.clone()),
+            NotCopied::Other(error) => error,
+        })?;
         Ok((version, copied))
     }
 
@@ -184,7 +213,7 @@ impl Client {
         version: Version,
         to: &Survey,
         new_key: &MasterKey,
-    ) -> Result<Copied, ClientError> {
+    ) -> Result<Copied, NotCopied> {
         let new = &to.path;
         let holders = placement::pieces().flat_map(|piece| from.holders(version, piece)).collect();
         let writer = self.writer(to, holders)?;
@@ -216,25 +245,31 @@ impl Client {
         let everybody = writer.servers().len();
         let writer = match writer.staged(&staged, everybody) {
             Ok(writer) => writer,
-            Err(writer) if answers.iter().any(|answer| is(answer, Refusal::Conflict)) => {
+            Err(writer) if is_refused(&answers, Refusal::Conflict) => {
                 self.abort_all(&[(new.clone(), writer)]);
-                return Err(ClientError::Conflict(new.clone()));
+                return Err(NotCopied::Conflict);
+            }
+            Err(writer) if is_refused(&answers, Refusal::Rekeyed) => {
+                self.abort_all(&[(new.clone(), writer)]);
+                return Err(NotCopied::Rekeyed);
             }
             // The old name is of another version by now, or somebody was quicker under the new one.
-            Err(writer) if answers.iter().any(|a| is(a, Refusal::NotFound) || is(a, Refusal::Behind)) => {
+            Err(writer)
+                if is_refused(&answers, Refusal::NotFound) || is_refused(&answers, Refusal::Behind) =>
+            {
                 self.abort_all(&[(new.clone(), writer)]);
-                return Err(ClientError::Contended(from.path.clone()));
+                return Err(NotCopied::Contended);
             }
             Err(writer) => {
                 let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
                 self.abort_all(&[(new.clone(), writer)]);
-                return Err(ClientError::NotTaken(new.clone(), reasons));
+                return Err(NotCopied::Refused(reasons));
             }
         };
         let copy = writer.version();
         if from.path != *new && !self.is_alone(new, copy) {
             self.abort_all(&[(new.clone(), writer.give_up())]);
-            return Err(ClientError::Contended(new.clone()));
+            return Err(NotCopied::Contended);
         }
         let said = requests.iter().filter_map(|(server, request)| match request {
             Request::Copy { piece, .. } => Some((*server, *piece)),
@@ -244,8 +279,8 @@ impl Client {
         match self.commit_all(vec![(new.clone(), writer)]).pop() {
             Some(Outcome::Done { missing, .. }) => Ok(Copied { version: copy, said, missing }),
             Some(Outcome::Overtaken) => Ok(Copied { version: copy, said, missing: Vec::new() }),
-            Some(Outcome::NeverHappened) => Err(ClientError::Contended(new.clone())),
-            Some(Outcome::Undecided) | None => Err(ClientError::Undecided(new.clone())),
+            Some(Outcome::NeverHappened) => Err(NotCopied::Contended),
+            Some(Outcome::Undecided) | None => Err(NotCopied::Undecided),
         }
     }
 
@@ -262,11 +297,10 @@ impl Client {
     }
 
     /// Why servers have not confirmed a commit, as text.
-    pub(super) fn why_missing(&self, missing: &[usize]) -> String {
+    pub(super) fn why_missing(&self, missing: &[usize]) -> Vec<(ServerName, String)> {
         let why =
             |server: usize| self.cluster.why_down(server).unwrap_or_else(|| "did not confirm".to_owned());
-        let reasons: Vec<_> = missing.iter().map(|&s| (self.cluster.name(s).clone(), why(s))).collect();
-        Reasons(&reasons).to_string()
+        missing.iter().map(|&s| (self.cluster.name(s).clone(), why(s))).collect()
     }
 
     /// Why servers did not do what was asked; empty if all did.

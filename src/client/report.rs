@@ -67,6 +67,11 @@ pub enum Notice {
         /// The file.
         path: FilePath,
     },
+    /// A file that a change of password leaves as it is, since it was made under another password or `Key`.
+    OtherKeyKept {
+        /// The file.
+        path: FilePath,
+    },
     /// A server that would not list a folder.
     ListRefused {
         /// Which.

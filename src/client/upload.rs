@@ -122,6 +122,10 @@ impl Client {
             if pending.is_empty() {
                 break;
             }
+            if self.cluster.up().next().is_none() {
+                // Where the servers have ended all connections, a login says why.
+                self.cluster.refresh(&*self.report);
+            }
             self.attempt(&mut tasks, &pending, only_changed);
         }
         tasks.into_iter().filter_map(|task| task.result).collect()
@@ -259,6 +263,9 @@ impl Client {
             match no.refusal {
                 Refusal::Conflict => {
                     return Err((writer.give_up(), Some(ClientError::Conflict(task.target.clone()))));
+                }
+                Refusal::Rekeyed => {
+                    return Err((writer.give_up(), Some(ClientError::Rekeyed(task.target.clone()))));
                 }
                 Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead => {
                     task.exclude(*server, no)

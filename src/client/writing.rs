@@ -42,11 +42,11 @@ pub(super) fn staging_answer(answer: &Option<Result<(), No>>) -> Answer {
     }
 }
 
-/// What a reply to a COMMIT means. After any refusal but the one a part of it may be done.
+/// What a reply to a COMMIT means. After any refusal but these a part of it may be done.
 fn commit_answer(answer: &Option<Result<(), No>>) -> Answer {
     match answer {
         Some(Ok(())) => Answer::Done,
-        Some(Err(No { refusal: Refusal::NotStaged, .. })) => Answer::Refused,
+        Some(Err(No { refusal: Refusal::NotStaged | Refusal::Rekeyed, .. })) => Answer::Refused,
         Some(Err(_)) | None => Answer::Lost,
     }
 }

@@ -8,11 +8,13 @@
 
 mod generation;
 mod reader;
+mod rekey;
 mod server;
 mod writer;
 
 pub use generation::{Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, next_generation, skew, time};
 pub use reader::{View, holders, may_abort, resolve};
+pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{
     MAX_AHEAD, abort, aborted_floor, commit, fence, floor_at_start, forget, may_restore, may_stage,
     not_ahead, raised_floor, recover, retire,
@@ -86,4 +88,7 @@ pub enum Refused {
     Behind,
     /// The version's generation is too far beyond the clock, or a floor would be beyond all generations.
     Ahead,
+    /// Stage, commit: the key of the piece was retired by a change of password. Rekey: another change is on its
+    /// way.
+    Rekeyed,
 }

@@ -20,8 +20,8 @@ pub enum Answer {
     /// Done, and on disk.
     Done,
     /// The server refused, and nothing has changed there. A commit is refused only with
-    /// [`Refused::NotStaged`](super::Refused::NotStaged): after any other failure it may have been half
-    /// done, which is [`Answer::Lost`].
+    /// [`Refused::NotStaged`](super::Refused::NotStaged) or [`Refused::Rekeyed`](super::Refused::Rekeyed): after
+    /// any other failure it may have been half done, which is [`Answer::Lost`].
     Refused,
     /// No answer, so that it may or may not have been done.
     Lost,

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 
 use crate::name::UserName;
+use crate::store::Connection;
 use crate::wire::{Refusal, Reply};
 
 /// Most connections at once. One costs a descriptor and a thread, some 37 KiB with its buffers; the limit
@@ -40,6 +41,8 @@ struct State {
     /// Connections that have not logged in. Those that have not even asked to come first, then the
     /// oldest: a flood of idle ones must not push out a login that is under way.
     strangers: BTreeMap<Standing, (IpAddr, Arc<TcpStream>)>,
+    /// Who has logged in on which connections, by the visit's number.
+    sessions: HashMap<UserName, HashMap<u64, (Connection, Arc<TcpStream>)>>,
     failures: HashMap<(IpAddr, UserName), (Instant, u32)>,
 }
 
@@ -62,6 +65,8 @@ pub(super) struct Visit {
     pub(super) stream: Arc<TcpStream>,
     pub(super) from: SocketAddr,
     number: u64,
+    /// Once it is no stranger any more.
+    user: OnceLock<UserName>,
     state: Arc<Mutex<State>>,
 }
 
@@ -94,7 +99,7 @@ impl Admission {
         state.connected += 1;
         let standing = Standing { challenged: false, number };
         state.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
-        Some(Visit { stream, from, number, state: Arc::clone(&self.state) })
+        Some(Visit { stream, from, number, user: OnceLock::new(), state: Arc::clone(&self.state) })
     }
 
     pub(super) fn drop_oldest_stranger(&self) {
@@ -106,6 +111,20 @@ impl Admission {
         let state = lock(&self.state);
         let failures = state.failures.get(&(from, user.clone()));
         failures.is_some_and(|(since, count)| since.elapsed() < MINUTE && *count >= FAILED_LOGINS_PER_MINUTE)
+    }
+
+    /// Ends every session of a user but one; gives their connections. Their threads see it and leave.
+    pub(super) fn end_others(&self, user: &UserName, keep: Connection) -> Vec<Connection> {
+        let state = lock(&self.state);
+        let sessions = state.sessions.get(user).into_iter().flat_map(HashMap::values);
+        let others = sessions.filter(|(connection, _)| *connection != keep);
+        others
+            .map(|(connection, stream)| {
+                // One that is closed already is just as well.
+                let _ = stream.shutdown(Shutdown::Both);
+                *connection
+            })
+            .collect()
     }
 
     pub(super) fn note_failure(&self, from: IpAddr, user: &UserName) {
@@ -152,8 +171,12 @@ impl Visit {
     }
 
     /// From now on it is no stranger.
-    pub(super) fn logged_in(&self) {
-        lock(&self.state).forget_stranger(self.number);
+    pub(super) fn logged_in(&self, user: &UserName, connection: Connection) {
+        let mut state = lock(&self.state);
+        state.forget_stranger(self.number);
+        let session = (connection, Arc::clone(&self.stream));
+        state.sessions.entry(user.clone()).or_default().insert(self.number, session);
+        let _ = self.user.set(user.clone());
     }
 }
 
@@ -162,6 +185,14 @@ impl Drop for Visit {
         let mut state = lock(&self.state);
         state.connected -= 1;
         state.forget_stranger(self.number);
+        if let Some(user) = self.user.get()
+            && let Some(sessions) = state.sessions.get_mut(user)
+        {
+            sessions.remove(&self.number);
+            if sessions.is_empty() {
+                state.sessions.remove(user);
+            }
+        }
     }
 }
 
@@ -187,13 +218,14 @@ mod tests {
             admission.enter(stream, from)
         };
         let user = enter().unwrap();
-        user.logged_in();
+        let aditi = UserName::parse("Aditi").unwrap();
+        user.logged_in(&aditi, Connection::numbered(1));
         let oldest = enter().unwrap();
         let younger = enter().unwrap();
         let mut byte = [0];
         assert_eq!(visitors[1].read(&mut byte).unwrap(), 0, "the oldest stranger was closed");
         drop(oldest);
-        younger.logged_in();
+        younger.logged_in(&aditi, Connection::numbered(2));
         assert!(enter().is_none(), "all have logged in");
         let mut refusal = String::new();
         visitors[3].read_to_string(&mut refusal).unwrap();
@@ -216,6 +248,34 @@ mod tests {
             visitor.set_nonblocking(true).unwrap();
             assert!(visitor.peek(&mut [0]).is_err(), "others are still open");
         }
+    }
+
+    #[test]
+    fn a_session_ends_the_others_of_its_user_and_nobody_elses() {
+        let admission = Admission::default();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let log_in = |name: &str, number| {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (stream, from) = listener.accept().unwrap();
+            let visit = admission.enter(stream, from).unwrap();
+            visit.logged_in(&UserName::parse(name).unwrap(), Connection::numbered(number));
+            (client, visit)
+        };
+        let (mut own, visit) = log_in("Aditi", 1);
+        let (mut other, _visit) = log_in("Aditi", 2);
+        let (mut ritu, _visit_of_ritu) = log_in("Ritu", 3);
+        drop(log_in("Aditi", 4));
+        let aditi = UserName::parse("Aditi").unwrap();
+        let ended = admission.end_others(&aditi, Connection::numbered(1));
+        assert_eq!(ended, [Connection::numbered(2)]);
+        let mut byte = [0];
+        assert_eq!(other.read(&mut byte).unwrap(), 0);
+        for client in [&mut own, &mut ritu] {
+            client.set_nonblocking(true).unwrap();
+            assert_eq!(client.read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+        drop(visit);
+        assert_eq!(lock(&admission.state).sessions[&aditi].len(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A connection before its user is known: SCRAM, under one time limit for all reads together.
 
+use std::io;
 use std::time::Duration;
 
 use super::Shared;
@@ -10,6 +11,7 @@ use super::refusal::refusal_for;
 use crate::auth::{ScramError, ServerFirst, SessionKeys};
 use crate::name::UserName;
 use crate::primitives;
+use crate::store::Connection;
 use crate::wire::{Login, Refusal, Reply, base64_encode, read_line};
 
 /// Wait before a wrong password is refused.
@@ -20,7 +22,7 @@ pub(super) fn login(
     shared: &Shared,
     visit: &Visit,
     channel: &mut Channel,
-) -> Result<(UserName, SessionKeys), End> {
+) -> Result<(UserName, SessionKeys, Connection), End> {
     let malformed = |_| End::Refused(Refusal::BadRequest);
     let Login::Login(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
     let first = ServerFirst::parse(&message).map_err(malformed)?;
@@ -29,7 +31,8 @@ pub(super) fn login(
         return Err(End::Refused(Refusal::Busy));
     }
     let nonce = base64_encode(&primitives::random::<18>()?);
-    let challenge = first.challenge(shared.users.verifier(&user, &shared.log), &nonce);
+    let verifier = shared.users.verifier(&user, &shared.log);
+    let challenge = first.challenge(verifier.clone(), &nonce);
     visit.challenged();
     channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
     let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
@@ -39,9 +42,20 @@ pub(super) fn login(
                 shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
                 return Err(End::Refused(refusal_for(&error)));
             }
-            channel.send_plain(&Reply::Welcome(server_final))?;
-            channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
-            Ok((user, keys))
+            let connection = shared.store.connect();
+            visit.logged_in(&user, connection);
+            // A PASSWD ends the sessions that it sees: one that comes too late for that must have the new password.
+            let welcomed = match shared.users.verifier(&user, &shared.log) == verifier {
+                true => welcome(channel, server_final).map_err(End::from),
+                false => Err(End::Refused(Refusal::Denied)),
+            };
+            match welcomed {
+                Ok(()) => Ok((user, keys, connection)),
+                Err(end) => {
+                    shared.store.disconnect(connection);
+                    Err(end)
+                }
+            }
         }
         Err(ScramError::Denied) => {
             shared.admission.note_failure(visit.from.ip(), &user);
@@ -50,6 +64,11 @@ pub(super) fn login(
         }
         Err(_) => Err(End::Refused(Refusal::BadRequest)),
     }
+}
+
+fn welcome(channel: &mut Channel, server_final: String) -> io::Result<()> {
+    channel.send_plain(&Reply::Welcome(server_final))?;
+    channel.reader.get_mut().limit_each_read(IDLE_LIMIT)
 }
 
 fn read_login(channel: &mut Channel) -> Result<Login, End> {

@@ -18,6 +18,7 @@ pub(super) fn refusal_for(error: &StoreError) -> Refusal {
         StoreError::Refused(Refused::Open) => Refusal::Open,
         StoreError::Refused(Refused::Behind) => Refusal::Behind,
         StoreError::Refused(Refused::Ahead) => Refusal::Ahead,
+        StoreError::Refused(Refused::Rekeyed) | StoreError::Ended => Refusal::Rekeyed,
         StoreError::NotFound => Refusal::NotFound,
         StoreError::Conflict => Refusal::Conflict,
         StoreError::Damaged => Refusal::Damaged,

@@ -62,6 +62,16 @@ impl Users {
         }
     }
 
+    /// Whether a verifier could be changed now: Users.conf is understood, and a new one can be written beside it.
+    pub(super) fn can_change(&self) -> Result<(), AddUserError> {
+        let (_lock, text) = lock_and_read(&self.root)?;
+        let draft = draft(&self.root);
+        let written = write_private(&draft, text.as_bytes());
+        // Not there is just as well.
+        let _ = std::fs::remove_file(&draft);
+        written.map_err(|error| AddUserError::Disk(self.path.clone(), error))
+    }
+
     /// Gives a user another verifier, for logins from now on.
     pub(super) fn change(&self, user: &UserName, verifier: &Verifier) -> Result<(), AddUserError> {
         set_verifier(&self.root, user, verifier)
@@ -187,8 +197,24 @@ pub fn add_user(root: &Path, user: &UserName, password: &str) -> Result<(), AddU
 pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) -> Result<(), AddUserError> {
     let path = root.join(USERS_FILE);
     let disk = |error| AddUserError::Disk(path.clone(), error);
+    let (_lock, text) = lock_and_read(root)?;
+    let line = format!("{user} {verifier}");
+    let mut lines: Vec<&str> = text.lines().collect();
+    match lines.iter().position(|line| is_of(line, user)) {
+        Some(at) => lines[at] = &line,
+        None => lines.push(&line),
+    }
+    let draft = draft(root);
+    write_private(&draft, (lines.join("\n") + "\n").as_bytes()).map_err(disk)?;
+    std::fs::rename(&draft, &path).map_err(disk)?;
+    File::open(root).and_then(|directory| directory.sync_all()).map_err(disk)
+}
+
+/// Several servers and `adduser` may share the file; whoever has the lock reads and writes it.
+fn lock_and_read(root: &Path) -> Result<(File, String), AddUserError> {
+    let path = root.join(USERS_FILE);
+    let disk = |error| AddUserError::Disk(path.clone(), error);
     std::fs::create_dir_all(root).map_err(disk)?;
-    // Several servers and `adduser` may share the file; whoever has the lock reads and writes it.
     let lock = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -198,14 +224,9 @@ pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) ->
     lock.lock().map_err(disk)?;
     let (text, _) = read(&path).map_err(disk)?;
     UserTable::check(&text).map_err(|error| AddUserError::Users(path.clone(), error))?;
-    let line = format!("{user} {verifier}");
-    let mut lines: Vec<&str> = text.lines().collect();
-    match lines.iter().position(|line| is_of(line, user)) {
-        Some(at) => lines[at] = &line,
-        None => lines.push(&line),
-    }
-    let draft = root.join(format!("{USERS_FILE}.{}", std::process::id()));
-    write_private(&draft, (lines.join("\n") + "\n").as_bytes()).map_err(disk)?;
-    std::fs::rename(&draft, &path).map_err(disk)?;
-    File::open(root).and_then(|directory| directory.sync_all()).map_err(disk)
+    Ok((lock, text))
+}
+
+fn draft(root: &Path) -> PathBuf {
+    root.join(format!("{USERS_FILE}.{}", std::process::id()))
 }

@@ -17,6 +17,8 @@ pub enum StoreError {
     Conflict,
     /// The bytes do not have the hashes that were announced, or not any more.
     Damaged,
+    /// The connection was ended by another one of its user.
+    Ended,
     /// The name has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces already.
     TooManyStaged,
     /// The disk is full.
@@ -34,10 +36,12 @@ impl fmt::Display for StoreError {
                 Refused::Open => "another client is still writing it",
                 Refused::Behind => "a newer version is there",
                 Refused::Ahead => "its generation is far beyond the clock here",
+                Refused::Rekeyed => "the password was changed, or is being changed, by another client",
             }),
             StoreError::NotFound => f.write_str("no such piece"),
             StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),
             StoreError::Damaged => f.write_str("bytes that do not fit their hashes"),
+            StoreError::Ended => f.write_str("the connection was ended by another one of its user"),
             StoreError::TooManyStaged => f.write_str("too many unfinished uploads of this name"),
             StoreError::Full(error) | StoreError::Disk(error) => error.fmt(f),
         }

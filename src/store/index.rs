@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::Connection;
-use crate::commit::Phase;
+use super::keys::Keys;
+use crate::commit::{KeyCheck, Phase};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
@@ -13,6 +14,8 @@ use crate::version::Version;
 pub(super) struct Waiting {
     pub(super) piece: u8,
     pub(super) version: Version,
+    /// The key that it was made under.
+    pub(super) key: KeyCheck,
     /// Who staged it; `None` after a restart.
     pub(super) connection: Option<Connection>,
     pub(super) file: PathBuf,
@@ -45,11 +48,13 @@ pub(super) struct Floor {
 pub(super) struct Index {
     pub(super) names: HashMap<(UserName, FilePath), Name>,
     pub(super) floors: HashMap<UserName, Floor>,
+    pub(super) keys: HashMap<UserName, Keys>,
     pub(super) open: HashSet<Connection>,
     pub(super) directories: HashMap<PathBuf, Directory>,
     /// Counts the changes of all directories.
     pub(super) changes: u64,
-    /// Counts what can make a piece inadmissible that was not so before: what is published, and floors.
+    /// Counts what can make a piece inadmissible that was not so before: what is published, floors, and changes
+    /// of keys.
     pub(super) decisions: u64,
     no_files: HashSet<(UserName, FilePath)>,
 }

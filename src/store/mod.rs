@@ -8,6 +8,7 @@ mod apply;
 mod disk;
 mod error;
 mod index;
+mod keys;
 mod listing;
 mod lock;
 mod output;
@@ -54,6 +55,14 @@ const RESERVE: usize = 512 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Connection(u64);
 
+#[cfg(test)]
+impl Connection {
+    /// One of no store.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Work that is done but must not be acknowledged before [`Store::flush`].
 #[derive(Default)]
 pub struct Batch {
@@ -95,7 +104,9 @@ impl<D: Disk> Store<D> {
             next_file: AtomicU64::new(0),
             next_connection: AtomicU64::new(0),
         };
-        for directory in [store.places.staged(), store.places.tombstones(), store.places.floors()] {
+        for directory in
+            [store.places.staged(), store.places.tombstones(), store.places.floors(), store.places.keys()]
+        {
             store.make_dir(&directory)?;
         }
         store.disk.sync_dir(store.places.own())?;
@@ -135,7 +146,8 @@ impl<D: Disk> Store<D> {
         self.sync(&mut index, vec![self.places.published().to_path_buf()])
     }
 
-    /// A new connection. What it stages counts as open until [`Store::disconnect`].
+    /// A new connection. What it stages counts as open until [`Store::disconnect`]; only until then it can stage
+    /// and commit.
     pub fn connect(&self) -> Connection {
         let connection = Connection(self.next_connection.fetch_add(1, Ordering::Relaxed));
         self.index().open.insert(connection);

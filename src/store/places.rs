@@ -7,10 +7,13 @@
 //! ROOT/.NAME/staged/17              a staged piece; its header says whose and which
 //! ROOT/.NAME/tombstones/18          a published tombstone
 //! ROOT/.NAME/floors/USER.42         USER's number for floors
+//! ROOT/.NAME/keys/USER.3.OLD.NEW    USER's latest change of key: which key was retired, which came
 //! ```
 
 use std::path::{Path, PathBuf};
 
+use super::keys::key_file;
+use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath, ServerName, UserName, piece_file};
 
 /// The directories of one server.
@@ -61,6 +64,14 @@ impl Places {
 
     pub(super) fn floor(&self, user: &UserName, number: u64) -> PathBuf {
         self.floors().join(format!("{user}.{number}"))
+    }
+
+    pub(super) fn keys(&self) -> PathBuf {
+        self.own.join("keys")
+    }
+
+    pub(super) fn key(&self, user: &UserName, count: u64, change: KeyChange) -> PathBuf {
+        self.keys().join(key_file(user, count, change))
     }
 
     pub(super) fn user(&self, user: &UserName) -> PathBuf {

@@ -33,7 +33,7 @@ impl<D: Disk> Store<D> {
     ) -> Result<Staging<'_, D>, StoreError> {
         let decisions = {
             let mut index = self.index();
-            self.admit(&mut index, &header, restore)?;
+            self.admit(&mut index, connection, &header, restore)?;
             index.decisions
         };
         let admission = Admission { restore, decisions };
@@ -44,10 +44,12 @@ impl<D: Disk> Store<D> {
     pub(super) fn admit(
         &self,
         index: &mut Index,
+        connection: Connection,
         header: &Header,
         restore: Option<u64>,
     ) -> Result<(), StoreError> {
         let (user, path) = (&header.user, &header.path);
+        index.may_use_keys(connection, user, std::iter::once(header.key_check))?;
         let floor = index.floor(user, path);
         let held = self.held(index, user, path)?;
         match restore {
@@ -66,7 +68,8 @@ impl<D: Disk> Store<D> {
     /// delete, may have come and gone while it was received.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if the bytes do not fit `root` or `tag`, which a piece needs that was staged
+    /// [`StoreError::Ended`] if the connection was ended meanwhile; [`StoreError::Damaged`] if the bytes do not
+    /// fit `root` or `tag`, which a piece needs that was staged
     /// with [`Check::Mac`]; as [`Store::stage`]; or the disk's.
     pub fn stage_end(
         &self,
@@ -80,20 +83,21 @@ impl<D: Disk> Store<D> {
         let received = staging.finish(root, seal, tag)?;
         let mut index = self.index();
         let admitted = match index.decisions == admission.decisions {
+            _ if !index.open.contains(&received.connection) => Err(StoreError::Ended),
             true => admit_one_more(&index, &received.header),
-            false => self.admit(&mut index, &received.header, admission.restore),
+            false => self.admit(&mut index, received.connection, &received.header, admission.restore),
         };
         if let Err(error) = admitted {
             // Never acknowledged, so nothing depends on whether this works.
             let _ = self.disk.remove(&received.path);
             return Err(error);
         }
-        let Header { user, path, version, piece, .. } = received.header.clone();
+        let Header { user, path, version, piece, key_check: key, .. } = received.header.clone();
         let connection = Some(received.connection);
         index.add(
             user,
             path,
-            Waiting { piece, version, connection, file: received.path.clone(), synced: false },
+            Waiting { piece, version, key, connection, file: received.path.clone(), synced: false },
         );
         batch.received.push(received);
         Ok(())

@@ -8,6 +8,7 @@ use super::Store;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::index::Waiting;
+use super::keys::parse_key;
 use super::piece::{self, ReadError};
 use super::places::Places;
 use crate::commit;
@@ -29,8 +30,8 @@ impl<D: Disk> Store<D> {
                 // only its length may be right.
                 match self.keep_whole(&file) {
                     Ok(claim) => {
-                        let Header { user, path, version, piece, .. } = claim.header;
-                        let waiting = Waiting { piece, version, connection: None, file, synced: true };
+                        let Header { user, path, version, piece, key_check: key, .. } = claim.header;
+                        let waiting = Waiting { piece, version, key, connection: None, file, synced: true };
                         if published {
                             index.add_tombstone(user, path, waiting)
                         } else {
@@ -58,8 +59,14 @@ impl<D: Disk> Store<D> {
             self.keep_floor(&user, lower)?;
             self.remove_if_there(&self.places.floor(&user, floor))?;
         }
+        for (entry, _) in self.disk.entries(&self.places.keys())? {
+            if let Some((user, count, change)) = entry.to_str().and_then(parse_key) {
+                index.keys.entry(user).or_default().found(count, change);
+            }
+        }
         self.disk.sync_dir(&self.places.staged())?;
         self.disk.sync_dir(&self.places.floors())?;
+        self.disk.sync_dir(&self.places.keys())?;
         let names: Vec<_> = index.names.keys().cloned().collect();
         for (user, path) in names {
             let steps = commit::recover(&self.held(&mut index, &user, &path)?);

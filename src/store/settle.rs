@@ -14,16 +14,28 @@ impl<D: Disk> Store<D> {
     /// Publishes what is staged of a version. What it replaces goes when the batch is flushed.
     ///
     /// # Errors
-    /// [`Refused::NotStaged`](crate::commit::Refused::NotStaged), or the disk's.
+    /// [`Refused::NotStaged`](crate::commit::Refused::NotStaged), [`Refused::Rekeyed`](crate::commit::Refused::Rekeyed),
+    /// [`StoreError::Ended`], or the disk's.
     pub fn commit(
         &self,
+        connection: Connection,
         user: &UserName,
         path: &FilePath,
         version: Version,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let mut index = self.index();
+        if !index.open.contains(&connection) {
+            // What it staged may have been settled by others, who were told that it is closed.
+            return Err(StoreError::Ended);
+        }
         let steps = commit::commit(&self.held(&mut index, user, path)?, version)?;
+        let key = (user.clone(), path.clone());
+        let published = steps.iter().filter_map(|step| match step {
+            Step::Publish { piece, version } => index.staged(&key, *piece, *version).map(|w| w.key),
+            _ => None,
+        });
+        index.may_use_keys(connection, user, published)?;
         self.publish(&mut index, user, path, &steps)?;
         // Also behind a newer version, or one that another client commits at this moment: what that one
         // published here must be safe before this is acknowledged.

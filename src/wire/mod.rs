@@ -14,7 +14,9 @@ pub use line::{BadMac, LineError, LineOpener, LineSealer, read_line};
 pub use listing::{Entry, NameReport, Reported, Usage};
 pub use reply::{Refusal, Reply};
 pub use request::{Login, Request, StageEnd};
-pub use text::{ParseError, base64_decode, base64_encode, hex, parse_hex32, percent_decode, percent_encode};
+pub use text::{
+    ParseError, base64_decode, base64_encode, hex, parse_hex16, parse_hex32, percent_decode, percent_encode,
+};
 pub use time::utc_text;
 
 /// The protocol's version, the first word of a login.

@@ -31,6 +31,8 @@ pub enum Refusal {
     Behind,
     /// A generation too far beyond the server's clock.
     Ahead,
+    /// The key of a piece was retired by a change of password.
+    Rekeyed,
     /// A file where a folder of that name is, or the other way round.
     Conflict,
     /// The bytes do not have the hashes that were announced, or not any more.
@@ -41,7 +43,7 @@ pub enum Refusal {
     DiskError,
 }
 
-const WORDS: [(Refusal, &str, &str); 15] = [
+const WORDS: [(Refusal, &str, &str); 16] = [
     (Refusal::Denied, "denied", "invalid username or password"),
     (Refusal::Busy, "busy", "too many connections, wrong passwords or unfinished uploads"),
     (Refusal::Slow, "slow", "not logged in in time"),
@@ -53,6 +55,7 @@ const WORDS: [(Refusal, &str, &str); 15] = [
     (Refusal::Open, "open", "another client is still writing it"),
     (Refusal::Behind, "behind", "a newer version is there"),
     (Refusal::Ahead, "ahead", "its generation is far beyond the clock there"),
+    (Refusal::Rekeyed, "rekeyed", "the password was changed, or is being changed, by another client"),
     (Refusal::Conflict, "conflict", "a file and a folder cannot have one name"),
     (Refusal::Damaged, "damaged", "bytes that do not fit their hashes"),
     (Refusal::DiskFull, "disk-full", "disk full"),

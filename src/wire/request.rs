@@ -1,9 +1,11 @@
 //! What a client asks: the lines of a login, and the requests after it.
 
 use super::text::{
-    ParseError, Words, base64_decode, base64_encode, hex, parse_hex32, percent_decode, percent_encode,
+    ParseError, Words, base64_decode, base64_encode, hex, parse_hex16, parse_hex32, percent_decode,
+    percent_encode,
 };
 use super::{MAX_LINE, PROTOCOL_VERSION};
+use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath};
 use crate::primitives::Bytes32;
 use crate::sealed::Header;
@@ -122,6 +124,9 @@ pub enum Request {
     },
     /// `STATUS`: what the server holds for this user.
     Status,
+    /// `REKEY RETIRED CURRENT`: from now on nothing new comes under the user's key whose check is RETIRED, but on
+    /// this connection, and the user's other sessions end.
+    Rekey(KeyChange),
     /// `PASSWD BLOCK VERIFIER`: the user's new verifier, in the text form of Users.conf, encrypted: who
     /// reads a verifier can answer for the server, and with one more recorded login for the user.
     Passwd {
@@ -182,6 +187,7 @@ impl Request {
                 format!("COPY {} {piece} {version} {header} {}", word(path), hex(seal))
             }
             Request::Status => "STATUS".to_owned(),
+            Request::Rekey(change) => format!("REKEY {} {}", hex(&change.retired), hex(&change.current)),
             Request::Passwd { block, verifier } => {
                 format!("PASSWD {} {}", base64_encode(block), base64_encode(verifier))
             }
@@ -227,6 +233,10 @@ impl Request {
                 seal: parse_hex32(words.next("seal")?)?,
             },
             "STATUS" => Request::Status,
+            "REKEY" => Request::Rekey(KeyChange {
+                retired: parse_hex16(words.next("key check")?)?,
+                current: parse_hex16(words.next("key check")?)?,
+            }),
             "PASSWD" => Request::Passwd {
                 block: {
                     let block = base64_decode(words.next("counter block")?)?;
@@ -349,6 +359,7 @@ mod tests {
             Request::Forget(path.clone(), version),
             Request::Check(path, 2, version),
             Request::Status,
+            Request::Rekey(KeyChange { retired: [5; 16], current: [6; 16] }),
             Request::Passwd { block: [5; 16], verifier: b"encrypted".to_vec() },
             Request::Ping,
         ]

@@ -86,16 +86,27 @@ pub fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// If the word is anything else.
 pub fn parse_hex32(word: &str) -> Result<[u8; 32], ParseError> {
-    const EXPECTED: ParseError = ParseError("64 hexadecimal digits");
-    if word.len() != 64 || !word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(EXPECTED);
+    parse_hex(word).ok_or(ParseError("64 hexadecimal digits"))
+}
+
+/// Reads 32 lower-case hexadecimal digits.
+///
+/// # Errors
+/// If the word is anything else.
+pub fn parse_hex16(word: &str) -> Result<[u8; 16], ParseError> {
+    parse_hex(word).ok_or(ParseError("32 hexadecimal digits"))
+}
+
+fn parse_hex<const N: usize>(word: &str) -> Option<[u8; N]> {
+    if word.len() != 2 * N || !word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
     }
     let digit = |b: u8| if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 };
-    let mut out = [0; 32];
+    let mut out = [0; N];
     for (byte, pair) in out.iter_mut().zip(word.as_bytes().chunks_exact(2)) {
         *byte = digit(pair[0]) << 4 | digit(pair[1]);
     }
-    Ok(out)
+    Some(out)
 }
 
 /// Base64 with padding (RFC 4648, section 4).

@@ -49,9 +49,9 @@ fn words_have_one_spelling() {
     }
 }
 
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 16] = [
     "LOOK", "LIST", "READ", "STAGE", "RESTORE", "COPY", "COMMIT", "FENCE", "ABORT", "RETIRE", "FORGET",
-    "CHECK", "STATUS", "PASSWD", "PING",
+    "CHECK", "STATUS", "REKEY", "PASSWD", "PING",
 ];
 
 /// A new request does not compile here until it has its word, and then needs a sample.
@@ -70,6 +70,7 @@ fn word(request: &Request) -> &'static str {
         Request::Forget(..) => "FORGET",
         Request::Check(..) => "CHECK",
         Request::Status => "STATUS",
+        Request::Rekey(_) => "REKEY",
         Request::Passwd { .. } => "PASSWD",
         Request::Ping => "PING",
     }

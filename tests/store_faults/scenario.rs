@@ -269,7 +269,9 @@ impl Server {
                 let piece = Piece::of(name, generation, number);
                 receive(store, connection, piece, batch)
             }
-            Step::Commit(_, name, generation) => store.commit(&user, &path(name), version(generation), batch),
+            Step::Commit(_, name, generation) => {
+                store.commit(connection, &user, &path(name), version(generation), batch)
+            }
             Step::Flush(_) => store.flush(batch),
             Step::Leave(who) => {
                 store.disconnect(connection);

@@ -126,7 +126,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
                 let staging = store.stage(connection, header, None, Check::Chunks)?;
                 store.stage_end(staging, &root_hash, &seal, None, &mut batch)?;
             }
-            store.commit(&user()?, &path, version, &mut batch)?;
+            store.commit(connection, &user()?, &path, version, &mut batch)?;
         }
         store.flush(&mut batch)?;
     }

@@ -17,7 +17,7 @@ use super::log::Lines;
 use super::login::login;
 use super::refusal::reply_for;
 use super::{Shared, now};
-use crate::commit;
+use crate::commit::{self, KeyChange};
 use crate::name::{FolderPath, UserName};
 use crate::primitives::{Bytes32, Keystream, sha256};
 use crate::store::{Batch, Connection, StoreError};
@@ -37,7 +37,7 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         Ok(channel) => channel,
         Err(error) => return log(&format!("connection failed: {error}")),
     };
-    let (user, keys) = match login(shared, &visit, &mut channel) {
+    let (user, keys, connection) = match login(shared, &visit, &mut channel) {
         Ok(logged_in) => logged_in,
         Err(end) => {
             let end = match end {
@@ -52,9 +52,7 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
             return log(&format!("not logged in: {end}"));
         }
     };
-    visit.logged_in();
     log(&format!("{user} logged in"));
-    let connection = shared.store.connect();
     let mut session = Session {
         shared,
         who: format!("{} {user}", visit.from),
@@ -138,7 +136,8 @@ impl Session<'_> {
         match request {
             Request::Stage { header, length, restore } => self.stage(*header, length, restore),
             Request::Commit(path, version) => {
-                let result = self.shared.store.commit(&self.user, &path, version, &mut self.batch);
+                let result =
+                    self.shared.store.commit(self.connection, &self.user, &path, version, &mut self.batch);
                 self.hold(result, line, 0)
             }
             Request::Copy { path, piece, version, header, seal } => {
@@ -203,6 +202,7 @@ impl Session<'_> {
                 }
                 Err(error) => self.done(line, Err(error)),
             },
+            Request::Rekey(change) => self.rekey(change),
             Request::Passwd { block, verifier } => self.passwd(&block, verifier),
             Request::Ping => Ok(self.send(&Reply::Ok)?),
             // These wait in the batch: see `serve_one`.
@@ -212,12 +212,35 @@ impl Session<'_> {
         }
     }
 
+    /// First what PASSWD will need, so that what keeps it from its work is found before any piece is changed.
+    fn rekey(&mut self, change: KeyChange) -> Result<(), End> {
+        if let Err(error) = self.shared.users.can_change() {
+            self.log(&format!("REKEY: {error}"));
+            return Ok(self.send(&Reply::No(Refusal::DiskError, error.to_string()))?);
+        }
+        let result = self.shared.store.rekey(self.connection, &self.user, change);
+        if result.is_ok() {
+            self.end_others();
+        }
+        self.done("REKEY", result)
+    }
+
+    /// Ends the user's other sessions. What they staged may be settled at once.
+    fn end_others(&mut self) {
+        let others = self.shared.admission.end_others(&self.user, self.connection);
+        others.iter().for_each(|&other| self.shared.store.disconnect(other));
+        if !others.is_empty() {
+            self.log(&format!("other sessions ended: {}", others.len()));
+        }
+    }
+
     fn passwd(&mut self, block: &[u8; 16], mut verifier: Vec<u8>) -> Result<(), End> {
         Keystream::new(&self.secrets, block).apply(&mut verifier);
         let text = String::from_utf8(verifier).map_err(|_| End::Refused(Refusal::BadRequest))?;
         let verifier = text.parse().map_err(|_| End::Refused(Refusal::BadRequest))?;
         let reply = match self.shared.users.change(&self.user, &verifier) {
             Ok(()) => {
+                self.end_others();
                 self.log("PASSWD: ok");
                 Reply::Ok
             }
