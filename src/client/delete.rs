@@ -1,8 +1,10 @@
 //! Delete: a version like any other, whose one piece is a tombstone on every server.
 
 use super::Client;
+use super::download::Files;
 use super::error::ClientError;
 use super::report::{Notice, Progress};
+use super::sight::Unseen;
 use super::survey::Survey;
 use super::writing::staging_answer;
 use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
@@ -33,10 +35,10 @@ impl Client {
     /// What `Delete NAME` means: the file, or with `recursive` the files below the folder.
     ///
     /// # Errors
-    /// If there is neither, or the folder is meant without `recursive`.
-    pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Vec<FilePath>, ClientError> {
+    /// If there is neither, as far as can be seen, or the folder is meant without `recursive`.
+    pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Files, ClientError> {
         match self.find(name)? {
-            super::Found::File(file) => Ok(vec![file.path().clone()]),
+            super::Found::File(file) => Ok(Files { files: vec![file.path().clone()], unseen: Vec::new() }),
             super::Found::Below(files) if recursive => Ok(files),
             super::Found::Below(_) => {
                 let folder = FolderPath::parse(name).unwrap_or_default();
@@ -50,15 +52,23 @@ impl Client {
         self.cluster.refresh(&*self.report);
         self.report.begin(files.len(), 0);
         let mut results = Vec::with_capacity(files.len());
+        let mut unseen = Unseen::default();
         for batch in files.chunks(BATCH) {
-            results.extend(self.delete_batch(batch));
+            results.extend(self.delete_batch(batch, &mut unseen));
             self.report.progress(Progress { done: batch.len() as u64 });
         }
         self.report.end();
+        if results.iter().any(Result::is_ok) {
+            self.warn_of_newer(&unseen);
+        }
         results
     }
 
-    fn delete_batch(&mut self, batch: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
+    fn delete_batch(
+        &mut self,
+        batch: &[FilePath],
+        unseen: &mut Unseen,
+    ) -> Vec<Result<FilePath, ClientError>> {
         let mut results: Vec<Option<Result<FilePath, ClientError>>> = batch.iter().map(|_| None).collect();
         for _ in 0..ATTEMPTS {
             let pending: Vec<usize> = (0..batch.len()).filter(|&f| results[f].is_none()).collect();
@@ -66,7 +76,7 @@ impl Client {
                 break;
             }
             let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
-            for (file, result) in pending.into_iter().zip(self.attempt_delete(&paths)) {
+            for (file, result) in pending.into_iter().zip(self.attempt_delete(&paths, unseen)) {
                 results[file] = result;
             }
         }
@@ -79,7 +89,11 @@ impl Client {
     }
 
     /// Tries once; `None` is worth another try.
-    fn attempt_delete(&mut self, paths: &[FilePath]) -> Vec<Option<Result<FilePath, ClientError>>> {
+    fn attempt_delete(
+        &mut self,
+        paths: &[FilePath],
+        unseen: &mut Unseen,
+    ) -> Vec<Option<Result<FilePath, ClientError>>> {
         let surveys = self.cluster.survey(paths, &self.config.user, &self.key, &*self.report);
         if let Err(error) = self.require_server() {
             let mut error = Some(error);
@@ -92,8 +106,9 @@ impl Client {
         let mut tombstones = Vec::new();
         for (index, survey) in surveys.iter().enumerate() {
             results.push(None);
+            unseen.add(&survey.unseen);
             if !survey.is_a_file() {
-                results[index] = Some(Err(ClientError::NotFound(survey.path.to_string())));
+                results[index] = Some(Err(self.not_found(survey.path.as_str(), &survey.unseen)));
                 continue;
             }
             let up = self.cluster.up().collect();

@@ -104,6 +104,12 @@ pub enum ClientError {
     NothingToUpload(PathBuf),
     /// Nothing of that name on the servers.
     NotFound(String),
+    /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
+    /// may be the only one to know it.
+    OutOfSight(String, Vec<(ServerName, String)>),
+    /// What was found is dealt with, but so many servers did not say what they hold, each with the reason, that they
+    /// may know of more.
+    NotAllSeen(Vec<(ServerName, String)>),
     /// A folder where a file is meant; a delete needs `-r` for one.
     IsFolder(FolderPath),
     /// A server that is up would not list a folder, so that nothing can be said of all of it.
@@ -158,6 +164,12 @@ impl fmt::Display for ClientError {
             ClientError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
             ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
             ClientError::NotFound(name) => write!(f, "not found: '{}'", name.escape_debug()),
+            ClientError::OutOfSight(name, unseen) => {
+                write!(f, "cannot tell whether '{}' exists ({})", name.escape_debug(), Reasons(unseen))
+            }
+            ClientError::NotAllSeen(unseen) => {
+                write!(f, "not everything could be seen ({})", Reasons(unseen))
+            }
             ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
             ClientError::NotListed(folder) => write!(f, "cannot list all of '{folder}/'"),
             ClientError::Incomplete { path, missing, .. } => {
@@ -214,6 +226,13 @@ impl ClientError {
             ClientError::HalfMoved(..) => "Repair, then Delete the old name".into(),
             ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
+            ClientError::OutOfSight(..) => {
+                "nobody who answered has it; start the servers that are down and try again".into()
+            }
+            ClientError::NotAllSeen(_) => {
+                "files, deletes or damage may be known to servers that did not answer: start them and run it again"
+                    .into()
+            }
             ClientError::Name(name, NameError::OuterSlash) => {
                 format!("write it as '{}'", name.trim_matches('/').escape_debug())
             }

@@ -12,6 +12,7 @@ mod passwd;
 mod repair;
 mod report;
 mod show;
+mod sight;
 mod source;
 mod stage;
 mod status;
@@ -23,11 +24,11 @@ mod writing;
 
 use std::sync::Arc;
 
-pub use download::{Downloaded, Found, Looked};
+pub use download::{Downloaded, Files, Found, Looked};
 pub use error::{ClientError, LaunchError, MissingPiece, OTHER_KEY_HINT};
 pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
-pub use show::{Health, Holding, Shown, ShownFile};
+pub use show::{Health, Holding, Shown, ShownFile, ShownFolder};
 pub use source::{Source, find};
 pub use status::ServerStatus;
 pub use upload::Uploaded;

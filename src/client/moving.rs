@@ -4,6 +4,7 @@
 use super::Client;
 use super::error::ClientError;
 use super::report::Notice;
+use super::sight::Unseen;
 use super::survey::Survey;
 use super::writing::staging_answer;
 use crate::commit::Outcome;
@@ -54,7 +55,7 @@ impl Client {
     /// The copies that a server took with it when it went are made up on others, before the old name,
     /// which that server still knows, is deleted.
     fn fill_up(&mut self, new: &FilePath) -> Result<(), ClientError> {
-        self.repair_names(vec![new.clone()], false, |_| ())?;
+        self.repair_names(vec![new.clone()], Unseen::default(), false, |_| ())?;
         let surveys =
             self.cluster.survey(std::slice::from_ref(new), &self.config.user, &self.key, &*self.report);
         for survey in &surveys {

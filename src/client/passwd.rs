@@ -8,6 +8,7 @@ use super::Client;
 use super::error::ClientError;
 use super::repair::Repaired;
 use super::report::Progress;
+use super::sight::Unseen;
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::primitives;
@@ -78,7 +79,7 @@ impl Client {
         if let Some(error) = failure {
             return Err(error);
         }
-        let names = self.names(&FolderPath::root(), true)?;
+        let names = self.names(&FolderPath::root(), true, &mut Unseen::default())?;
         self.report.expect(names.len());
         self.report.begin(names.len(), 0);
         for path in names {

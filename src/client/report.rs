@@ -47,6 +47,12 @@ pub enum Notice {
         /// Which are away.
         away: Vec<ServerName>,
     },
+    /// More servers did not say what they hold than a download, delete or move can be sure about: a newer version may
+    /// be on them.
+    NewerUnseen {
+        /// Which.
+        unseen: Vec<ServerName>,
+    },
     /// A server took no piece of an upload; others did.
     NotPlaced {
         /// The file.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::Client;
 use super::error::{ClientError, OTHER_KEY_HINT};
 use super::report::{Doing, Progress};
+use super::sight::Unseen;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::No;
@@ -43,14 +44,21 @@ pub enum Wrong {
     Outdated,
     /// Staged by an upload or delete that is not decided.
     Unfinished,
-    /// Fewer good copies than were asked for.
+    /// Not on this server, which should have it: there are fewer good copies than were asked for.
+    Missing {
+        /// Good copies on servers that answered.
+        good: usize,
+        /// How many there should be.
+        wanted: usize,
+        /// The server, if it is down: then it may have one.
+        down: Option<ServerName>,
+    },
+    /// Fewer good copies than were asked for, where the others are bad, which is reported for each.
     Copies {
         /// Good ones on servers that answered.
         good: usize,
         /// How many there should be.
         wanted: usize,
-        /// Servers that are down and have their place among the holders: they may have the others.
-        down: Vec<ServerName>,
     },
     /// The server would not check it.
     NotChecked(String),
@@ -64,20 +72,12 @@ impl fmt::Display for Wrong {
             Wrong::OtherKey => f.write_str("encrypted under another key"),
             Wrong::Outdated => f.write_str("outdated version"),
             Wrong::Unfinished => f.write_str("unfinished upload"),
-            Wrong::Copies { good, wanted, down } => {
-                match good {
-                    0 => f.write_str("missing: no good copy")?,
-                    _ => write!(f, "{good} of {wanted} good copies")?,
-                }
-                match &down[..] {
-                    [] => Ok(()),
-                    [one] => write!(f, " ({one} is down)"),
-                    several => {
-                        let names: Vec<&str> = several.iter().map(ServerName::as_str).collect();
-                        write!(f, " ({} are down)", names.join(", "))
-                    }
-                }
+            Wrong::Missing { good, wanted, down } => {
+                write!(f, "missing: {}", Wrong::Copies { good: *good, wanted: *wanted })?;
+                down.iter().try_for_each(|server| write!(f, " ({server} is down)"))
             }
+            Wrong::Copies { good: 0, .. } => f.write_str("no good copy"),
+            Wrong::Copies { good, wanted } => write!(f, "{good} of {wanted} good copies"),
             Wrong::NotChecked(why) => write!(f, "not checked: {why}"),
         }
     }
@@ -86,14 +86,11 @@ impl fmt::Display for Wrong {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
-        if let Some(piece) = self.piece {
-            write!(f, "piece {piece}")?;
-            match &self.server {
-                Some(server) => write!(f, " on {server}: ")?,
-                None => f.write_str(": ")?,
-            }
-        } else if let Some(server) = &self.server {
-            write!(f, "{server}: ")?;
+        match (self.piece, &self.server) {
+            (Some(piece), Some(server)) => write!(f, "piece {piece} on {server}: ")?,
+            (Some(piece), None) => write!(f, "piece {piece}: ")?,
+            (None, Some(server)) => write!(f, "{server}: ")?,
+            (None, None) => {}
         }
         self.what.fmt(f)
     }
@@ -116,7 +113,7 @@ pub(super) struct Copy {
 }
 
 /// What a verification has seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Files.
     pub files: usize,
@@ -128,6 +125,9 @@ pub struct Verified {
     pub problems: usize,
     /// Of these, copies that were made under another password or `Key`.
     pub other_key: usize,
+    /// Servers that did not say what they have, each with the reason, if they are so many that files, deletes or damage
+    /// may be known to them alone; otherwise none.
+    pub unseen: Vec<(ServerName, String)>,
 }
 
 impl Verified {
@@ -145,7 +145,7 @@ impl Client {
     /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`.
     ///
     /// # Errors
-    /// If nothing has that name, if no server is up, or if one that is up will not list
+    /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up will not list
     /// ([`ClientError::NotListed`]).
     pub fn verify(
         &mut self,
@@ -155,13 +155,15 @@ impl Client {
     ) -> Result<Verified, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
-        let names = self.names(folder, recursive)?;
+        let mut unseen = Unseen::default();
+        let names = self.names(folder, recursive, &mut unseen)?;
         self.report.expect(names.len());
         let mut verified = Verified::default();
         for batch in names.chunks(BATCH) {
             let surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
             let checks = self.check_copies(&surveys, surveys.len());
             for (survey, copies) in surveys.iter().zip(&checks) {
+                unseen.add(&survey.unseen);
                 let problems = self.problems(survey, copies);
                 problems.iter().for_each(&mut tell);
                 verified.files += usize::from(survey.is_a_file() || !problems.is_empty());
@@ -172,6 +174,7 @@ impl Client {
             }
         }
         self.report.end();
+        verified.unseen = self.out_of_sight(&unseen);
         Ok(verified)
     }
 
@@ -251,21 +254,45 @@ impl Client {
                 problems.push(problem(Some(server), Some(held.piece), what));
             }
         }
+        // One that is up would have nothing of it to check, and still cannot be passed over.
+        for server in self.cluster.up() {
+            if let Some(why) = survey.unseen.why(server) {
+                problems.push(problem(Some(server), None, Wrong::NotChecked(why.to_owned())));
+            }
+        }
         let header = survey.file_version().and_then(|v| survey.any_claim(v)).map(|claim| &claim.header);
         if let Some(header) = header {
             let wanted = placement::copies_wanted(usize::from(header.replicas), self.cluster.len());
             for piece in placement::pieces() {
-                let good = copies.iter().filter(|c| c.piece == piece && c.check == Check::Good).count();
-                if good < wanted {
-                    let homes = survey.ring(piece).into_iter().take(wanted);
-                    let down = homes.filter(|&s| !self.cluster.is_up(s));
-                    let down = down.map(|s| self.cluster.name(s).clone()).collect();
-                    problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted, down }));
+                let good = good_holders(copies, piece);
+                let missing =
+                    missing_at(&good, &bad_holders(survey, copies, piece), wanted, &survey.ring(piece));
+                let good = good.len();
+                if good < wanted && missing.is_empty() {
+                    problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted }));
+                }
+                for server in missing {
+                    let down = (!self.cluster.is_up(server)).then(|| self.cluster.name(server).clone());
+                    problems.push(problem(Some(server), Some(piece), Wrong::Missing { good, wanted, down }));
                 }
             }
         }
         problems
     }
+}
+
+/// The servers that should have a copy of a piece and do not, along its ring: as many as copies are missing beside the
+/// `good` ones and the `bad` ones, which are problems of their own.
+fn missing_at(good: &[usize], bad: &[usize], wanted: usize, ring: &[usize]) -> Vec<usize> {
+    let known = |server: &usize| good.contains(server) || bad.contains(server);
+    let missing = wanted.saturating_sub(ring.iter().filter(|server| known(server)).count());
+    ring.iter().copied().filter(|server| !known(server)).take(missing).collect()
+}
+
+/// The servers with a copy of a piece that is reported as bad.
+fn bad_holders(survey: &Survey, copies: &[Copy], piece: u8) -> Vec<usize> {
+    let copies = copies.iter().filter(|c| c.piece == piece && c.check != Check::Good).map(|c| c.server);
+    copies.chain(survey.distrusted.iter().filter(|d| d.piece == piece).map(|d| d.server)).collect()
 }
 
 /// The servers with a good copy of a piece.
@@ -279,4 +306,22 @@ pub(super) fn damaged_holders(survey: &Survey, copies: &[Copy], piece: u8) -> Ve
     let headers =
         survey.distrusted.iter().filter(|d| d.piece == piece && d.why == Distrust::Damaged).map(|d| d.server);
     bytes.chain(headers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_is_missing_is_missed_where_the_ring_has_it_first() {
+        let ring = [2, 1, 0, 3];
+        assert_eq!(missing_at(&[2, 1], &[], 2, &ring), [0; 0]);
+        assert_eq!(missing_at(&[1], &[], 2, &ring), [2]);
+        assert_eq!(missing_at(&[2], &[], 2, &ring), [1]);
+        assert_eq!(missing_at(&[2], &[1], 2, &ring), [0; 0], "that one is reported as it is");
+        assert_eq!(missing_at(&[], &[], 2, &ring), [2, 1]);
+        assert_eq!(missing_at(&[], &[1], 2, &ring), [2]);
+        assert_eq!(missing_at(&[3], &[], 3, &ring), [2, 1], "made while others were down");
+        assert_eq!(missing_at(&[0, 3, 1], &[], 2, &ring), [0; 0]);
+    }
 }

@@ -110,7 +110,7 @@ fn listed<T: fmt::Display>(items: &[T]) -> String {
 }
 
 /// What a repair has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepairSummary {
     /// Names looked at.
     pub names: usize,
@@ -120,4 +120,7 @@ pub struct RepairSummary {
     pub failed: usize,
     /// Of these, files of which a piece is gone: see [`NotRepaired::Gone`].
     pub lost: usize,
+    /// Servers that did not say what they have, each with the reason, if they are so many that there may be more to
+    /// repair; otherwise none.
+    pub unseen: Vec<(ServerName, String)>,
 }

@@ -1,0 +1,168 @@
+//! What is said of what nobody saw, of what is missing, and of what a server only says of itself.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::process::Outcome;
+use common::{Client, Cluster, Json, noise};
+
+/// The exit status for what could not be seen.
+const UNSEEN: i32 = 4;
+
+/// Nothing is vouched for, and the servers are named that were not seen.
+#[track_caller]
+fn vouches_for_nothing(outcome: Outcome, unseen: &[usize]) -> Outcome {
+    let outcome = outcome.fails_with(UNSEEN).does_not_complain_of("not found");
+    assert!(!outcome.stdout.contains("well") && !outcome.stdout.contains("nothing to"), "{outcome}");
+    let error = outcome.stderr.lines().filter(|line| line.contains("error: ")).collect::<Vec<_>>().join("\n");
+    unseen
+        .iter()
+        .for_each(|n| assert!(error.contains(&format!("Server{n}")), "Server{n} is not named: {outcome}"));
+    outcome
+}
+
+/// Stores a file on the servers that are then stopped, while the others are down.
+fn hidden_on(cluster: &mut Cluster, aditi: &Client, servers: &[usize], count: usize) -> Vec<usize> {
+    let others: Vec<usize> = (1..=count).filter(|n| !servers.contains(n)).collect();
+    cluster.run_only(servers);
+    aditi.put("d/hidden", &noise(9, 5000));
+    aditi.run(&["Upload", "d"]).succeeds();
+    cluster.run_only(&others);
+    others
+}
+
+#[test]
+fn what_servers_may_know_that_did_not_answer_is_not_called_absent_or_well() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    hidden_on(&mut cluster, &aditi, &[1, 2], 4);
+    for command in [
+        &["Verify", "-r"][..],
+        &["Verify"],
+        &["Verify", "--json"],
+        &["Verify", "d"],
+        &["Repair"],
+        &["Repair", "-n"],
+        &["Download", "."],
+        &["Download", "d"],
+        &["Download", "d/hidden"],
+        &["Delete", "d/hidden"],
+        &["Delete", "-r", "d"],
+        &["Delete", "-r", "."],
+        &["Move", "d/hidden", "elsewhere"],
+        &["ShowFiles", "d"],
+    ] {
+        vouches_for_nothing(aditi.run(command), &[1, 2]).prints(&[]);
+    }
+    let listed = aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
+    listed.complains_of("what only Server1 and Server2 may have is not listed");
+    cluster.run_all();
+    aditi.download("d/hidden", &noise(9, 5000)).does_not_complain_of("newer");
+    aditi.run(&["Download", "nowhere"]).fails_with(1).complains_of("not found");
+}
+
+#[test]
+fn with_fewer_servers_away_than_copies_what_nobody_shows_does_not_exist() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 5000));
+    cluster.stop(2);
+    aditi.run(&["Repair"]).succeeds();
+    aditi.run(&["Verify", "-r"]).succeeds();
+    for command in [["Download", "b"], ["Delete", "b"], ["ShowFiles", "b"], ["Verify", "b"], ["Repair", "b"]]
+    {
+        aditi.run(&command).fails_with(1).complains_of("not found");
+    }
+    aditi.download("a", &noise(1, 5000)).does_not_complain_of("newer");
+    aditi.run(&["Delete", "a"]).succeeds().does_not_complain_of("newer");
+}
+
+#[test]
+fn with_one_copy_one_server_away_is_enough_and_with_as_many_as_servers_too() {
+    for (servers, replicas) in [(4, 1), (2, 2), (3, 3)] {
+        let mut cluster = Cluster::quick(servers);
+        let aditi = cluster.client("Aditi").with(&format!("Replicas {replicas}"));
+        let others = hidden_on(&mut cluster, &aditi, &[1], servers);
+        vouches_for_nothing(aditi.run(&["Verify", "-r"]), &[1]);
+        vouches_for_nothing(aditi.run(&["Repair"]), &[1]);
+        vouches_for_nothing(aditi.run(&["Download", "d/hidden"]), &[1]);
+        assert!(!others.is_empty());
+    }
+    // Of a single server nothing is out of sight that would not end the client at once.
+    let mut cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi").with("Replicas 1");
+    aditi.run(&["Verify", "-r"]).succeeds();
+    aditi.run(&["Download", "a"]).fails_with(1).complains_of("not found");
+    cluster.stop(1);
+    aditi.run(&["Verify", "-r"]).fails_with(UNSEEN);
+}
+
+#[test]
+fn what_was_seen_is_done_with_a_warning_and_for_a_folder_with_exit_status_four() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi").with("Replicas 2");
+    let names = ["d/a", "d/b", "d/c", "d/e"];
+    names.iter().for_each(|name| aditi.put(name, &noise(1, 5000)));
+    aditi.run(&["Upload", "d"]).succeeds();
+    // Neighbours on the ring are 1 and 2; 1 and 3 together have every piece.
+    cluster.run_only(&[1, 3]);
+    let newer = "a newer version may be on Server2 and Server4";
+    let downloaded = aditi.run(&["Download", "d/a"]).succeeds().complains_of(newer);
+    assert_eq!(downloaded.stderr.matches("newer").count(), 1, "{downloaded}");
+    aditi.has_downloaded("d/a", &noise(1, 5000));
+    vouches_for_nothing(aditi.run(&["Download", "d"]), &[2, 4]);
+    names.iter().for_each(|name| aditi.has_downloaded(name, &noise(1, 5000)));
+    // Problems that were found are the first word, and what was not seen is the second.
+    let verified = aditi.run(&["Verify", "-r"]).fails_with(1);
+    verified.complains_of("problems").complains_of("not everything could be seen (Server2, Server4");
+    aditi.run(&["Delete", "d/a"]).succeeds().complains_of(newer);
+    aditi.run(&["Move", "d/b", "b"]).succeeds().complains_of(newer);
+    vouches_for_nothing(aditi.run(&["Delete", "-r", "d"]), &[2, 4]);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["b"]);
+}
+
+#[test]
+fn a_server_that_says_no_or_falls_away_in_the_middle_was_not_seen() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    hidden_on(&mut cluster, &aditi, &[1, 2], 4);
+    // A session that has seen all servers, and two of them then killed.
+    cluster.run_all();
+    let mut session = aditi.session();
+    session.send("ShowFiles\n");
+    session.wait_for("d/");
+    cluster.run_only(&[3, 4]);
+    session.send("Download d/hidden\n");
+    vouches_for_nothing(session.finish(), &[1, 2]);
+    // Two at whose addresses others are, so that no login succeeds.
+    cluster.run_all();
+    let mut elsewhere = cluster.client("Aditi");
+    for n in [1, 2] {
+        // The .conf takes each address once.
+        let (right, wrong) =
+            (format!("127.0.0.1:{}", cluster.port(n)), format!("localhost:{}", cluster.port(n + 2)));
+        elsewhere.conf = elsewhere.conf.replace(&right, &wrong);
+    }
+    vouches_for_nothing(elsewhere.run(&["Verify", "-r"]), &[1, 2]);
+}
+
+#[test]
+fn a_piece_that_is_gone_is_reported_with_the_server_that_should_have_it() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 5000));
+    for n in 1..=4 {
+        for piece in 1..=4 {
+            let file = cluster.piece_file(n, "a", piece);
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            std::fs::remove_file(&file).unwrap();
+            let verified = aditi.run(&["Verify"]).fails_with(1);
+            verified.prints(&[&format!("a: piece {piece} on Server{n}: missing: 1 of 2 good copies")]);
+            let json = Json::lines(&aditi.run(&["Verify", "--json"]).fails_with(1).stdout);
+            assert_eq!(*json[0].get("server"), Json::Text(format!("Server{n}")));
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    aditi.run(&["Verify"]).succeeds();
+}
