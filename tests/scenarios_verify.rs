@@ -5,7 +5,7 @@
 mod common;
 
 use common::process::Outcome;
-use common::{Client, Cluster, Json, noise};
+use common::{Client, Cluster, Json, Proxy, noise, travelled};
 
 /// The exit status for what could not be seen.
 const UNSEEN: i32 = 4;
@@ -165,4 +165,55 @@ fn a_piece_that_is_gone_is_reported_with_the_server_that_should_have_it() {
         }
     }
     aditi.run(&["Verify"]).succeeds();
+}
+
+#[test]
+fn what_is_read_is_every_byte_or_a_part_of_every_copy() {
+    let cluster = Cluster::quick(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    // Four pieces of 12 chunks of 64 KiB, two copies of each; a small one, and an empty one.
+    aditi.upload("large", &noise(1, 3 << 20));
+    aditi.upload("small", &noise(2, 100));
+    aditi.upload("empty", b"");
+    let bytes_of = |args: &[&str]| {
+        proxies.iter().for_each(Proxy::forget);
+        aditi.run(args).succeeds().prints(&[]);
+        travelled(&proxies)
+    };
+    let without = bytes_of(&["Verify"]);
+    let all = bytes_of(&["Verify", "--read"]);
+    assert!((2 * (3 << 20)..2 * (3 << 20) + without + 40_000).contains(&all), "{all} bytes");
+    for (share, chunks) in [("--read=0.01%", 1), ("--read=8%", 1), ("--read=9%", 2), ("--read=50%", 6)] {
+        let part = bytes_of(&["Verify", share]);
+        let expected = 8 * chunks * 65536;
+        assert!((expected..expected + without + 40_000).contains(&part), "{share}: {part} bytes");
+    }
+    for share in ["--read=0%", "--read=abc", "--read=", "--read=101%"] {
+        aditi.run(&["Verify", share]).fails_with(2).complains_of("--read=5%");
+    }
+}
+
+#[test]
+fn damage_of_every_kind_is_found_by_reading_too_and_blamed_on_the_disk_that_has_it() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 300_000));
+    let holder = cluster.holders("a", 2)[0];
+    let file = cluster.piece_file(holder, "a", 2);
+    let whole = std::fs::read(&file).unwrap();
+    // Not the sum behind the seal, which is the server's own and is read with the header.
+    for at in [20, 300, whole.len() / 2, whole.len() - 97, whole.len() - 96 - 65] {
+        cluster.edit_piece(holder, "a", 2, |bytes| bytes[at] ^= 1);
+        for args in [&["Verify", "--read"][..], &["Verify", "--read=10%"], &["Verify"]] {
+            let verified = aditi.run(args).fails_with(1).complains_of("hint: Repair");
+            let named = format!("a: piece 2 on Server{holder}: damaged ");
+            assert!(
+                verified.lines().iter().any(|line| line.starts_with(&named)),
+                "byte {at}, {args:?}: {verified}"
+            );
+        }
+        std::fs::write(&file, &whole).unwrap();
+    }
+    aditi.run(&["Verify", "--read"]).succeeds();
 }

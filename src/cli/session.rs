@@ -9,7 +9,7 @@ use super::prompt::{PROMPT, greeting, read_command};
 use super::table::{self, View};
 use super::tally::Tally;
 use super::text::{and, counted};
-use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password};
+use super::{FAILED, NO_SERVER, USAGE, conf, help, json, lines, password, units};
 use crate::client::{
     self, Client, ClientError, Files, Found, NotRepaired, RepairSummary, Repaired, ServerStatus, ShownFolder,
 };
@@ -226,15 +226,22 @@ impl Session<'_> {
 
     fn verify(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
         let console = self.console;
-        let verified = self.client.verify(&parse_folder(folder)?, options.recursive, |problem| {
-            if options.json { console.result(&json::problem(problem)) } else { console.result(problem) }
-        })?;
-        let (files, copies) = (counted(verified.files, "file"), verified.copies);
+        let verified =
+            self.client.verify(&parse_folder(folder)?, options.recursive, options.read, |problem| {
+                if options.json { console.result(&json::problem(problem)) } else { console.result(problem) }
+            })?;
+        let files = counted(verified.files, "file");
+        let copies = match options.read {
+            None => format!("{} copies checked", verified.copies),
+            Some(_) => {
+                format!("{} copies checked, {} read", verified.copies, units::bytes(verified.read as f64))
+            }
+        };
         if verified.problems > 0 {
             let have = if verified.files == 1 { "has" } else { "have" };
             console.error(
                 &format!(
-                    "{} of {files} {have} problems ({}, {copies} copies checked)",
+                    "{} of {files} {have} problems ({}, {copies})",
                     verified.bad,
                     counted(verified.problems, "problem")
                 ),
@@ -243,7 +250,7 @@ impl Session<'_> {
             return Ok(self.unless_unseen(FAILED, verified.unseen));
         }
         let well = if verified.unseen.is_empty() { "all is well" } else { "no problem in what was seen" };
-        console.done(&format!("{well}: {files}, {copies} copies checked"));
+        console.done(&format!("{well}: {files}, {copies}"));
         Ok(self.unless_unseen(0, verified.unseen))
     }
 

@@ -32,7 +32,7 @@ pub use show::{Health, Holding, Shown, ShownFile, ShownFolder};
 pub use source::{Source, find};
 pub use status::ServerStatus;
 pub use upload::Uploaded;
-pub use verify::{Problem, Verified, Wrong};
+pub use verify::{Problem, Share, Verified, Wrong};
 
 use crate::config::Config;
 use crate::name::{ServerName, UserName};

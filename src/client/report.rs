@@ -152,6 +152,8 @@ pub(super) fn timed<T>(report: &dyn Report, phase: Phase, work: impl FnOnce() ->
 pub enum Doing {
     /// Lets servers hash the copies that they hold.
     Checking,
+    /// Reads copies, and verifies what comes.
+    Reading,
     /// Copies pieces from one server to another.
     Copying,
 }
