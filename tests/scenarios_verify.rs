@@ -5,7 +5,10 @@
 mod common;
 
 use common::process::Outcome;
-use common::{Client, Cluster, Json, Proxy, noise, travelled};
+use common::{Client, Cluster, Json, Proxy, disk, noise, travelled};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 /// The exit status for what could not be seen.
 const UNSEEN: i32 = 4;
@@ -147,24 +150,115 @@ fn a_server_that_says_no_or_falls_away_in_the_middle_was_not_seen() {
     vouches_for_nothing(elsewhere.run(&["Verify", "-r"]), &[1, 2]);
 }
 
+/// Does something to a piece's file, which is no longer what it was.
+type Damage = (&'static str, fn(&Path, &[u8]));
+
+/// A bit of the byte `at` bytes from the end.
+fn turn_from_end(file: &Path, bytes: &[u8], at: usize) {
+    let mut bytes = bytes.to_vec();
+    let at = bytes.len() - at;
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+/// The sum, the seal and the root have 32 bytes each at the end of a file, and two hashes are before them.
+const DAMAGES: &[Damage] = &[
+    ("deleted", |file, _| fs::remove_file(file).unwrap()),
+    ("empty", |file, _| fs::write(file, b"").unwrap()),
+    ("cut by a byte", |file, bytes| fs::write(file, &bytes[..bytes.len() - 1]).unwrap()),
+    ("cut in half", |file, bytes| fs::write(file, &bytes[..bytes.len() / 2]).unwrap()),
+    ("a byte too long", |file, bytes| fs::write(file, [bytes, b"x"].concat()).unwrap()),
+    ("all zeros", |file, bytes| fs::write(file, vec![0; bytes.len()]).unwrap()),
+    ("magic", |file, bytes| turn_from_end(file, bytes, bytes.len())),
+    ("version", |file, bytes| turn_from_end(file, bytes, bytes.len() - 20)),
+    ("header", |file, bytes| turn_from_end(file, bytes, bytes.len() - 100)),
+    ("body", |file, bytes| turn_from_end(file, bytes, bytes.len() / 2)),
+    ("table", |file, bytes| turn_from_end(file, bytes, 96 + 40)),
+    ("root", |file, bytes| turn_from_end(file, bytes, 64 + 16)),
+    ("seal", |file, bytes| turn_from_end(file, bytes, 32 + 16)),
+    ("sum", |file, bytes| turn_from_end(file, bytes, 1)),
+    ("a link to nowhere", |file, _| {
+        fs::remove_file(file).unwrap();
+        symlink("nowhere", file).unwrap();
+    }),
+    ("a link to itself", |file, _| {
+        fs::remove_file(file).unwrap();
+        symlink(file, file).unwrap();
+    }),
+    ("a folder", |file, _| {
+        fs::remove_file(file).unwrap();
+        fs::create_dir(file).unwrap();
+    }),
+    ("a piece of another file", |file, _| {
+        let other =
+            (1..=4).map(|n| file.with_file_name(format!(".b.{n}"))).find(|piece| piece.exists()).unwrap();
+        fs::copy(other, file).unwrap();
+    }),
+    ("another piece of the file", |file, _| {
+        let is_other = |piece: &PathBuf| piece != file && piece.exists();
+        let other = (1..=4).map(|n| file.with_extension(n.to_string())).find(is_other).unwrap();
+        fs::copy(other, file).unwrap();
+    }),
+];
+
 #[test]
-fn a_piece_that_is_gone_is_reported_with_the_server_that_should_have_it() {
+fn damage_of_every_kind_at_every_server_is_reported_with_server_and_piece() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
-    aditi.upload("a", &noise(1, 5000));
+    aditi.upload("a", &noise(1, 300_000));
+    aditi.upload("b", &noise(2, 300_000));
     for n in 1..=4 {
         for piece in 1..=4 {
             let file = cluster.piece_file(n, "a", piece);
-            let Ok(bytes) = std::fs::read(&file) else { continue };
-            std::fs::remove_file(&file).unwrap();
-            let verified = aditi.run(&["Verify"]).fails_with(1);
-            verified.prints(&[&format!("a: piece {piece} on Server{n}: missing: 1 of 2 good copies")]);
-            let json = Json::lines(&aditi.run(&["Verify", "--json"]).fails_with(1).stdout);
-            assert_eq!(*json[0].get("server"), Json::Text(format!("Server{n}")));
-            std::fs::write(&file, bytes).unwrap();
+            let Ok(bytes) = fs::read(&file) else { continue };
+            for (what, damage) in DAMAGES {
+                damage(&file, &bytes);
+                let verified = aditi.run(&["Verify", "a"]).fails_with(1);
+                let named = format!("a: piece {piece} on Server{n}: ");
+                let is_named = |line: &&str| line.starts_with(&named);
+                assert!(verified.lines().iter().any(is_named), "{what}: {verified}");
+                let elsewhere =
+                    |line: &&str| line.contains(" on Server") && !line.contains(&format!("Server{n}:"));
+                assert!(!verified.lines().iter().any(elsewhere), "{what}: {verified}");
+                let json = Json::lines(&aditi.run(&["Verify", "--json", "--read", "a"]).fails_with(1).stdout);
+                let is_named = |problem: &Json| {
+                    *problem.get("server") == Json::Text(format!("Server{n}"))
+                        && *problem.get("piece") == Json::Number(piece as f64)
+                };
+                assert!(json.iter().any(is_named), "{what}: {json:?}");
+                let _ = fs::remove_file(&file).or_else(|_| fs::remove_dir(&file));
+                fs::write(&file, &bytes).unwrap();
+            }
         }
     }
     aditi.run(&["Verify"]).succeeds();
+}
+
+#[test]
+fn a_piece_that_is_gone_is_missed_at_the_server_that_should_have_it() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 5000));
+    for n in 1..=4 {
+        let pieces: Vec<usize> =
+            (1..=4).filter(|&piece| cluster.piece_file(n, "a", piece).exists()).collect();
+        cluster.stop(n);
+        let down: Vec<String> = pieces
+            .iter()
+            .map(|piece| {
+                format!("a: piece {piece} on Server{n}: missing: 1 of 2 good copies (Server{n} is down)")
+            })
+            .collect();
+        let verified = aditi.run(&["Verify"]).fails_with(1);
+        assert_eq!(verified.lines(), down);
+        cluster.wipe(n);
+        let wiped: Vec<String> = pieces
+            .iter()
+            .map(|piece| format!("a: piece {piece} on Server{n}: missing: 1 of 2 good copies"))
+            .collect();
+        assert_eq!(aditi.run(&["Verify"]).fails_with(1).lines(), wiped);
+        aditi.run(&["Repair"]).succeeds();
+    }
 }
 
 #[test]
@@ -216,4 +310,39 @@ fn damage_of_every_kind_is_found_by_reading_too_and_blamed_on_the_disk_that_has_
         std::fs::write(&file, &whole).unwrap();
     }
     aditi.run(&["Verify", "--read"]).succeeds();
+}
+
+// What is left of a file that was deleted.
+
+#[test]
+fn a_server_restored_from_an_old_backup_spreads_no_deleted_file() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 40_000));
+    aditi.upload("kept", &noise(2, 40_000));
+    let backup = disk::tree(&cluster.root().join("Server2"));
+    aditi.run(&["Delete", "a"]).succeeds();
+    assert_eq!(cluster.unsettled(), [""; 0], "the delete is known everywhere, and forgotten");
+    cluster.stop(2);
+    for (file, bytes) in backup {
+        disk::write(&cluster.root().join("Server2").join(file), &bytes);
+    }
+    cluster.start(2);
+
+    let before: Vec<_> = (1..=4).map(|n| cluster.pieces_on(n)).collect();
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a [incomplete]", "kept"]);
+    let hint = "restored from an old backup may show it again: Delete it once more";
+    aditi.download_is_incomplete("a").complains_of("; shown by Server2").complains_of(hint);
+    aditi.run(&["Repair", "-n"]).fails_with(1);
+    let repaired = aditi.run(&["Repair"]).fails_with(1).complains_of(hint);
+    let line = "a: not repaired: lost: no server has a good copy of piece ";
+    assert!(repaired.lines()[0].starts_with(line), "{repaired}");
+    assert!(repaired.lines()[0].ends_with("(shown by Server2)") && repaired.lines().len() == 1, "{repaired}");
+    assert_eq!((1..=4).map(|n| cluster.pieces_on(n)).collect::<Vec<_>>(), before, "nothing was spread");
+    aditi.run(&["Delete", "a"]).succeeds();
+    aditi.run(&["Repair"]).succeeds().prints(&[]);
+    aditi.run(&["Verify", "--read"]).succeeds().prints(&[]);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["kept"]);
+    aditi.download("kept", &noise(2, 40_000));
+    assert_eq!(cluster.unsettled(), [""; 0]);
 }

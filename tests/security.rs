@@ -761,11 +761,16 @@ fn a_server_that_gives_out_an_unfinished_upload_for_the_file_costs_nothing_that_
     let lied_to = with_first_server(&cluster, rogue.port());
     lied_to.run(&["Download", "a"]);
     assert!(lied_to.downloaded("a").is_none_or(|found| found == bytes));
-    for command in ["ShowFiles", "Verify", "Repair"] {
-        lied_to.run(&[command]);
-        assert!(pieces(&cluster, &[2, 3, 4]) == whole, "{command} changed something");
+    for away in [None, Some(4)] {
+        away.iter().for_each(|&n| cluster.stop(n));
+        for command in ["ShowFiles", "Verify", "Repair", "Download"] {
+            let args = [command, "a"];
+            lied_to.run(if command == "Download" { &args } else { &args[..1] });
+            assert!(pieces(&cluster, &[2, 3, 4]) == whole, "{command} changed something, {away:?} away");
+        }
     }
     drop(rogue);
+    cluster.start(4);
     cluster.start(1);
     aditi.download("a", &bytes);
     aditi.run(&["Verify"]).succeeds().prints(&[]);

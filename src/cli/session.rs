@@ -286,7 +286,7 @@ impl Session<'_> {
             let hint = if other_key == summary.failed {
                 client::OTHER_KEY_HINT.to_owned()
             } else {
-                hint_after_repair(summary, down)
+                hint_after_repair(&summary, down)
             };
             console.error(&what, Some(hint));
             return Ok(self.unless_unseen(FAILED, unseen));
@@ -411,16 +411,16 @@ fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
     }
 }
 
-fn hint_after_repair(summary: RepairSummary, down: bool) -> String {
+fn hint_after_repair(summary: &RepairSummary, down: bool) -> String {
     let again = if down {
         "start the servers that are down and repair again"
     } else {
         "repair again; Verify and the servers' logs say more"
     };
-    let lost = "what is lost can only be uploaded again, or deleted";
+    let lost = format!("what is lost can only be uploaded again, or deleted; {}", client::DELETED_BEFORE);
     match summary {
         RepairSummary { lost: 0, .. } => again.to_owned(),
-        RepairSummary { lost: all, failed, .. } if all == failed => lost.to_owned(),
+        RepairSummary { lost: all, failed, .. } if all == failed => lost,
         _ => format!("{lost}; for the rest {again}"),
     }
 }

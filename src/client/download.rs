@@ -312,7 +312,8 @@ impl Client {
             .map(|number| MissingPiece { piece: number, reasons: self.reasons(survey, pieces, number) })
             .collect();
         let down = self.cluster.up().count() < self.cluster.len();
-        ClientError::Incomplete { path: survey.path.clone(), missing, down }
+        let shown = version.map_or(Vec::new(), |version| self.shown_by(survey, version));
+        ClientError::Incomplete { path: survey.path.clone(), missing, shown, down }
     }
 
     fn reasons(&self, survey: &Survey, pieces: &[&Piece], number: u8) -> Vec<(ServerName, String)> {

@@ -41,6 +41,9 @@ impl LaunchError {
 
 /// What to do where nobody can be reached.
 const START_SERVERS: &str = "start the servers, or check their addresses in the .conf";
+/// What a file may be of which a piece is on no server.
+pub const DELETED_BEFORE: &str = "if it was deleted before, a server that was restored from an old backup may show it \
+                                  again: Delete it once more";
 /// What to do where everything found is under another key.
 pub const OTHER_KEY_HINT: &str =
     "the Key line or the password in the .conf is not the one that it was uploaded with";
@@ -120,6 +123,8 @@ pub enum ClientError {
         path: FilePath,
         /// The pieces without a good copy.
         missing: Vec<MissingPiece>,
+        /// The servers that show pieces of it.
+        shown: Vec<ServerName>,
         /// Whether a server that is down may have one.
         down: bool,
     },
@@ -172,12 +177,13 @@ impl fmt::Display for ClientError {
             }
             ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
             ClientError::NotListed(folder) => write!(f, "cannot list all of '{folder}/'"),
-            ClientError::Incomplete { path, missing, .. } => {
+            ClientError::Incomplete { path, missing, shown, .. } => {
                 write!(f, "cannot rebuild {path} [incomplete]: ")?;
                 for (index, piece) in missing.iter().enumerate() {
                     write!(f, "{}{piece}", if index > 0 { "; " } else { "" })?;
                 }
-                Ok(())
+                let shown: Vec<&str> = shown.iter().map(ServerName::as_str).collect();
+                if shown.is_empty() { Ok(()) } else { write!(f, "; shown by {}", shown.join(", ")) }
             }
             ClientError::OtherKey(path) => {
                 write!(f, "cannot decrypt {path}: it was encrypted under another key")
@@ -238,7 +244,7 @@ impl ClientError {
             }
             ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
             ClientError::Incomplete { down: false, .. } => {
-                "no server is down: no good copy can be had; upload it again if you have it".into()
+                format!("no server is down: no good copy can be had; upload it again if you have it; {DELETED_BEFORE}")
             }
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()

@@ -25,7 +25,7 @@ mod writing;
 use std::sync::Arc;
 
 pub use download::{Downloaded, Files, Found, Looked};
-pub use error::{ClientError, LaunchError, MissingPiece, OTHER_KEY_HINT};
+pub use error::{ClientError, DELETED_BEFORE, LaunchError, MissingPiece, OTHER_KEY_HINT};
 pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
 pub use show::{Health, Holding, Shown, ShownFile, ShownFolder};

@@ -1,12 +1,13 @@
 //! What the servers hold of a name, as far as its seals can be trusted; and settling what others
 //! left half done.
 
+use super::Client;
 use super::cluster::Cluster;
 use super::report::{Phase, Report, timed};
 use super::sight::Unseen;
 use super::writing::staging_answer;
 use crate::commit::{self, Held, Phase as HeldPhase, TOMBSTONE, View};
-use crate::name::{FilePath, UserName};
+use crate::name::{FilePath, ServerName, UserName};
 use crate::peer::Peer;
 use crate::placement;
 use crate::primitives::sha256;
@@ -171,6 +172,14 @@ impl Survey {
     /// Whether every piece of a version has a holder that answered.
     pub(super) fn is_complete(&self, version: Version) -> bool {
         placement::suffices(|piece| !self.holders(version, piece).is_empty())
+    }
+}
+
+impl Client {
+    /// The servers that have a piece of a version.
+    pub(super) fn shown_by(&self, survey: &Survey, version: Version) -> Vec<ServerName> {
+        let holds = |s: &usize| placement::pieces().any(|piece| survey.holders(version, piece).contains(s));
+        (0..self.cluster.len()).filter(holds).map(|s| self.cluster.name(s).clone()).collect()
     }
 }
 

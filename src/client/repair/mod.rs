@@ -67,7 +67,7 @@ impl Client {
         for batch in names.chunks(BATCH) {
             for step in self.repair_batch(batch, dry, &mut unseen) {
                 summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
-                let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone(_), .. });
+                let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone { .. }, .. });
                 summary.lost += usize::from(is_lost);
                 summary.steps += 1;
                 tell(&step);
