@@ -109,6 +109,18 @@ pub fn copies_wanted(replicas: usize, servers: usize) -> usize {
     replicas.clamp(1, servers.max(1))
 }
 
+/// Whether something may be out of sight, a file, a delete or damage, when `unseen` of `servers` servers did not say
+/// what they have: then nobody can say that a name does not exist, or that all is well.
+///
+/// What is stored while `replicas` servers or more are up is on `replicas` of them at least: one of these answers unless
+/// as many are unseen. What is stored while fewer are up, though fewer than `replicas` are down, is on all that are up:
+/// one of these answers if `replicas` servers do. (What is stored while more are down than that has fewer copies, and
+/// its writer was warned; the rule does not cover it.)
+pub fn out_of_sight(replicas: usize, servers: usize, unseen: usize) -> bool {
+    let replicas = copies_wanted(replicas, servers);
+    unseen > 0 && (unseen >= replicas || servers.saturating_sub(unseen) < replicas)
+}
+
 fn remainder(big_endian: &[u8; 32], modulus: usize) -> usize {
     big_endian.iter().fold(0, |rest, &byte| (rest * 256 + usize::from(byte)) % modulus)
 }
@@ -152,6 +164,37 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Every upload with so few servers down, for each start, looked for with every set of servers unseen.
+    #[test]
+    fn something_may_be_out_of_sight_just_where_the_rule_says_so() {
+        let sets = |servers: usize| {
+            (0..1_usize << servers)
+                .map(move |bits| (0..servers).map(|s| bits >> s & 1 == 1).collect::<Vec<_>>())
+        };
+        let count = |set: &[bool]| set.iter().filter(|&&is_in| is_in).count();
+        for (servers, replicas) in (1..=6).flat_map(|servers| (1..=servers).map(move |r| (servers, r))) {
+            let mut hidden = vec![false; servers + 1];
+            let covered = |up: &Vec<bool>| {
+                let up = count(up);
+                up > 0 && (up >= replicas || servers - up < replicas)
+            };
+            for up in sets(servers).filter(covered) {
+                for x in 0..servers as u8 {
+                    let holders = holders(&hash_with_start(x), &up, replicas).concat();
+                    for unseen in sets(servers).filter(|unseen| holders.iter().all(|&s| unseen[s])) {
+                        hidden[count(&unseen)] = true;
+                    }
+                }
+            }
+            let told: Vec<bool> = (0..=servers).map(|n| out_of_sight(replicas, servers, n)).collect();
+            assert_eq!(told, hidden, "{servers} servers, {replicas} copies");
+        }
+        assert!(!out_of_sight(2, 4, 0) && !out_of_sight(2, 4, 1) && out_of_sight(2, 4, 2));
+        assert!(out_of_sight(1, 4, 1) && !out_of_sight(1, 1, 0) && out_of_sight(1, 1, 1));
+        assert!(out_of_sight(2, 2, 1), "what was stored while one was down, when the other is");
+        assert!(out_of_sight(3, 2, 1), "no more copies than servers");
     }
 
     #[test]

@@ -62,10 +62,10 @@ fn pieces(cluster: &Cluster, servers: &[usize]) -> BTreeMap<String, Vec<u8>> {
     servers.iter().flat_map(of).collect()
 }
 
-/// The piece files of a file that a server holds.
+/// The pieces of a file that a server holds: its piece files, without the sum that it puts behind each.
 fn held_by(cluster: &Cluster, n: usize, path: &str) -> Vec<Vec<u8>> {
     let files = (1..=4).map(|piece| cluster.piece_file(n, path, piece));
-    files.filter_map(|file| fs::read(file).ok()).collect()
+    files.filter_map(|file| fs::read(file).ok()).map(|piece| piece[..piece.len() - 32].to_vec()).collect()
 }
 
 /// A delete as Aditi's client would seal it, as a file.
@@ -682,6 +682,70 @@ fn a_server_that_shows_another_piece_than_it_should_is_not_believed() {
 }
 
 #[test]
+fn bytes_that_a_server_vouches_for_and_does_not_have_are_found_by_reading_them() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, SIZE));
+    let own = held_by(&cluster, 1, "a");
+    let numbers: Vec<u8> = own.iter().map(|piece| claim(piece).header.piece).collect();
+    cluster.stop(1);
+    let verify = |edit: &dyn Fn(&mut Vec<u8>), args: &[&str]| {
+        let edited = own.iter().cloned().map(|mut piece| {
+            edit(&mut piece);
+            ("a", piece)
+        });
+        let rogue = showing(Shelf { pieces: edited.collect(), ..Shelf::default() });
+        with_first_server(&cluster, rogue.port()).run(args)
+    };
+    // The files end with root and seal here, without a server's sum; before them are the hashes of two chunks.
+    let end = |piece: &Vec<u8>| piece.len() - 64;
+    let body_begins = |piece: &Vec<u8>| end(piece) - 64 - claim(piece).header.piece_size as usize;
+    let lies: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
+        ("a bit of the first chunk", &|piece| {
+            let at = body_begins(piece);
+            piece[at] ^= 1;
+        }),
+        ("a bit of the last chunk", &|piece| {
+            let at = end(piece) - 65;
+            piece[at] ^= 1;
+        }),
+        ("the first hash", &|piece| {
+            let at = end(piece) - 64;
+            piece[at] ^= 1;
+        }),
+        ("the last hash", &|piece| {
+            let at = end(piece) - 1;
+            piece[at] ^= 1;
+        }),
+        ("all bytes of the body", &|piece| {
+            let (from, to) = (body_begins(piece), end(piece) - 64);
+            piece[from..to].fill(7);
+        }),
+    ];
+    for (what, lie) in lies {
+        verify(lie, &["Verify"]).succeeds();
+        let found = |args: &[&str]| {
+            let outcome = verify(lie, args).fails_with(1).complains_of("take it out of the .conf");
+            let problem = |piece: &u8| {
+                format!("a: piece {piece} on Server1: sent damaged bytes, though its own check finds none")
+            };
+            let own: Vec<String> = numbers.iter().map(problem).collect();
+            assert!(own.iter().all(|line| outcome.lines().contains(&line.as_str())), "{what}: {outcome}");
+            assert!(!outcome.stdout.contains("on Server2"), "{what}: {outcome}");
+        };
+        found(&["Verify", "--read"]);
+        // Of two chunks a small share is one of them, and the table is always read.
+        if !what.contains("bit") {
+            found(&["Verify", "--read=1%"]);
+        }
+    }
+    for read in ["--read", "--read=1%", "--read=60%"] {
+        verify(&|_| (), &["Verify", read]).succeeds();
+    }
+    drop(aditi);
+}
+
+#[test]
 fn a_server_that_gives_out_an_unfinished_upload_for_the_file_costs_nothing_that_outlasts_it() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
@@ -700,11 +764,16 @@ fn a_server_that_gives_out_an_unfinished_upload_for_the_file_costs_nothing_that_
     let lied_to = with_first_server(&cluster, rogue.port());
     lied_to.run(&["Download", "a"]);
     assert!(lied_to.downloaded("a").is_none_or(|found| found == bytes));
-    for command in ["ShowFiles", "Verify", "Repair"] {
-        lied_to.run(&[command]);
-        assert!(pieces(&cluster, &[2, 3, 4]) == whole, "{command} changed something");
+    for away in [None, Some(4)] {
+        away.iter().for_each(|&n| cluster.stop(n));
+        for command in ["ShowFiles", "Verify", "Repair", "Download"] {
+            let args = [command, "a"];
+            lied_to.run(if command == "Download" { &args } else { &args[..1] });
+            assert!(pieces(&cluster, &[2, 3, 4]) == whole, "{command} changed something, {away:?} away");
+        }
     }
     drop(rogue);
+    cluster.start(4);
     cluster.start(1);
     aditi.download("a", &bytes);
     aditi.run(&["Verify"]).succeeds().prints(&[]);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::help;
 use super::nearest::nearest;
+use crate::client::Share;
 
 /// The options that stand with a command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,6 +15,7 @@ pub(super) struct Options {
     pub(super) recursive: bool,
     pub(super) dry: bool,
     pub(super) only_changed: bool,
+    pub(super) read: Option<Share>,
     pub(super) trace: bool,
     pub(super) help: bool,
 }
@@ -61,6 +63,8 @@ pub(super) enum UsageError {
     Unknown(String),
     /// A command, and an option that it does not have.
     Option(&'static str, String),
+    /// What is no share of the bytes.
+    Share(String),
     /// Of which command, and what.
     Missing(&'static str, &'static str),
     Surplus(&'static str, String),
@@ -79,6 +83,7 @@ impl fmt::Display for UsageError {
             UsageError::Option(name, option) => {
                 write!(f, "{name} has no option '{}'", option.escape_debug())
             }
+            UsageError::Share(share) => write!(f, "'{}' is no share to read", share.escape_debug()),
             UsageError::Missing(_, what) => write!(f, "{what} is missing"),
             UsageError::Surplus(_, word) => write!(f, "'{}' is one argument too many", word.escape_debug()),
             UsageError::Nothing => f.write_str("a command is missing"),
@@ -108,6 +113,7 @@ impl UsageError {
                     format!("{name} takes {}; -- stands before a name that begins with -", own.join(", "))
                 }
             },
+            UsageError::Share(_) => "--read reads all; --read=5% a part, above 0% and up to 100%".into(),
             UsageError::Missing(name, _) => {
                 help::usage(name).map_or_else(list, |usage| format!("usage: {usage}"))
             }
@@ -123,10 +129,12 @@ impl UsageError {
 }
 
 /// What others call the options.
-const OTHER_OPTIONS: [(&str, &str); 6] = [
+const OTHER_OPTIONS: [(&str, &str); 8] = [
     ("--dry-run", "-n"),
     ("--long", "-l"),
     ("--quiet", "-q"),
+    ("--read-data", "--read"),
+    ("--read-data-subset", "--read"),
     ("--recursive", "-r"),
     ("--silent", "-q"),
     ("--update", "-u"),
@@ -162,7 +170,7 @@ fn meant(word: &str) -> Option<&'static str> {
 /// The options of a command that another one may stand for.
 fn meant_option(name: &str, option: &str) -> Option<String> {
     let own: Vec<&str> = help::options(name).collect();
-    let lower = option.to_ascii_lowercase();
+    let lower = option.split('=').next().unwrap_or(option).to_ascii_lowercase();
     let other = OTHER_OPTIONS.iter().find(|(other, _)| *other == lower).map(|(_, short)| *short);
     if let Some(known) = other.or(Some(lower.as_str())).filter(|known| own.contains(known)) {
         return Some(known.to_owned());
@@ -238,10 +246,15 @@ fn split_options(name: &'static str, words: &[String]) -> Result<(Options, Vec<S
             continue;
         }
         let silently = matches!(word.as_str(), "-h" | "--help") || (word == "-r" && TAKE_ALL.contains(&name));
-        if !silently && !help::options(name).any(|own| own == word) {
+        // One option has a value, behind an equals sign.
+        let (option, value) = match word.split_once('=') {
+            Some((option @ "--read", value)) => (option, Some(value)),
+            _ => (word.as_str(), None),
+        };
+        if !silently && !help::options(name).any(|own| own == option) {
             return Err(UsageError::Option(name, word.to_owned()));
         }
-        match word.as_str() {
+        match option {
             "--" => break,
             "-l" => options.long = true,
             "-q" => options.quiet = true,
@@ -250,12 +263,17 @@ fn split_options(name: &'static str, words: &[String]) -> Result<(Options, Vec<S
             "-u" => options.only_changed = true,
             "--trace" => options.trace = true,
             "--json" => options.json = true,
+            "--read" => options.read = Some(value.map_or(Ok(Share::ALL), share)?),
             "-h" | "--help" => options.help = true,
             _ => return Err(UsageError::Option(name, word.to_owned())),
         }
     }
     arguments.extend(words.cloned());
     Ok((options, arguments))
+}
+
+fn share(text: &str) -> Result<Share, UsageError> {
+    Share::parse(text).ok_or_else(|| UsageError::Share(text.to_owned()))
 }
 
 /// Splits a line of the prompt into words. Single and double quotes keep spaces; a backslash, except
@@ -365,7 +383,7 @@ mod tests {
 
     #[test]
     fn no_command_takes_an_option_that_its_help_does_not_have() {
-        let all = ["-l", "-r", "-n", "-u", "-q", "--json", "--trace"];
+        let all = ["-l", "-r", "-n", "-u", "-q", "--json", "--trace", "--read"];
         for name in help::names() {
             let own: Vec<&str> = help::options(name).collect();
             let arguments = if name == "Move" { "a b" } else { "" };
@@ -386,6 +404,23 @@ mod tests {
             }
         }
         assert!(command("Delete -- -n").is_ok());
+    }
+
+    #[test]
+    fn what_is_to_be_read_is_all_or_a_share() {
+        let read = |line| command(line).map(|(_, options)| options.read);
+        assert_eq!(read("Verify"), Ok(None));
+        assert_eq!(read("Verify --read -r"), Ok(Some(Share::ALL)));
+        assert_eq!(read("Verify --read=100%"), Ok(Some(Share::ALL)));
+        assert_eq!(read("Verify --read=2.5% d"), Ok(Share::parse("2.5%")));
+        for value in ["0%", "abc", "", "5", "101%", "-1%"] {
+            let error = command(&format!("Verify --read={value}")).unwrap_err();
+            assert_eq!(error, UsageError::Share(value.into()));
+            assert!(error.hint().contains("--read=5%"), "{}", error.hint());
+        }
+        assert_eq!(read("Repair --read=5%"), Err(UsageError::Option("Repair", "--read=5%".into())));
+        assert_eq!(command("Verify --raed").unwrap_err().hint(), "did you mean --read?");
+        assert_eq!(command("Verify --read-data-subset=5%").unwrap_err().hint(), "did you mean --read?");
     }
 
     #[test]

@@ -276,6 +276,9 @@ impl Report for Console {
                     ));
                 }
             }
+            Notice::NewerUnseen { unseen } => {
+                self.warning(&format!("a newer version may be on {}, not seen now", servers(&unseen)));
+            }
             Notice::NotPlaced { path, server, why } => {
                 self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }

@@ -86,10 +86,17 @@ const TOPICS: &[Topic] = &[
     Topic {
         name: "Verify",
         forms: &[Form("Verify [FOLDER]", "check every copy", "Verify -r")],
-        options: &[("-r", "everything below"), ("--json", "one JSON object for each problem")],
-        more: "Every server hashes the copies that it holds, all bytes of them; the seals are checked here. Each problem is \
-               a line, and the exit status is 1 if there is one. A file's name in place of FOLDER means that file alone.",
-        examples: &["Verify", "Verify -r", "Verify holiday"],
+        options: &[
+            ("-r", "everything below"),
+            ("--read[=P%]", "also read and check the bytes here: all, or a random part, such as 5%"),
+            ("--json", "one JSON object for each problem"),
+        ],
+        more: "Each server hashes every byte of its copies; the client checks the seals. That believes a server that says \
+               that its copy is good. With --read every copy is fetched and checked by the client; with --read=5% a \
+               random 5% of the chunks of each copy, at least one. Each problem is a line, and the exit status is 1 if \
+               there is one. It is 4 if there is none, but so many servers did not answer that files, deletes or damage \
+               may be known to them alone. FOLDER may also be the name of a single file.",
+        examples: &["Verify", "Verify -r", "Verify --read=5% -r", "Verify holiday"],
     },
     Topic {
         name: "Repair",
@@ -137,7 +144,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// The options of a command.
 pub(super) fn options(name: &str) -> impl Iterator<Item = &'static str> {
     let own = TOPICS.iter().find(|topic| topic.name == name).map_or(&[][..], |topic| topic.options);
-    own.iter().chain(&COMMON).map(|(option, _)| *option)
+    // Without what may stand behind it.
+    own.iter().chain(&COMMON).map(|(option, _)| option.split('[').next().unwrap_or(option))
 }
 
 /// How a command is written, for a hint.
@@ -171,8 +179,9 @@ pub(super) fn topic(name: &str, width: usize) -> Vec<String> {
     let room = topic.forms.iter().map(|Form(form, ..)| form.len()).max().unwrap_or(0) + 2;
     let mut lines: Vec<String> =
         topic.forms.iter().flat_map(|Form(form, does, _)| hang(form, room, does, width)).collect();
-    let options = topic.options.iter().chain(&COMMON);
-    lines.extend(options.flat_map(|(option, means)| hang(&format!("  {option}"), 11, means, width)));
+    let options = || topic.options.iter().chain(&COMMON);
+    let room = options().map(|(option, _)| option.len()).max().unwrap_or(0) + 4;
+    lines.extend(options().flat_map(|(option, means)| hang(&format!("  {option}"), room, means, width)));
     if !topic.more.is_empty() {
         lines.push(String::new());
         lines.extend(fold(topic.more, width.min(MORE_WIDTH)));
@@ -216,6 +225,7 @@ options, anywhere after the command:
   -l       long listing        --json   one JSON object a line
   -r       everything below    -n       say what would be done
   -u       upload only what has changed
+  --read[=P%]  verify by reading every copy, or a random P% of it
   --trace  each line of the protocol, as it travels, on standard error
   -q       quiet               --       ends the options
 

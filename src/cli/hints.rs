@@ -37,7 +37,7 @@ impl Session<'_> {
             }
             // It costs another question to the servers; a script that tries many names can do without, with -q.
             ClientError::NotFound(name) if !self.console.is_quiet() => {
-                let near = stored(name, |folder| self.client.show(folder).ok());
+                let near = stored(name, |folder| Some(self.client.show(folder).ok()?.entries));
                 let list = error.hint().map(|hint| match folder {
                     Some(_) => format!("{hint}; {IN_QUOTES}"),
                     None => hint,

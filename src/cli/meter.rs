@@ -96,6 +96,7 @@ impl Meter {
         let doing = match self.doing {
             _ if share.is_none() => "working  ",
             Some(Doing::Checking) => "checking  ",
+            Some(Doing::Reading) => "reading  ",
             Some(Doing::Copying) => "copying  ",
             None if self.part.is_some_and(|part| part.is_again()) => "again  ",
             None => "",

@@ -8,7 +8,7 @@ use super::prompt::read_command;
 use super::session::{ALL, Session, join, without_slash};
 use super::tally::Tally;
 use super::text::counted;
-use crate::client::{ClientError, Shown};
+use crate::client::{ClientError, Files, Shown};
 use crate::name::FilePath;
 
 impl Session<'_> {
@@ -26,6 +26,7 @@ impl Session<'_> {
             }
             files => files?,
         };
+        let Files { files, unseen } = files;
         if self.is_no_folder(what, &name, &files) || (name == ALL && !self.may_delete_all(files.len())) {
             return Ok(FAILED);
         }
@@ -36,7 +37,7 @@ impl Session<'_> {
                 Err(error) => self.fail(&mut tally, error),
             }
         }
-        Ok(self.conclude(&tally))
+        Ok(self.conclude_seen(&tally, unseen))
     }
 
     /// Whether a file was written as a folder is, with a slash behind it; that is an error then.
@@ -84,7 +85,7 @@ impl Session<'_> {
             _ => self.client.rename(&from, &to),
         };
         match moved {
-            Err(ClientError::NotFound(_)) if self.is_folder(&from) => {
+            Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if self.is_folder(&from) => {
                 self.console.error(&format!("'{from}' is a folder; Move takes files only"), None);
                 return Ok(FAILED);
             }
@@ -100,6 +101,6 @@ impl Session<'_> {
     /// Whether the servers have a folder of this name.
     fn is_folder(&mut self, path: &FilePath) -> bool {
         let is_it = |shown: &Shown| matches!(shown, Shown::Folder(name) if name.as_str() == path.file_name());
-        self.client.show(&path.folder()).is_ok_and(|listing| listing.iter().any(is_it))
+        self.client.show(&path.folder()).is_ok_and(|listing| listing.entries.iter().any(is_it))
     }
 }

@@ -9,12 +9,13 @@ use super::console::Console;
 use super::prompt::{PROMPT, greeting, read_command};
 use super::table::{self, View};
 use super::tally::Tally;
-use super::text::counted;
-use super::{DENIED, FAILED, NO_SERVER, USAGE, help, json, lines, password};
+use super::text::{and, counted};
+use super::{DENIED, FAILED, NO_SERVER, USAGE, help, json, lines, password, units};
 use crate::client::{
-    self, Client, ClientError, Found, NotChanged, NotRepaired, RepairSummary, Repaired, ServerStatus,
+    self, Client, ClientError, Files, Found, NotChanged, NotRepaired, RepairSummary, Repaired, ServerStatus,
+    ShownFolder,
 };
-use crate::name::FolderPath;
+use crate::name::{FolderPath, ServerName};
 
 /// Files that are handed to the client at a time.
 const STEP: usize = 1024;
@@ -185,11 +186,22 @@ impl Session<'_> {
         tally.status
     }
 
+    /// The same for files of a folder, in which there may be more than were seen.
+    pub(super) fn conclude_seen(&self, tally: &Tally, unseen: Vec<(ServerName, String)>) -> u8 {
+        self.unless_unseen(self.conclude(tally), unseen)
+    }
+
     fn show(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
-        let listing = self.client.show(&parse_folder(folder)?)?;
+        let ShownFolder { entries: listing, unseen } = self.client.show(&parse_folder(folder)?)?;
         self.console.end_work();
+        if !unseen.is_empty() {
+            let names: Vec<_> = unseen.iter().map(|(server, _)| server.to_string()).collect();
+            self.console.warning(&format!("what only {} may have is not listed", and(&names, usize::MAX)));
+        }
         let to_person = self.console.out_is_terminal() && !options.json;
-        if to_person && listing.is_empty() {
+        if to_person && listing.is_empty() && !unseen.is_empty() {
+            self.console.done(&"nothing was found here on the servers that answered");
+        } else if to_person && listing.is_empty() {
             self.console.done(&"nothing is stored here; Upload stores a file");
         } else if to_person {
             let (width, palette) = (self.console.out_width(), self.console.out_palette());
@@ -233,30 +245,49 @@ impl Session<'_> {
 
     fn verify(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
         let console = self.console;
-        let verified = self.client.verify(&parse_folder(folder)?, options.recursive, |problem| {
-            if options.json { console.result(&json::problem(problem)) } else { console.result(problem) }
-        })?;
-        let (files, copies) = (counted(verified.files, "file"), verified.copies);
+        let verified =
+            self.client.verify(&parse_folder(folder)?, options.recursive, options.read, |problem| {
+                if options.json { console.result(&json::problem(problem)) } else { console.result(problem) }
+            })?;
+        let files = counted(verified.files, "file");
+        let copies = match options.read {
+            None => format!("{} copies checked", verified.copies),
+            Some(_) => {
+                format!("{} copies checked, {} read", verified.copies, units::bytes(verified.read as f64))
+            }
+        };
         if verified.problems > 0 {
             let have = if verified.files == 1 { "has" } else { "have" };
             console.error(
                 &format!(
-                    "{} of {files} {have} problems ({}, {copies} copies checked)",
+                    "{} of {files} {have} problems ({}, {copies})",
                     verified.bad,
                     counted(verified.problems, "problem")
                 ),
                 Some(verified.hint().into()),
             );
-            return Ok(FAILED);
+            return Ok(self.unless_unseen(FAILED, verified.unseen));
         }
-        console.done(&format!("all is well: {files}, {copies} copies checked"));
-        Ok(0)
+        let well = if verified.unseen.is_empty() { "all is well" } else { "no problem in what was seen" };
+        console.done(&format!("{well}: {files}, {copies}"));
+        Ok(self.unless_unseen(0, verified.unseen))
+    }
+
+    /// The status of a command that ends with `status`, unless so much was not seen that nobody can vouch for the rest:
+    /// then that is said too, with a hint if there was none yet.
+    fn unless_unseen(&self, status: u8, unseen: Vec<(ServerName, String)>) -> u8 {
+        if unseen.is_empty() {
+            return status;
+        }
+        let error = ClientError::NotAllSeen(unseen);
+        self.console.error(&error, error.hint().filter(|_| status == 0));
+        if status == 0 { status_of(&error) } else { status }
     }
 
     fn repair(&mut self, folder: Option<&str>, options: Options) -> Result<u8, ClientError> {
         let console = self.console;
         let mut other_key = 0;
-        let summary = self.client.repair(&parse_folder(folder)?, options.dry, |step| {
+        let mut summary = self.client.repair(&parse_folder(folder)?, options.dry, |step| {
             other_key += usize::from(matches!(step, Repaired::Failed { why: NotRepaired::OtherKey, .. }));
             if options.json {
                 console.result(&json::repaired(step, options.dry));
@@ -266,6 +297,7 @@ impl Session<'_> {
                 console.result(step);
             }
         })?;
+        let unseen = std::mem::take(&mut summary.unseen);
         if summary.failed > 0 {
             let could = if options.dry { "cannot" } else { "could not" };
             let what = format!("{} of {} steps {could} be done", summary.failed, summary.steps);
@@ -273,22 +305,19 @@ impl Session<'_> {
             let hint = if other_key == summary.failed {
                 client::OTHER_KEY_HINT.to_owned()
             } else {
-                hint_after_repair(summary, down)
+                hint_after_repair(&summary, down)
             };
             console.error(&what, Some(hint));
-            return Ok(FAILED);
+            return Ok(self.unless_unseen(FAILED, unseen));
         }
-        if summary.steps == 0 {
-            console.done(&format!("nothing to repair ({} looked at)", counted(summary.names, "name")));
-            return Ok(0);
+        let names = counted(summary.names, "name");
+        if summary.steps > 0 {
+            let would = if options.dry { "would be " } else { "" };
+            console.done(&format!("{names} looked at, {} {would}done", counted(summary.steps, "step")));
+        } else if unseen.is_empty() {
+            console.done(&format!("nothing to repair ({names} looked at)"));
         }
-        let would = if options.dry { "would be " } else { "" };
-        console.done(&format!(
-            "{} looked at, {} {would}done",
-            counted(summary.names, "name"),
-            counted(summary.steps, "step")
-        ));
-        Ok(0)
+        Ok(self.unless_unseen(0, unseen))
     }
 
     fn passwd(&mut self, gone_on: Result<bool, ClientError>) -> Result<u8, ClientError> {
@@ -379,10 +408,10 @@ impl Session<'_> {
 
     fn download(&mut self, what: &str, folder: Option<&str>) -> Result<u8, ClientError> {
         let name = join(folder, what)?;
-        let (mut looked, files) = match self.client.find(&name)? {
+        let (mut looked, Files { files, unseen }) = match self.client.find(&name)? {
             Found::File(file) => {
                 let path = file.path().clone();
-                (Some(*file), vec![path])
+                (Some(*file), Files { files: vec![path], unseen: Vec::new() })
             }
             Found::Below(files) => (None, files),
         };
@@ -406,7 +435,7 @@ impl Session<'_> {
                 }
             }
         }
-        Ok(self.conclude(&tally))
+        Ok(self.conclude_seen(&tally, unseen))
     }
 }
 
@@ -415,6 +444,8 @@ fn status_of(error: &ClientError) -> u8 {
         ClientError::NoServer(_)
         | ClientError::NeedsEveryServer(_)
         | ClientError::NeedsServers(..)
+        | ClientError::OutOfSight(..)
+        | ClientError::NotAllSeen(_)
         | ClientError::Ended(_) => NO_SERVER,
         ClientError::PasswordChanged => DENIED,
         _ => FAILED,
@@ -443,16 +474,16 @@ fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
     }
 }
 
-fn hint_after_repair(summary: RepairSummary, down: bool) -> String {
+fn hint_after_repair(summary: &RepairSummary, down: bool) -> String {
     let again = if down {
         "start the servers that are down and repair again"
     } else {
         "repair again; Verify and the servers' logs say more"
     };
-    let lost = "what is lost can only be uploaded again, or deleted";
+    let lost = format!("what is lost can only be uploaded again, or deleted; {}", client::DELETED_BEFORE);
     match summary {
         RepairSummary { lost: 0, .. } => again.to_owned(),
-        RepairSummary { lost: all, failed, .. } if all == failed => lost.to_owned(),
+        RepairSummary { lost: all, failed, .. } if all == failed => lost,
         _ => format!("{lost}; for the rest {again}"),
     }
 }

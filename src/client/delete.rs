@@ -5,8 +5,10 @@
 //! something newer that is meant too, is the tombstone as new as can be.
 
 use super::Client;
+use super::download::Files;
 use super::error::ClientError;
 use super::report::{Notice, Progress};
+use super::sight::Unseen;
 use super::survey::Survey;
 use super::writing::staging_answer;
 use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
@@ -45,11 +47,10 @@ impl Task {
 
     /// What a look ends this with; `None` if there is something to bury. From the second look on, what is
     /// newer than at the first one stays.
-    fn look(&mut self, survey: &Survey) -> Option<Deleted> {
+    fn look(&mut self, survey: &Survey, not_found: impl FnOnce() -> ClientError) -> Option<Deleted> {
         let Some(seen) = self.seen else {
             self.seen = Some(survey.file_version());
-            let not_found = || Err(ClientError::NotFound(self.path.to_string()));
-            return (!survey.is_a_file()).then(not_found);
+            return (!survey.is_a_file()).then(|| Err(not_found()));
         };
         if survey.file_version() > seen {
             return Some(Err(ClientError::Replaced(self.path.clone())));
@@ -87,10 +88,10 @@ impl Client {
     /// What `Delete NAME` means: the file, or with `recursive` the files below the folder.
     ///
     /// # Errors
-    /// If there is neither, or the folder is meant without `recursive`.
-    pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Vec<FilePath>, ClientError> {
+    /// If there is neither, as far as can be seen, or the folder is meant without `recursive`.
+    pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Files, ClientError> {
         match self.find(name)? {
-            super::Found::File(file) => Ok(vec![file.path().clone()]),
+            super::Found::File(file) => Ok(Files { files: vec![file.path().clone()], unseen: Vec::new() }),
             super::Found::Below(files) if recursive => Ok(files),
             super::Found::Below(_) => {
                 let folder = FolderPath::parse(name).unwrap_or_default();
@@ -105,11 +106,15 @@ impl Client {
         self.tried.clear();
         self.report.begin(files.len(), 0);
         let mut results = Vec::with_capacity(files.len());
+        let mut unseen = Unseen::default();
         for batch in files.chunks(BATCH) {
-            results.extend(self.delete_all(batch.iter().cloned().map(Task::new).collect()));
+            results.extend(self.delete_all(batch.iter().cloned().map(Task::new).collect(), &mut unseen));
             self.report.progress(Progress { done: batch.len() as u64 });
         }
         self.report.end();
+        if results.iter().any(Result::is_ok) {
+            self.warn_of_newer(&unseen);
+        }
         results
     }
 
@@ -119,23 +124,25 @@ impl Client {
     /// [`ClientError::Replaced`] if there is a newer one, which stays; or if the servers fail.
     pub(super) fn delete_version(&mut self, path: &FilePath, version: Version) -> Result<(), ClientError> {
         let task = Task { seen: Some(Some(version)), alone: true, ..Task::new(path.clone()) };
-        self.delete_all(vec![task]).into_iter().try_for_each(|result| result.map(drop))
+        self.delete_all(vec![task], &mut Unseen::default())
+            .into_iter()
+            .try_for_each(|result| result.map(drop))
     }
 
-    fn delete_all(&mut self, mut tasks: Vec<Task>) -> Vec<Deleted> {
+    fn delete_all(&mut self, mut tasks: Vec<Task>, unseen: &mut Unseen) -> Vec<Deleted> {
         for _ in 0..ATTEMPTS {
             let mut pending: Vec<&mut Task> = tasks.iter_mut().filter(|task| task.result.is_none()).collect();
             if pending.is_empty() {
                 break;
             }
-            self.attempt_delete(&mut pending);
+            self.attempt_delete(&mut pending, unseen);
         }
         let contended = |path: FilePath| Err(ClientError::Contended(path));
         tasks.into_iter().map(|task| task.result.unwrap_or_else(|| contended(task.path))).collect()
     }
 
     /// Tries once; what gets no result is worth another try.
-    fn attempt_delete(&mut self, tasks: &mut [&mut Task]) {
+    fn attempt_delete(&mut self, tasks: &mut [&mut Task], unseen: &mut Unseen) {
         let paths: Vec<FilePath> = tasks.iter().map(|task| task.path.clone()).collect();
         let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
         if let Err(error) = self.require_server() {
@@ -148,7 +155,8 @@ impl Client {
         }
         let mut burials = Vec::new();
         for (index, (task, survey)) in tasks.iter_mut().zip(&surveys).enumerate() {
-            task.result = task.look(survey);
+            unseen.add(&survey.unseen);
+            task.result = task.look(survey, || self.not_found(survey.path.as_str(), &survey.unseen));
             if task.result.is_some() {
                 continue;
             }

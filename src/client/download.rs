@@ -6,6 +6,7 @@ use super::Client;
 use super::error::{ClientError, MissingPiece};
 use super::fetch::{Fault, Piece};
 use super::report::Notice;
+use super::sight::Unseen;
 use super::survey::Survey;
 use super::target::{Target, sweep};
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -47,7 +48,17 @@ pub enum Found {
     /// A file.
     File(Box<Looked>),
     /// The files below a folder.
-    Below(Vec<FilePath>),
+    Below(Files),
+}
+
+/// Files that a name stands for.
+#[derive(Debug)]
+pub struct Files {
+    /// Those that a server knows of.
+    pub files: Vec<FilePath>,
+    /// Servers that did not say what they know, each with the reason, if they are so many that there may be more files;
+    /// otherwise none.
+    pub unseen: Vec<(ServerName, String)>,
 }
 
 /// A file on its way.
@@ -69,26 +80,28 @@ impl Client {
     /// Finds out whether a name is a file or a folder.
     ///
     /// # Errors
-    /// If it is neither.
+    /// If it is neither, as far as can be seen.
     pub fn find(&mut self, name: &str) -> Result<Found, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
         let bad_name = |why| ClientError::Name(name.to_owned(), why);
+        let mut unseen = Unseen::default();
         if name != "." {
             let path = FilePath::parse(name).map_err(bad_name)?;
             let surveys =
                 self.cluster.survey(std::slice::from_ref(&path), &self.config.user, &self.key, &*self.report);
+            surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
             if let Some(survey) = surveys.into_iter().find(Survey::is_a_file) {
                 return Ok(Found::File(Box::new(Looked(survey))));
             }
         }
         let folder =
             if name == "." { FolderPath::root() } else { FolderPath::parse(name).map_err(bad_name)? };
-        let files = self.files_below(&folder)?;
+        let files = self.files_below(&folder, &mut unseen)?;
         if files.is_empty() {
-            return Err(ClientError::NotFound(name.to_owned()));
+            return Err(self.not_found(name, &unseen));
         }
-        Ok(Found::Below(files))
+        Ok(Found::Below(Files { files, unseen: self.out_of_sight(&unseen) }))
     }
 
     /// Downloads files to their places below `downloads`; one result for each, in order.
@@ -101,9 +114,14 @@ impl Client {
                 swept.push(folder);
             }
         }
-        let results =
-            files.chunks(BATCH_FILES).flat_map(|batch| self.download_batch(batch, None, downloads)).collect();
+        let mut unseen = Unseen::default();
+        let batches = files.chunks(BATCH_FILES);
+        let results: Vec<_> =
+            batches.flat_map(|batch| self.download_batch(batch, None, downloads, &mut unseen)).collect();
         self.report.end();
+        if results.iter().any(Result::is_ok) {
+            self.warn_of_newer(&unseen);
+        }
         results
     }
 
@@ -115,17 +133,23 @@ impl Client {
     pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
         let path = file.path().clone();
         sweep(&downloads.join(path.folder().as_str()));
-        let result = self.download_batch(std::slice::from_ref(&path), Some(vec![file.0]), downloads).pop();
+        let mut unseen = Unseen::default();
+        let looked = Some(vec![file.0]);
+        let result = self.download_batch(std::slice::from_ref(&path), looked, downloads, &mut unseen).pop();
         self.report.end();
+        if matches!(result, Some(Ok(_))) {
+            self.warn_of_newer(&unseen);
+        }
         result.unwrap_or(Err(ClientError::Contended(path)))
     }
 
-    /// `looked`: what the servers have just said of the batch.
+    /// `looked`: what the servers have just said of the batch. Whoever does not say is added to `unseen`.
     fn download_batch(
         &mut self,
         batch: &[FilePath],
         mut looked: Option<Vec<Survey>>,
         downloads: &Path,
+        unseen: &mut Unseen,
     ) -> Vec<Result<Downloaded, ClientError>> {
         let mut results: Vec<Option<Result<Downloaded, ClientError>>> = batch.iter().map(|_| None).collect();
         for attempt in 0..MAX_RESTARTS {
@@ -137,6 +161,7 @@ impl Client {
                 let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
                 self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report)
             });
+            surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
             for (file, result) in pending.into_iter().zip(self.attempt_download(&surveys, downloads)) {
                 results[file] = match result {
                     Ok(downloaded) => Some(Ok(downloaded)),
@@ -210,7 +235,7 @@ impl Client {
             {
                 return Err(self.incomplete(survey, None, &[]));
             }
-            return Err(ClientError::NotFound(path.to_string()));
+            return Err(self.not_found(path.as_str(), &survey.unseen));
         };
         if !survey.is_complete(version) {
             return Err(self.incomplete(survey, Some(version), &[]));
@@ -287,7 +312,8 @@ impl Client {
             .map(|number| MissingPiece { piece: number, reasons: self.reasons(survey, pieces, number) })
             .collect();
         let down = self.cluster.up().count() < self.cluster.len();
-        ClientError::Incomplete { path: survey.path.clone(), missing, down }
+        let shown = version.map_or(Vec::new(), |version| self.shown_by(survey, version));
+        ClientError::Incomplete { path: survey.path.clone(), missing, shown, down }
     }
 
     fn reasons(&self, survey: &Survey, pieces: &[&Piece], number: u8) -> Vec<(ServerName, String)> {

@@ -41,6 +41,9 @@ impl LaunchError {
 
 /// What to do where nobody can be reached.
 const START_SERVERS: &str = "start the servers, or check their addresses in the .conf";
+/// What a file may be of which a piece is on no server.
+pub const DELETED_BEFORE: &str = "if it was deleted before, a server that was restored from an old backup may show it \
+                                  again: Delete it once more";
 /// What to do where everything found is under another key.
 pub const OTHER_KEY_HINT: &str =
     "the Key line or the password in the .conf is not the one that it was uploaded with";
@@ -105,6 +108,12 @@ pub enum ClientError {
     NothingToUpload(PathBuf),
     /// Nothing of that name on the servers.
     NotFound(String),
+    /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
+    /// may be the only one to know it.
+    OutOfSight(String, Vec<(ServerName, String)>),
+    /// What was found is dealt with, but so many servers did not say what they hold, each with the reason, that they
+    /// may know of more.
+    NotAllSeen(Vec<(ServerName, String)>),
     /// A folder where a file is meant; a delete needs `-r` for one.
     IsFolder(FolderPath),
     /// A server that is up would not list a folder, so that nothing can be said of all of it.
@@ -115,6 +124,8 @@ pub enum ClientError {
         path: FilePath,
         /// The pieces without a good copy.
         missing: Vec<MissingPiece>,
+        /// The servers that show pieces of it.
+        shown: Vec<ServerName>,
         /// Whether a server that is down may have one.
         down: bool,
     },
@@ -181,14 +192,21 @@ impl fmt::Display for ClientError {
             ClientError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
             ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
             ClientError::NotFound(name) => write!(f, "not found: '{}'", name.escape_debug()),
+            ClientError::OutOfSight(name, unseen) => {
+                write!(f, "cannot tell whether '{}' exists ({})", name.escape_debug(), Reasons(unseen))
+            }
+            ClientError::NotAllSeen(unseen) => {
+                write!(f, "not everything could be seen ({})", Reasons(unseen))
+            }
             ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
             ClientError::NotListed(folder) => write!(f, "cannot list all of '{folder}/'"),
-            ClientError::Incomplete { path, missing, .. } => {
+            ClientError::Incomplete { path, missing, shown, .. } => {
                 write!(f, "cannot rebuild {path} [incomplete]: ")?;
                 for (index, piece) in missing.iter().enumerate() {
                     write!(f, "{}{piece}", if index > 0 { "; " } else { "" })?;
                 }
-                Ok(())
+                let shown: Vec<&str> = shown.iter().map(ServerName::as_str).collect();
+                if shown.is_empty() { Ok(()) } else { write!(f, "; shown by {}", shown.join(", ")) }
             }
             ClientError::OtherKey(path) => {
                 write!(f, "cannot decrypt {path}: it was encrypted under another key")
@@ -280,12 +298,19 @@ impl ClientError {
             }
             ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
+            ClientError::OutOfSight(..) => {
+                "nobody who answered has it; start the servers that are down and try again".into()
+            }
+            ClientError::NotAllSeen(_) => {
+                "files, deletes or damage may be known to servers that did not answer: start them and run it again"
+                    .into()
+            }
             ClientError::Name(name, NameError::OuterSlash) => {
                 format!("write it as '{}'", name.trim_matches('/').escape_debug())
             }
             ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
             ClientError::Incomplete { down: false, .. } => {
-                "no server is down: no good copy can be had; upload it again if you have it".into()
+                format!("no server is down: no good copy can be had; upload it again if you have it; {DELETED_BEFORE}")
             }
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()

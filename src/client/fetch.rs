@@ -1,4 +1,5 @@
-//! Fetching pieces from one server: ask ahead, verify each chunk, decrypt it, write it to its place.
+//! Fetching pieces from one server: ask ahead, verify each chunk, and for a download decrypt it and write it to its
+//! place.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
@@ -19,14 +20,15 @@ const AHEAD: usize = 16 * 1024;
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
 const STEP: u64 = 256 * 1024;
 
-/// One piece of a download, as far as it has come.
+/// One piece of a download, as far as it has come; or a copy of one that is read to be verified.
 pub(super) struct Piece {
-    /// Which file of the batch.
+    /// Which file of the batch; or which of the copies.
     pub(super) file: usize,
     pub(super) claim: Claim,
-    pub(super) key: FileKey,
+    /// None for a copy that is only verified: it is neither decrypted nor written.
+    key: Option<FileKey>,
     table: Option<Vec<Bytes32>>,
-    /// Chunks that are still missing.
+    /// Chunks that are asked for and are still missing.
     missing: BTreeSet<u64>,
     /// Servers that were asked, with what was wrong if something was.
     pub(super) tried: Vec<(usize, Option<Fault>)>,
@@ -59,7 +61,12 @@ impl std::fmt::Display for Fault {
 impl Piece {
     pub(super) fn new(file: usize, claim: Claim, key: FileKey) -> Self {
         let missing = (0..claim.header.chunks()).collect();
-        Self { file, claim, key, table: None, missing, tried: Vec::new() }
+        Self { file, claim, key: Some(key), table: None, missing, tried: Vec::new() }
+    }
+
+    /// A copy of which these chunks, and the table, are read to be verified.
+    pub(super) fn to_verify(copy: usize, claim: Claim, chunks: BTreeSet<u64>) -> Self {
+        Self { file: copy, claim, key: None, table: None, missing: chunks, tried: Vec::new() }
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -77,12 +84,12 @@ impl Piece {
     }
 
     /// What to ask for next, as ranges of the piece file: first the table, if more than one chunk
-    /// needs it, then runs of missing chunks.
+    /// needs it or it is to be verified, then runs of missing chunks.
     fn reads(&self) -> Vec<Read> {
         let header = &self.claim.header;
         let layout = header.layout();
         let mut reads = Vec::new();
-        if self.table.is_none() && header.chunks() > 1 {
+        if self.table.is_none() && (header.chunks() > 1 || self.key.is_none()) {
             reads.push(Read {
                 what: What::Table,
                 offset: layout.table.start,
@@ -145,7 +152,7 @@ pub(super) struct Fetching<'a> {
 
 struct Taking {
     index: usize,
-    cipher: ChunkCipher,
+    cipher: Option<ChunkCipher>,
     chunks: RangeInclusive<u64>,
     fault: Option<Fault>,
 }
@@ -229,6 +236,12 @@ impl<'a> Fetching<'a> {
             if let Some(fault) = taking.fault {
                 note(piece, fault);
             }
+            // READs of one piece follow one another: what is only verified is over with the last, and its table goes.
+            let next =
+                self.asked.front().map(|(index, ..)| index).or(self.to_ask.front().map(|(index, _)| index));
+            if piece.key.is_none() && next != Some(&taking.index) {
+                piece.table = None;
+            }
         }
         self.ask()?;
         Ok(Step::More)
@@ -246,7 +259,8 @@ impl<'a> Fetching<'a> {
         match read.what {
             What::Table => take_table(&mut self.peer, piece, read.length, buffer),
             What::Chunks(first, last) => {
-                let cipher = ChunkCipher::new(&piece.key, piece.claim.header.piece);
+                let number = piece.claim.header.piece;
+                let cipher = piece.key.as_ref().map(|key| ChunkCipher::new(key, number));
                 self.taking = Some(Taking { index, cipher, chunks: first..=last, fault: None });
                 Ok(None)
             }
@@ -326,16 +340,25 @@ fn take_chunks(
     let step = header.chunk_range(first).start..header.chunk_range(last).end;
     resize(buffer, step.end - step.start);
     peer.receive_payload(buffer)?;
-    let mut good = Vec::new();
+    let (mut good, only_verified) = (Vec::new(), piece.key.is_none());
     for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.chunk_size() as usize)) {
         let offset = header.chunk_range(chunk).start;
-        if expected_hash(piece, chunk, bytes)
-            .is_some_and(|expected| taking.cipher.decrypt_verified(bytes, offset, &expected))
-        {
+        let is_good = expected_hash(piece, chunk, bytes).is_some_and(|expected| match &mut taking.cipher {
+            Some(cipher) => cipher.decrypt_verified(bytes, offset, &expected),
+            None => sha256(bytes) == expected,
+        });
+        if is_good {
             good.push(chunk);
         } else {
             taking.fault = Some(Fault::Damaged);
         }
+    }
+    if only_verified {
+        for chunk in good {
+            piece.missing.remove(&chunk);
+        }
+        context.report.progress(Progress { done: step.end - step.start });
+        return Ok(());
     }
     let target = &context.targets[piece.file];
     for run in runs(good) {

@@ -53,34 +53,53 @@ impl Client {
             if by_server.iter().all(Vec::is_empty) {
                 return;
             }
-            let context = Context { targets, report: &*self.report };
-            let mut returned: Vec<Option<Result<Peer, PeerError>>> = Vec::new();
-            let mut fetching = Vec::new();
-            for (server, (peer, of_server)) in
-                self.cluster.take_peers().into_iter().zip(by_server).enumerate()
-            {
-                returned.push(match peer {
-                    Some(peer) if !of_server.is_empty() => {
-                        fetching.push(Fetching::new(&context, server, peer, of_server));
-                        None
-                    }
-                    peer => {
-                        pieces.extend(of_server);
-                        peer.map(Ok)
-                    }
-                });
-            }
-            let threads = threads_for(bytes, fetching.len(), cores, few);
-            let fetched = timed(&*self.report, Phase::Fetch, || fetch_on(threads, fetching));
-            for Fetched { server, peer, pieces: of_server, local_error } in fetched {
-                if let Some((file, error)) = local_error {
-                    local_errors[file].get_or_insert(error);
-                }
-                pieces.extend(of_server);
-                returned[server] = Some(peer);
-            }
-            self.cluster.put_back(returned, &*self.report);
+            let threads = |servers| threads_for(bytes, servers, cores, few);
+            pieces.extend(self.fetch(targets, by_server, threads, local_errors));
         }
+    }
+
+    /// Takes what it can of the pieces for each server from it, on so many threads as `threads` says for the number of
+    /// servers that are asked. Gives all pieces back.
+    fn fetch(
+        &mut self,
+        targets: &[Target],
+        by_server: Vec<Vec<Piece>>,
+        threads: impl Fn(usize) -> usize,
+        local_errors: &mut [Option<ClientError>],
+    ) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let context = Context { targets, report: &*self.report };
+        let mut returned: Vec<Option<Result<Peer, PeerError>>> = Vec::new();
+        let mut fetching = Vec::new();
+        for (server, (peer, of_server)) in self.cluster.take_peers().into_iter().zip(by_server).enumerate() {
+            returned.push(match peer {
+                Some(peer) if !of_server.is_empty() => {
+                    fetching.push(Fetching::new(&context, server, peer, of_server));
+                    None
+                }
+                peer => {
+                    pieces.extend(of_server);
+                    peer.map(Ok)
+                }
+            });
+        }
+        let threads = threads(fetching.len());
+        let fetched = timed(&*self.report, Phase::Fetch, || fetch_on(threads, fetching));
+        for Fetched { server, peer, pieces: of_server, local_error } in fetched {
+            if let Some((file, error)) = local_error {
+                local_errors[file].get_or_insert(error);
+            }
+            pieces.extend(of_server);
+            returned[server] = Some(peer);
+        }
+        self.cluster.put_back(returned, &*self.report);
+        pieces
+    }
+
+    /// Reads copies from the servers that have them, each on a thread of its own, and verifies what comes. Gives all
+    /// copies back, each with the fault that was met.
+    pub(super) fn read_to_verify(&mut self, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
+        self.fetch(&[], by_server, |servers| servers, &mut [])
     }
 
     /// Who can be asked for a piece: its home first, then back along the ring.

@@ -12,6 +12,7 @@ mod passwd;
 mod repair;
 mod report;
 mod show;
+mod sight;
 mod source;
 mod stage;
 mod status;
@@ -24,16 +25,16 @@ mod writing;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use download::{Downloaded, Found, Looked};
-pub use error::{ClientError, LaunchError, MissingPiece, OTHER_KEY_HINT};
+pub use download::{Downloaded, Files, Found, Looked};
+pub use error::{ClientError, DELETED_BEFORE, LaunchError, MissingPiece, OTHER_KEY_HINT};
 pub use passwd::NotChanged;
 pub use repair::{NotRepaired, RepairSummary, Repaired};
 pub use report::{Doing, Notice, Phase, Progress, Report};
-pub use show::{Health, Holding, Shown, ShownFile};
+pub use show::{Health, Holding, Shown, ShownFile, ShownFolder};
 pub use source::{Source, find};
 pub use status::ServerStatus;
 pub use upload::Uploaded;
-pub use verify::{Problem, Verified, Wrong};
+pub use verify::{Problem, Share, Verified, Wrong};
 
 use crate::config::Config;
 use crate::name::{FilePath, ServerName, UserName};

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::Client;
 use super::error::ClientError;
 use super::repair::{NotRepaired, Repaired};
+use super::sight::Unseen;
 use super::survey::Survey;
 use super::verify::good_holders;
 use super::writing::staging_answer;
@@ -195,7 +196,7 @@ impl Client {
             said.clear();
             let names = self.cluster.names();
             let without: Vec<usize> = left_out.iter().copied().collect();
-            self.repair_without(&without, vec![new.clone()], false, |step| match step {
+            self.repair_without(&without, vec![new.clone()], Unseen::default(), false, |step| match step {
                 Repaired::Copied { piece, to, .. } => {
                     said.extend(names.iter().position(|name| name == to).map(|server| (server, *piece)));
                 }

@@ -10,6 +10,7 @@ use super::error::ClientError;
 use super::moving::NotCopied;
 use super::repair::{NotRepaired, Repaired};
 use super::report::{Notice, Progress};
+use super::sight::Unseen;
 use super::survey::Survey;
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::commit::KeyChange;
@@ -188,7 +189,7 @@ impl Client {
         if let Some(error) = failure {
             return Err(error);
         }
-        let names = self.names(&FolderPath::root(), true)?;
+        let names = self.names(&FolderPath::root(), true, &mut Unseen::default())?;
         self.report.expect(names.len());
         self.report.begin(names.len(), 0);
         for path in names {

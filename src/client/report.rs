@@ -53,6 +53,12 @@ pub enum Notice {
         /// From whose, and how far.
         servers: Vec<(ServerName, Skew)>,
     },
+    /// More servers did not say what they hold than a download, delete or move can be sure about: a newer version may
+    /// be on them.
+    NewerUnseen {
+        /// Which.
+        unseen: Vec<ServerName>,
+    },
     /// A server took no piece of an upload; others did.
     NotPlaced {
         /// The file.
@@ -157,6 +163,8 @@ pub(super) fn timed<T>(report: &dyn Report, phase: Phase, work: impl FnOnce() ->
 pub enum Doing {
     /// Lets servers hash the copies that they hold.
     Checking,
+    /// Reads copies, and verifies what comes.
+    Reading,
     /// Copies pieces from one server to another.
     Copying,
 }

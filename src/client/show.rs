@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Client;
 use super::error::ClientError;
 use super::report::{Notice, Phase, timed};
+use super::sight::Unseen;
 use super::survey::Survey;
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -66,6 +67,16 @@ pub struct Holding {
     pub other_key: PieceSet,
 }
 
+/// What is in a folder.
+#[derive(Debug)]
+pub struct ShownFolder {
+    /// Its entries, sorted by name.
+    pub entries: Vec<Shown>,
+    /// Servers that did not say what they have, each with the reason, if they are so many that there may be more;
+    /// otherwise none.
+    pub unseen: Vec<(ServerName, String)>,
+}
+
 /// What a header says of a file, for a listing.
 #[derive(Clone, Copy)]
 struct Facts {
@@ -103,6 +114,8 @@ struct Listing {
     files: BTreeMap<FilePath, Listed>,
     /// Whether a server that is up would not say.
     refused: bool,
+    /// All servers that did not say, or not all.
+    unseen: Unseen,
 }
 
 impl Client {
@@ -112,59 +125,68 @@ impl Client {
     /// all say alike is shown as it is.
     ///
     /// # Errors
-    /// If nothing has that name, or no server is up.
-    pub fn show(&mut self, folder: &FolderPath) -> Result<Vec<Shown>, ClientError> {
+    /// If nothing has that name, as far as can be seen, or no server is up.
+    pub fn show(&mut self, folder: &FolderPath) -> Result<ShownFolder, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
-        let Listing { folders, files, .. } = self.list(folder, false);
-        if folders.is_empty() && files.is_empty() && !folder.is_root() {
-            return self.show_file(folder).ok_or_else(|| ClientError::NotFound(folder.to_string()));
+        let Listing { folders, files, mut unseen, .. } = self.list(folder, false);
+        let mut entries: Vec<Shown> = folders.into_iter().map(Shown::Folder).collect();
+        if entries.is_empty() && files.is_empty() && !folder.is_root() {
+            let file = self.show_file(folder, &mut unseen);
+            entries.push(file.ok_or_else(|| self.not_found(folder.as_str(), &unseen))?);
         }
-        let mut shown: Vec<Shown> = folders.into_iter().map(Shown::Folder).collect();
-        shown.extend(self.show_files(folder, files).into_iter().map(Shown::File));
-        shown.sort_by(|a, b| sort_key(a).cmp(sort_key(b)));
-        Ok(shown)
+        entries.extend(self.show_files(folder, files).into_iter().map(Shown::File));
+        entries.sort_by(|a, b| sort_key(a).cmp(sort_key(b)));
+        Ok(ShownFolder { entries, unseen: self.out_of_sight(&unseen) })
     }
 
     /// A name that is no folder may be a file's.
-    fn show_file(&mut self, name: &FolderPath) -> Option<Vec<Shown>> {
+    fn show_file(&mut self, name: &FolderPath, unseen: &mut Unseen) -> Option<Shown> {
         let path = name.as_file()?;
         let surveys = self.cluster.survey(&[path], &self.config.user, &self.key, &*self.report);
-        let file = surveys.iter().find_map(|survey| self.shown_survey(&name.parent(), survey))?;
-        Some(vec![Shown::File(file)])
+        surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
+        surveys.iter().find_map(|survey| self.shown_survey(&name.parent(), survey)).map(Shown::File)
     }
 
-    /// The files below a folder, sorted; also those that cannot be rebuilt.
-    pub(super) fn files_below(&mut self, folder: &FolderPath) -> Result<Vec<FilePath>, ClientError> {
-        let Listing { files, .. } = self.list(folder, true);
-        let shown = self.show_files(folder, files);
+    /// The files below a folder, sorted; also those that cannot be rebuilt. Servers that do not say what they have are
+    /// added to `unseen`.
+    pub(super) fn files_below(
+        &mut self,
+        folder: &FolderPath,
+        unseen: &mut Unseen,
+    ) -> Result<Vec<FilePath>, ClientError> {
+        let listing = self.list(folder, true);
+        unseen.add(&listing.unseen);
+        let shown = self.show_files(folder, listing.files);
         self.require_server()?;
         Ok(shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect())
     }
 
     /// A name under which no folder is found: a file's, or nobody's.
-    fn name_of_file(&mut self, name: &FolderPath) -> Result<Vec<FilePath>, ClientError> {
-        let not_found = || ClientError::NotFound(name.to_string());
-        let path = name.as_file().ok_or_else(not_found)?;
+    fn name_of_file(&mut self, name: &FolderPath, unseen: &mut Unseen) -> Result<Vec<FilePath>, ClientError> {
+        let path = name.as_file().ok_or_else(|| ClientError::NotFound(name.to_string()))?;
         let surveys = self.cluster.ask(&[path], &self.config.user, &self.key, &*self.report);
+        surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
         let known = surveys.into_iter().find(|survey| survey.is_a_file() || survey.tombstone().is_some());
-        known.map(|survey| vec![survey.path]).ok_or_else(not_found)
+        known.map(|survey| vec![survey.path]).ok_or_else(|| self.not_found(name.as_str(), unseen))
     }
 
     /// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or
-    /// unfinished.
+    /// unfinished. Servers that do not say what they have are added to `unseen`.
     pub(super) fn names(
         &mut self,
         folder: &FolderPath,
         recursive: bool,
+        unseen: &mut Unseen,
     ) -> Result<Vec<FilePath>, ClientError> {
-        let Listing { folders, files, refused } = self.list(folder, recursive);
+        let Listing { folders, files, refused, unseen: by_listing } = self.list(folder, recursive);
+        unseen.add(&by_listing);
         self.require_server()?;
         if refused {
             return Err(ClientError::NotListed(folder.clone()));
         }
         if files.is_empty() && folders.is_empty() && !folder.is_root() {
-            return self.name_of_file(folder);
+            return self.name_of_file(folder, unseen);
         }
         // A name that only a server that lies can have sent is no reason to stop.
         Ok(files.keys().filter_map(|path| whole_path(folder, path).ok()).collect())
@@ -255,9 +277,15 @@ impl Client {
         });
         for ((server, _), answer) in servers.iter().zip(answers) {
             if let Some(Err(no)) = answer {
+                listing.unseen.note(*server, no.to_string());
                 let server = self.cluster.name(*server).clone();
                 self.report.notice(Notice::ListRefused { server, why: no.to_string() });
                 listing.refused = true;
+            }
+        }
+        for server in 0..self.cluster.len() {
+            if let Some(why) = self.cluster.why_down(server) {
+                listing.unseen.note(server, why);
             }
         }
         listing

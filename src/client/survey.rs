@@ -3,11 +3,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::Client;
 use super::cluster::Cluster;
 use super::report::{Phase, Report, timed};
+use super::sight::Unseen;
 use super::writing::staging_answer;
 use crate::commit::{self, Asked, Held, Phase as HeldPhase, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
-use crate::name::{FilePath, UserName};
+use crate::name::{FilePath, ServerName, UserName};
 use crate::peer::Peer;
 use crate::placement;
 use crate::primitives::sha256;
@@ -32,6 +34,8 @@ pub(super) struct Survey {
     pub(super) path: FilePath,
     /// By server; `None` for one that did not answer. Only what has a good seal.
     pub(super) answers: Vec<Option<Vec<Held>>>,
+    /// Those that did not.
+    pub(super) unseen: Unseen,
     claims: Vec<Claim>,
     pub(super) distrusted: Vec<Distrusted>,
     /// Generations of claims that cannot be trusted.
@@ -55,6 +59,7 @@ impl Survey {
         Self {
             path,
             answers: vec![None; servers],
+            unseen: Unseen::default(),
             claims: Vec::new(),
             distrusted: Vec::new(),
             unverified: Vec::new(),
@@ -201,6 +206,14 @@ impl Survey {
     }
 }
 
+impl Client {
+    /// The servers that have a piece of a version.
+    pub(super) fn shown_by(&self, survey: &Survey, version: Version) -> Vec<ServerName> {
+        let holds = |s: &usize| placement::pieces().any(|piece| survey.holders(version, piece).contains(s));
+        (0..self.cluster.len()).filter(holds).map(|s| self.cluster.name(s).clone()).collect()
+    }
+}
+
 impl Cluster {
     /// Asks every server that is up about names, and settles what it finds half done.
     pub(super) fn survey(
@@ -241,9 +254,18 @@ impl Cluster {
             let mut found: Vec<Survey> =
                 window.iter().map(|path| Survey::new(path.clone(), self.len())).collect();
             for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
-                if let Some(Ok(name_report)) = answer {
-                    found[index / up.len()].take(*server, name_report, user, key);
+                let survey = &mut found[index / up.len()];
+                match answer {
+                    Some(Ok(name_report)) => survey.take(*server, name_report, user, key),
+                    Some(Err(no)) => survey.unseen.note(*server, no.to_string()),
+                    // Lost on the way, as are those that were down before.
+                    None => {}
                 }
+            }
+            let down: Vec<_> = (0..self.len()).filter_map(|s| Some((s, self.why_down(s)?))).collect();
+            for survey in &mut found {
+                let unanswered = down.iter().filter(|(server, _)| survey.answers[*server].is_none());
+                unanswered.for_each(|(server, why)| survey.unseen.note(*server, why.clone()));
             }
             surveys.extend(found.into_iter().map(|survey| Survey { asked, ..survey }));
         }

@@ -94,13 +94,14 @@ impl Client {
         results
     }
 
-    /// With R or more servers away, one of them may have been the only one to know a newer version.
+    /// Servers that are down may be the only ones that know a newer version.
     fn warn_if_outdated(&self) {
         let away: Vec<ServerName> = (0..self.cluster.len())
             .filter(|&server| !self.cluster.is_up(server))
             .map(|server| self.cluster.name(server).clone())
             .collect();
-        if away.len() >= self.config.replicas && away.len() < self.cluster.len() && !away.is_empty() {
+        let servers = self.cluster.len();
+        if placement::out_of_sight(self.config.replicas, servers, away.len()) && away.len() < servers {
             self.report.notice(Notice::MayBeOutdated { away });
         }
     }

@@ -1,21 +1,68 @@
-//! Verify: every copy of every piece is checked where it lies, and its seal here.
+//! Verify: every copy of every piece is checked by its server, and its seal here; or its bytes are read, and all is
+//! checked here.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 
 use super::Client;
 use super::error::{ClientError, OTHER_KEY_HINT};
+use super::fetch::{Fault, Piece};
 use super::report::{Doing, Progress};
+use super::sight::Unseen;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::No;
 use crate::placement;
+use crate::primitives;
 use crate::sealed::Distrust;
+use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
 /// Names that are looked at together.
 pub(super) const BATCH: usize = 64;
 /// CHECKs that are sent ahead of their replies.
 const WINDOW: usize = 256;
+
+/// How much of each copy is read to be verified: parts of a million, at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share(u32);
+
+impl Share {
+    /// Everything.
+    pub const ALL: Share = Share(1_000_000);
+
+    /// A share as `5%` or `0.01%`: above 0, at most 100, and with at most four digits behind the point.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = text.strip_suffix('%')?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) {
+            return None;
+        }
+        let parts: u32 = format!("{whole}{fraction:0<4}").parse().ok()?;
+        (1..=Self::ALL.0).contains(&parts).then_some(Self(parts))
+    }
+
+    /// How many of so many, rounded up: at least one, if there is one.
+    fn of(self, count: u64) -> u64 {
+        u64::try_from((u128::from(count) * u128::from(self.0)).div_ceil(Self::ALL.0.into())).unwrap_or(count)
+    }
+}
+
+/// So many different numbers below `count`, each set of them as likely as another (Floyd's algorithm). `draw` gives
+/// random numbers.
+fn sample(count: u64, wanted: u64, mut draw: impl FnMut() -> io::Result<u64>) -> io::Result<BTreeSet<u64>> {
+    let mut chosen = BTreeSet::new();
+    for last in count.saturating_sub(wanted)..count {
+        // 2^64 is so much more than there can be chunks that what is left over does not count.
+        let drawn = draw()? % (last + 1);
+        if !chosen.insert(drawn) {
+            chosen.insert(last);
+        }
+    }
+    Ok(chosen)
+}
 
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +82,8 @@ pub struct Problem {
 pub enum Wrong {
     /// The bytes do not have the hashes that they were written with.
     DamagedBytes,
+    /// The server's own check found no damage, and other bytes came from it than were written.
+    DamagedUnnoticed,
     /// The header or the seal is not what the client wrote.
     DamagedHeader,
     /// Made under another password or `Key`.
@@ -43,14 +92,21 @@ pub enum Wrong {
     Outdated,
     /// Staged by an upload or delete that is not decided.
     Unfinished,
-    /// Fewer good copies than were asked for.
+    /// Not on this server, which should have it: there are fewer good copies than were asked for.
+    Missing {
+        /// Good copies on servers that answered.
+        good: usize,
+        /// How many there should be.
+        wanted: usize,
+        /// The server, if it is down: then it may have one.
+        down: Option<ServerName>,
+    },
+    /// Fewer good copies than were asked for, where the others are bad, which is reported for each.
     Copies {
         /// Good ones on servers that answered.
         good: usize,
         /// How many there should be.
         wanted: usize,
-        /// Servers that are down and have their place among the holders: they may have the others.
-        down: Vec<ServerName>,
     },
     /// The server would not check it.
     NotChecked(String),
@@ -60,24 +116,17 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Wrong::DamagedBytes => f.write_str("damaged bytes"),
+            Wrong::DamagedUnnoticed => f.write_str("sent damaged bytes, though its own check finds none"),
             Wrong::DamagedHeader => f.write_str("damaged header or seal"),
             Wrong::OtherKey => f.write_str("encrypted under another key"),
             Wrong::Outdated => f.write_str("outdated version"),
             Wrong::Unfinished => f.write_str("unfinished upload"),
-            Wrong::Copies { good, wanted, down } => {
-                match good {
-                    0 => f.write_str("missing: no good copy")?,
-                    _ => write!(f, "{good} of {wanted} good copies")?,
-                }
-                match &down[..] {
-                    [] => Ok(()),
-                    [one] => write!(f, " ({one} is down)"),
-                    several => {
-                        let names: Vec<&str> = several.iter().map(ServerName::as_str).collect();
-                        write!(f, " ({} are down)", names.join(", "))
-                    }
-                }
+            Wrong::Missing { good, wanted, down } => {
+                write!(f, "missing: {}", Wrong::Copies { good: *good, wanted: *wanted })?;
+                down.iter().try_for_each(|server| write!(f, " ({server} is down)"))
             }
+            Wrong::Copies { good: 0, .. } => f.write_str("no good copy"),
+            Wrong::Copies { good, wanted } => write!(f, "{good} of {wanted} good copies"),
             Wrong::NotChecked(why) => write!(f, "not checked: {why}"),
         }
     }
@@ -86,14 +135,11 @@ impl fmt::Display for Wrong {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
-        if let Some(piece) = self.piece {
-            write!(f, "piece {piece}")?;
-            match &self.server {
-                Some(server) => write!(f, " on {server}: ")?,
-                None => f.write_str(": ")?,
-            }
-        } else if let Some(server) = &self.server {
-            write!(f, "{server}: ")?;
+        match (self.piece, &self.server) {
+            (Some(piece), Some(server)) => write!(f, "piece {piece} on {server}: ")?,
+            (Some(piece), None) => write!(f, "piece {piece}: ")?,
+            (None, Some(server)) => write!(f, "{server}: ")?,
+            (None, None) => {}
         }
         self.what.fmt(f)
     }
@@ -104,11 +150,14 @@ impl fmt::Display for Problem {
 pub(super) enum Check {
     Good,
     Damaged,
+    /// It says that it is good, and it sent bytes that are not.
+    DamagedUnnoticed,
     /// It is of another version by now, or the server was lost.
     Unknown(String),
 }
 
 /// A copy of a piece of the decided version.
+#[derive(Clone)]
 pub(super) struct Copy {
     pub(super) piece: u8,
     pub(super) server: usize,
@@ -116,7 +165,7 @@ pub(super) struct Copy {
 }
 
 /// What a verification has seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Files.
     pub files: usize,
@@ -128,6 +177,13 @@ pub struct Verified {
     pub problems: usize,
     /// Of these, copies that were made under another password or `Key`.
     pub other_key: usize,
+    /// Of these, copies whose damage their server does not notice.
+    pub unnoticed: usize,
+    /// Bytes of copies that were read.
+    pub read: u64,
+    /// Servers that did not say what they have, each with the reason, if they are so many that files, deletes or damage
+    /// may be known to them alone; otherwise none.
+    pub unseen: Vec<(ServerName, String)>,
 }
 
 impl Verified {
@@ -135,6 +191,9 @@ impl Verified {
     pub fn hint(&self) -> &'static str {
         if self.other_key == self.problems {
             OTHER_KEY_HINT
+        } else if self.unnoticed > 0 {
+            "a server that vouches for bytes and sends others is broken or lies, or the line to it is: Repair believes \
+             it, so take it out of the .conf first"
         } else {
             "Repair brings back what can be brought back"
         }
@@ -142,61 +201,90 @@ impl Verified {
 }
 
 impl Client {
-    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`.
+    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share` so much
+    /// of every copy is read and verified here, which proves what a server only says.
     ///
     /// # Errors
-    /// If nothing has that name, if no server is up, or if one that is up will not list
+    /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up will not list
     /// ([`ClientError::NotListed`]).
     pub fn verify(
         &mut self,
         folder: &FolderPath,
         recursive: bool,
+        share: Option<Share>,
         mut tell: impl FnMut(&Problem),
     ) -> Result<Verified, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
-        let names = self.names(folder, recursive)?;
+        let mut unseen = Unseen::default();
+        let names = self.names(folder, recursive, &mut unseen)?;
         self.report.expect(names.len());
         let mut verified = Verified::default();
         for batch in names.chunks(BATCH) {
             let surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
-            let checks = self.check_copies(&surveys, surveys.len());
+            let (checks, read) = match share {
+                // What is read whole needs no check by its server.
+                Some(Share::ALL) => {
+                    self.read_copies(&surveys, claimed_copies(&surveys), surveys.len(), Share::ALL)?
+                }
+                Some(share) => {
+                    let checked = self.check_copies(&surveys, surveys.len());
+                    self.read_copies(&surveys, checked, 0, share)?
+                }
+                None => (self.check_copies(&surveys, surveys.len()), 0),
+            };
+            verified.read += read;
             for (survey, copies) in surveys.iter().zip(&checks) {
+                unseen.add(&survey.unseen);
                 let problems = self.problems(survey, copies);
                 problems.iter().for_each(&mut tell);
                 verified.files += usize::from(survey.is_a_file() || !problems.is_empty());
                 verified.bad += usize::from(!problems.is_empty());
                 verified.copies += copies.len();
                 verified.problems += problems.len();
-                verified.other_key += problems.iter().filter(|p| p.what == Wrong::OtherKey).count();
+                let count = |what: Wrong| problems.iter().filter(|p| p.what == what).count();
+                verified.other_key += count(Wrong::OtherKey);
+                verified.unnoticed += count(Wrong::DamagedUnnoticed);
             }
         }
         self.report.end();
+        verified.unseen = self.out_of_sight(&unseen);
         Ok(verified)
     }
 
     /// Lets every copy of every decided piece be checked by its server. `files` is how many of these
     /// files were not counted as looked at before.
     pub(super) fn check_copies(&mut self, surveys: &[Survey], files: usize) -> Vec<Vec<Copy>> {
+        let mut copies = claimed_copies(surveys);
+        self.check(surveys, &mut copies, files, |_| true);
+        copies
+    }
+
+    /// Has servers check those of their copies that are `wanted`.
+    fn check(
+        &mut self,
+        surveys: &[Survey],
+        copies: &mut [Vec<Copy>],
+        files: usize,
+        wanted: impl Fn(&Copy) -> bool,
+    ) {
         let mut requests = Vec::new();
         let mut asked = Vec::new();
         let mut bytes = 0;
-        for (index, survey) in surveys.iter().enumerate() {
+        for (survey, copies) in surveys.iter().zip(copies) {
             let Some(version) = survey.file_version() else { continue };
-            for piece in placement::pieces() {
-                let size = survey.claim(version, piece).map_or(0, |claim| claim.header.piece_size);
-                for server in survey.holders(version, piece) {
-                    requests.push((server, (Request::Check(survey.path.clone(), piece, version), size)));
-                    asked.push((index, piece, server));
-                    bytes += size;
-                }
+            for copy in copies.iter_mut().filter(|copy| wanted(copy)) {
+                let size = survey.claim(version, copy.piece).map_or(0, |claim| claim.header.piece_size);
+                let check = Request::Check(survey.path.clone(), copy.piece, version);
+                requests.push((copy.server, (check, size)));
+                asked.push(copy);
+                bytes += size;
             }
         }
         self.report.doing(Doing::Checking);
         self.report.begin(files, bytes);
         let report = &*self.report;
-        let mut copies: Vec<Vec<Copy>> = surveys.iter().map(|_| Vec::new()).collect();
-        for (asked, requests) in asked.chunks(WINDOW).zip(requests.chunks(WINDOW)) {
+        for (asked, requests) in asked.chunks_mut(WINDOW).zip(requests.chunks(WINDOW)) {
             let answers = self.cluster.exchange_with(
                 requests,
                 report,
@@ -207,17 +295,70 @@ impl Client {
                     answer
                 },
             );
-            for (&(index, piece, server), answer) in asked.iter().zip(answers) {
-                let check = match answer {
+            for (copy, answer) in asked.iter_mut().zip(answers) {
+                copy.check = match answer {
                     Some(Ok(())) => Check::Good,
                     Some(Err(No { refusal: Refusal::Damaged | Refusal::DiskError, .. })) => Check::Damaged,
                     Some(Err(no)) => Check::Unknown(no.to_string()),
-                    None => Check::Unknown(self.cluster.why_down(server).unwrap_or_default()),
+                    None => Check::Unknown(self.cluster.why_down(copy.server).unwrap_or_default()),
                 };
-                copies[index].push(Copy { piece, server, check });
             }
         }
-        copies
+    }
+
+    /// Reads a share of each copy that is good as far as is known, and verifies what comes: the copies as they are then
+    /// known, and how many bytes were asked for. What came damaged is checked by its server, too, to see whether it
+    /// notices. `files` as in [`Client::check_copies`].
+    fn read_copies(
+        &mut self,
+        surveys: &[Survey],
+        mut copies: Vec<Vec<Copy>>,
+        files: usize,
+        share: Share,
+    ) -> Result<(Vec<Vec<Copy>>, u64), ClientError> {
+        let mut by_server: Vec<Vec<Piece>> = (0..self.cluster.len()).map(|_| Vec::new()).collect();
+        let mut reading = Vec::new();
+        for (survey, copies) in surveys.iter().zip(&mut copies) {
+            let Some(version) = survey.file_version() else { continue };
+            for copy in copies.iter_mut().filter(|copy| copy.check == Check::Good) {
+                let Some(claim) = survey.claim(version, copy.piece) else { continue };
+                let chunks = claim.header.chunks();
+                // Of an empty piece there is nothing but its claim, whose seal was verified.
+                if chunks == 0 {
+                    continue;
+                }
+                let draw = || primitives::random::<8>().map(u64::from_be_bytes);
+                let chosen = sample(chunks, share.of(chunks), draw).map_err(ClientError::Random)?;
+                by_server[copy.server].push(Piece::to_verify(reading.len(), claim.clone(), chosen));
+                copy.check = Check::Unknown("not read".to_owned());
+                reading.push(copy);
+            }
+        }
+        let bytes = by_server.iter().flatten().map(Piece::bytes_missing).sum();
+        self.report.doing(Doing::Reading);
+        self.report.begin(files, bytes);
+        for piece in self.read_to_verify(by_server) {
+            let copy = &mut reading[piece.file];
+            copy.check = match piece.tried.iter().find_map(|(_, fault)| fault.as_ref()) {
+                None if piece.is_whole() => Check::Good,
+                None => Check::Unknown(self.cluster.why_down(copy.server).unwrap_or_default()),
+                Some(Fault::Damaged) => Check::DamagedUnnoticed,
+                Some(fault) => Check::Unknown(fault.to_string()),
+            };
+        }
+        let unnoticed = |copy: &Copy| copy.check == Check::DamagedUnnoticed;
+        if share == Share::ALL && copies.iter().flatten().any(unnoticed) {
+            let read = copies.clone();
+            self.check(surveys, &mut copies, 0, unnoticed);
+            for (copy, read) in copies.iter_mut().flatten().zip(read.into_iter().flatten()) {
+                if unnoticed(&read) {
+                    // Whatever the server says: the bytes that came are damaged.
+                    let notices = copy.check != Check::Good;
+                    copy.check = if notices { Check::Damaged } else { Check::DamagedUnnoticed };
+                }
+            }
+        }
+        Ok((copies, bytes))
     }
 
     fn problems(&self, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
@@ -239,6 +380,7 @@ impl Client {
             let what = match &copy.check {
                 Check::Good => continue,
                 Check::Damaged => Wrong::DamagedBytes,
+                Check::DamagedUnnoticed => Wrong::DamagedUnnoticed,
                 Check::Unknown(why) => Wrong::NotChecked(why.clone()),
             };
             problems.push(problem(Some(copy.server), Some(copy.piece), what));
@@ -251,21 +393,60 @@ impl Client {
                 problems.push(problem(Some(server), Some(held.piece), what));
             }
         }
+        // One that is up would have nothing of it to check, and still cannot be passed over.
+        for server in self.cluster.up() {
+            if let Some(why) = survey.unseen.why(server) {
+                problems.push(problem(Some(server), None, Wrong::NotChecked(why.to_owned())));
+            }
+        }
         let header = survey.file_version().and_then(|v| survey.any_claim(v)).map(|claim| &claim.header);
         if let Some(header) = header {
             let wanted = placement::copies_wanted(usize::from(header.replicas), self.cluster.len());
             for piece in placement::pieces() {
-                let good = copies.iter().filter(|c| c.piece == piece && c.check == Check::Good).count();
-                if good < wanted {
-                    let homes = survey.ring(piece).into_iter().take(wanted);
-                    let down = homes.filter(|&s| !self.cluster.is_up(s));
-                    let down = down.map(|s| self.cluster.name(s).clone()).collect();
-                    problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted, down }));
+                let good = good_holders(copies, piece);
+                let missing =
+                    missing_at(&good, &bad_holders(survey, copies, piece), wanted, &survey.ring(piece));
+                let good = good.len();
+                if good < wanted && missing.is_empty() {
+                    problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted }));
+                }
+                for server in missing {
+                    let down = (!self.cluster.is_up(server)).then(|| self.cluster.name(server).clone());
+                    problems.push(problem(Some(server), Some(piece), Wrong::Missing { good, wanted, down }));
                 }
             }
         }
         problems
     }
+}
+
+/// Every copy of the decided versions, good as far as their claims say.
+fn claimed_copies(surveys: &[Survey]) -> Vec<Vec<Copy>> {
+    let of_piece = |survey: &Survey, version: Version, piece: u8| {
+        let copy = |server| Copy { piece, server, check: Check::Good };
+        survey.holders(version, piece).into_iter().map(copy).collect::<Vec<_>>()
+    };
+    let of_survey = |survey: &Survey| {
+        let version = survey.file_version();
+        version.map_or(Vec::new(), |v| {
+            placement::pieces().flat_map(|piece| of_piece(survey, v, piece)).collect()
+        })
+    };
+    surveys.iter().map(of_survey).collect()
+}
+
+/// The servers that should have a copy of a piece and do not, along its ring: as many as copies are missing beside the
+/// `good` ones and the `bad` ones, which are problems of their own.
+fn missing_at(good: &[usize], bad: &[usize], wanted: usize, ring: &[usize]) -> Vec<usize> {
+    let known = |server: &usize| good.contains(server) || bad.contains(server);
+    let missing = wanted.saturating_sub(ring.iter().filter(|server| known(server)).count());
+    ring.iter().copied().filter(|server| !known(server)).take(missing).collect()
+}
+
+/// The servers with a copy of a piece that is reported as bad.
+fn bad_holders(survey: &Survey, copies: &[Copy], piece: u8) -> Vec<usize> {
+    let copies = copies.iter().filter(|c| c.piece == piece && c.check != Check::Good).map(|c| c.server);
+    copies.chain(survey.distrusted.iter().filter(|d| d.piece == piece).map(|d| d.server)).collect()
 }
 
 /// The servers with a good copy of a piece.
@@ -279,4 +460,73 @@ pub(super) fn damaged_holders(survey: &Survey, copies: &[Copy], piece: u8) -> Ve
     let headers =
         survey.distrusted.iter().filter(|d| d.piece == piece && d.why == Distrust::Damaged).map(|d| d.server);
     bytes.chain(headers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_percentage_above_nothing() {
+        let of = |text| Share::parse(text).map(|share| share.0);
+        assert_eq!(of("100%"), Some(1_000_000));
+        assert_eq!(of("5%"), Some(50_000));
+        assert_eq!(of("2.5%"), Some(25_000));
+        assert_eq!(of("0.0001%"), Some(1));
+        for text in [
+            "0%",
+            "0.0%",
+            "0.00001%",
+            "101%",
+            "100.0001%",
+            "5",
+            "%",
+            "",
+            "-5%",
+            "+5%",
+            "5 %",
+            ".5%",
+            "5.%",
+            "abc",
+            "1e1%",
+            "5%%",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+        let five = Share::parse("5%").unwrap();
+        assert_eq!([0, 1, 19, 20, 21, 65_536].map(|count| five.of(count)), [0, 1, 1, 1, 2, 3277]);
+        assert_eq!([0, 1, 65_536].map(|count| Share::ALL.of(count)), [0, 1, 65_536]);
+    }
+
+    #[test]
+    fn a_sample_has_as_many_different_numbers_as_were_asked_for_and_every_number_is_drawn_at_times() {
+        let mut state = 7_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Ok(state >> 20)
+        };
+        let mut times = [0; 10];
+        for _ in 0..1000 {
+            let drawn = sample(10, 3, &mut draw).unwrap();
+            assert_eq!(drawn.len(), 3);
+            drawn.iter().for_each(|&number| times[number as usize] += 1);
+        }
+        assert!(times.iter().all(|count| (200..400).contains(count)), "{times:?}");
+        assert_eq!(sample(4, 4, &mut draw).unwrap(), (0..4).collect());
+        assert_eq!(sample(0, 0, &mut draw).unwrap(), BTreeSet::new());
+        assert!(sample(1, 1, || Err(io::ErrorKind::Other.into())).is_err());
+    }
+
+    #[test]
+    fn a_copy_that_is_missing_is_missed_where_the_ring_has_it_first() {
+        let ring = [2, 1, 0, 3];
+        assert_eq!(missing_at(&[2, 1], &[], 2, &ring), [0; 0]);
+        assert_eq!(missing_at(&[1], &[], 2, &ring), [2]);
+        assert_eq!(missing_at(&[2], &[], 2, &ring), [1]);
+        assert_eq!(missing_at(&[2], &[1], 2, &ring), [0; 0], "that one is reported as it is");
+        assert_eq!(missing_at(&[], &[], 2, &ring), [2, 1]);
+        assert_eq!(missing_at(&[], &[1], 2, &ring), [2]);
+        assert_eq!(missing_at(&[3], &[], 3, &ring), [2, 1], "made while others were down");
+        assert_eq!(missing_at(&[0, 3, 1], &[], 2, &ring), [0; 0]);
+    }
 }

@@ -5,7 +5,7 @@ use super::{NAMED, View, paint};
 use crate::cli::colour::Paint;
 use crate::cli::lines::mark;
 use crate::cli::text::{hang, some};
-use crate::client::{Health, Holding, ShownFile};
+use crate::client::{DELETED_BEFORE, Health, Holding, ShownFile};
 use crate::placement::PieceSet;
 
 /// A line or more for each sign that stands in the listing, `map` saying whether one of pieces does.
@@ -40,7 +40,10 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Entry> {
         any.then(|| Entry { mark: mark(health).trim_start().to_owned(), paint: paint(health), text })
     };
     let (degraded, incomplete) = match down {
-        [] => ("Repair makes new ones".to_owned(), "no server has a good copy of what is missing".to_owned()),
+        [] => (
+            "Repair makes new ones".to_owned(),
+            format!("no server has a good copy of what is missing; upload it again; {DELETED_BEFORE}"),
+        ),
         down => {
             let start = format!("start {}", some(down, NAMED));
             (format!("{start}, or Repair"), start)

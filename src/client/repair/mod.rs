@@ -12,6 +12,7 @@ pub use step::{NotRepaired, RepairSummary, Repaired};
 
 use super::Client;
 use super::error::ClientError;
+use super::sight::Unseen;
 use super::survey::Survey;
 use super::verify::{BATCH, Copy, good_holders};
 use crate::name::{FilePath, FolderPath};
@@ -35,8 +36,9 @@ impl Client {
     ) -> Result<RepairSummary, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
-        let names = self.names(folder, true)?;
-        self.repair_names(names, dry, tell)
+        let mut unseen = Unseen::default();
+        let names = self.names(folder, true, &mut unseen)?;
+        self.repair_names(names, unseen, dry, tell)
     }
 
     /// Repairs everything but what is under `other_key` already.
@@ -46,18 +48,21 @@ impl Client {
         other_key: &MasterKey,
         tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
-        let mut names = self.names(folder, true)?;
+        let mut unseen = Unseen::default();
+        let mut names = self.names(folder, true, &mut unseen)?;
         names.retain(|name| !self.is_under(name, other_key));
-        self.repair_names(names, false, tell)
+        self.repair_names(names, unseen, false, tell)
     }
 
+    /// Repairs files; `unseen` are the servers that may know of more.
     pub(super) fn repair_names(
         &mut self,
         names: Vec<FilePath>,
+        unseen: Unseen,
         dry: bool,
         tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
-        self.repair_without(&[], names, dry, tell)
+        self.repair_without(&[], names, unseen, dry, tell)
     }
 
     /// As [`Client::repair_names`], with no new copies on some servers.
@@ -65,31 +70,40 @@ impl Client {
         &mut self,
         without: &[usize],
         names: Vec<FilePath>,
+        mut unseen: Unseen,
         dry: bool,
         mut tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
         self.report.expect(names.len());
         let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
         for batch in names.chunks(BATCH) {
-            for step in self.repair_batch(without, batch, dry) {
+            for step in self.repair_batch(without, batch, dry, &mut unseen) {
                 summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
-                let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone(_), .. });
+                let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone { .. }, .. });
                 summary.lost += usize::from(is_lost);
                 summary.steps += 1;
                 tell(&step);
             }
         }
         self.report.end();
+        summary.unseen = self.out_of_sight(&unseen);
         Ok(summary)
     }
 
-    fn repair_batch(&mut self, without: &[usize], batch: &[FilePath], dry: bool) -> Vec<Repaired> {
+    fn repair_batch(
+        &mut self,
+        without: &[usize],
+        batch: &[FilePath],
+        dry: bool,
+        unseen: &mut Unseen,
+    ) -> Vec<Repaired> {
         let mut done = Vec::new();
         let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
         let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
         if !dry {
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
         }
+        surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
         let settled = surveys.iter().zip(&unsettled).filter(|(_, unsettled)| !unsettled.is_empty());
         done.extend(settled.map(|(survey, unsettled)| self.settled(survey, unsettled, dry)));
         let mut copies = self.check_copies(&surveys, surveys.len());

@@ -8,6 +8,7 @@ use crate::client::survey::{Distrusted, Survey};
 use crate::client::verify::{Check, Copy, damaged_holders, good_holders};
 use crate::placement;
 use crate::sealed::{Claim, Distrust};
+use crate::version::Version;
 
 /// A piece to copy.
 #[derive(Clone)]
@@ -22,9 +23,12 @@ pub(super) struct Task {
 }
 
 impl Client {
-    /// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had. What
-    /// can be copied is, also where another piece is missing: its holder may come back. Nothing is copied to the
-    /// servers `without`.
+    /// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had.
+    ///
+    /// Nothing is spread that cannot become a file: what is left of one that was deleted meanwhile, on a server that was
+    /// restored from an old backup, or of an upload that was never finished, if a server lies about it. Where another
+    /// server may have what is missing, the rest is copied, but nowhere in place of something older: that may be all
+    /// there is. Nothing is copied to the servers `without`.
     pub(super) fn plan_repair(
         &self,
         survey: &Survey,
@@ -37,7 +41,7 @@ impl Client {
             } else if survey.only_other_keys() {
                 Some(NotRepaired::OtherKey)
             } else {
-                Some(self.no_good_copy(survey, copies, placement::pieces().collect()))
+                Some(self.no_good_copy(survey, None, copies, placement::pieces().collect()))
             };
             return (Vec::new(), why);
         };
@@ -62,17 +66,29 @@ impl Client {
                 floor: survey.floors[to],
             }));
         }
-        let why = (!lost.is_empty()).then(|| self.no_good_copy(survey, copies, lost));
-        (tasks, why)
+        if lost.is_empty() {
+            return (tasks, None);
+        }
+        let why = self.no_good_copy(survey, Some(version), copies, lost);
+        let replaced = survey.outdated(version, &[]);
+        tasks.retain(|task| !matches!(why, NotRepaired::Gone { .. }) && !replaced.contains(&task.to));
+        (tasks, Some(why))
     }
 
-    fn no_good_copy(&self, survey: &Survey, copies: &[Copy], pieces: Vec<u8>) -> NotRepaired {
+    fn no_good_copy(
+        &self,
+        survey: &Survey,
+        version: Option<Version>,
+        copies: &[Copy],
+        pieces: Vec<u8>,
+    ) -> NotRepaired {
         let servers = |piece: u8| {
             (0..self.cluster.len()).filter(move |&server| may_have_good(survey, copies, piece, server))
         };
         let gone: Vec<u8> = pieces.iter().copied().filter(|&piece| servers(piece).next().is_none()).collect();
         if !gone.is_empty() {
-            return NotRepaired::Gone(gone);
+            let shown = version.map_or(Vec::new(), |version| self.shown_by(survey, version));
+            return NotRepaired::Gone { pieces: gone, shown };
         }
         let may_have: BTreeSet<usize> = pieces.iter().flat_map(|&piece| servers(piece)).collect();
         let names = may_have.into_iter().map(|server| self.cluster.name(server).clone());

@@ -75,7 +75,12 @@ pub enum NotRepaired {
     /// What there is was made under another password or `Key`.
     OtherKey,
     /// Pieces of which no server has a good copy: every one of them has said so.
-    Gone(Vec<u8>),
+    Gone {
+        /// Their numbers.
+        pieces: Vec<u8>,
+        /// The servers that show other pieces of that version.
+        shown: Vec<ServerName>,
+    },
     /// Pieces of which no good copy was found, and the servers that may have one all the same.
     NotFound(Vec<u8>, Vec<ServerName>),
     /// An unfinished upload or delete that these servers still have, or may have.
@@ -90,8 +95,9 @@ impl fmt::Display for NotRepaired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotRepaired::OtherKey => f.write_str("no copy that can be read with this key"),
-            NotRepaired::Gone(pieces) => {
-                write!(f, "lost: no server has a good copy of piece {}", listed(pieces))
+            NotRepaired::Gone { pieces, shown } => {
+                write!(f, "lost: no server has a good copy of piece {}", listed(pieces))?;
+                if shown.is_empty() { Ok(()) } else { write!(f, " (shown by {})", listed(shown)) }
             }
             NotRepaired::NotFound(pieces, servers) => {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
@@ -110,7 +116,7 @@ fn listed<T: fmt::Display>(items: &[T]) -> String {
 }
 
 /// What a repair has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepairSummary {
     /// Names looked at.
     pub names: usize,
@@ -120,4 +126,7 @@ pub struct RepairSummary {
     pub failed: usize,
     /// Of these, files of which a piece is gone: see [`NotRepaired::Gone`].
     pub lost: usize,
+    /// Servers that did not say what they have, each with the reason, if they are so many that there may be more to
+    /// repair; otherwise none.
+    pub unseen: Vec<(ServerName, String)>,
 }
