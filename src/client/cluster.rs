@@ -40,6 +40,7 @@ pub(super) struct Cluster {
     servers: Vec<Server>,
     user: UserName,
     password: String,
+    min_iterations: u32,
     limits: Limits,
     derived: Vec<Derived>,
     /// Where the lines of new connections are told.
@@ -59,6 +60,7 @@ impl Cluster {
             servers,
             user: config.user.clone(),
             password: config.password.clone(),
+            min_iterations: config.min_iterations,
             limits: Limits::from_timeout(config.timeout),
             derived: Vec::new(),
             report: Arc::clone(report),
@@ -276,7 +278,7 @@ impl Cluster {
 
     /// Logs in to servers: connects one after another, then lets the exchanges overlap.
     fn log_in(&mut self, which: Vec<usize>) {
-        let (user, limits) = (self.user.clone(), self.limits);
+        let (user, min_iterations, limits) = (self.user.clone(), self.min_iterations, self.limits);
         let report = Arc::clone(&self.report);
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut lap = Instant::now();
@@ -287,7 +289,8 @@ impl Cluster {
         for server in which {
             let begin = Instant::now();
             let step = primitives::random::<18>().map_err(PeerError::Io).and_then(|nonce| {
-                Connected::open(&self.servers[server].address, &user, &base64_encode(&nonce), limits)
+                let address = &self.servers[server].address;
+                Connected::open(address, &user, &base64_encode(&nonce), min_iterations, limits)
             });
             attempts.push(Attempt { server, cost: begin.elapsed(), step: step.map(Step::Connected) });
         }

@@ -44,9 +44,11 @@ impl Client {
             self.key = new_key;
         }
         self.require_every_server()?;
+        // This client itself must accept them at its next login.
+        let iterations = DEFAULT_ITERATIONS.max(self.config.min_iterations);
         for server in 0..self.cluster.len() {
             let salt = primitives::random::<16>().map_err(ClientError::Random)?;
-            let verifier = Verifier::derive(password, &salt, DEFAULT_ITERATIONS);
+            let verifier = Verifier::derive(password, &salt, iterations);
             let block = primitives::random::<16>().map_err(ClientError::Random)?;
             let answer = self.cluster.exchange_with(
                 &[(server, ())],
