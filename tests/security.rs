@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "security/greedy.rs"]
+mod greedy;
 #[path = "security/raw.rs"]
 mod raw;
 #[path = "security/rogue.rs"]

@@ -351,7 +351,7 @@ impl Session<'_> {
 
 fn status_of(error: &ClientError) -> u8 {
     match error {
-        ClientError::NoServer(_) | ClientError::NeedsEveryServer(_) => NO_SERVER,
+        ClientError::NoServer(_) | ClientError::NeedsEveryServer(_) | ClientError::Lost(..) => NO_SERVER,
         _ => FAILED,
     }
 }

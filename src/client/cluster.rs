@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::LaunchError;
 use super::report::{Notice, Phase, Report};
 use crate::auth::Salted;
-use crate::config::{Config, ServerAddress};
+use crate::config::{Config, MAX_SERVERS, ServerAddress};
 use crate::name::{ServerName, UserName};
 use crate::peer::{Answer, Challenged, Connected, Direction, Limits, No, Peer, PeerError, Proven};
 use crate::primitives;
@@ -17,6 +17,9 @@ use crate::wire::{Refusal, Request, base64_encode};
 const RETRY_FACTOR: u32 = 10;
 /// A server that refused the login is not asked again for this long.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
+
+/// Salts whose derivation is kept: one for each server, and as many again that it may have changed.
+const MAX_DERIVED: usize = 2 * MAX_SERVERS;
 
 enum State {
     Up(Box<Peer>),
@@ -346,6 +349,9 @@ impl Cluster {
 
     /// Derives the password for every salt that is new, each on a thread of its own.
     fn derive(&mut self, attempts: &[Attempt]) {
+        // A server that has another salt each time must not fill the memory.
+        let surplus = (self.derived.len() + attempts.len()).saturating_sub(MAX_DERIVED);
+        self.derived.drain(..surplus);
         let mut wanted: Vec<(Vec<u8>, u32)> = attempts
             .iter()
             .filter_map(|a| match &a.step {

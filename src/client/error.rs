@@ -138,6 +138,8 @@ pub enum ClientError {
     NotInOrder(FilePath, String),
     /// The password was changed on the servers before this one, and not on it and those behind it.
     PasswordNotEverywhere(ServerName),
+    /// A server was lost during a command that is about what all servers hold, and why.
+    Lost(ServerName, String),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
     /// The system has no random bytes to give.
@@ -194,6 +196,9 @@ impl fmt::Display for ClientError {
             ClientError::PasswordNotEverywhere(server) => {
                 write!(f, "{server} did not take the new password; servers before it in the .conf have it")
             }
+            ClientError::Lost(server, why) => {
+                write!(f, "{server} was lost on the way ({why}); the rest was not looked at")
+            }
             ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
             ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
         }
@@ -227,6 +232,9 @@ impl ClientError {
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
             ClientError::NotInOrder(..) | ClientError::PasswordNotEverywhere(_) => {
                 "run Passwd again with the same new password when that is mended".into()
+            }
+            ClientError::Lost(..) => {
+                "run it again; a server that is down from the beginning is left out".into()
             }
             ClientError::NoServer(_) => START_SERVERS.into(),
             _ => return None,

@@ -54,7 +54,8 @@ impl Client {
     /// The copies that a server took with it when it went are made up on others, before the old name,
     /// which that server still knows, is deleted.
     fn fill_up(&mut self, new: &FilePath) -> Result<(), ClientError> {
-        self.repair_names(vec![new.clone()], false, |_| ())?;
+        let present = self.present();
+        self.repair_names(vec![new.clone()], false, &present, |_| ())?;
         let surveys =
             self.cluster.survey(std::slice::from_ref(new), &self.config.user, &self.key, &*self.report);
         for survey in &surveys {

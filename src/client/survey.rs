@@ -56,19 +56,21 @@ impl Survey {
         for reported in report.pieces {
             match reported {
                 Reported::Damaged(piece) => {
-                    self.distrusted.push(Distrusted { server, piece, why: Distrust::Damaged });
+                    note(&mut self.distrusted, Distrusted { server, piece, why: Distrust::Damaged });
                 }
                 Reported::Piece(phase, claim) => {
                     let (piece, version) = (claim.header.piece, claim.header.version);
                     let in_place = claim.header.path == self.path && claim.header.user == *user;
                     match key.verify(&claim).err().or((!in_place).then_some(Distrust::Damaged)) {
                         None => {
-                            held.push(Held { piece, version, phase });
-                            self.claims.push(*claim);
+                            note(&mut held, Held { piece, version, phase });
+                            if self.claim(version, piece).is_none() {
+                                self.claims.push(*claim);
+                            }
                         }
                         Some(why) => {
-                            self.unverified.push(version.generation);
-                            self.distrusted.push(Distrusted { server, piece, why });
+                            note(&mut self.unverified, version.generation);
+                            note(&mut self.distrusted, Distrusted { server, piece, why });
                         }
                     }
                 }
@@ -167,6 +169,13 @@ impl Survey {
     /// Whether every piece of a version has a holder that answered.
     pub(super) fn is_complete(&self, version: Version) -> bool {
         placement::suffices(|piece| !self.holders(version, piece).is_empty())
+    }
+}
+
+/// Notes what is not noted yet: a server may say the same many times, and is heard once.
+fn note<T: PartialEq>(noted: &mut Vec<T>, new: T) {
+    if !noted.contains(&new) {
+        noted.push(new);
     }
 }
 

@@ -145,8 +145,8 @@ impl Client {
     /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`.
     ///
     /// # Errors
-    /// If nothing has that name, if no server is up, or if one that is up will not list
-    /// ([`ClientError::NotListed`]).
+    /// If nothing has that name, if no server is up, if one that is up will not list
+    /// ([`ClientError::NotListed`]) or is lost on the way ([`ClientError::Lost`]).
     pub fn verify(
         &mut self,
         folder: &FolderPath,
@@ -155,12 +155,15 @@ impl Client {
     ) -> Result<Verified, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
+        let present = self.present();
         let names = self.names(folder, recursive)?;
+        self.require_still_up(&present)?;
         self.report.expect(names.len());
         let mut verified = Verified::default();
         for batch in names.chunks(BATCH) {
             let surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
             let checks = self.check_copies(&surveys, surveys.len());
+            self.require_still_up(&present)?;
             for (survey, copies) in surveys.iter().zip(&checks) {
                 let problems = self.problems(survey, copies);
                 problems.iter().for_each(&mut tell);
@@ -202,7 +205,7 @@ impl Client {
                 report,
                 |peer, (request, _)| peer.send(request),
                 |peer, (_, size)| {
-                    let answer = peer.receive_done();
+                    let answer = peer.receive_done_with(*size);
                     report.progress(Progress { done: *size });
                     answer
                 },

@@ -79,7 +79,19 @@ impl Client {
         let report = std::sync::Arc::clone(&self.report);
         requests
             .chunks(WINDOW)
-            .flat_map(|window| self.cluster.exchange(window, &*report, Peer::receive_done))
+            .flat_map(|window| {
+                let receive =
+                    |peer: &mut Peer, request: &Request| peer.receive_done_with(bytes_read(request));
+                self.cluster.exchange_with(window, &*report, Peer::send, receive)
+            })
             .collect()
+    }
+}
+
+/// How much of a piece a server has to read for a request.
+fn bytes_read(request: &Request) -> u64 {
+    match request {
+        Request::Copy { header, .. } => header.piece_size,
+        _ => 0,
     }
 }

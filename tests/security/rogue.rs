@@ -10,11 +10,12 @@ use shareit::sealed::{Claim, Header};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, read_line,
 };
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Something that listens where a client expects a server.
 pub(crate) struct Rogue {
@@ -83,6 +84,18 @@ impl Rogue {
         verifier: Verifier,
         answer: impl Fn(&Request) -> Told + Send + Sync + 'static,
     ) -> Self {
+        Self::talking(verifier, move |request, talk| {
+            let (reply, bytes) = answer(request);
+            talk.say(&reply)?;
+            talk.send(&bytes)
+        })
+    }
+
+    /// The same, for answers that are more than a reply; the connection ends when one fails.
+    pub(crate) fn talking(
+        verifier: Verifier,
+        answer: impl Fn(&Request, &mut Talk) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         Self::start(move |client, heard| {
             // However the connection ends, it is over.
             let _ = serve(client, &verifier, &answer, heard);
@@ -113,6 +126,43 @@ impl Rogue {
             thread::spawn(move || forward(client_too, server_too, up));
             forward(server, client, down);
         })
+    }
+}
+
+/// A rogue's end of a connection that is logged in.
+pub(crate) struct Talk {
+    client: BufReader<TcpStream>,
+    sealer: LineSealer,
+}
+
+impl Talk {
+    pub(crate) fn say(&mut self, reply: &Reply) -> io::Result<()> {
+        self.client.get_mut().write_all(self.sealer.seal(&reply.to_line()).as_bytes())
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.client.get_mut().write_all(bytes)
+    }
+
+    /// Says that it is still at work.
+    pub(crate) fn give_life_sign(&mut self) -> io::Result<()> {
+        self.say(&Reply::More(0, sha256(b"")))
+    }
+
+    /// Lets some time go by, unless the client goes before that.
+    pub(crate) fn pause(&mut self, time: Duration) -> io::Result<()> {
+        self.client.get_ref().set_read_timeout(Some(time))?;
+        let heard = self.client.fill_buf().map(<[u8]>::is_empty);
+        self.client.get_ref().set_read_timeout(None)?;
+        match heard {
+            Ok(true) => Err(io::ErrorKind::UnexpectedEof.into()),
+            // The next request is there already.
+            Ok(false) => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -153,7 +203,7 @@ fn say(client: &mut BufReader<TcpStream>, reply: &Reply) {
 fn serve(
     client: TcpStream,
     verifier: &Verifier,
-    answer: &impl Fn(&Request) -> Told,
+    answer: &impl Fn(&Request, &mut Talk) -> io::Result<()>,
     heard: &Heard,
 ) -> Option<()> {
     let name = ServerName::parse("Server1").unwrap();
@@ -164,17 +214,16 @@ fn serve(
     let Login::Prove(message) = login(&mut client, heard)? else { return None };
     let (last, keys) = challenge.finish(&message, &name).ok()?;
     say(&mut client, &Reply::Welcome(last));
-    let (mut sealer, mut opener) = (LineSealer::new(keys.server_lines), LineOpener::new(keys.client_lines));
+    let mut opener = LineOpener::new(keys.client_lines);
+    let mut talk = Talk { client, sealer: LineSealer::new(keys.server_lines) };
     loop {
-        let line = read_line(&mut client).ok()?;
+        let line = read_line(&mut talk.client).ok()?;
         let request = Request::parse(opener.open(&line).ok()?).ok()?;
         if let Request::Stage { length, .. } = &request {
-            io::copy(&mut (&mut client).take(*length), &mut io::sink()).ok()?;
-            opener.open(&read_line(&mut client).ok()?).ok()?;
+            io::copy(&mut (&mut talk.client).take(*length), &mut io::sink()).ok()?;
+            opener.open(&read_line(&mut talk.client).ok()?).ok()?;
         }
-        let (reply, bytes) = answer(&request);
-        client.get_mut().write_all(sealer.seal(&reply.to_line()).as_bytes()).ok()?;
-        client.get_mut().write_all(&bytes).ok()?;
+        answer(&request, &mut talk).ok()?;
     }
 }
 

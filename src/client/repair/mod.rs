@@ -25,8 +25,8 @@ impl Client {
     /// Repairs every file below a folder. Each step goes to `tell`; with `dry` none is done.
     ///
     /// # Errors
-    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]), or if nothing has that
-    /// name.
+    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]) or is lost on the way
+    /// ([`ClientError::Lost`]), or if nothing has that name.
     pub fn repair(
         &mut self,
         folder: &FolderPath,
@@ -35,8 +35,9 @@ impl Client {
     ) -> Result<RepairSummary, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
+        let present = self.present();
         let names = self.names(folder, true)?;
-        self.repair_names(names, dry, tell)
+        self.repair_names(names, dry, &present, tell)
     }
 
     /// Repairs everything but what is under `other_key` already.
@@ -46,34 +47,46 @@ impl Client {
         other_key: &MasterKey,
         tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
+        let present = self.present();
         let mut names = self.names(folder, true)?;
         names.retain(|name| !self.is_under(name, other_key));
-        self.repair_names(names, false, tell)
+        self.repair_names(names, false, &present, tell)
     }
 
+    /// `present`: the servers that were up when the command began.
     pub(super) fn repair_names(
         &mut self,
         names: Vec<FilePath>,
         dry: bool,
+        present: &[usize],
         mut tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
         self.report.expect(names.len());
         let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
+        self.require_still_up(present)?;
         for batch in names.chunks(BATCH) {
-            for step in self.repair_batch(batch, dry) {
+            let mut done = Vec::new();
+            let result = self.repair_batch(batch, dry, present, &mut done);
+            for step in done {
                 summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
                 let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone(_), .. });
                 summary.lost += usize::from(is_lost);
                 summary.steps += 1;
                 tell(&step);
             }
+            result?;
         }
         self.report.end();
         Ok(summary)
     }
 
-    fn repair_batch(&mut self, batch: &[FilePath], dry: bool) -> Vec<Repaired> {
-        let mut done = Vec::new();
+    fn repair_batch(
+        &mut self,
+        batch: &[FilePath],
+        dry: bool,
+        present: &[usize],
+        done: &mut Vec<Repaired>,
+    ) -> Result<(), ClientError> {
         let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
         let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
         if !dry {
@@ -82,6 +95,7 @@ impl Client {
         let settled = surveys.iter().zip(&unsettled).filter(|(_, unsettled)| !unsettled.is_empty());
         done.extend(settled.map(|(survey, unsettled)| self.settled(survey, unsettled, dry)));
         let mut copies = self.check_copies(&surveys, surveys.len());
+        self.require_still_up(present)?;
         let (mut tasks, mut replaced) = (Vec::new(), Vec::new());
         for (survey, copies) in surveys.iter().zip(&copies) {
             let (planned, why) = self.plan_repair(survey, copies);
@@ -92,18 +106,19 @@ impl Client {
         if dry {
             done.extend(tasks.iter().map(|task| self.copied(task)));
         } else if !tasks.is_empty() {
-            self.copy_pieces(&tasks, &mut done);
+            self.copy_pieces(&tasks, done);
             // What was written is looked at again, before anything older goes.
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
             copies = self.check_copies(&surveys, 0);
+            self.require_still_up(present)?;
         }
         if !dry {
             // That is done, and seen.
             replaced.iter_mut().for_each(Vec::clear);
         }
-        self.drop_outdated(&surveys, &copies, &replaced, dry, &mut done);
-        self.bury_again(&surveys, dry, &mut done);
-        done
+        self.drop_outdated(&surveys, &copies, &replaced, dry, done);
+        self.bury_again(&surveys, dry, done);
+        Ok(())
     }
 
     /// What became of the stages that were to be settled.
