@@ -19,6 +19,14 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub const MAX_PASSWORD: usize = 1024;
 /// Seconds to connect where the .conf does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Fewest PBKDF2 iterations that `MinIterations` may ask for, the floor of RFC 7677, and that a verifier may have.
+pub const MIN_ITERATIONS: u32 = 4096;
+/// Most iterations that a client accepts, about a second of work: a rogue server could otherwise keep it
+/// busy for ever.
+pub const MAX_ITERATIONS: u32 = 5_000_000;
+/// Iterations of new verifiers, and by default the fewest that a client accepts. As many as for the master
+/// key: a thief of a server's disk has verifier and pieces, and would guess at the cheaper of the two.
+pub const DEFAULT_ITERATIONS: u32 = 600_000;
 /// Most seconds that `Timeout` may ask for.
 pub const MAX_TIMEOUT_SECONDS: f64 = 600.0;
 
@@ -46,6 +54,9 @@ pub struct Config {
     pub timeout: Duration,
     /// Source of the master key in place of the password.
     pub key: Option<[u8; 32]>,
+    /// Fewest PBKDF2 iterations that a server may ask for at login: with fewer, a rogue could guess the
+    /// password from the proof at less than the usual price.
+    pub min_iterations: u32,
 }
 
 /// What is wrong with a .conf file, and on which line (from 1; `None` where something is missing).
@@ -84,6 +95,8 @@ pub enum Problem {
     Timeout(String),
     /// `Key` is not 64 hexadecimal digits. The value is not repeated: it may be nearly right.
     Key,
+    /// `MinIterations` is not a number from [`MIN_ITERATIONS`] to [`MAX_ITERATIONS`].
+    MinIterations(String),
     /// The password is longer than [`MAX_PASSWORD`].
     PasswordTooLong,
     /// The file is longer than [`MAX_CONFIG`].
@@ -124,6 +137,13 @@ impl fmt::Display for Problem {
             Problem::Key => {
                 write!(f, "bad Key: 64 hexadecimal digits are meant (`Client keygen` makes them)")
             }
+            Problem::MinIterations(value) => {
+                write!(
+                    f,
+                    "bad MinIterations '{}': expected a number from {MIN_ITERATIONS} to {MAX_ITERATIONS}",
+                    value.escape_debug()
+                )
+            }
             Problem::PasswordTooLong => write!(f, "the password is longer than {MAX_PASSWORD} bytes"),
             Problem::TooLong => write!(f, "the file is longer than {MAX_CONFIG} bytes"),
         }
@@ -150,6 +170,7 @@ struct Draft {
     replicas: Option<(usize, String)>,
     timeout: Option<Duration>,
     key: Option<[u8; 32]>,
+    min_iterations: Option<u32>,
 }
 
 impl Config {
@@ -213,6 +234,7 @@ impl Draft {
             "replicas" => set(&mut self.replicas, key, (line_number, value.to_owned())),
             "timeout" => set(&mut self.timeout, key, parse_timeout(value)?),
             "key" => set(&mut self.key, key, parse_key(value)?),
+            "miniterations" => set(&mut self.min_iterations, key, parse_iterations(value)?),
             "server" => {
                 let (name, address) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
                 self.add_server(name, address.trim())
@@ -262,6 +284,7 @@ impl Draft {
             password: self.password.ok_or(missing("Password"))?,
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             key: self.key,
+            min_iterations: self.min_iterations.unwrap_or(DEFAULT_ITERATIONS),
             servers: self.servers,
             replicas,
         })
@@ -270,7 +293,7 @@ impl Draft {
 
 fn is_known(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
-    ["username", "password", "replicas", "timeout", "key"].contains(&lower.as_str())
+    ["username", "password", "replicas", "timeout", "key", "miniterations"].contains(&lower.as_str())
         || lower.starts_with("server")
 }
 
@@ -301,6 +324,13 @@ fn parse_timeout(value: &str) -> Result<Duration, Problem> {
         .map(Duration::from_secs_f64)
         .filter(|d| !d.is_zero())
         .ok_or_else(|| Problem::Timeout(value.to_owned()))
+}
+
+fn parse_iterations(value: &str) -> Result<u32, Problem> {
+    let number = value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok()).flatten();
+    number
+        .filter(|n| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(n))
+        .ok_or_else(|| Problem::MinIterations(value.to_owned()))
 }
 
 fn parse_key(value: &str) -> Result<[u8; 32], Problem> {
@@ -334,13 +364,14 @@ mod tests {
         assert_eq!(config.servers[3].address, "localhost:8880");
         assert_eq!((config.user.as_str(), config.password.as_str()), ("Aditi", "Aditi@123"));
         assert_eq!((config.replicas, config.timeout, config.key), (2, DEFAULT_TIMEOUT, None));
+        assert_eq!(config.min_iterations, DEFAULT_ITERATIONS);
     }
 
     #[test]
     fn the_classic_form_colons_case_order_and_comments_are_free() {
         let config = Config::parse(
             "# mine\n\npassword: a b # c\r\nUSERNAME: Ritu\nServer DFS1 127.0.0.1:10001\nserver2 [::1]:5\nReplicas 1\n\
-             Timeout 0.25\nKey 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eFF",
+             Timeout 0.25\nMinIterations 4096\nKey 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eFF",
         )
         .ok()
         .unwrap();
@@ -348,6 +379,7 @@ mod tests {
         assert_eq!(config.servers[1].name.as_str(), "Server2");
         assert_eq!(config.password, "a b # c");
         assert_eq!((config.replicas, config.timeout), (1, Duration::from_millis(250)));
+        assert_eq!(config.min_iterations, 4096);
         assert_eq!(config.key.unwrap()[31], 0xff);
     }
 

@@ -179,6 +179,10 @@ fn a_wrong_conf_is_refused_with_its_name_and_line() {
         "Timeout -1",
         "Key 0123",
         "Key zz",
+        "MinIterations 4095",
+        "MinIterations 5000001",
+        "MinIterations +600000",
+        "MinIterations many",
     ];
     for line in lines {
         let aditi = cluster.client("Aditi").with(line);

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "security/greedy.rs"]
+mod greedy;
 #[path = "security/raw.rs"]
 mod raw;
 #[path = "security/rogue.rs"]
@@ -132,6 +134,58 @@ fn a_server_that_plays_with_the_login_gets_no_proof_and_nothing_else() {
     let aditi = with_first_server(&cluster, rogue.port());
     aditi.upload("a", b"on the other three").complains_of("Server1").complains_of("iterations");
     aditi.download("a", b"on the other three");
+}
+
+#[test]
+fn a_server_that_makes_guessing_cheap_or_asks_for_the_files_key_gets_no_proof() {
+    let cluster = Cluster::quick(4);
+    let default = |port| {
+        let mut client = with_one_server(&cluster, port);
+        client.conf = client
+            .conf
+            .lines()
+            .filter(|line| !line.starts_with("MinIterations"))
+            .fold(String::new(), |conf, line| conf + line + "\n");
+        client
+    };
+    let few = Rogue::at_login(
+        |nonce| format!("r={nonce}x,s=QUJDRA==,i=599999"),
+        &format!("v={}", base64_encode(&[0; 32])),
+    );
+    default(few.port())
+        .run(&["ShowFiles"])
+        .fails_with(4)
+        .complains_of("599999")
+        .complains_of("600000")
+        .complains_of("MinIterations 599999");
+    assert_eq!(few.heard().len(), 1, "the client said {:?}", few.heard());
+    // What it asks for is what the user accepts: the client goes on, and finds out that it is nobody.
+    with_one_server(&cluster, few.port()).run(&["ShowFiles"]).fails_with(4).complains_of("did not prove");
+    assert_eq!(few.heard().len(), 3, "the client said {:?}", few.heard());
+
+    let salt = base64_encode(b"ShareIt v1 master key\0Aditi");
+    let of_files = Rogue::at_login(move |nonce| format!("r={nonce}x,s={salt},i=600000"), "v=QUJDRA==");
+    default(of_files.port()).run(&["ShowFiles"]).fails_with(4).complains_of("salt");
+    assert_eq!(of_files.heard().len(), 1, "the client said {:?}", of_files.heard());
+}
+
+#[test]
+fn a_new_password_is_one_that_its_own_client_still_accepts() {
+    let cluster = Cluster::of(1);
+    let mut aditi = cluster.client("Aditi");
+    let users = || fs::read_to_string(cluster.root().join("Users.conf")).unwrap();
+    // As an administrator with more patience than most may have made it.
+    let verifier = Verifier::derive(&password(USER), b"Aditi's salt", 700_000);
+    let lines = users()
+        .lines()
+        .filter(|line| !line.starts_with("Aditi "))
+        .fold(String::new(), |all, line| all + line + "\n");
+    fs::write(cluster.root().join("Users.conf"), format!("{lines}Aditi {verifier}\n")).unwrap();
+    aditi.conf += "MinIterations 700000\n";
+    aditi.pipe("Passwd\nanother one\n").succeeds();
+    assert!(users().contains("Aditi SCRAM-SHA-256$700000:"), "{}", users());
+    aditi.conf = aditi.conf.replace(&password(USER), "another one");
+    aditi.run(&["ShowFiles"]).succeeds();
 }
 
 #[test]

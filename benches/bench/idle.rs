@@ -4,7 +4,7 @@ use std::io::{Read, stdin};
 use std::time::Duration;
 
 use shareit::auth::Salted;
-use shareit::config::ServerAddress;
+use shareit::config::{DEFAULT_ITERATIONS, ServerAddress};
 use shareit::name::{ServerName, UserName};
 use shareit::peer::{Connected, Limits, Peer};
 use shareit::primitives::random;
@@ -31,7 +31,8 @@ pub(crate) fn run(server: &str, port: &str, count: &str) -> Fallible<()> {
 /// The password's key is derived once: the salt is the same for all.
 fn log_in(server: &ServerAddress, user: &UserName, salted: &mut Option<Salted>) -> Fallible<Peer> {
     let limits = Limits::from_timeout(Duration::from_secs(10));
-    let challenged = Connected::open(server, user, &hex(&random::<18>()?), limits)?.challenged()?;
+    let challenged =
+        Connected::open(server, user, &hex(&random::<18>()?), DEFAULT_ITERATIONS, limits)?.challenged()?;
     let (salt, iterations) = challenged.parameters();
     let salted = *salted.get_or_insert_with(|| Salted::derive(PASSWORD, salt, iterations));
     Ok(challenged.prove(salted)?.welcomed()?)

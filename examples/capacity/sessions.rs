@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::process::{Server, Usage};
 use shareit::auth::Salted;
-use shareit::config::ServerAddress;
+use shareit::config::{DEFAULT_ITERATIONS, ServerAddress};
 use shareit::name::{FilePath, UserName};
 use shareit::peer::{Connected, Limits, Peer};
 use shareit::wire::{NameReport, Request};
@@ -87,7 +87,8 @@ struct Door<'a> {
 impl<'a> Door<'a> {
     fn find(address: &'a ServerAddress, user: UserName) -> Result<Self, Failure> {
         let limits = Limits::from_timeout(Duration::from_secs(20));
-        let challenged = Connected::open(address, &user, &nonce(0), limits)?.challenged()?;
+        let challenged =
+            Connected::open(address, &user, &nonce(0), DEFAULT_ITERATIONS, limits)?.challenged()?;
         let (salt, iterations) = challenged.parameters();
         let salted = Salted::derive(PASSWORD, salt, iterations);
         Ok(Self { address, user, salted, limits, next: AtomicUsize::new(1) })
@@ -95,7 +96,7 @@ impl<'a> Door<'a> {
 
     fn log_in(&self) -> Result<Peer, Failure> {
         let nonce = nonce(self.next.fetch_add(1, Ordering::Relaxed));
-        let connected = Connected::open(self.address, &self.user, &nonce, self.limits)?;
+        let connected = Connected::open(self.address, &self.user, &nonce, DEFAULT_ITERATIONS, self.limits)?;
         Ok(connected.challenged()?.prove(self.salted)?.welcomed()?)
     }
 

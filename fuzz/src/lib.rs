@@ -92,6 +92,7 @@ pub fn conf(input: &[u8]) {
     }
     let _ = writeln!(plain, "Username {}\nPassword {}", config.user, config.password);
     let _ = writeln!(plain, "Replicas {}\nTimeout {}", config.replicas, config.timeout.as_secs_f64());
+    let _ = writeln!(plain, "MinIterations {}", config.min_iterations);
     if let Some(key) = config.key {
         let _ = writeln!(plain, "Key {}", shareit::wire::hex(&key));
     }
@@ -99,7 +100,7 @@ pub fn conf(input: &[u8]) {
     assert_eq!(again.servers, config.servers);
     assert_eq!((again.user, again.password), (config.user, config.password));
     assert_eq!((again.replicas, again.timeout), (config.replicas, config.timeout));
-    assert_eq!(again.key, config.key);
+    assert_eq!((again.key, again.min_iterations), (config.key, config.min_iterations));
 }
 
 /// Reads each message of a login, a verifier, and a Users.conf. Nothing that is not made with the password
@@ -120,11 +121,12 @@ pub fn scram(input: &[u8]) {
     assert!(first.challenge(verifier(), "server's").finish(text, &server).is_err());
 
     // A client gets it as the server's first message, or as its last.
-    if let Ok(challenge) = ClientFirst::new(&user, "client's").challenge(text) {
+    if let Ok(challenge) = ClientFirst::new(&user, "client's").challenge(text, MIN_ITERATIONS) {
         assert!((MIN_ITERATIONS..=MAX_ITERATIONS).contains(&challenge.iterations));
         assert!((1..=MAX_SALT).contains(&challenge.salt.len()));
     }
-    let challenge = ClientFirst::new(&user, "client's").challenge("r=client'sserver's,s=c2FsdA==,i=4096");
+    let good = "r=client'sserver's,s=c2FsdA==,i=4096";
+    let challenge = ClientFirst::new(&user, "client's").challenge(good, MIN_ITERATIONS);
     let Ok(challenge) = challenge else { panic!("a good challenge was refused") };
     // One iteration here: the fuzzer has no time for more.
     let proof = challenge.prove(Salted::derive("password", b"salt", 1));

@@ -6,8 +6,9 @@
 mod scram;
 mod users;
 
+pub use crate::config::{DEFAULT_ITERATIONS, MAX_ITERATIONS, MIN_ITERATIONS};
 pub use scram::{
-    ClientChallenge, ClientFirst, ClientProof, MAX_ITERATIONS, MAX_NONCE, MAX_SALT, MIN_ITERATIONS, Salted,
-    ScramError, ServerChallenge, ServerFirst, SessionKeys, Verifier,
+    ClientChallenge, ClientFirst, ClientProof, MAX_NONCE, MAX_SALT, Salted, ScramError, ServerChallenge,
+    ServerFirst, SessionKeys, Verifier,
 };
-pub use users::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError};
+pub use users::{MAX_USERS_FILE, UserTable, UsersError};

@@ -5,18 +5,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::config::{MAX_ITERATIONS, MIN_ITERATIONS};
 use crate::name::{ServerName, UserName};
 use crate::primitives::{
     Bytes32, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256, sha256,
 };
+use crate::sealed::MASTER_SALT;
 use crate::wire::{base64_decode, base64_encode};
 
-/// Fewest PBKDF2 iterations that a client accepts: the floor of RFC 7677. A rogue server could else
-/// ask for one, and guess the password from the proof.
-pub const MIN_ITERATIONS: u32 = 4096;
-/// Most iterations that a client accepts, about a second of work: a rogue server could else keep it
-/// busy for ever.
-pub const MAX_ITERATIONS: u32 = 5_000_000;
 /// Longest nonce of each side, in characters.
 pub const MAX_NONCE: usize = 128;
 /// Longest salt, in bytes.
@@ -37,8 +33,18 @@ pub enum ScramError {
     Malformed,
     /// The server's nonce does not extend the client's, or a later message has another nonce.
     Nonce,
-    /// The server asks for fewer than [`MIN_ITERATIONS`] or more than [`MAX_ITERATIONS`].
+    /// Fewer iterations than [`MIN_ITERATIONS`] or more than [`MAX_ITERATIONS`].
     Iterations(u32),
+    /// The server asks for fewer iterations than the .conf accepts.
+    FewIterations {
+        /// How many it asks for.
+        asked: u32,
+        /// How many the .conf accepts at least.
+        least: u32,
+    },
+    /// The server's salt is one from which keys of files are derived: the client would work out its own
+    /// master key as a login's secret.
+    Salt,
     /// The client's proof is wrong: no such user, or another password. Which is not told.
     Denied,
     /// The server's signature is wrong: it does not know the user's verifier.
@@ -53,9 +59,15 @@ impl fmt::Display for ScramError {
             ScramError::Iterations(n) => {
                 write!(
                     f,
-                    "{n} password iterations asked for, {MIN_ITERATIONS} to {MAX_ITERATIONS} are accepted"
+                    "the server asks for {n} password iterations; {MIN_ITERATIONS} to {MAX_ITERATIONS} are accepted"
                 )
             }
+            ScramError::FewIterations { asked, least } => write!(
+                f,
+                "the server asks for {asked} password iterations, fewer than the {least} that are accepted; \
+                 if its Users.conf was made like that, add the line 'MinIterations {asked}' to the .conf"
+            ),
+            ScramError::Salt => f.write_str("the server's salt belongs to the keys of files"),
             ScramError::Denied => f.write_str("invalid username or password"),
             ScramError::ServerUnproven => f.write_str("the server did not prove that it knows this user"),
         }
@@ -210,11 +222,12 @@ impl ClientFirst {
         format!("{GS2_HEADER}{}", self.bare)
     }
 
-    /// Takes the server-first message.
+    /// Takes the server-first message; `least` is the fewest iterations that are accepted, never fewer than
+    /// [`MIN_ITERATIONS`].
     ///
     /// # Errors
-    /// Malformed messages, a nonce that is not extended, iterations out of range.
-    pub fn challenge(self, server_first: &str) -> Result<ClientChallenge, ScramError> {
+    /// Malformed messages, a nonce that is not extended, iterations out of range, a salt that is not for logins.
+    pub fn challenge(self, server_first: &str, least: u32) -> Result<ClientChallenge, ScramError> {
         let mut attributes = server_first.split(',');
         let nonce = attribute(attributes.next(), "r=")?;
         let salt = base64_decode(attribute(attributes.next(), "s=")?).map_err(|_| ScramError::Malformed)?;
@@ -228,6 +241,12 @@ impl ClientFirst {
         }
         if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
             return Err(ScramError::Iterations(iterations));
+        }
+        if iterations < least {
+            return Err(ScramError::FewIterations { asked: iterations, least });
+        }
+        if salt.starts_with(MASTER_SALT) {
+            return Err(ScramError::Salt);
         }
         let auth_message_start = format!("{},{server_first}", self.bare);
         Ok(ClientChallenge { salt, iterations, auth_message_start, nonce: nonce.to_owned() })
@@ -384,7 +403,7 @@ mod tests {
     }
 
     fn client_proof() -> ClientProof {
-        let challenge = ClientFirst::new(&user(), CLIENT_NONCE).challenge(SERVER_FIRST).ok().unwrap();
+        let challenge = ClientFirst::new(&user(), CLIENT_NONCE).challenge(SERVER_FIRST, 4096).ok().unwrap();
         let salted = Salted::derive("pencil", &challenge.salt, challenge.iterations);
         challenge.prove(salted)
     }
@@ -425,12 +444,21 @@ mod tests {
 
     #[test]
     fn weak_or_odd_challenges_are_refused() {
-        let challenge = |message: &str| ClientFirst::new(&user(), CLIENT_NONCE).challenge(message).err();
+        let challenge =
+            |message: &str| ClientFirst::new(&user(), CLIENT_NONCE).challenge(message, 4096).err();
         let with_iterations = |n: &str| SERVER_FIRST.replace("4096", n);
         assert_eq!(challenge(&with_iterations("1")), Some(ScramError::Iterations(1)));
         assert_eq!(challenge(&with_iterations("4095")), Some(ScramError::Iterations(4095)));
         assert_eq!(challenge(&with_iterations("4294967295")), Some(ScramError::Iterations(u32::MAX)));
         assert_eq!(challenge(&with_iterations("99999999999")), Some(ScramError::Malformed));
+        let first = || ClientFirst::new(&user(), CLIENT_NONCE);
+        let too_few = ScramError::FewIterations { asked: 4096, least: 4097 };
+        assert_eq!(first().challenge(SERVER_FIRST, 4097).err(), Some(too_few));
+        let of_a_file = base64_encode(b"ShareIt v1 master key\0user");
+        assert_eq!(
+            challenge(&SERVER_FIRST.replace("W22ZaJ0SNY7soEsUEjb6gQ==", &of_a_file)),
+            Some(ScramError::Salt)
+        );
         let not_extended = format!("r={CLIENT_NONCE},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
         assert_eq!(challenge(&not_extended), Some(ScramError::Nonce));
         assert_eq!(challenge(&SERVER_FIRST.replace("rOpr", "xOpr")), Some(ScramError::Nonce));

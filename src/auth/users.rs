@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::scram::Verifier;
+use crate::config::DEFAULT_ITERATIONS;
 use crate::name::{NameError, UserName};
 use crate::primitives::{Bytes32, hmac_sha256};
 
-/// PBKDF2 iterations for new verifiers. As many as for the master key: whoever steals a server's disk
-/// has verifier and pieces, and would guess at the cheaper of the two.
-pub const DEFAULT_ITERATIONS: u32 = 600_000;
 /// Longest Users.conf, in bytes.
 pub const MAX_USERS_FILE: u64 = 4 << 20;
 

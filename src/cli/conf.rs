@@ -14,7 +14,7 @@ use super::suggest;
 use crate::config::{Config, MAX_CONFIG, Problem};
 
 /// The keys, for one that is mistyped.
-const KEYS: [&str; 6] = ["Server", "Username", "Password", "Replicas", "Timeout", "Key"];
+const KEYS: [&str; 7] = ["Server", "Username", "Password", "Replicas", "Timeout", "Key", "MinIterations"];
 
 /// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint.
 pub(super) fn read(conf: &str) -> Result<Config, (String, Option<String>)> {

@@ -1,10 +1,11 @@
 //! Where the client's messages go: results to standard output, the rest to standard error.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::exit;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::colour::{Paint, Palette};
@@ -22,6 +23,8 @@ use crate::peer::Direction;
 const CLIENT: &str = "Client";
 /// Most servers that a warning names one by one.
 const NAMED: usize = 8;
+/// Most warnings about the copies of one server that are shown for one command; the others are counted.
+const ABOUT_ONE_SERVER: usize = 20;
 
 /// The console of a client.
 pub(super) struct Console {
@@ -34,6 +37,8 @@ pub(super) struct Console {
     told_of_clock: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
+    /// By server, the warnings about it in this command.
+    about: Mutex<BTreeMap<ServerName, usize>>,
 }
 
 impl Default for Console {
@@ -47,6 +52,7 @@ impl Default for Console {
             told_of_clock: AtomicBool::new(false),
             start: OnceLock::new(),
             progress: ProgressLine::default(),
+            about: Mutex::default(),
         }
     }
 }
@@ -99,6 +105,25 @@ impl Console {
 
     pub(super) fn end_work(&self) {
         self.progress.end();
+        let about = std::mem::take(&mut *self.about.lock().unwrap_or_else(PoisonError::into_inner));
+        for (server, count) in about {
+            if let Some(more @ 1..) = count.checked_sub(ABOUT_ONE_SERVER) {
+                self.warning(&format!("{more} more warnings about {server}; Verify shows all that is wrong"));
+            }
+        }
+    }
+
+    /// A warning about a server's copies, of which there may be as many as files.
+    fn warn_about(&self, server: &ServerName, what: &dyn Display) {
+        let count = {
+            let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = about.entry(server.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        if count <= ABOUT_ONE_SERVER {
+            self.warning(what);
+        }
     }
 
     /// Asks for a command: where the user looks, if that is not standard output. A prompt that cannot
@@ -256,7 +281,7 @@ impl Report for Console {
                 }
             }
             Notice::BadCopy { path, piece, server, why } => {
-                self.warning(&format!("{path}: the copy of piece {piece} on {server} is bad ({why}); Repair replaces it"));
+                self.warn_about(&server, &format!("{path}: the copy of piece {piece} on {server} is bad ({why}); Repair replaces it"));
             }
             Notice::FewerCopies { path, copies, wanted } => self.warning(&format!(
                 "{path}: stored with {copies} instead of {wanted} copies; Repair adds the others when servers are back"
@@ -280,7 +305,7 @@ impl Report for Console {
                 self.warning(&format!("a newer version may be on {}, not seen now", servers(&unseen)));
             }
             Notice::NotPlaced { path, server, why } => {
-                self.warning(&format!("{path}: {server} did not take it ({why}); stored on other servers"));
+                self.warn_about(&server, &format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
             Notice::OtherKeyKept { path } => self.warning(&format!(
                 "{path}: encrypted under another password or Key line, and left under that"

@@ -446,6 +446,7 @@ fn status_of(error: &ClientError) -> u8 {
         | ClientError::NeedsServers(..)
         | ClientError::OutOfSight(..)
         | ClientError::NotAllSeen(_)
+        | ClientError::Lost(..)
         | ClientError::Ended(_) => NO_SERVER,
         ClientError::PasswordChanged => DENIED,
         _ => FAILED,

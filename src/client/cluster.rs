@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::LaunchError;
 use super::report::{Notice, Phase, Report};
 use crate::auth::Salted;
-use crate::config::{Config, ServerAddress};
+use crate::config::{Config, MAX_SERVERS, ServerAddress};
 use crate::name::{ServerName, UserName};
 use crate::peer::{Answer, Challenged, Connected, Direction, Limits, No, Peer, PeerError, Proven};
 use crate::primitives;
@@ -17,6 +17,9 @@ use crate::wire::{Refusal, Request, base64_encode};
 const RETRY_FACTOR: u32 = 10;
 /// A server that refused the login is not asked again for this long.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
+
+/// Salts whose derivation is kept: one for each server, and as many again that it may have changed.
+const MAX_DERIVED: usize = 2 * MAX_SERVERS;
 
 enum State {
     Up(Box<Peer>),
@@ -55,6 +58,7 @@ pub(super) struct Cluster {
     other_password: Option<String>,
     /// Counts the times that servers were logged in to.
     logins: u64,
+    min_iterations: u32,
     limits: Limits,
     derived: Vec<Derived>,
     /// Where the lines of new connections are told.
@@ -86,6 +90,7 @@ impl Cluster {
             password: config.password.clone(),
             other_password: other.map(str::to_owned),
             logins: 0,
+            min_iterations: config.min_iterations,
             limits: Limits::from_timeout(config.timeout),
             derived: Vec::new(),
             report: Arc::clone(report),
@@ -358,7 +363,7 @@ impl Cluster {
     /// Connects one after another, then lets the exchanges overlap.
     fn log_in_with(&mut self, which: Vec<usize>, password: &str) {
         self.logins += 1;
-        let (user, limits) = (self.user.clone(), self.limits);
+        let (user, min_iterations, limits) = (self.user.clone(), self.min_iterations, self.limits);
         let report = Arc::clone(&self.report);
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut lap = Instant::now();
@@ -369,7 +374,8 @@ impl Cluster {
         for server in which {
             let begin = Instant::now();
             let step = primitives::random::<18>().map_err(PeerError::Io).and_then(|nonce| {
-                Connected::open(&self.servers[server].address, &user, &base64_encode(&nonce), limits)
+                let address = &self.servers[server].address;
+                Connected::open(address, &user, &base64_encode(&nonce), min_iterations, limits)
             });
             attempts.push(Attempt { server, cost: begin.elapsed(), step: step.map(Step::Connected) });
         }
@@ -426,6 +432,9 @@ impl Cluster {
 
     /// Derives the password for every salt that is new, each on a thread of its own.
     fn derive(&mut self, attempts: &[Attempt], password: &str) {
+        // A server that has another salt each time must not fill the memory.
+        let surplus = (self.derived.len() + attempts.len()).saturating_sub(MAX_DERIVED);
+        self.derived.drain(..surplus);
         let mut wanted: Vec<(Vec<u8>, u32)> = attempts
             .iter()
             .filter_map(|a| match &a.step {

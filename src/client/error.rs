@@ -172,6 +172,8 @@ pub enum ClientError {
     PasswordChanged,
     /// The servers ended all connections, and take logins again; each with the reason.
     Ended(Vec<(ServerName, String)>),
+    /// A server was lost during a command that is about what all servers hold, and why.
+    Lost(ServerName, String),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
     /// The system has no random bytes to give.
@@ -276,6 +278,9 @@ impl fmt::Display for ClientError {
             ClientError::Ended(reasons) => {
                 write!(f, "the servers ended all connections ({}); they take logins again", Reasons(reasons))
             }
+            ClientError::Lost(server, why) => {
+                write!(f, "{server} was lost on the way ({why}); the rest was not looked at")
+            }
             ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
             ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
         }
@@ -321,6 +326,9 @@ impl ClientError {
             | ClientError::PasswordNotEverywhere(..)
             | ClientError::Interrupted => {
                 "run Passwd again with the same new password when that is repaired".into()
+            }
+            ClientError::Lost(..) => {
+                "run it again; a server that is down from the beginning is left out".into()
             }
             ClientError::OtherChange(_) => {
                 "run Passwd again where that was begun, with the same new password as \

@@ -108,6 +108,21 @@ impl Client {
         ClientError::NoServer(reasons.collect())
     }
 
+    /// The servers that are up, for [`Client::require_still_up`].
+    fn present(&self) -> Vec<usize> {
+        self.cluster.up().collect()
+    }
+
+    /// That no server was lost since a command began. What one holds is not missing because it fell silent on
+    /// the way: it would be copied elsewhere, or reported piece by piece.
+    fn require_still_up(&self, present: &[usize]) -> Result<(), ClientError> {
+        let why = |&server: &usize| Some((server, self.cluster.why_down(server)?));
+        match present.iter().find_map(why) {
+            None => Ok(()),
+            Some((server, why)) => Err(ClientError::Lost(self.cluster.name(server).clone(), why)),
+        }
+    }
+
     fn require_server(&self) -> Result<(), ClientError> {
         if self.cluster.up().next().is_some() { Ok(()) } else { Err(self.no_server()) }
     }

@@ -196,13 +196,20 @@ impl Client {
             said.clear();
             let names = self.cluster.names();
             let without: Vec<usize> = left_out.iter().copied().collect();
-            self.repair_without(&without, vec![new.clone()], Unseen::default(), false, |step| match step {
-                Repaired::Copied { piece, to, .. } => {
-                    said.extend(names.iter().position(|name| name == to).map(|server| (server, *piece)));
-                }
-                Repaired::Failed { why, .. } => failure = Some(why.clone()),
-                _ => {}
-            })?;
+            self.repair_without(
+                &without,
+                vec![new.clone()],
+                Unseen::default(),
+                false,
+                &[],
+                |step| match step {
+                    Repaired::Copied { piece, to, .. } => {
+                        said.extend(names.iter().position(|name| name == to).map(|server| (server, *piece)));
+                    }
+                    Repaired::Failed { why, .. } => failure = Some(why.clone()),
+                    _ => {}
+                },
+            )?;
         }
     }
 

@@ -146,7 +146,9 @@ impl Client {
 
     fn send_verifier(&mut self, server: usize, password: &str) -> Result<(), ClientError> {
         let salt = primitives::random::<16>().map_err(ClientError::Random)?;
-        let verifier = Verifier::derive(password, &salt, DEFAULT_ITERATIONS);
+        // This client itself must accept them at its next login.
+        let iterations = DEFAULT_ITERATIONS.max(self.config.min_iterations);
+        let verifier = Verifier::derive(password, &salt, iterations);
         let block = primitives::random::<16>().map_err(ClientError::Random)?;
         let answer = self.cluster.exchange_with(
             &[(server, ())],

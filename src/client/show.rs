@@ -1,6 +1,9 @@
 //! ShowFiles: what is in a folder, and how whole each file is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use super::Client;
 use super::error::ClientError;
@@ -8,12 +11,16 @@ use super::report::{Notice, Phase, timed};
 use super::sight::Unseen;
 use super::survey::Survey;
 use crate::commit::TOMBSTONE;
+use crate::config::MAX_SERVERS;
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::peer::Peer;
+use crate::peer::{Answer, Peer, PeerError};
 use crate::placement::{self, PieceSet};
 use crate::sealed::{Distrust, ModifiedTime};
 use crate::version::Version;
-use crate::wire::{Entry, MAX_LISTING, ParseError, Request};
+use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
+
+/// Names that a list leaves in doubt and that are looked at together.
+const DOUBTFUL: usize = 1024;
 
 /// How whole a file is on the servers that answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +100,15 @@ struct Listed {
     disputed: bool,
     /// Whether the version is published somewhere.
     decided: bool,
-    /// By server.
-    pieces: Vec<(usize, PieceSet)>,
+    /// The servers that speak of the name.
+    by: Servers,
+    /// By server. There are many of these: the number of a server fits a byte.
+    pieces: Vec<(u8, PieceSet)>,
 }
+
+/// A bit for each server.
+type Servers = u64;
+const _: () = assert!(MAX_SERVERS <= Servers::BITS as usize);
 
 /// What all pieces of a version have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,7 +123,7 @@ struct ListedVersion {
 /// What all servers together say is in a folder.
 #[derive(Default)]
 struct Listing {
-    folders: BTreeSet<FolderPath>,
+    folders: BTreeMap<FolderPath, Servers>,
     files: BTreeMap<FilePath, Listed>,
     /// Whether a server that is up would not say.
     refused: bool,
@@ -130,7 +143,7 @@ impl Client {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
         let Listing { folders, files, mut unseen, .. } = self.list(folder, false);
-        let mut entries: Vec<Shown> = folders.into_iter().map(Shown::Folder).collect();
+        let mut entries: Vec<Shown> = folders.into_keys().map(Shown::Folder).collect();
         if entries.is_empty() && files.is_empty() && !folder.is_root() {
             let file = self.show_file(folder, &mut unseen);
             entries.push(file.ok_or_else(|| self.not_found(folder.as_str(), &unseen))?);
@@ -213,10 +226,13 @@ impl Client {
                 _ => doubtful.push(path),
             }
         }
-        let doubtful: Vec<FilePath> =
-            doubtful.iter().filter_map(|path| whole_path(folder, path).ok()).collect();
-        let surveys = self.cluster.survey(&doubtful, &self.config.user, &self.key, &*self.report);
-        shown.extend(surveys.iter().filter_map(|survey| self.shown_survey(folder, survey)));
+        // Few at a time: a server may say much of each.
+        for doubtful in doubtful.chunks(DOUBTFUL) {
+            let paths: Vec<FilePath> =
+                doubtful.iter().filter_map(|path| whole_path(folder, path).ok()).collect();
+            let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
+            shown.extend(surveys.iter().filter_map(|survey| self.shown_survey(folder, survey)));
+        }
         shown
     }
 
@@ -257,31 +273,45 @@ impl Client {
         ShownFile { path, size, modified, health, holders }
     }
 
-    /// Asks every server that is up for its list of a folder.
+    /// Asks every server that is up for its list of a folder, all at once: one that takes its time must not hold
+    /// up another until that gives up.
     fn list(&mut self, folder: &FolderPath, recursive: bool) -> Listing {
-        let servers: Vec<(usize, usize)> = self.cluster.up().map(|server| (server, server)).collect();
         let request = Request::List { folder: folder.clone(), recursive };
-        let mut listing = Listing::default();
-        // What a server has said counts also if it is lost before the end: it is one more voice.
-        let receive = |peer: &mut Peer, &server: &usize| {
-            peer.receive_text(MAX_LISTING, |part| {
-                part.split_terminator('\n').try_for_each(|line| {
-                    listing.take(server, Entry::parse(line)?);
-                    Ok::<(), ParseError>(())
-                })
-            })
+        let listing = Mutex::new(Listing::default());
+        let peers = self.cluster.take_peers();
+        let list = |server: usize, mut peer: Peer| {
+            let answer = ask_for_list(&mut peer, server, &request, &listing);
+            (server, answer.map(|answer| (peer, answer)))
         };
-        let report = &*self.report;
-        let answers = timed(report, Phase::List, || {
-            self.cluster.exchange_with(&servers, report, |peer, _| peer.send(&request), receive)
+        let answers: Vec<_> = timed(&*self.report, Phase::List, || {
+            std::thread::scope(|scope| {
+                let up = peers.into_iter().enumerate().filter_map(|(server, peer)| Some((server, peer?)));
+                let threads: Vec<_> =
+                    up.map(|(server, peer)| scope.spawn(move || list(server, peer))).collect();
+                let joined = threads.into_iter().map(ScopedJoinHandle::join);
+                joined.map(|answer| answer.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            })
         });
-        for ((server, _), answer) in servers.iter().zip(answers) {
-            if let Some(Err(no)) = answer {
-                listing.unseen.note(*server, no.to_string());
-                let server = self.cluster.name(*server).clone();
-                self.report.notice(Notice::ListRefused { server, why: no.to_string() });
-                listing.refused = true;
+        let mut listing = listing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut back: Vec<Option<Result<Peer, PeerError>>> = (0..self.cluster.len()).map(|_| None).collect();
+        let mut refused = Vec::new();
+        for (server, answer) in answers {
+            back[server] = Some(answer.map(|(peer, answer)| {
+                refused.extend(answer.err().map(|no| (server, no)));
+                peer
+            }));
+            // What a server has said counts also if it is lost before the end, as one more voice; but not if it
+            // would have said that without end.
+            if matches!(back[server], Some(Err(PeerError::TooMany))) {
+                listing.forget(server);
             }
+        }
+        self.cluster.put_back(back, &*self.report);
+        for (server, no) in refused {
+            listing.unseen.note(server, no.to_string());
+            let server = self.cluster.name(server).clone();
+            self.report.notice(Notice::ListRefused { server, why: no.to_string() });
+            listing.refused = true;
         }
         for server in 0..self.cluster.len() {
             if let Some(why) = self.cluster.why_down(server) {
@@ -290,6 +320,25 @@ impl Client {
         }
         listing
     }
+}
+
+/// Takes a server's list into what all of them say.
+fn ask_for_list(peer: &mut Peer, server: usize, request: &Request, listing: &Mutex<Listing>) -> Answer<()> {
+    peer.send(request)?;
+    peer.flush()?;
+    let (mut entries, mut names) = (0, 0);
+    peer.receive_list(MAX_LISTING, |part| {
+        let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in part.split_terminator('\n') {
+            let entry = Entry::parse(line)?;
+            (entries, names) = (entries + 1, names + entry.name().len());
+            if entries > MAX_ENTRIES || names > MAX_NAMES {
+                return Err(PeerError::TooMany);
+            }
+            listing.take(server, entry);
+        }
+        Ok(())
+    })
 }
 
 /// A folder lies where its name with a slash behind would.
@@ -304,8 +353,12 @@ fn sort_key(shown: &Shown) -> impl Iterator<Item = u8> {
 impl Listing {
     fn take(&mut self, server: usize, entry: Entry) {
         match entry {
-            Entry::Folder(name) => drop(self.folders.insert(name)),
-            Entry::Damaged { path, .. } => self.files.entry(path).or_default().disputed = true,
+            Entry::Folder(name) => *self.folders.entry(name).or_default() |= bit(server),
+            Entry::Damaged { path, .. } => {
+                let listed = self.files.entry(path).or_default();
+                listed.disputed = true;
+                listed.by |= bit(server);
+            }
             Entry::Tombstone { path, version, published } => {
                 let (modified, replicas) = (ModifiedTime::default(), 1);
                 let told = ListedVersion { version, size: 0, modified, replicas, tombstone: true };
@@ -318,15 +371,34 @@ impl Listing {
             }
         }
     }
+
+    /// Drops what only this server speaks of. What others speak of too is to be looked at.
+    fn forget(&mut self, server: usize) {
+        self.folders.retain(|_, by| {
+            *by &= !bit(server);
+            *by != 0
+        });
+        self.files.retain(|_, listed| {
+            listed.disputed |= listed.by & bit(server) != 0;
+            listed.by &= !bit(server);
+            listed.pieces.retain(|(of, _)| usize::from(*of) != server);
+            listed.by != 0
+        });
+    }
+}
+
+fn bit(server: usize) -> Servers {
+    1 << server
 }
 
 impl Listed {
     fn take(&mut self, server: usize, told: ListedVersion, published: bool, pieces: PieceSet) {
         self.disputed |= *self.version.get_or_insert(told) != told;
         self.decided |= published;
-        match self.pieces.iter_mut().find(|(of, _)| *of == server) {
+        self.by |= bit(server);
+        match self.pieces.iter_mut().find(|(of, _)| usize::from(*of) == server) {
             Some((_, known)) => *known = known.union(pieces),
-            None => self.pieces.push((server, pieces)),
+            None => self.pieces.push((server as u8, pieces)),
         }
     }
 
@@ -339,7 +411,7 @@ impl Listed {
     }
 
     fn held_by(&self, server: usize) -> PieceSet {
-        let told = self.pieces.iter().find(|(of, _)| *of == server);
+        let told = self.pieces.iter().find(|(of, _)| usize::from(*of) == server);
         told.map_or(PieceSet::default(), |(_, pieces)| *pieces)
     }
 }

@@ -76,19 +76,21 @@ impl Survey {
         for reported in report.pieces {
             match reported {
                 Reported::Damaged(piece) => {
-                    self.distrusted.push(Distrusted { server, piece, why: Distrust::Damaged });
+                    note(&mut self.distrusted, Distrusted { server, piece, why: Distrust::Damaged });
                 }
                 Reported::Piece(phase, claim) => {
                     let (piece, version) = (claim.header.piece, claim.header.version);
                     let in_place = claim.header.path == self.path && claim.header.user == *user;
                     match key.verify(&claim).err().or((!in_place).then_some(Distrust::Damaged)) {
                         None => {
-                            held.push(Held { piece, version, phase });
-                            self.claims.push(*claim);
+                            note(&mut held, Held { piece, version, phase });
+                            if self.claim(version, piece).is_none() {
+                                self.claims.push(*claim);
+                            }
                         }
                         Some(why) => {
-                            self.unverified.push(version.generation);
-                            self.distrusted.push(Distrusted { server, piece, why });
+                            note(&mut self.unverified, version.generation);
+                            note(&mut self.distrusted, Distrusted { server, piece, why });
                         }
                     }
                 }
@@ -211,6 +213,13 @@ impl Client {
     pub(super) fn shown_by(&self, survey: &Survey, version: Version) -> Vec<ServerName> {
         let holds = |s: &usize| placement::pieces().any(|piece| survey.holders(version, piece).contains(s));
         (0..self.cluster.len()).filter(holds).map(|s| self.cluster.name(s).clone()).collect()
+    }
+}
+
+/// Notes what is not noted yet: a server may say the same many times, and is heard once.
+fn note<T: PartialEq>(noted: &mut Vec<T>, new: T) {
+    if !noted.contains(&new) {
+        noted.push(new);
     }
 }
 

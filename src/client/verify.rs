@@ -206,7 +206,7 @@ impl Client {
     ///
     /// # Errors
     /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up will not list
-    /// ([`ClientError::NotListed`]).
+    /// ([`ClientError::NotListed`]) or is lost on the way ([`ClientError::Lost`]).
     pub fn verify(
         &mut self,
         folder: &FolderPath,
@@ -216,8 +216,10 @@ impl Client {
     ) -> Result<Verified, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
+        let present = self.present();
         let mut unseen = Unseen::default();
         let names = self.names(folder, recursive, &mut unseen)?;
+        self.require_still_up(&present)?;
         self.report.expect(names.len());
         let mut verified = Verified::default();
         for batch in names.chunks(BATCH) {
@@ -234,6 +236,7 @@ impl Client {
                 None => (self.check_copies(&surveys, surveys.len()), 0),
             };
             verified.read += read;
+            self.require_still_up(&present)?;
             for (survey, copies) in surveys.iter().zip(&checks) {
                 unseen.add(&survey.unseen);
                 let problems = self.problems(survey, copies);
@@ -290,7 +293,7 @@ impl Client {
                 report,
                 |peer, (request, _)| peer.send(request),
                 |peer, (_, size)| {
-                    let answer = peer.receive_done();
+                    let answer = peer.receive_done_with(*size);
                     report.progress(Progress { done: *size });
                     answer
                 },

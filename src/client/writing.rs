@@ -152,7 +152,16 @@ impl Client {
         requests: &[(usize, Request)],
         report: &dyn Report,
     ) -> Vec<Option<Result<(), No>>> {
-        let exchange = |window| self.cluster.exchange(window, report, Peer::receive_done);
+        let receive = |peer: &mut Peer, request: &Request| peer.receive_done_with(bytes_read(request));
+        let exchange = |window| self.cluster.exchange_with(window, report, Peer::send, receive);
         requests.chunks(WINDOW).flat_map(exchange).collect()
+    }
+}
+
+/// How much of a piece a server has to read for a request.
+fn bytes_read(request: &Request) -> u64 {
+    match request {
+        Request::Copy { header, .. } => header.piece_size,
+        _ => 0,
     }
 }

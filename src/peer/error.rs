@@ -5,7 +5,7 @@ use std::io;
 
 use crate::auth::ScramError;
 use crate::name::ServerName;
-use crate::wire::{LineError, ParseError, Refusal};
+use crate::wire::{LineError, MAX_ENTRIES, MAX_NAMES, ParseError, Refusal};
 
 /// Why a server is of no more use for now.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub enum PeerError {
     BadLine,
     /// A line or its payload was altered on its way.
     Altered,
+    /// It lists more than a client keeps: see [`MAX_ENTRIES`] and [`MAX_NAMES`].
+    TooMany,
     /// It calls itself by another name than the .conf.
     OtherName(ServerName),
     /// The login failed in the client's eyes.
@@ -57,6 +59,10 @@ impl fmt::Display for PeerError {
             PeerError::Protocol(error) => write!(f, "does not speak ShareIt's protocol: {error}"),
             PeerError::BadLine => f.write_str("does not speak ShareIt's protocol: bad line"),
             PeerError::Altered => f.write_str("a message was altered on its way"),
+            PeerError::TooMany => {
+                let mib = MAX_NAMES >> 20;
+                write!(f, "lists more than {MAX_ENTRIES} names, or more than {mib} MiB of them: it lies")
+            }
             PeerError::OtherName(name) => write!(f, "calls itself {name}"),
             PeerError::Login(error) => write!(f, "login failed: {error}"),
         }

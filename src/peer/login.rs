@@ -15,6 +15,7 @@ pub struct Connected {
     wire: Wire,
     expected: ServerName,
     first: ClientFirst,
+    min_iterations: u32,
 }
 
 /// A connection that waits for the salted password.
@@ -33,7 +34,7 @@ pub struct Proven {
 
 impl Connected {
     /// Connects, trying each address of the host within the limit, and asks for a login. `nonce` is
-    /// as in [`ClientFirst::new`].
+    /// as in [`ClientFirst::new`], `min_iterations` as in [`ClientFirst::challenge`].
     ///
     /// # Errors
     /// See [`PeerError`].
@@ -41,12 +42,13 @@ impl Connected {
         server: &ServerAddress,
         user: &UserName,
         nonce: &str,
+        min_iterations: u32,
         limits: Limits,
     ) -> Result<Self, PeerError> {
         let mut wire = Wire::open(&server.address, limits)?;
         let first = ClientFirst::new(user, nonce);
         wire.send_line(&Login::Login(first.message()).to_line())?;
-        Ok(Self { wire, expected: server.name.clone(), first })
+        Ok(Self { wire, expected: server.name.clone(), first, min_iterations })
     }
 
     /// Waits for the challenge.
@@ -60,7 +62,7 @@ impl Connected {
         if !server.as_str().eq_ignore_ascii_case(self.expected.as_str()) {
             return Err(PeerError::OtherName(server));
         }
-        let challenge = self.first.challenge(&message).map_err(PeerError::Login)?;
+        let challenge = self.first.challenge(&message, self.min_iterations).map_err(PeerError::Login)?;
         Ok(Challenged { wire: self.wire, server, challenge })
     }
 }

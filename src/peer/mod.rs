@@ -6,11 +6,11 @@ mod limits;
 mod login;
 mod socket;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 pub use error::{Answer, No, PeerError};
-pub use limits::Limits;
+pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 
 use crate::auth::Verifier;
@@ -19,6 +19,7 @@ use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
+use limits::at_rate;
 use socket::Wire;
 
 /// Which way a line travels.
@@ -99,6 +100,7 @@ impl Peer {
         if let Some(mac) = &mut self.payload {
             mac.update(bytes);
         }
+        self.wire.begin_sending(bytes.len());
         Ok(self.wire.writer.write_all(bytes)?)
     }
 
@@ -123,6 +125,7 @@ impl Peer {
         if let Some(tracer) = &self.tracer {
             tracer(Direction::Sent, text);
         }
+        self.wire.begin_sending(text.len());
         Ok(self.wire.writer.write_all(self.sealer.seal(text).as_bytes())?)
     }
 
@@ -131,11 +134,15 @@ impl Peer {
     /// # Errors
     /// As [`Peer::send`].
     pub fn flush(&mut self) -> Result<(), PeerError> {
+        self.wire.begin_sending(0);
         Ok(self.wire.writer.flush()?)
     }
 
-    fn receive(&mut self, limit: Duration) -> Result<Reply, PeerError> {
-        let line = self.wire.receive_line(limit)?;
+    /// The next line, and what is left of `waiting` after it.
+    fn receive(&mut self, limit: Duration, waiting: &mut Waiting) -> Result<Reply, PeerError> {
+        let allowed = limit.min(waiting.left);
+        let (line, left) = self.wire.receive_line(allowed)?;
+        waiting.left = waiting.left.saturating_sub(allowed.saturating_sub(left));
         match self.opener.open(&line) {
             Ok(text) => {
                 if let Some(tracer) = &self.tracer {
@@ -147,47 +154,68 @@ impl Peer {
         }
     }
 
+    /// The next line that is no sign of life.
+    fn receive_reply(&mut self, limit: Duration, waiting: &mut Waiting) -> Result<Reply, PeerError> {
+        loop {
+            match self.receive(limit, waiting)? {
+                Reply::More(0, _) => waiting.count_part()?,
+                reply => return Ok(reply),
+            }
+        }
+    }
+
     /// The reply to a request that is answered when something is on disk, or done.
     ///
     /// # Errors
     /// See [`PeerError`].
     pub fn receive_done(&mut self) -> Answer<()> {
-        let limit = self.wire.limits.durable;
-        for _ in 0..MAX_LIFE_SIGNS {
-            match self.receive(limit)? {
-                Reply::Ok => return Ok(Ok(())),
-                Reply::No(refusal, detail) => return no(refusal, detail),
-                Reply::More(0, _) => {}
-                _ => return Err(PeerError::Protocol(ParseError("OK"))),
-            }
-        }
-        Err(PeerError::Protocol(ParseError("an end to the signs of life")))
+        self.receive_done_with(0)
     }
 
-    /// The reply to a request that is answered with text, of at most `most` bytes in all; each part of
-    /// it goes to `sink`.
+    /// The same, where the server has to read `bytes` of a piece first.
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub fn receive_text(
+    pub fn receive_done_with(&mut self, bytes: u64) -> Answer<()> {
+        let limits = self.wire.limits;
+        match self.receive_reply(limits.durable, &mut Waiting::new(limits.life_of(bytes)))? {
+            Reply::Ok => Ok(Ok(())),
+            Reply::No(refusal, detail) => no(refusal, detail),
+            _ => Err(PeerError::Protocol(ParseError("OK"))),
+        }
+    }
+
+    /// The reply to a LIST, of at most `most` bytes in all; each part of it goes to `sink`.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub fn receive_list(
         &mut self,
         most: usize,
-        mut sink: impl FnMut(&str) -> Result<(), ParseError>,
+        sink: impl FnMut(&str) -> Result<(), PeerError>,
+    ) -> Answer<()> {
+        let waiting = Waiting::new(self.wire.limits.list());
+        self.receive_text(most, waiting, sink)
+    }
+
+    fn receive_text(
+        &mut self,
+        most: usize,
+        mut waiting: Waiting,
+        mut sink: impl FnMut(&str) -> Result<(), PeerError>,
     ) -> Answer<()> {
         let limit = self.wire.limits.answer;
         let mut left = most;
         loop {
-            let (length, hash, last) = match self.receive(limit)? {
+            let (length, hash, last) = match self.receive_reply(limit, &mut waiting)? {
                 Reply::Text(length, hash) => (length, hash, true),
                 Reply::More(length, hash) => (length, hash, false),
                 Reply::No(refusal, detail) => return no(refusal, detail),
                 _ => return Err(PeerError::Protocol(ParseError("TEXT"))),
             };
-            let part = self.receive_text_bytes(length, &hash)?;
+            waiting.count_part()?;
+            let part = self.receive_text_bytes(length, &hash, &mut waiting)?;
             left = left.checked_sub(part.len()).ok_or(ParseError("a text within the limit"))?;
-            if part.is_empty() && !last {
-                return Err(PeerError::Protocol(ParseError("a part that is not empty")));
-            }
             sink(&part)?;
             if last {
                 return Ok(Ok(()));
@@ -201,7 +229,8 @@ impl Peer {
     /// See [`PeerError`].
     pub fn receive_parsed<T>(&mut self, parse: impl Fn(&str) -> Result<T, ParseError>) -> Answer<T> {
         let mut text = String::new();
-        let answer = self.receive_text(MAX_TEXT, |part| {
+        let waiting = Waiting::new(self.wire.limits.life);
+        let answer = self.receive_text(MAX_TEXT, waiting, |part| {
             text.push_str(part);
             Ok(())
         })?;
@@ -211,10 +240,19 @@ impl Peer {
         })
     }
 
-    fn receive_text_bytes(&mut self, length: u64, hash: &Bytes32) -> Result<String, PeerError> {
-        let length = usize::try_from(length).ok().filter(|&length| length <= MAX_TEXT);
-        let mut bytes = vec![0; length.ok_or(ParseError("a text within the limit"))?];
-        self.wire.reader.read_exact(&mut bytes)?;
+    fn receive_text_bytes(
+        &mut self,
+        length: u64,
+        hash: &Bytes32,
+        waiting: &mut Waiting,
+    ) -> Result<String, PeerError> {
+        let size = usize::try_from(length).ok().filter(|&size| size <= MAX_TEXT);
+        let mut bytes = vec![0; size.ok_or(ParseError("a text within the limit"))?];
+        // Bytes have time of their own; what comes with them otherwise is waited for as all else is.
+        waiting.left += at_rate(length, LEAST_RATE);
+        let allowed = self.wire.limits.payload(length).min(waiting.left);
+        let left = self.wire.receive_bytes(&mut bytes, allowed)?;
+        waiting.left = waiting.left.saturating_sub(allowed.saturating_sub(left));
         if sha256(&bytes) != *hash {
             return Err(PeerError::Altered);
         }
@@ -226,8 +264,8 @@ impl Peer {
     /// # Errors
     /// See [`PeerError`].
     pub fn receive_data(&mut self, length: u64) -> Answer<()> {
-        let limit = self.wire.limits.answer;
-        match self.receive(limit)? {
+        let limits = self.wire.limits;
+        match self.receive_reply(limits.answer, &mut Waiting::new(limits.life))? {
             Reply::Data(announced) if announced == length => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
             _ => Err(PeerError::Protocol(ParseError("DATA of the length asked for"))),
@@ -239,7 +277,26 @@ impl Peer {
     /// # Errors
     /// See [`PeerError`].
     pub fn receive_payload(&mut self, buffer: &mut [u8]) -> Result<(), PeerError> {
-        Ok(self.wire.reader.read_exact(buffer)?)
+        let limit = self.wire.limits.payload(buffer.len() as u64);
+        self.wire.receive_bytes(buffer, limit).map(drop)
+    }
+}
+
+/// How long one answer may still keep the client waiting, and in how many parts it may still come.
+struct Waiting {
+    left: Duration,
+    parts: usize,
+}
+
+impl Waiting {
+    fn new(left: Duration) -> Self {
+        Self { left, parts: MAX_LIFE_SIGNS }
+    }
+
+    /// A sign of life or a part of a text has come.
+    fn count_part(&mut self) -> Result<(), ParseError> {
+        self.parts = self.parts.checked_sub(1).ok_or(ParseError("an end to the signs of life"))?;
+        Ok(())
     }
 }
 

@@ -12,7 +12,8 @@ use crate::primitives::{
 /// PBKDF2-HMAC-SHA-256.
 pub const MASTER_ITERATIONS: u32 = 600_000;
 
-const MASTER_SALT: &[u8] = b"ShareIt v1 master key";
+/// Begins the salt of the master key, and no login's.
+pub const MASTER_SALT: &[u8] = b"ShareIt v1 master key";
 const HKDF_SALT: &[u8] = b"ShareIt v1";
 const SEAL_LABEL: &[u8] = b"seal";
 const WRAP_LABEL: &[u8] = b"wrap";

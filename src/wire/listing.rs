@@ -8,6 +8,12 @@ use crate::placement::PieceSet;
 use crate::sealed::{Claim, Header, ModifiedTime};
 use crate::version::Version;
 
+/// The greatest number of a piece: a piece file's name ends in one digit.
+const MAX_PIECE: u8 = 9;
+/// Most pieces that a server has of one name: staged ones, and under each number a published or a damaged one, and
+/// a tombstone.
+pub const MAX_RECORDS: usize = super::MAX_STAGED + MAX_PIECE as usize + 1;
+
 /// Everything that a server holds of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NameReport {
@@ -60,6 +66,9 @@ impl NameReport {
         let (second, rest) = rest.split_once('\n').ok_or(ParseError("clock"))?;
         report.clock = number_of(second, "clock")?;
         for line in rest.split_terminator('\n') {
+            if report.pieces.len() == MAX_RECORDS {
+                return Err(ParseError("no more records than there can be pieces"));
+            }
             let mut words = Words::of(line);
             match words.next("a record")? {
                 "published" => report.pieces.push(Reported::Piece(Phase::Published, claim(&mut words)?)),
@@ -69,7 +78,10 @@ impl NameReport {
                 "open" => {
                     report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?))
                 }
-                "damaged" => report.pieces.push(Reported::Damaged(words.number("piece number")?)),
+                "damaged" => {
+                    let piece = words.number("piece number").and_then(|n| within(n, 0, MAX_PIECE))?;
+                    report.pieces.push(Reported::Damaged(piece));
+                }
                 _ => return Err(ParseError("a record")),
             }
             words.end()?;
@@ -141,6 +153,16 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// The name that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Entry::Folder(folder) => folder.as_str(),
+            Entry::File { path, .. } | Entry::Tombstone { path, .. } | Entry::Damaged { path, .. } => {
+                path.as_str()
+            }
+        }
+    }
+
     /// The line, LF included.
     pub fn to_line(&self) -> String {
         let phase = |published: bool| if published { "published" } else { "staged" };
@@ -188,7 +210,10 @@ impl Entry {
                 version: version(&mut words)?,
                 published: published(&mut words)?,
             },
-            "damaged" => Entry::Damaged { path: path()?, piece: words.number("piece number")? },
+            "damaged" => Entry::Damaged {
+                path: path()?,
+                piece: words.number("piece number").and_then(|n| within(n, 0, MAX_PIECE))?,
+            },
             _ => return Err(ParseError("an entry")),
         };
         words.end()?;
@@ -212,7 +237,7 @@ fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
 fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
     let mut last = 0;
     let numbers = words.next("pieces")?.split(',').map(|number| {
-        last = Words::of(number).number("pieces").and_then(|n| within(n, last + 1, 9))?;
+        last = Words::of(number).number("pieces").and_then(|n| within(n, last + 1, MAX_PIECE))?;
         Ok(last)
     });
     numbers.collect()

@@ -138,7 +138,9 @@ impl Reply {
             "MORE" => Reply::More(words.number("length")?, parse_hex32(words.next("hash")?)?),
             "DATA" => Reply::Data(words.number("length")?),
             "NO" => {
-                Reply::No(Refusal::parse(words.next("refusal")?)?, percent_decode(words.next("detail")?)?)
+                let refusal = Refusal::parse(words.next("refusal")?)?;
+                let detail = percent_decode(words.next("detail")?)?;
+                Reply::No(refusal, cut(&detail).to_owned())
             }
             _ => return Err(ParseError("a reply")),
         };
@@ -153,9 +155,10 @@ impl Reply {
 }
 
 /// Most bytes of a detail, before percent-encoding triples them at worst.
-const MAX_DETAIL: usize = 300;
+pub const MAX_DETAIL: usize = 300;
 
-/// A detail is for people: it is cut so that its line is never too long.
+/// A detail is for people: it is cut so that its line is never too long, and by a reader so that it does not fill
+/// the screen.
 fn cut(detail: &str) -> &str {
     if detail.is_empty() {
         return "-";

@@ -4,6 +4,7 @@ use super::client::{CONF, Client};
 use super::disk::{self, TempFolder};
 use super::process::{self, Outcome, Transcript, run};
 use super::proxy::Proxy;
+use shareit::config::MIN_ITERATIONS;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
@@ -194,6 +195,7 @@ impl Cluster {
         if self.quick {
             // Another one for each user.
             writeln!(conf, "Key {}", format!("{:02x}", user.as_bytes()[0]).repeat(32)).unwrap();
+            writeln!(conf, "MinIterations {MIN_ITERATIONS}").unwrap();
         }
         self.clients.set(self.clients.get() + 1);
         let folder = self.home.path().join(format!("client{}", self.clients.get()));

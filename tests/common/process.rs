@@ -238,6 +238,13 @@ impl Session {
         signal(id, "-CONT");
     }
 
+    /// The most memory that the process has held at once so far, in bytes (VmHWM of proc_pid_status(5)).
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Ends the process where it stands, as a crash does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -38,6 +38,10 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("wire::MAX_LINE", count(wire::MAX_LINE)),
         ("wire::MAX_TEXT", count(wire::MAX_TEXT)),
         ("wire::MAX_LISTING", count(wire::MAX_LISTING)),
+        ("wire::MAX_ENTRIES", count(wire::MAX_ENTRIES)),
+        ("wire::MAX_NAMES", count(wire::MAX_NAMES)),
+        ("wire::MAX_RECORDS", count(wire::MAX_RECORDS)),
+        ("wire::MAX_DETAIL", count(wire::MAX_DETAIL)),
         ("wire::MAX_LIFE_SIGNS", count(wire::MAX_LIFE_SIGNS)),
         ("wire::MAX_STAGED", count(wire::MAX_STAGED)),
         ("config::MAX_SERVERS", count(config::MAX_SERVERS)),
@@ -108,7 +112,7 @@ fn formula(cell: &str, timeout: u64) -> Duration {
 fn a_clients_time_limits_follow_from_its_timeout() {
     let protocol = Document::read("PROTOCOL.md");
     let rows = protocol.section("Limits").table("a client waits for");
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 5);
     for row in rows {
         for (column, timeout) in [(2, 1), (3, 5)] {
             let limits = peer::Limits::from_timeout(Duration::from_secs(timeout));
@@ -118,9 +122,14 @@ fn a_clients_time_limits_follow_from_its_timeout() {
                 "peer::Limits::login" => limits.login,
                 "peer::Limits::answer" => limits.answer,
                 "peer::Limits::durable" => limits.durable,
+                "peer::Limits::life" => limits.life,
                 other => panic!("{other} is not compared"),
             };
             assert_eq!(documented(&row[column]), Limit::Time(in_code), "{} at {timeout} s", row[0]);
         }
     }
+    // Behind the table, in words.
+    assert_eq!(peer::LEAST_RATE, 16 << 10);
+    assert_eq!(peer::LEAST_DISK_RATE, 1 << 20);
+    assert_eq!(peer::LIST_FACTOR, 6);
 }

@@ -232,6 +232,8 @@ fn the_numbers_are_the_codes() {
         format!("{} where nothing is said. Any", placement::DEFAULT_REPLICAS),
         format!("above 0 and at most {}, such as", config::MAX_TIMEOUT_SECONDS),
         format!("such as 0.25; {} where nothing is said", config::DEFAULT_TIMEOUT.as_secs()),
+        format!("from {} to {};", config::MIN_ITERATIONS, config::MAX_ITERATIONS),
+        format!("{} by default", config::DEFAULT_ITERATIONS),
         format!(
             "{} times as long, at least {} seconds, for each step of the log-in",
             times(|limits| limits.login, 10),

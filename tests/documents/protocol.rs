@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::markdown::{Document, From, Message, Values};
-use shareit::auth::{ClientFirst, Salted, ServerFirst, SessionKeys, Verifier};
+use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKeys, Verifier};
 use shareit::commit::Phase;
 use shareit::name::{ServerName, UserName};
 use shareit::primitives::{PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
@@ -142,7 +142,7 @@ fn replay_login(values: &Values, messages: &[Message]) -> SessionKeys {
     let Ok(Reply::Challenge(name, message)) = Reply::parse(&challenge.line) else {
         panic!("{}", challenge.line)
     };
-    let asked = client.challenge(&message).ok().unwrap();
+    let asked = client.challenge(&message, MIN_ITERATIONS).ok().unwrap();
     assert_eq!(u64::from(asked.iterations), values.number("iterations"));
     let salted = Salted::derive("Aditi@123", &asked.salt, asked.iterations);
     let proof = asked.prove(salted);

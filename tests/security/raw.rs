@@ -1,7 +1,7 @@
 //! A client that keeps to the protocol only as far as a test wants it to.
 
 use super::common::process::LIMIT;
-use shareit::auth::{ClientFirst, Salted};
+use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted};
 use shareit::name::{ServerName, UserName};
 use shareit::primitives::{Bytes32, PayloadMac};
 use shareit::wire::{LineOpener, LineSealer, Login, NameReport, Reply, base64_encode, read_line};
@@ -80,7 +80,7 @@ impl Stranger {
         let first = ClientFirst::new(&UserName::parse(user).unwrap(), &nonce());
         self.send_login(Login::Login(first.message()));
         let Reply::Challenge(server, message) = self.reply() else { panic!("no challenge") };
-        let challenge = first.challenge(&message).unwrap();
+        let challenge = first.challenge(&message, MIN_ITERATIONS).unwrap();
         Waiting { stranger: self, server, challenge }
     }
 }

@@ -10,12 +10,12 @@ use shareit::sealed::{Claim, Header};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, StageEnd, read_line,
 };
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Something that listens where a client expects a server.
 pub(crate) struct Rogue {
@@ -92,6 +92,25 @@ impl Rogue {
         verifier: Verifier,
         answer: impl Fn(&Request, Option<Claim>) -> Told + Send + Sync + 'static,
     ) -> Self {
+        Self::serving(verifier, move |request, staged, talk| {
+            let (reply, bytes) = answer(request, staged);
+            talk.say(&reply)?;
+            talk.send(&bytes)
+        })
+    }
+
+    /// The same, for answers that are more than a reply; the connection ends when one fails.
+    pub(crate) fn talking(
+        verifier: Verifier,
+        answer: impl Fn(&Request, &mut Talk) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::serving(verifier, move |request, _, talk| answer(request, talk))
+    }
+
+    fn serving(
+        verifier: Verifier,
+        answer: impl Fn(&Request, Option<Claim>, &mut Talk) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         Self::start(move |client, heard| {
             // However the connection ends, it is over.
             let _ = serve(client, &verifier, &answer, heard);
@@ -122,6 +141,43 @@ impl Rogue {
             thread::spawn(move || forward(client_too, server_too, up));
             forward(server, client, down);
         })
+    }
+}
+
+/// A rogue's end of a connection that is logged in.
+pub(crate) struct Talk {
+    client: BufReader<TcpStream>,
+    sealer: LineSealer,
+}
+
+impl Talk {
+    pub(crate) fn say(&mut self, reply: &Reply) -> io::Result<()> {
+        self.client.get_mut().write_all(self.sealer.seal(&reply.to_line()).as_bytes())
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.client.get_mut().write_all(bytes)
+    }
+
+    /// Says that it is still at work.
+    pub(crate) fn give_life_sign(&mut self) -> io::Result<()> {
+        self.say(&Reply::More(0, sha256(b"")))
+    }
+
+    /// Lets some time go by, unless the client goes before that.
+    pub(crate) fn pause(&mut self, time: Duration) -> io::Result<()> {
+        self.client.get_ref().set_read_timeout(Some(time))?;
+        let heard = self.client.fill_buf().map(<[u8]>::is_empty);
+        self.client.get_ref().set_read_timeout(None)?;
+        match heard {
+            Ok(true) => Err(io::ErrorKind::UnexpectedEof.into()),
+            // The next request is there already.
+            Ok(false) => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -162,7 +218,7 @@ fn say(client: &mut BufReader<TcpStream>, reply: &Reply) {
 fn serve(
     client: TcpStream,
     verifier: &Verifier,
-    answer: &impl Fn(&Request, Option<Claim>) -> Told,
+    answer: &impl Fn(&Request, Option<Claim>, &mut Talk) -> io::Result<()>,
     heard: &Heard,
 ) -> Option<()> {
     let name = ServerName::parse("Server1").unwrap();
@@ -173,21 +229,20 @@ fn serve(
     let Login::Prove(message) = login(&mut client, heard)? else { return None };
     let (last, keys) = challenge.finish(&message, &name).ok()?;
     say(&mut client, &Reply::Welcome(last));
-    let (mut sealer, mut opener) = (LineSealer::new(keys.server_lines), LineOpener::new(keys.client_lines));
+    let mut opener = LineOpener::new(keys.client_lines);
+    let mut talk = Talk { client, sealer: LineSealer::new(keys.server_lines) };
     loop {
-        let line = read_line(&mut client).ok()?;
+        let line = read_line(&mut talk.client).ok()?;
         let request = Request::parse(opener.open(&line).ok()?).ok()?;
         let mut staged = None;
         if let Request::Stage { header, length, .. } = &request {
-            io::copy(&mut (&mut client).take(*length), &mut io::sink()).ok()?;
-            let end = StageEnd::parse(opener.open(&read_line(&mut client).ok()?).ok()?).ok()?;
+            io::copy(&mut (&mut talk.client).take(*length), &mut io::sink()).ok()?;
+            let end = StageEnd::parse(opener.open(&read_line(&mut talk.client).ok()?).ok()?).ok()?;
             if let StageEnd::End { root, seal, .. } = end {
                 staged = Some(Claim { header: (**header).clone(), root, seal });
             }
         }
-        let (reply, bytes) = answer(&request, staged);
-        client.get_mut().write_all(sealer.seal(&reply.to_line()).as_bytes()).ok()?;
-        client.get_mut().write_all(&bytes).ok()?;
+        answer(&request, staged, &mut talk).ok()?;
     }
 }
 

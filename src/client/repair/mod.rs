@@ -26,8 +26,8 @@ impl Client {
     /// Repairs every file below a folder. Each step goes to `tell`; with `dry` none is done.
     ///
     /// # Errors
-    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]), or if nothing has that
-    /// name.
+    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]) or is lost on the way
+    /// ([`ClientError::Lost`]), or if nothing has that name.
     pub fn repair(
         &mut self,
         folder: &FolderPath,
@@ -36,9 +36,10 @@ impl Client {
     ) -> Result<RepairSummary, ClientError> {
         self.cluster.refresh(&*self.report);
         self.require_server()?;
+        let present = self.present();
         let mut unseen = Unseen::default();
         let names = self.names(folder, true, &mut unseen)?;
-        self.repair_names(names, unseen, dry, tell)
+        self.repair_without(&[], names, unseen, dry, &present, tell)
     }
 
     /// Repairs everything but what is under `other_key` already.
@@ -48,42 +49,38 @@ impl Client {
         other_key: &MasterKey,
         tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
+        let present = self.present();
         let mut unseen = Unseen::default();
         let mut names = self.names(folder, true, &mut unseen)?;
         names.retain(|name| !self.is_under(name, other_key));
-        self.repair_names(names, unseen, false, tell)
+        self.repair_without(&[], names, unseen, false, &present, tell)
     }
 
-    /// Repairs files; `unseen` are the servers that may know of more.
-    pub(super) fn repair_names(
-        &mut self,
-        names: Vec<FilePath>,
-        unseen: Unseen,
-        dry: bool,
-        tell: impl FnMut(&Repaired),
-    ) -> Result<RepairSummary, ClientError> {
-        self.repair_without(&[], names, unseen, dry, tell)
-    }
-
-    /// As [`Client::repair_names`], with no new copies on some servers.
+    /// Repairs files, with no new copies on the servers `without`. The servers `unseen` may know of more, and those
+    /// that were `present` when the command began must stay.
     pub(super) fn repair_without(
         &mut self,
         without: &[usize],
         names: Vec<FilePath>,
         mut unseen: Unseen,
         dry: bool,
+        present: &[usize],
         mut tell: impl FnMut(&Repaired),
     ) -> Result<RepairSummary, ClientError> {
         self.report.expect(names.len());
         let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
+        self.require_still_up(present)?;
         for batch in names.chunks(BATCH) {
-            for step in self.repair_batch(without, batch, dry, &mut unseen) {
+            let mut done = Vec::new();
+            let result = self.repair_batch(without, batch, dry, present, &mut unseen, &mut done);
+            for step in done {
                 summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
                 let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone { .. }, .. });
                 summary.lost += usize::from(is_lost);
                 summary.steps += 1;
                 tell(&step);
             }
+            result?;
         }
         self.report.end();
         summary.unseen = self.out_of_sight(&unseen);
@@ -95,9 +92,10 @@ impl Client {
         without: &[usize],
         batch: &[FilePath],
         dry: bool,
+        present: &[usize],
         unseen: &mut Unseen,
-    ) -> Vec<Repaired> {
-        let mut done = Vec::new();
+        done: &mut Vec<Repaired>,
+    ) -> Result<(), ClientError> {
         let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
         let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
         if !dry {
@@ -107,6 +105,7 @@ impl Client {
         let settled = surveys.iter().zip(&unsettled).filter(|(_, unsettled)| !unsettled.is_empty());
         done.extend(settled.map(|(survey, unsettled)| self.settled(survey, unsettled, dry)));
         let mut copies = self.check_copies(&surveys, surveys.len());
+        self.require_still_up(present)?;
         let (mut tasks, mut replaced) = (Vec::new(), Vec::new());
         for (survey, copies) in surveys.iter().zip(&copies) {
             let (planned, why) = self.plan_repair(survey, copies, without);
@@ -117,18 +116,19 @@ impl Client {
         if dry {
             done.extend(tasks.iter().map(|task| self.copied(task)));
         } else if !tasks.is_empty() {
-            self.copy_pieces(&tasks, &mut done);
+            self.copy_pieces(&tasks, done);
             // What was written is looked at again, before anything older goes.
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
             copies = self.check_copies(&surveys, 0);
+            self.require_still_up(present)?;
         }
         if !dry {
             // That is done, and seen.
             replaced.iter_mut().for_each(Vec::clear);
         }
-        self.drop_outdated(&surveys, &copies, &replaced, dry, &mut done);
-        self.bury_again(&surveys, dry, &mut done);
-        done
+        self.drop_outdated(&surveys, &copies, &replaced, dry, done);
+        self.bury_again(&surveys, dry, done);
+        Ok(())
     }
 
     /// What became of the stages that were to be settled.
