@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::nearest::nearest;
 use super::suggest;
 use crate::config::{Config, MAX_CONFIG, Problem};
@@ -14,7 +16,8 @@ const KEYS: [&str; 6] = ["Server", "Username", "Password", "Replicas", "Timeout"
 
 /// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint.
 pub(super) fn read(conf: &str) -> Result<Config, (String, Option<String>)> {
-    let mut text = String::new();
+    // As long as it can be: a text that grows leaves copies behind, which nobody wipes.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
     let file = File::open(conf);
     file.and_then(|file| file.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text)).map_err(|error| {
         match error.kind() {
@@ -47,7 +50,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Everything but the password's line stays as it is.
     pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
-        let text = fs::read_to_string(conf)?;
+        let text = Zeroizing::new(fs::read_to_string(conf)?);
         // A link stays a link: what it points to is replaced.
         let place = fs::canonicalize(conf)?;
         let mut name = place.file_name().unwrap_or_default().to_owned();
@@ -57,7 +60,7 @@ impl Draft {
         let _ = fs::remove_file(&draft.draft);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.draft)?;
         file.set_permissions(draft.place.metadata()?.permissions())?;
-        file.write_all(Config::with_password(&text, password).as_bytes())?;
+        file.write_all(Zeroizing::new(Config::with_password(&text, password)).as_bytes())?;
         file.sync_all()?;
         Ok(draft)
     }

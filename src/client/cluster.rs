@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use super::error::LaunchError;
 use super::report::{Notice, Phase, Report};
 use crate::auth::Salted;
@@ -39,7 +41,7 @@ struct Derived {
 pub(super) struct Cluster {
     servers: Vec<Server>,
     user: UserName,
-    password: String,
+    password: Zeroizing<String>,
     limits: Limits,
     derived: Vec<Derived>,
     /// Where the lines of new connections are told.
@@ -140,7 +142,7 @@ impl Cluster {
 
     /// From now on logins are made with another password.
     pub(super) fn set_password(&mut self, password: &str) {
-        self.password = password.to_owned();
+        self.password = password.to_owned().into();
         self.derived.clear();
     }
 
@@ -150,7 +152,7 @@ impl Cluster {
         if refused.is_empty() {
             return;
         }
-        let usual = std::mem::replace(&mut self.password, password.to_owned());
+        let usual = std::mem::replace(&mut self.password, password.to_owned().into());
         let derived = std::mem::take(&mut self.derived);
         self.log_in(refused);
         self.password = usual;
@@ -307,7 +309,7 @@ impl Cluster {
                 Step::Challenged(challenged) => {
                     let (salt, iterations) = challenged.parameters();
                     let known = derived.iter().find(|d| d.salt == salt && d.iterations == iterations);
-                    let salted = known.map(|d| d.salted).ok_or(PeerError::Closed)?;
+                    let salted = known.map(|d| d.salted.clone()).ok_or(PeerError::Closed)?;
                     challenged.prove(salted).map(Step::Proven)
                 }
                 step => Ok(step),

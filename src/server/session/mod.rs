@@ -18,7 +18,7 @@ use super::log::Lines;
 use super::login::login;
 use super::refusal::reply_for;
 use crate::name::{FolderPath, UserName};
-use crate::primitives::{Bytes32, Keystream, sha256};
+use crate::primitives::{Key, Keystream, sha256};
 use crate::store::{Batch, Connection, StoreError};
 use crate::wire::{LineError, LineOpener, LineSealer, MAX_TEXT, Refusal, Reply, Request, Usage, read_line};
 
@@ -94,8 +94,8 @@ struct Session<'a> {
     channel: Channel,
     sealer: LineSealer,
     opener: LineOpener,
-    payloads: Bytes32,
-    secrets: Bytes32,
+    payloads: Key,
+    secrets: Key,
     batch: Batch,
     held: Vec<HeldReply>,
     held_bytes: u64,
