@@ -276,8 +276,17 @@ impl Cluster {
         }
     }
 
-    /// Logs in to servers: connects one after another, then lets the exchanges overlap.
+    /// Logs in to servers. Those that gave up on this client while it derived keys, or waited for another server, are
+    /// asked once more: the keys are there by then, and who was silent is left out.
     fn log_in(&mut self, which: Vec<usize>) {
+        let gave_up = self.try_to_log_in(which);
+        if !gave_up.is_empty() {
+            self.try_to_log_in(gave_up);
+        }
+    }
+
+    /// Connects one after another, then lets the exchanges overlap. Gives the servers that did not wait for the proof.
+    fn try_to_log_in(&mut self, which: Vec<usize>) -> Vec<usize> {
         let (user, limits) = (self.user.clone(), self.limits);
         let report = Arc::clone(&self.report);
         let mut attempts: Vec<Attempt> = Vec::new();
@@ -291,14 +300,20 @@ impl Cluster {
             let step = primitives::random::<18>().map_err(PeerError::Io).and_then(|nonce| {
                 Connected::open(&self.servers[server].address, &user, &base64_encode(&nonce), limits)
             });
-            attempts.push(Attempt { server, cost: begin.elapsed(), step: step.map(Step::Connected) });
+            attempts.push(Attempt {
+                server,
+                cost: begin.elapsed(),
+                answered: false,
+                step: step.map(Step::Connected),
+            });
         }
         ended(Phase::Connect);
         attempts.iter_mut().for_each(|a| {
             a.advance(|step| match step {
                 Step::Connected(connected) => connected.challenged().map(Step::Challenged),
                 step => Ok(step),
-            })
+            });
+            a.answered = a.step.is_ok();
         });
         ended(Phase::Challenge);
         self.derive(&attempts);
@@ -322,7 +337,8 @@ impl Cluster {
             })
         });
         ended(Phase::Welcome);
-        for Attempt { server, cost, step } in attempts {
+        let gave_up = attempts.iter().filter(|a| a.gave_up()).map(|a| a.server).collect();
+        for Attempt { server, cost, step, .. } in attempts {
             self.servers[server].state = match step {
                 Ok(Step::Welcomed(mut peer)) => {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
@@ -341,6 +357,7 @@ impl Cluster {
                 }
             };
         }
+        gave_up
     }
 
     /// Derives the password for every salt that is new, each on a thread of its own.
@@ -377,6 +394,8 @@ impl Cluster {
 struct Attempt {
     server: usize,
     cost: Duration,
+    /// Whether it sent a challenge.
+    answered: bool,
     step: Result<Step, PeerError>,
 }
 
@@ -388,6 +407,11 @@ enum Step {
 }
 
 impl Attempt {
+    /// Whether the server's time for a login was over before it had the proof.
+    fn gave_up(&self) -> bool {
+        self.answered && matches!(self.step, Err(PeerError::Closed | PeerError::Refused(Refusal::Slow, _)))
+    }
+
     fn advance(&mut self, next: impl FnOnce(Step) -> Result<Step, PeerError>) {
         let begin = Instant::now();
         // `Closed` stands in only while the step is out.
