@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::name::{NameError, ServerName, UserName};
 use crate::placement;
 
@@ -47,13 +49,13 @@ pub struct Config {
     /// Who logs in.
     pub user: UserName,
     /// The password, in plain text as the file has it.
-    pub password: String,
+    pub password: Zeroizing<String>,
     /// Copies of each piece, 1 to the number of servers.
     pub replicas: usize,
     /// Time limit for one connect; the others follow from it, see `peer::Limits`.
     pub timeout: Duration,
     /// Source of the master key in place of the password.
-    pub key: Option<[u8; 32]>,
+    pub key: Option<Zeroizing<[u8; 32]>>,
     /// Fewest PBKDF2 iterations that a server may ask for at login: with fewer, a rogue could guess the
     /// password from the proof at less than the usual price.
     pub min_iterations: u32,
@@ -166,10 +168,10 @@ impl std::error::Error for ConfigError {}
 struct Draft {
     servers: Vec<ServerAddress>,
     user: Option<UserName>,
-    password: Option<String>,
+    password: Option<Zeroizing<String>>,
     replicas: Option<(usize, String)>,
     timeout: Option<Duration>,
-    key: Option<[u8; 32]>,
+    key: Option<Zeroizing<[u8; 32]>>,
     min_iterations: Option<u32>,
 }
 
@@ -309,11 +311,11 @@ fn parse_user(value: &str) -> Result<UserName, Problem> {
     UserName::parse(value).map_err(|why| Problem::Name(value.to_owned(), why))
 }
 
-fn parse_password(value: &str) -> Result<String, Problem> {
+fn parse_password(value: &str) -> Result<Zeroizing<String>, Problem> {
     if value.len() > MAX_PASSWORD {
         return Err(Problem::PasswordTooLong);
     }
-    Ok(value.to_owned())
+    Ok(value.to_owned().into())
 }
 
 fn parse_timeout(value: &str) -> Result<Duration, Problem> {
@@ -333,11 +335,11 @@ fn parse_iterations(value: &str) -> Result<u32, Problem> {
         .ok_or_else(|| Problem::MinIterations(value.to_owned()))
 }
 
-fn parse_key(value: &str) -> Result<[u8; 32], Problem> {
+fn parse_key(value: &str) -> Result<Zeroizing<[u8; 32]>, Problem> {
     if value.len() != 64 || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Problem::Key);
     }
-    let mut key = [0; 32];
+    let mut key = Zeroizing::new([0; 32]);
     for (byte, digits) in key.iter_mut().zip(value.as_bytes().chunks(2)) {
         let digits = std::str::from_utf8(digits).map_err(|_| Problem::Key)?;
         *byte = u8::from_str_radix(digits, 16).map_err(|_| Problem::Key)?;
@@ -377,7 +379,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.servers[0].name.as_str(), "DFS1");
         assert_eq!(config.servers[1].name.as_str(), "Server2");
-        assert_eq!(config.password, "a b # c");
+        assert_eq!(*config.password, "a b # c");
         assert_eq!((config.replicas, config.timeout), (1, Duration::from_millis(250)));
         assert_eq!(config.min_iterations, 4096);
         assert_eq!(config.key.unwrap()[31], 0xff);

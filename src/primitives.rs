@@ -11,9 +11,13 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use polyval::{BLOCK_SIZE, Block, Polyval, universal_hash::UniversalHash};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// 256 bits: a key, a hash or a MAC.
 pub type Bytes32 = [u8; 32];
+
+/// 256 bits that are a key, wiped when dropped. What is copied out of it is not.
+pub type Key = Zeroizing<Bytes32>;
 
 /// SHA-256 (FIPS 180-4) of a message.
 pub fn sha256(message: &[u8]) -> Bytes32 {
@@ -82,8 +86,8 @@ impl PayloadMac {
     /// With the key for a session's payloads. `number` is never used twice with the same key.
     pub fn new(key: &Bytes32, number: u64) -> Self {
         let number = number.to_be_bytes();
-        let hash_keys = hmac_sha256(key, &[b"hash", &number]);
-        let (keys, _) = Block::slice_as_chunks(&hash_keys);
+        let hash_keys = Zeroizing::new(hmac_sha256(key, &[b"hash", &number]));
+        let (keys, _) = Block::slice_as_chunks(&*hash_keys);
         Self {
             even: Polyval::new(&keys[0]),
             odd: Polyval::new(&keys[1]),
@@ -167,15 +171,15 @@ pub fn constant_time_equal(a: &Bytes32, b: &Bytes32) -> bool {
 }
 
 /// PBKDF2-HMAC-SHA-256 (RFC 8018) with an output of one block.
-pub fn pbkdf2_sha256(password: &[u8], salt: &[u8], iterations: u32) -> Bytes32 {
-    pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password, salt, iterations)
+pub fn pbkdf2_sha256(password: &[u8], salt: &[u8], iterations: u32) -> Key {
+    pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password, salt, iterations).into()
 }
 
 /// HKDF-SHA-256 (RFC 5869), extract and expand, with an output of one block.
-pub fn hkdf_sha256(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Bytes32 {
-    let mut out = [0; 32];
+pub fn hkdf_sha256(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Key {
+    let mut out = Zeroizing::new([0; 32]);
     #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
-    Hkdf::<Sha256>::new(Some(salt), secret).expand_multi_info(info, &mut out).expect("one block");
+    Hkdf::<Sha256>::new(Some(salt), secret).expand_multi_info(info, &mut *out).expect("one block");
     out
 }
 
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn pbkdf2_gives_the_vector_of_rfc_7914() {
         assert_eq!(
-            pbkdf2_sha256(b"passwd", b"salt", 1),
+            *pbkdf2_sha256(b"passwd", b"salt", 1),
             hex32("55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc")
         );
     }
@@ -294,7 +298,7 @@ mod tests {
             &[0x0b; 22],
             &[&hex("f0f1f2f3f4"), &hex("f5f6f7f8f9")],
         );
-        assert_eq!(okm, hex32("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"));
+        assert_eq!(*okm, hex32("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"));
     }
 
     /// What RFC 8452, appendix A, has for two blocks. Zeros before them change nothing, and fill the stripe.
@@ -366,6 +370,16 @@ mod tests {
             let parts: Vec<&[u8]> = cuts.windows(2).map(|ends| &payload[ends[0]..ends[1]]).collect();
             prop_assert!(mac(1, 1, &parts).verify(&whole));
         }
+    }
+
+    /// That a value is wiped when it is dropped cannot be seen without `unsafe`; that its type says so can. `Hmac` has
+    /// no trait that says so, but holds two states of `Sha256`; `Polyval` has none either, and its feature wipes it.
+    #[test]
+    fn keys_and_what_holds_them_are_wiped_when_dropped() {
+        fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+        is_wiped::<Key>();
+        is_wiped::<Ctr128BE<Aes256>>();
+        is_wiped::<Sha256>();
     }
 
     #[test]

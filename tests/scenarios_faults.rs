@@ -152,6 +152,20 @@ fn a_server_that_is_silent_at_login_is_passed_over() {
     aditi.download("a", &bytes);
 }
 
+/// The others have only so much time for a login, and the client waits for longer than that.
+#[test]
+fn a_server_that_is_silent_at_login_for_long_does_not_keep_the_client_from_the_others() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi").with("Timeout 4");
+    let bytes = noise(3, 20_000);
+    aditi.upload("file", &bytes);
+    cluster.pause(1);
+
+    aditi.download("file", &bytes).complains_of("Server1").does_not_complain_of("Server2");
+
+    cluster.wait_for_log(2, "not logged in in time");
+}
+
 #[test]
 fn a_server_that_falls_silent_in_a_session_is_passed_over() {
     let mut cluster = Cluster::of(4);

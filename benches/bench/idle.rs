@@ -34,6 +34,6 @@ fn log_in(server: &ServerAddress, user: &UserName, salted: &mut Option<Salted>) 
     let challenged =
         Connected::open(server, user, &hex(&random::<18>()?), DEFAULT_ITERATIONS, limits)?.challenged()?;
     let (salt, iterations) = challenged.parameters();
-    let salted = *salted.get_or_insert_with(|| Salted::derive(PASSWORD, salt, iterations));
+    let salted = salted.get_or_insert_with(|| Salted::derive(PASSWORD, salt, iterations)).clone();
     Ok(challenged.prove(salted)?.welcomed()?)
 }

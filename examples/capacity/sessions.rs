@@ -97,7 +97,7 @@ impl<'a> Door<'a> {
     fn log_in(&self) -> Result<Peer, Failure> {
         let nonce = nonce(self.next.fetch_add(1, Ordering::Relaxed));
         let connected = Connected::open(self.address, &self.user, &nonce, DEFAULT_ITERATIONS, self.limits)?;
-        Ok(connected.challenged()?.prove(self.salted)?.welcomed()?)
+        Ok(connected.challenged()?.prove(self.salted.clone())?.welcomed()?)
     }
 
     /// So many sessions, by several threads at once.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crate::config::{MAX_ITERATIONS, MIN_ITERATIONS};
 use crate::name::{ServerName, UserName};
 use crate::primitives::{
-    Bytes32, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256, sha256,
+    Bytes32, Key, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256, sha256,
 };
 use crate::sealed::MASTER_SALT;
 use crate::wire::{base64_decode, base64_encode};
@@ -77,8 +77,8 @@ impl fmt::Display for ScramError {
 impl std::error::Error for ScramError {}
 
 /// SaltedPassword: the expensive part of a login, the same for every exchange with one salt.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Salted(Bytes32);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Salted(Key);
 
 impl Salted {
     /// Hi() of RFC 5802.
@@ -86,12 +86,12 @@ impl Salted {
         Self(pbkdf2_sha256(password.as_bytes(), salt, iterations))
     }
 
-    fn client_key(&self) -> Bytes32 {
-        hmac_sha256(&self.0, &[b"Client Key"])
+    fn client_key(&self) -> Key {
+        hmac_sha256(&*self.0, &[b"Client Key"]).into()
     }
 
-    fn server_key(&self) -> Bytes32 {
-        hmac_sha256(&self.0, &[b"Server Key"])
+    fn server_key(&self) -> Key {
+        hmac_sha256(&*self.0, &[b"Server Key"]).into()
     }
 }
 
@@ -103,8 +103,8 @@ pub struct Verifier {
     pub iterations: u32,
     /// Salt.
     pub salt: Vec<u8>,
-    stored_key: Bytes32,
-    server_key: Bytes32,
+    stored_key: Key,
+    server_key: Key,
 }
 
 impl Verifier {
@@ -114,7 +114,7 @@ impl Verifier {
         Self {
             iterations,
             salt: salt.to_vec(),
-            stored_key: sha256(&salted.client_key()),
+            stored_key: sha256(&*salted.client_key()).into(),
             server_key: salted.server_key(),
         }
     }
@@ -122,14 +122,14 @@ impl Verifier {
     /// One that no password fits, to answer for users that there are not. `keys` must be
     /// unpredictable to clients.
     pub fn mock(salt: &[u8], iterations: u32, keys: Bytes32) -> Self {
-        Self { iterations, salt: salt.to_vec(), stored_key: keys, server_key: keys }
+        Self { iterations, salt: salt.to_vec(), stored_key: keys.into(), server_key: keys.into() }
     }
 }
 
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (salt, stored, server) =
-            (base64_encode(&self.salt), base64_encode(&self.stored_key), base64_encode(&self.server_key));
+            (base64_encode(&self.salt), base64_encode(&*self.stored_key), base64_encode(&*self.server_key));
         write!(f, "SCRAM-SHA-256${}:{salt}${stored}:{server}", self.iterations)
     }
 }
@@ -145,8 +145,8 @@ impl FromStr for Verifier {
             Some(Verifier {
                 iterations: parse_number(iterations)?,
                 salt: base64_decode(salt).ok()?,
-                stored_key: base64_decode(stored_key).ok()?.try_into().ok()?,
-                server_key: base64_decode(server_key).ok()?.try_into().ok()?,
+                stored_key: Bytes32::try_from(base64_decode(stored_key).ok()?).ok()?.into(),
+                server_key: Bytes32::try_from(base64_decode(server_key).ok()?).ok()?.into(),
             })
         };
         let verifier = parse().ok_or(ScramError::Malformed)?;
@@ -164,13 +164,13 @@ impl FromStr for Verifier {
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionKeys {
     /// For lines from the client.
-    pub client_lines: Bytes32,
+    pub client_lines: Key,
     /// For lines from the server.
-    pub server_lines: Bytes32,
+    pub server_lines: Key,
     /// For payloads from the client.
-    pub payloads: Bytes32,
+    pub payloads: Key,
     /// For what must not be read on the way; encrypts, where the others authenticate.
-    pub secrets: Bytes32,
+    pub secrets: Key,
 }
 
 impl SessionKeys {
@@ -259,7 +259,7 @@ impl ClientChallenge {
         let without_proof = format!("c={},r={}", base64_encode(GS2_HEADER.as_bytes()), self.nonce);
         let auth_message = format!("{},{without_proof}", self.auth_message_start);
         let client_key = salted.client_key();
-        let signature = hmac_sha256(&sha256(&client_key), &[auth_message.as_bytes()]);
+        let signature = hmac_sha256(&sha256(&*client_key), &[auth_message.as_bytes()]);
         let proof = base64_encode(&xor(&client_key, &signature));
         ClientProof { message: format!("{without_proof},p={proof}"), auth_message, salted }
     }
@@ -279,7 +279,7 @@ impl ClientProof {
         let signature = base64_decode(server_final.strip_prefix("v=").ok_or(ScramError::Malformed)?);
         let signature: Bytes32 =
             signature.ok().and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
-        if !hmac_verify(&self.salted.server_key(), &[self.auth_message.as_bytes()], &signature) {
+        if !hmac_verify(&*self.salted.server_key(), &[self.auth_message.as_bytes()], &signature) {
             return Err(ScramError::ServerUnproven);
         }
         Ok(SessionKeys::derive(&self.salted.client_key(), &self.auth_message, server))
@@ -351,12 +351,12 @@ impl ServerChallenge {
         let proof: Bytes32 =
             base64_decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
         let auth_message = format!("{},{},{without_proof}", self.bare, self.message);
-        let signature = hmac_sha256(&self.verifier.stored_key, &[auth_message.as_bytes()]);
-        let client_key = xor(&proof, &signature);
-        if !constant_time_equal(&sha256(&client_key), &self.verifier.stored_key) {
+        let signature = hmac_sha256(&*self.verifier.stored_key, &[auth_message.as_bytes()]);
+        let client_key = Key::from(xor(&proof, &signature));
+        if !constant_time_equal(&sha256(&*client_key), &self.verifier.stored_key) {
             return Err(ScramError::Denied);
         }
-        let server_signature = hmac_sha256(&self.verifier.server_key, &[auth_message.as_bytes()]);
+        let server_signature = hmac_sha256(&*self.verifier.server_key, &[auth_message.as_bytes()]);
         let keys = SessionKeys::derive(&client_key, &auth_message, server);
         Ok((format!("v={}", base64_encode(&server_signature)), keys))
     }

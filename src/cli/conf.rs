@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 use super::nearest::nearest;
 use super::suggest;
@@ -18,7 +19,8 @@ const KEYS: [&str; 7] = ["Server", "Username", "Password", "Replicas", "Timeout"
 
 /// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint.
 pub(super) fn read(conf: &str) -> Result<Config, (String, Option<String>)> {
-    let mut text = String::new();
+    // As long as it can be: a text that grows leaves copies behind, which nobody wipes.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
     let file = File::open(conf);
     file.and_then(|file| file.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text)).map_err(|error| {
         match error.kind() {
@@ -54,7 +56,7 @@ pub(super) struct Journal {
     place: PathBuf,
     /// Keeps the lock.
     _file: File,
-    pub(super) password: String,
+    pub(super) password: Zeroizing<String>,
 }
 
 /// Why a change of password has no journal.
@@ -129,7 +131,7 @@ impl Journal {
         // It has its lock and all its bytes when it gets its name, and never takes the place of another.
         rename_new(&draft.path, &path)?;
         let file = draft.file.try_clone()?;
-        let journal = Self { path, place, _file: file, password: password.to_owned() };
+        let journal = Self { path, place, _file: file, password: password.to_owned().into() };
         if let Err(error) = sync_folder(&journal.path) {
             journal.discard();
             return Err(error);
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
         drop(journal);
         let left = Journal::find(&folder.conf()).unwrap().unwrap();
-        assert_eq!(left.password, "new");
+        assert_eq!(*left.password, "new");
         left.publish().unwrap();
         assert_eq!(folder.names(), ["home.conf"]);
         let conf = fs::read_to_string(folder.conf()).unwrap();

@@ -6,6 +6,8 @@ use std::process::exit;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
+use zeroize::Zeroizing;
+
 use super::INTERRUPTED;
 use crate::config::{Config, MAX_PASSWORD};
 
@@ -41,7 +43,7 @@ impl fmt::Display for NoPassword {
 
 /// Reads a new password; on a terminal asks for it twice, without echo. Ctrl-C ends the process, after the
 /// terminal is as it was.
-pub(super) fn read_new(question: &str) -> Result<String, NoPassword> {
+pub(super) fn read_new(question: &str) -> Result<Zeroizing<String>, NoPassword> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         return checked(read_line(&mut stdin.lock(), None).map_err(NoPassword::Input)?.unwrap_or_default());
@@ -63,15 +65,15 @@ pub(super) fn read_new(question: &str) -> Result<String, NoPassword> {
 }
 
 /// What is typed in answer to a question; none for Ctrl-C.
-fn ask(question: &str) -> Result<Option<String>, NoPassword> {
+fn ask(question: &str) -> Result<Option<Zeroizing<String>>, NoPassword> {
     eprint!("{question}: ");
     let typed = read_line(&mut io::stdin().lock(), Some(CTRL_C));
     eprintln!();
     typed.map_err(NoPassword::Input)
 }
 
-fn checked(password: String) -> Result<String, NoPassword> {
-    match &password {
+fn checked(password: Zeroizing<String>) -> Result<Zeroizing<String>, NoPassword> {
+    match &*password {
         empty if empty.is_empty() => Err(NoPassword::Empty),
         password if !Config::is_password(password) => Err(NoPassword::Form),
         _ => Ok(password),
@@ -79,8 +81,9 @@ fn checked(password: String) -> Result<String, NoPassword> {
 }
 
 /// A line without its end; none if the byte `stop` is in it.
-fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<String>> {
-    let mut line = Vec::new();
+fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<Zeroizing<String>>> {
+    // As long as it can be: one that grows leaves copies behind, which nobody wipes.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD + 2));
     loop {
         let buffer = input.fill_buf()?;
         let end = buffer.iter().position(|&byte| byte == b'\n' || Some(byte) == stop);
@@ -97,8 +100,8 @@ fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<St
             None => {}
         }
     }
-    let password = String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(Some(password.strip_suffix('\r').unwrap_or(&password).to_owned()))
+    let password = std::str::from_utf8(&line).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Some(password.strip_suffix('\r').unwrap_or(password).to_owned().into()))
 }
 
 /// The terminal at standard input, which does not show what is typed until this is dropped.
@@ -142,7 +145,7 @@ fn set(settings: &Termios) {
 mod tests {
     use super::*;
 
-    fn read(mut text: &[u8]) -> Option<String> {
+    fn read(mut text: &[u8]) -> Option<Zeroizing<String>> {
         let password = read_line(&mut text, Some(CTRL_C)).unwrap();
         assert!(text.is_empty() || text == b"next", "{text:?}");
         password
@@ -150,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_password_is_one_line_without_its_end() {
-        assert_eq!(read(b"pass word\nnext").unwrap(), "pass word");
-        assert_eq!(read(b"password\r\n").unwrap(), "password");
-        assert_eq!(read(b"password").unwrap(), "password");
-        assert_eq!(read(b"").unwrap(), "");
+        assert_eq!(*read(b"pass word\nnext").unwrap(), "pass word");
+        assert_eq!(*read(b"password\r\n").unwrap(), "password");
+        assert_eq!(*read(b"password").unwrap(), "password");
+        assert_eq!(*read(b"").unwrap(), "");
     }
 
     #[test]
@@ -169,6 +172,6 @@ mod tests {
     #[test]
     fn ctrl_c_takes_the_password_back() {
         assert_eq!(read(b"pass\x03next"), None);
-        assert_eq!(read_line(&mut &b"pass\x03word\n"[..], None).unwrap().unwrap(), "pass\x03word");
+        assert_eq!(*read_line(&mut &b"pass\x03word\n"[..], None).unwrap().unwrap(), "pass\x03word");
     }
 }

@@ -336,7 +336,7 @@ impl Session<'_> {
                 return Ok(FAILED);
             }
         };
-        if !(ended_one && password == self.client.password()) {
+        if !(ended_one && *password == self.client.password()) {
             // What the servers have learned cannot be taken back, and without the new password nothing can be read
             // of what is under it: so first it is on disk.
             self.pending = match Journal::write(&self.conf, &password) {

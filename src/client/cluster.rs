@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use super::error::LaunchError;
 use super::report::{Notice, Phase, Report};
 use crate::auth::Salted;
@@ -37,7 +39,7 @@ struct Server {
 
 /// A password's derivation for one salt, kept for the session.
 struct Derived {
-    password: String,
+    password: Zeroizing<String>,
     salt: Vec<u8>,
     iterations: u32,
     salted: Salted,
@@ -45,7 +47,7 @@ struct Derived {
 
 impl Derived {
     fn is_of(&self, password: &str, salt: &[u8], iterations: u32) -> bool {
-        self.password == password && self.salt == salt && self.iterations == iterations
+        *self.password == password && self.salt == salt && self.iterations == iterations
     }
 }
 
@@ -53,9 +55,9 @@ impl Derived {
 pub(super) struct Cluster {
     servers: Vec<Server>,
     user: UserName,
-    password: String,
+    password: Zeroizing<String>,
     /// For servers that refuse that one: the new one of a change that is on its way.
-    other_password: Option<String>,
+    other_password: Option<Zeroizing<String>>,
     /// Counts the times that servers were logged in to.
     logins: u64,
     min_iterations: u32,
@@ -88,7 +90,7 @@ impl Cluster {
             servers,
             user: config.user.clone(),
             password: config.password.clone(),
-            other_password: other.map(str::to_owned),
+            other_password: other.map(|other| other.to_owned().into()),
             logins: 0,
             min_iterations: config.min_iterations,
             limits: Limits::from_timeout(config.timeout),
@@ -187,7 +189,7 @@ impl Cluster {
 
     /// From now on logins are made with another password.
     pub(super) fn set_password(&mut self, password: &str) {
-        self.password = password.to_owned();
+        self.password = password.to_owned().into();
         self.other_password = None;
         self.derived.clear();
         self.servers.iter_mut().for_each(|server| server.has_other = false);
@@ -195,8 +197,8 @@ impl Cluster {
 
     /// From now on this password is tried where the usual one is refused, also where it was.
     pub(super) fn try_also(&mut self, password: &str) {
-        if self.other_password.as_deref() != Some(password) {
-            self.other_password = Some(password.to_owned());
+        if self.other_password.as_ref().is_none_or(|other| **other != *password) {
+            self.other_password = Some(password.to_owned().into());
             self.servers.iter_mut().for_each(|server| server.has_other = false);
         }
         let now = Instant::now();
@@ -360,8 +362,17 @@ impl Cluster {
         }
     }
 
-    /// Connects one after another, then lets the exchanges overlap.
+    /// Logs in to servers. Those that gave up on this client while it derived keys, or waited for another server, are
+    /// asked once more: the keys are there by then, and who was silent is left out.
     fn log_in_with(&mut self, which: Vec<usize>, password: &str) {
+        let gave_up = self.try_to_log_in(which, password);
+        if !gave_up.is_empty() {
+            self.try_to_log_in(gave_up, password);
+        }
+    }
+
+    /// Connects one after another, then lets the exchanges overlap. Gives the servers that did not wait for the proof.
+    fn try_to_log_in(&mut self, which: Vec<usize>, password: &str) -> Vec<usize> {
         self.logins += 1;
         let (user, min_iterations, limits) = (self.user.clone(), self.min_iterations, self.limits);
         let report = Arc::clone(&self.report);
@@ -377,14 +388,20 @@ impl Cluster {
                 let address = &self.servers[server].address;
                 Connected::open(address, &user, &base64_encode(&nonce), min_iterations, limits)
             });
-            attempts.push(Attempt { server, cost: begin.elapsed(), step: step.map(Step::Connected) });
+            attempts.push(Attempt {
+                server,
+                cost: begin.elapsed(),
+                answered: false,
+                step: step.map(Step::Connected),
+            });
         }
         ended(Phase::Connect);
         attempts.iter_mut().for_each(|a| {
             a.advance(|step| match step {
                 Step::Connected(connected) => connected.challenged().map(Step::Challenged),
                 step => Ok(step),
-            })
+            });
+            a.answered = a.step.is_ok();
         });
         ended(Phase::Challenge);
         self.derive(&attempts, password);
@@ -395,7 +412,7 @@ impl Cluster {
                 Step::Challenged(challenged) => {
                     let (salt, iterations) = challenged.parameters();
                     let known = derived.iter().find(|d| d.is_of(password, salt, iterations));
-                    let salted = known.map(|d| d.salted).ok_or(PeerError::Closed)?;
+                    let salted = known.map(|d| d.salted.clone()).ok_or(PeerError::Closed)?;
                     challenged.prove(salted).map(Step::Proven)
                 }
                 step => Ok(step),
@@ -408,7 +425,8 @@ impl Cluster {
             })
         });
         ended(Phase::Welcome);
-        for Attempt { server, cost, step } in attempts {
+        let gave_up = attempts.iter().filter(|a| a.gave_up()).map(|a| a.server).collect();
+        for Attempt { server, cost, step, .. } in attempts {
             self.servers[server].state = match step {
                 Ok(Step::Welcomed(mut peer)) => {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
@@ -428,6 +446,7 @@ impl Cluster {
                 }
             };
         }
+        gave_up
     }
 
     /// Derives the password for every salt that is new, each on a thread of its own.
@@ -452,7 +471,7 @@ impl Cluster {
                 .map(|(salt, iterations)| {
                     scope.spawn(move || {
                         let salted = Salted::derive(password, &salt, iterations);
-                        Derived { password: password.to_owned(), salt, iterations, salted }
+                        Derived { password: password.to_owned().into(), salt, iterations, salted }
                     })
                 })
                 .collect();
@@ -466,6 +485,8 @@ impl Cluster {
 struct Attempt {
     server: usize,
     cost: Duration,
+    /// Whether it sent a challenge.
+    answered: bool,
     step: Result<Step, PeerError>,
 }
 
@@ -477,6 +498,11 @@ enum Step {
 }
 
 impl Attempt {
+    /// Whether the server's time for a login was over before it had the proof.
+    fn gave_up(&self) -> bool {
+        self.answered && matches!(self.step, Err(PeerError::Closed | PeerError::Refused(Refusal::Slow, _)))
+    }
+
     fn advance(&mut self, next: impl FnOnce(Step) -> Result<Step, PeerError>) {
         let begin = Instant::now();
         // `Closed` stands in only while the step is out.

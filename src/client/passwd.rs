@@ -74,7 +74,7 @@ impl Client {
         match changed {
             Ok(()) => {
                 self.cluster.set_password(password);
-                self.config.password = password.to_owned();
+                self.config.password = password.to_owned().into();
                 Ok(())
             }
             Err(error) => {

@@ -14,7 +14,7 @@ pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 
 use crate::auth::Verifier;
-use crate::primitives::{Bytes32, Keystream, PayloadMac, sha256};
+use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
 use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
@@ -41,10 +41,10 @@ pub struct Peer {
     wire: Wire,
     sealer: LineSealer,
     opener: LineOpener,
-    payloads: Bytes32,
+    payloads: Key,
     /// Of the STAGE whose end is still to come.
     payload: Option<PayloadMac>,
-    secrets: Bytes32,
+    secrets: Key,
 }
 
 impl Peer {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::header::Header;
 use crate::name::UserName;
 use crate::primitives::{
-    Bytes32, Keystream, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256,
+    Bytes32, Key, Keystream, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256,
 };
 
 /// PBKDF2 iterations for the master key: the figure of OWASP's Password Storage Cheat Sheet for
@@ -21,12 +21,12 @@ const CHECK_LABEL: &[u8] = b"key check";
 
 /// The key of one upload, drawn at random, under which its pieces are encrypted.
 #[derive(Clone)]
-pub struct FileKey(pub(super) Bytes32);
+pub struct FileKey(pub(super) Key);
 
 impl FileKey {
     /// Takes 32 random bytes. They must never have been a file key before.
     pub fn new(random: Bytes32) -> Self {
-        Self(random)
+        Self(random.into())
     }
 
     /// Whether it is the same key, so that two pieces under it are of one upload.
@@ -38,8 +38,8 @@ impl FileKey {
 /// The user's keys, derived from the master key, which itself is not kept.
 #[derive(Clone)]
 pub struct MasterKey {
-    seal: Bytes32,
-    wrap: Bytes32,
+    seal: Key,
+    wrap: Key,
     check: [u8; 16],
 }
 
@@ -66,7 +66,7 @@ impl MasterKey {
     /// Encrypts a file key for a header. `block` must be random: it is the counter block, and must
     /// not come twice.
     pub fn wrap(&self, key: &FileKey, block: &[u8; 16]) -> [u8; 32] {
-        let mut bytes = key.0;
+        let mut bytes = *key.0;
         Keystream::new(&self.wrap, block).apply(&mut bytes);
         bytes
     }
@@ -76,13 +76,13 @@ impl MasterKey {
     pub fn unwrap(&self, claim: &Verified<'_>) -> FileKey {
         let mut bytes = claim.0.header.wrapped_key;
         Keystream::new(&self.wrap, &claim.0.header.wrap_block).apply(&mut bytes);
-        FileKey(bytes)
+        FileKey(bytes.into())
     }
 
     /// The seal of a piece: HMAC-SHA-256 over its encoded header and its table's root. The header has
     /// its lengths inside and the root's is fixed, so the borders are bound.
     pub fn seal(&self, header: &[u8], root: &Bytes32) -> Bytes32 {
-        hmac_sha256(&self.seal, &[header, root])
+        hmac_sha256(&*self.seal, &[header, root])
     }
 
     /// Whether a claim was sealed by this user's client.
@@ -91,7 +91,7 @@ impl MasterKey {
     /// [`Distrust::OtherKey`] if it says that it was made under another key, [`Distrust::Damaged`]
     /// otherwise.
     pub fn verify<'a>(&self, claim: &'a Claim) -> Result<Verified<'a>, Distrust> {
-        if hmac_verify(&self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
+        if hmac_verify(&*self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
             Ok(Verified(claim))
         } else if claim.header.key_check != self.check {
             Err(Distrust::OtherKey)
@@ -152,7 +152,7 @@ mod tests {
         let master = MasterKey::from_key(&[7; 32]);
         let claim = claim(&master);
         let verified = master.verify(&claim).ok().unwrap();
-        assert_eq!(master.unwrap(&verified).0, [9; 32]);
+        assert_eq!(*master.unwrap(&verified).0, [9; 32]);
         assert_ne!(claim.header.wrapped_key, [9; 32]);
     }
 

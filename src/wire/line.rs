@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 
 use super::MAX_LINE;
 use super::text::{hex, parse_hex32};
-use crate::primitives::{Bytes32, hmac_sha256, hmac_verify};
+use crate::primitives::{Key, hmac_sha256, hmac_verify};
 
 /// Why no line could be read.
 #[derive(Debug)]
@@ -60,14 +60,14 @@ pub struct BadMac;
 /// The MAC is HMAC-SHA-256 over the line's number in its direction (64 bits, big-endian, from 0) and
 /// its text, in hexadecimal, as the line's last word.
 pub struct LineSealer {
-    key: Bytes32,
+    key: Key,
     number: u64,
 }
 
 impl LineSealer {
     /// With the key of this direction.
-    pub fn new(key: Bytes32) -> Self {
-        Self { key, number: 0 }
+    pub fn new(key: impl Into<Key>) -> Self {
+        Self { key: key.into(), number: 0 }
     }
 
     /// The number of the line that was sealed last.
@@ -77,7 +77,7 @@ impl LineSealer {
 
     /// The line to send for `text`, LF included.
     pub fn seal(&mut self, text: &str) -> String {
-        let mac = hmac_sha256(&self.key, &[&self.number.to_be_bytes(), text.as_bytes()]);
+        let mac = hmac_sha256(&*self.key, &[&self.number.to_be_bytes(), text.as_bytes()]);
         self.number += 1;
         format!("{text} {}\n", hex(&mac))
     }
@@ -85,14 +85,14 @@ impl LineSealer {
 
 /// Takes the MAC off each line of one direction, and checks it.
 pub struct LineOpener {
-    key: Bytes32,
+    key: Key,
     number: u64,
 }
 
 impl LineOpener {
     /// With the key of this direction.
-    pub fn new(key: Bytes32) -> Self {
-        Self { key, number: 0 }
+    pub fn new(key: impl Into<Key>) -> Self {
+        Self { key: key.into(), number: 0 }
     }
 
     /// The number of the line that was opened last.
@@ -107,7 +107,7 @@ impl LineOpener {
     pub fn open<'a>(&mut self, line: &'a str) -> Result<&'a str, BadMac> {
         let (text, mac) = line.rsplit_once(' ').ok_or(BadMac)?;
         let mac = parse_hex32(mac).map_err(|_| BadMac)?;
-        if !hmac_verify(&self.key, &[&self.number.to_be_bytes(), text.as_bytes()], &mac) {
+        if !hmac_verify(&*self.key, &[&self.number.to_be_bytes(), text.as_bytes()], &mac) {
             return Err(BadMac);
         }
         self.number += 1;

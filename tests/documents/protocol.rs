@@ -164,11 +164,11 @@ fn replay_login(values: &Values, messages: &[Message]) -> SessionKeys {
 fn the_steps_of_the_login_have_the_values_of_the_example() {
     let values = document().section(EXAMPLE).values();
     let salted = pbkdf2_sha256(b"Aditi@123", &values.bytes("salt"), values.number("iterations") as u32);
-    assert_eq!(salted, values.array("SaltedPassword"));
-    let client_key = hmac_sha256(&salted, &[b"Client Key"]);
+    assert_eq!(*salted, values.array("SaltedPassword"));
+    let client_key = hmac_sha256(&*salted, &[b"Client Key"]);
     assert_eq!(client_key, values.array("ClientKey"));
     assert_eq!(sha256(&client_key), values.array("StoredKey"));
-    assert_eq!(hmac_sha256(&salted, &[b"Server Key"]), values.array("ServerKey"));
+    assert_eq!(hmac_sha256(&*salted, &[b"Server Key"]), values.array("ServerKey"));
     let auth_message = [
         values.text("client-first").strip_prefix("n,,").unwrap(),
         values.text("server-first"),
@@ -189,7 +189,8 @@ struct Conversation {
 
 impl Conversation {
     fn new(keys: &SessionKeys) -> Self {
-        let (client, server) = (LineSealer::new(keys.client_lines), LineSealer::new(keys.server_lines));
+        let (client, server) =
+            (LineSealer::new(keys.client_lines.clone()), LineSealer::new(keys.server_lines.clone()));
         Self { client, server, messages: Vec::new() }
     }
 
@@ -257,9 +258,9 @@ fn the_transcript_is_what_both_ends_say() {
     let (values, messages) = (section.values(), section.transcript());
     let login = &messages[..4];
     let keys = replay_login(&values, login);
-    assert_eq!(keys.client_lines, values.array("client key"));
-    assert_eq!(keys.server_lines, values.array("server key"));
-    assert_eq!(keys.payloads, values.array("payload key"));
+    assert_eq!(*keys.client_lines, values.array("client key"));
+    assert_eq!(*keys.server_lines, values.array("server key"));
+    assert_eq!(*keys.payloads, values.array("payload key"));
 
     let said = [login, &conversation(&keys)].concat();
     let text: String = said.iter().map(Message::to_text).collect();
@@ -303,8 +304,8 @@ fn a_line_of_the_transcript_that_is_altered_moved_or_left_out_is_refused() {
         let lines: Vec<&str> =
             messages[4..].iter().filter(|m| m.from == from).map(|m| m.line.as_str()).collect();
         let opener = || match from {
-            From::Client => LineOpener::new(keys.client_lines),
-            From::Server => LineOpener::new(keys.server_lines),
+            From::Client => LineOpener::new(keys.client_lines.clone()),
+            From::Server => LineOpener::new(keys.server_lines.clone()),
         };
         for (number, line) in lines.iter().enumerate() {
             let mut in_order = opener();

@@ -96,7 +96,7 @@ impl Waiting {
         let Ok(Reply::Welcome(message)) = Reply::parse(&line) else { return Err(line) };
         let keys = proof.finish(&message, &server).map_err(|error| error.to_string())?;
         let (sealer, opener) = (LineSealer::new(keys.client_lines), LineOpener::new(keys.server_lines));
-        Ok(Guest { stranger, sealer, opener, payloads: keys.payloads })
+        Ok(Guest { stranger, sealer, opener, payloads: *keys.payloads })
     }
 }
 

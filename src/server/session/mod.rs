@@ -19,7 +19,7 @@ use super::refusal::reply_for;
 use super::{Shared, now};
 use crate::commit::{self, KeyChange};
 use crate::name::{FolderPath, UserName};
-use crate::primitives::{Bytes32, Keystream, sha256};
+use crate::primitives::{Key, Keystream, sha256};
 use crate::store::{Batch, Connection, StoreError};
 use crate::wire::{
     LineError, LineOpener, LineSealer, MAX_TEXT, NameReport, Refusal, Reply, Request, Usage, read_line,
@@ -100,8 +100,8 @@ struct Session<'a> {
     channel: Channel,
     sealer: LineSealer,
     opener: LineOpener,
-    payloads: Bytes32,
-    secrets: Bytes32,
+    payloads: Key,
+    secrets: Key,
     batch: Batch,
     held: Vec<HeldReply>,
     held_bytes: u64,
