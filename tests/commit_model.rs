@@ -89,6 +89,33 @@ fn an_upload_and_a_delete_and_a_server_that_crashes() {
 }
 
 #[test]
+fn a_writer_that_tries_again() {
+    let again = Bounds { retries: 1, crashes: 0, deaths: 1, any_order: false, ..full() };
+    holds("two uploads, a second try", Bounds { delete: false, ..again });
+    holds("an upload and a delete, a second try", Bounds { uploads: 1, ..again });
+}
+
+#[test]
+fn a_server_that_shows_what_was_given_up() {
+    let liar = Bounds { retries: 2, breaks: 2, liar: true, uploads: 1, delete: false, crashes: 0, ..full() };
+    holds("two more tries, a liar", liar);
+}
+
+#[test]
+fn writers_that_do_not_see_each_other() {
+    let apart =
+        Bounds { partitions: true, late_repair: false, crashes: 0, deaths: 0, any_order: false, ..full() };
+    holds("two uploads out of sight", Bounds { delete: false, ..apart });
+    holds("an upload and a delete out of sight", Bounds { uploads: 1, ..apart });
+}
+
+#[test]
+fn an_upload_beside_a_move() {
+    let moving = Bounds { moves: true, uploads: 1, ..full() };
+    holds("an upload and a move", Bounds { crashes: 0, ..moving });
+}
+
+#[test]
 #[ignore = "a minute: the same with the tie decided the other way, and a tombstone that comes back"]
 fn an_upload_and_a_delete_in_wider_bounds() {
     let pair = Bounds { uploads: 1, ..full() };
@@ -175,4 +202,26 @@ fn a_tombstone_that_goes_before_its_drops_are_on_disk_brings_the_file_back() {
 fn a_commit_acknowledged_behind_an_unsynced_tombstone_loses_a_copy() {
     let rules = Rules { behind_unsynced: true, ..Rules::default() };
     breaks("behind unsynced", Bounds { uploads: 1, delete_wins_ties: true, ..full() }, rules);
+}
+
+#[test]
+fn a_second_try_that_is_not_newer_gives_way_to_the_first() {
+    let rules = Rules { retry_same: true, ..Rules::default() };
+    let bounds =
+        Bounds { retries: 1, breaks: 1, liar: true, uploads: 1, delete: false, crashes: 0, ..full() };
+    breaks("retry with the same generation", bounds, rules);
+}
+
+#[test]
+fn without_clocks_an_older_version_out_of_sight_wins() {
+    let rules = Rules { no_clock: true, ..Rules::default() };
+    let bounds = Bounds { partitions: true, late_repair: false, delete: false, crashes: 0, ..full() };
+    breaks("no clock", bounds, rules);
+    breaks("no clock, a delete", Bounds { delete: true, uploads: 1, ..bounds }, rules);
+}
+
+#[test]
+fn a_move_that_deletes_what_it_did_not_copy_loses_an_upload() {
+    let rules = Rules { move_deletes_all: true, ..Rules::default() };
+    breaks("move deletes all", Bounds { moves: true, uploads: 1, crashes: 0, ..full() }, rules);
 }
