@@ -20,10 +20,13 @@
 //!
 //! # Bounds
 //!
-//! Each writer tries once: trying again is one writer more. Promises are collected for one version at a
-//! time. One server is down at a time. An upload that fewer than two servers committed is acknowledged
-//! with a warning, and is not counted on. All pairs of writers are explored with crashes, deaths and aborts;
-//! all three together only with less of these at a time: see the tests' [`Bounds`].
+//! Promises are collected for one version at a time, and a floor that a version was fenced by is not raised by
+//! the same fence again. One server is down at a time. An upload that fewer than two servers committed is
+//! acknowledged with a warning, and is counted on only where all servers answer. All pairs of writers are
+//! explored with crashes, deaths and aborts; all three together only with less of these at a time: see the tests'
+//! [`Bounds`]. Second tries, a server that lies about them, writers out of each other's sight, and a move are
+//! explored each for itself. Out of sight, no repair comes late that began before all of it: it could put a version
+//! back on a server that has dropped it for a newer one elsewhere, which no reader takes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -113,6 +116,16 @@ fn writers_that_do_not_see_each_other() {
 fn an_upload_beside_a_move() {
     let moving = Bounds { moves: true, uploads: 1, ..full() };
     holds("an upload and a move", Bounds { crashes: 0, ..moving });
+}
+
+#[test]
+#[ignore = "minutes: with a crash as well"]
+fn second_tries_a_move_and_writers_out_of_sight_in_wider_bounds() {
+    holds("an upload and a move, a crash", Bounds { moves: true, uploads: 1, ..full() });
+    holds("two uploads, a second try, a crash", Bounds { retries: 1, delete: false, ..full() });
+    let apart = Bounds { partitions: true, late_repair: false, ..full() };
+    holds("two uploads out of sight, a crash", Bounds { delete: false, ..apart });
+    holds("an upload and a delete out of sight, a death", Bounds { uploads: 1, crashes: 0, ..apart });
 }
 
 #[test]
