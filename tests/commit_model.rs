@@ -20,10 +20,13 @@
 //!
 //! # Bounds
 //!
-//! Each writer tries once: trying again is one writer more. Promises are collected for one version at a
-//! time. One server is down at a time. An upload that fewer than two servers committed is acknowledged
-//! with a warning, and is not counted on. All pairs of writers are explored with crashes, deaths and aborts;
-//! all three together only with less of these at a time: see the tests' [`Bounds`].
+//! Promises are collected for one version at a time, and a floor that a version was fenced by is not raised by
+//! the same fence again. One server is down at a time. An upload that fewer than two servers committed is
+//! acknowledged with a warning, and is counted on only where all servers answer. All pairs of writers are
+//! explored with crashes, deaths and aborts; all three together only with less of these at a time: see the tests'
+//! [`Bounds`]. Second tries, a server that lies about them, writers out of each other's sight, and a move are
+//! explored each for itself. Out of sight, no repair comes late that began before all of it: it could put a version
+//! back on a server that has dropped it for a newer one elsewhere, which no reader takes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -86,6 +89,43 @@ fn two_uploads_and_a_server_that_crashes() {
 #[test]
 fn an_upload_and_a_delete_and_a_server_that_crashes() {
     holds("an upload and a delete, a crash", Bounds { uploads: 1, ..full() });
+}
+
+#[test]
+fn a_writer_that_tries_again() {
+    let again = Bounds { retries: 1, crashes: 0, deaths: 1, any_order: false, ..full() };
+    holds("two uploads, a second try", Bounds { delete: false, ..again });
+    holds("an upload and a delete, a second try", Bounds { uploads: 1, ..again });
+}
+
+#[test]
+fn a_server_that_shows_what_was_given_up() {
+    let liar = Bounds { retries: 2, breaks: 2, liar: true, uploads: 1, delete: false, crashes: 0, ..full() };
+    holds("two more tries, a liar", liar);
+}
+
+#[test]
+fn writers_that_do_not_see_each_other() {
+    let apart =
+        Bounds { partitions: true, late_repair: false, crashes: 0, deaths: 0, any_order: false, ..full() };
+    holds("two uploads out of sight", Bounds { delete: false, ..apart });
+    holds("an upload and a delete out of sight", Bounds { uploads: 1, ..apart });
+}
+
+#[test]
+fn an_upload_beside_a_move() {
+    let moving = Bounds { moves: true, uploads: 1, ..full() };
+    holds("an upload and a move", Bounds { crashes: 0, ..moving });
+}
+
+#[test]
+#[ignore = "minutes: with a crash as well"]
+fn second_tries_a_move_and_writers_out_of_sight_in_wider_bounds() {
+    holds("an upload and a move, a crash", Bounds { moves: true, uploads: 1, ..full() });
+    holds("two uploads, a second try, a crash", Bounds { retries: 1, delete: false, ..full() });
+    let apart = Bounds { partitions: true, late_repair: false, ..full() };
+    holds("two uploads out of sight, a crash", Bounds { delete: false, ..apart });
+    holds("an upload and a delete out of sight, a death", Bounds { uploads: 1, crashes: 0, ..apart });
 }
 
 #[test]
@@ -175,4 +215,26 @@ fn a_tombstone_that_goes_before_its_drops_are_on_disk_brings_the_file_back() {
 fn a_commit_acknowledged_behind_an_unsynced_tombstone_loses_a_copy() {
     let rules = Rules { behind_unsynced: true, ..Rules::default() };
     breaks("behind unsynced", Bounds { uploads: 1, delete_wins_ties: true, ..full() }, rules);
+}
+
+#[test]
+fn a_second_try_that_is_not_newer_gives_way_to_the_first() {
+    let rules = Rules { retry_same: true, ..Rules::default() };
+    let bounds =
+        Bounds { retries: 1, breaks: 1, liar: true, uploads: 1, delete: false, crashes: 0, ..full() };
+    breaks("retry with the same generation", bounds, rules);
+}
+
+#[test]
+fn without_clocks_an_older_version_out_of_sight_wins() {
+    let rules = Rules { no_clock: true, ..Rules::default() };
+    let bounds = Bounds { partitions: true, late_repair: false, delete: false, crashes: 0, ..full() };
+    breaks("no clock", bounds, rules);
+    breaks("no clock, a delete", Bounds { delete: true, uploads: 1, ..bounds }, rules);
+}
+
+#[test]
+fn a_move_that_deletes_what_it_did_not_copy_loses_an_upload() {
+    let rules = Rules { move_deletes_all: true, ..Rules::default() };
+    breaks("move deletes all", Bounds { moves: true, uploads: 1, crashes: 0, ..full() }, rules);
 }

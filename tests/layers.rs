@@ -19,6 +19,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["std::net"], &["peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
     (&["rustix"], &["cli", "server", "tcp"]),
+    (&["SystemTime"], &["client", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];
 

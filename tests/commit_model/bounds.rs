@@ -27,6 +27,15 @@ pub(crate) struct Bounds {
     pub(crate) aborts: bool,
     /// Whether a writer's pieces may arrive at the servers in another order than theirs.
     pub(crate) any_order: bool,
+    /// How often a writer that failed tries again.
+    pub(crate) retries: u8,
+    /// Whether the last server lies: it shows a version as published that it was to stage once, and that its writer
+    /// has given up since.
+    pub(crate) liar: bool,
+    /// Whether writers may be unable to reach some servers that others reach. Each has a clock that can be used.
+    pub(crate) partitions: bool,
+    /// Whether the delete is that of a move: of what was copied, and of nothing newer.
+    pub(crate) moves: bool,
 }
 
 impl Default for Bounds {
@@ -42,6 +51,10 @@ impl Default for Bounds {
             bury_again: false,
             aborts: true,
             any_order: true,
+            retries: 0,
+            liar: false,
+            partitions: false,
+            moves: false,
         }
     }
 }
@@ -80,4 +93,10 @@ pub(crate) struct Rules {
     pub(crate) forget_half_done: bool,
     /// Acknowledge a commit behind a tombstone that a power failure could take back.
     pub(crate) behind_unsynced: bool,
+    /// Try again with the generation of the last try.
+    pub(crate) retry_same: bool,
+    /// Count generations from what was seen, and do not look at the clock.
+    pub(crate) no_clock: bool,
+    /// After a copy, delete whatever the old name is by then.
+    pub(crate) move_deletes_all: bool,
 }

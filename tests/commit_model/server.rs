@@ -3,24 +3,29 @@
 use shareit::commit::{self, Held, Phase, Refused, Step, TOMBSTONE};
 use shareit::version::Version;
 
-use crate::bounds::Rules;
+use crate::bounds::{DELETER, Rules};
 
 /// Pieces of a file in the model; see the head of `commit_model.rs`.
 pub(crate) const PIECES: u8 = 3;
 
-/// A version in one byte, in the order of versions: generation, then writer. 0 is none.
+/// A version in one byte, in the order of versions: generation, then upload id. 0 is none.
 pub(crate) type Code = u8;
 
 pub(crate) fn code(version: Version) -> Code {
-    (version.generation as u8) << 2 | version.upload[0]
+    (version.generation as u8) << 4 | version.upload[15]
 }
 
 pub(crate) fn version(code: Code) -> Version {
-    Version { generation: u64::from(code >> 2), upload: [code & 3; 16] }
+    let mut upload = [0; 16];
+    upload[15] = code & 15;
+    Version { generation: u64::from(code >> 4), upload }
 }
 
+/// The upload ids of a writer are four times its number, and one less for a try with the generation of the last
+/// one. The version next to another's is the tombstone of a move.
 pub(crate) fn writer_of(code: Code) -> u8 {
-    code & 3
+    let id = code & 15;
+    if id % 4 == 1 { DELETER as u8 + 1 } else { id.div_ceil(4) }
 }
 
 /// What lies on a disk, of one name.
@@ -103,6 +108,16 @@ pub(crate) enum Event {
         version: Code,
         pieces: u8,
         checked: bool,
+    },
+    /// A move stages the tombstone of what it copied.
+    StageMoved {
+        version: Code,
+        known_floor: u8,
+    },
+    /// A liar shows a version as published of which it was sent these pieces.
+    Lie {
+        version: Code,
+        pieces: u8,
     },
     /// Repair puts a version where it is missing, and commits it.
     Restore {
@@ -199,6 +214,17 @@ impl Server {
                 }
                 self.stage(v, pieces);
                 self.open |= 1 << writer_of(v);
+            }
+            Event::StageMoved { version: v, known_floor } => {
+                commit::may_restore(&held, floor, known_floor.into(), version(v))?;
+                self.stage(v, 1 << TOMBSTONE);
+                self.open |= 1 << writer_of(v);
+            }
+            Event::Lie { version: v, pieces } => {
+                for piece in members(pieces) {
+                    self.now.published[usize::from(piece)] = v;
+                    self.safe.published[usize::from(piece)] = v;
+                }
             }
             Event::Restore { version: v, pieces, known_floor } => {
                 let known = if rules.no_floor { 0 } else { u64::from(known_floor) };

@@ -9,16 +9,21 @@ use std::rc::Rc;
 
 use shareit::commit::{self, Answer, Held, TOMBSTONE, View};
 use shareit::placement;
+use shareit::version::UploadId;
 
 use crate::bounds::{Bounds, DELETER, Rules};
 use crate::explore::Fast;
-use crate::server::{Code, Event, PIECES, Server, code};
+use crate::server::{Code, Event, PIECES, Server, code, version};
 
 const SERVERS: usize = 3;
 const REPLICAS: usize = 2;
 const WRITERS: usize = 3;
 /// The file as it is in the beginning, acknowledged long ago: generation 1, by no writer of the model.
-const FIRST: Code = 1 << 2;
+const FIRST: Code = 1 << 4;
+/// Which server lies, if one does.
+const LIAR: usize = SERVERS - 1;
+/// Where partitions are explored, the clock begins beyond all that was counted.
+const CLOCK: u8 = 2;
 /// What a writer has done at a server, and knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 enum Link {
@@ -54,6 +59,8 @@ impl Link {
 enum Stage {
     #[default]
     Idle,
+    /// A move that has copied what there was.
+    Copied,
     Staging,
     /// Not all of it could be staged.
     Failing,
@@ -70,6 +77,8 @@ struct Author {
     stage: Stage,
     version: Code,
     links: [Link; SERVERS],
+    /// The version of its last try.
+    last: Code,
     /// Every server has promised not to publish it.
     may_abort: bool,
 }
@@ -85,6 +94,18 @@ pub(crate) struct State {
     may_forget: bool,
     deaths: u8,
     breaks: u8,
+    retries: u8,
+    /// What a move has copied, and the floors that it saw then.
+    copied: Code,
+    floors: [u8; SERVERS],
+    /// How late it is.
+    clock: u8,
+    /// Ghost: the newest version that was acknowledged, if only by one server.
+    latest: Code,
+    /// Ghost: a version is older than one that was acknowledged before its writer began.
+    overtaken: bool,
+    /// The liar has had its say.
+    lied: bool,
 }
 
 impl State {
@@ -99,6 +120,7 @@ impl State {
 #[derive(Debug, Clone, Copy)]
 #[allow(dead_code, reason = "read by the trace of a counterexample")]
 pub(crate) enum Action {
+    Copy,
     Begin { writer: usize },
     Announce { writer: usize, server: usize },
     Stage { writer: usize, server: usize },
@@ -117,6 +139,8 @@ pub(crate) enum Action {
     Forget { server: usize },
     Retire { version: Code, server: usize },
     LateRepair { server: usize },
+    Retry { writer: usize },
+    Lie { version: Code },
 }
 
 type Next = Vec<(Action, State)>;
@@ -124,6 +148,21 @@ type Next = Vec<(Action, State)>;
 type Outcomes = Rc<[(u16, bool)]>;
 type Servers = [u16; SERVERS];
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
+
+/// What decides whether a state is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Case {
+    servers: Servers,
+    /// By as many servers as there are to be copies.
+    acknowledged: Code,
+    /// By any server.
+    latest: Code,
+    forgotten: Code,
+    /// The tombstone of a move, and what it copied.
+    moved: Code,
+    copied: Code,
+    lied: bool,
+}
 
 /// What a client finds that asks every server that is up.
 struct Sight {
@@ -142,7 +181,7 @@ pub(crate) struct World {
     known: Map<(u16, Event), Outcomes>,
     sights: Map<Servers, Rc<Sight>>,
     settled: Map<Servers, Rc<[(Action, Servers)]>>,
-    judged: Map<(Servers, Code, Code), Option<String>>,
+    judged: Map<Case, Option<String>>,
     /// By set of usable servers (a bit each) and server: the pieces that it is to hold, a bit each.
     pieces: [[u8; SERVERS]; 1 << SERVERS],
 }
@@ -183,6 +222,13 @@ impl World {
             may_forget: false,
             deaths: self.bounds.deaths,
             breaks: self.bounds.breaks,
+            retries: self.bounds.retries,
+            copied: 0,
+            floors: [0; SERVERS],
+            clock: 0,
+            latest: FIRST,
+            overtaken: false,
+            lied: false,
         }
     }
 
@@ -260,30 +306,48 @@ impl World {
     pub(crate) fn broken(&mut self, state: &State) -> Option<String> {
         let acknowledged = state.authors.iter().filter(|a| a.stage == Stage::Acknowledged);
         let acknowledged = acknowledged.map(|a| a.version).max().unwrap_or(0).max(FIRST);
-        let forgotten = if state.may_forget { state.authors[DELETER].version } else { 0 };
-        let key = (state.servers, acknowledged, forgotten);
-        if let Some(known) = self.judged.get(&key) {
+        if state.overtaken {
+            return Some("a version is older than one that was acknowledged before it was begun".into());
+        }
+        let deleted = state.authors[DELETER].version;
+        let forgotten = if state.may_forget { deleted } else { 0 };
+        let moved = if self.bounds.moves { deleted } else { 0 };
+        let latest = if self.bounds.partitions { state.latest } else { 0 };
+        let State { servers, copied, lied, .. } = *state;
+        let case = Case { servers, acknowledged, latest, forgotten, moved, copied, lied };
+        if let Some(known) = self.judged.get(&case) {
             return known.clone();
         }
-        let verdict = self.judge(state, acknowledged, forgotten);
-        self.judged.insert(key, verdict.clone());
+        let verdict = self.judge(case);
+        self.judged.insert(case, verdict.clone());
         verdict
     }
 
-    fn judge(&self, state: &State, acknowledged: Code, forgotten: Code) -> Option<String> {
-        let servers = (0..SERVERS).map(|s| self.server(&state.servers, s));
+    fn judge(&self, case: Case) -> Option<String> {
+        let Case { acknowledged, latest, forgotten, moved, copied, lied, .. } = case;
+        // A liar can have its say about what nobody was told is done.
+        if lied && acknowledged == FIRST {
+            return None;
+        }
+        let servers = (0..SERVERS).map(|s| self.server(&case.servers, s));
         if servers.clone().any(Server::went_back) {
             return Some("a server shows an older version after a newer one".into());
         }
         if servers.clone().any(Server::is_mixed) {
             return Some("a server has two versions after it recovered".into());
         }
-        // Any R-1 servers may be lost, which is none or one.
-        let subsets = std::iter::once(None).chain((0..SERVERS).map(Some));
+        // Any R-1 servers may be lost, which is none or one. A liar counts as lost.
+        let subsets = std::iter::once(None).chain((0..SERVERS).filter(|&s| !lied || s == LIAR).map(Some));
         for lost in subsets {
             let who = lost.map_or(String::new(), |s| format!(" without server {s}"));
-            let answers = self.answers(&state.servers, |s| Some(s) != lost);
-            let least = acknowledged.max(forgotten);
+            let answers = self.answers(&case.servers, |s| Some(s) != lost);
+            let least = acknowledged.max(forgotten).max(if lost.is_none() { latest } else { 0 });
+            if moved != 0 && acknowledged > copied && acknowledged != moved {
+                let decided = commit::resolve(&answers).decided.map_or(moved, code);
+                if decided == moved {
+                    return Some(format!("a move has deleted {acknowledged}, and copied {copied}{who}"));
+                }
+            }
             match commit::resolve(&answers).decided {
                 None if least == forgotten => {}
                 None => return Some(format!("nothing is left of {least}{who}")),
@@ -310,6 +374,9 @@ impl World {
             if bounds.aborts {
                 self.clear(state, writer, next);
             }
+        }
+        if bounds.liar && !state.lied {
+            self.lie(state, next);
         }
         self.fail(state, next);
         self.settle(state, next);
@@ -339,12 +406,29 @@ impl World {
         }
     }
 
+    /// The last server shows what a writer has given up there.
+    fn lie(&mut self, state: &State, next: &mut Next) {
+        for writer in 0..WRITERS {
+            let version = state.authors[writer].last;
+            let pieces = self.pieces[(1 << SERVERS) - 1][LIAR];
+            if version == 0 || self.server(&state.servers, LIAR).now.newest() > version {
+                continue;
+            }
+            let mut after = State { lied: true, ..*state };
+            self.happen(&mut after.servers, LIAR, Event::Lie { version, pieces });
+            next.push((Action::Lie { version }, after));
+        }
+    }
+
     /// Forgets what can make no difference any more, so that equal states are the same.
     fn simplify(&self, state: &mut State) {
         let bounds = self.bounds;
         let mortal = |w: &usize| {
             bounds.has(*w)
-                && matches!(state.authors[*w].stage, Stage::Idle | Stage::Staging | Stage::Committing)
+                && matches!(
+                    state.authors[*w].stage,
+                    Stage::Idle | Stage::Copied | Stage::Staging | Stage::Committing
+                )
         };
         state.deaths = state.deaths.min((0..WRITERS).filter(mortal).count() as u8);
         let newest = state.authors.iter().filter(|a| a.stage == Stage::Acknowledged).map(|a| a.version).max();
@@ -358,13 +442,19 @@ impl World {
             if author.stage == Stage::Acknowledged && newest > Some(v) {
                 author.stage = Stage::Over;
             }
+            if over && !bounds.liar {
+                author.last = 0;
+            }
             if over && !staged {
                 author.may_abort = false;
                 if state.promised.0 == id(writer) {
                     state.promised = (0, 0);
                 }
             }
-            if author.stage == Stage::Over && !known && !(writer == DELETER && state.may_forget) {
+            if author.stage == Stage::Over
+                && !known
+                && !(writer == DELETER && (state.may_forget || bounds.moves))
+            {
                 author.version = 0;
             }
         }
@@ -379,4 +469,9 @@ fn alike(piece: u8) -> u8 {
 /// The first version is by no writer, so theirs begin at 1.
 fn id(writer: usize) -> u8 {
     writer as u8 + 1
+}
+
+/// The upload ids of a writer: see [`crate::server::writer_of`].
+fn upload_id(writer: usize) -> UploadId {
+    version(id(writer) * 4).upload
 }

@@ -1,21 +1,40 @@
 //! The writers: each is a `Writer` of the commit rules, with its connections and its death.
 
-use shareit::commit::{self, Aborting, Answer, Committing, Outcome, Staging, TOMBSTONE, Writer};
+use shareit::commit::{self, Aborting, Answer, Committing, Outcome, Seen, Staging, TOMBSTONE, Time, Writer};
 use shareit::version::Version;
 
-use super::{Action, Author, Link, Next, REPLICAS, SERVERS, Stage, State, World, id};
+use super::{
+    Action, Author, CLOCK, Link, Next, REPLICAS, SERVERS, Sight, Stage, State, World, id, upload_id,
+};
 use crate::bounds::DELETER;
-use crate::server::{Event, code, version, writer_of};
+use crate::server::{Event, code, version};
 
 impl World {
     pub(super) fn write(&mut self, state: &State, writer: usize, next: &mut Next) {
         let author = &state.authors[writer];
         match author.stage {
-            Stage::Idle => next.extend(self.begin(*state, writer).map(|s| (Action::Begin { writer }, s))),
+            Stage::Idle if self.moves(writer) => {
+                next.extend(self.copy(*state).map(|s| (Action::Copy, s)));
+            }
+            Stage::Idle | Stage::Copied => {
+                let everybody = (1 << SERVERS) - 1;
+                let reached = if self.bounds.partitions { 1..=everybody } else { everybody..=everybody };
+                for reached in reached {
+                    next.extend(self.begin(*state, writer, reached).map(|s| (Action::Begin { writer }, s)));
+                }
+            }
             Stage::Failing => {
                 for own_abort in [true, false] {
                     let mut after = *state;
                     self.end(&mut after, writer, own_abort);
+                    if state.retries > 0 {
+                        let mut again = State { retries: state.retries - 1, ..after };
+                        again.authors[writer] = Author { last: author.version, ..Author::default() };
+                        if again.promised.0 == id(writer) {
+                            again.promised = (0, 0);
+                        }
+                        next.push((Action::Retry { writer }, again));
+                    }
                     next.push((Action::GiveUp { writer }, after));
                 }
             }
@@ -38,19 +57,73 @@ impl World {
         }
     }
 
-    fn begin(&mut self, mut state: State, writer: usize) -> Option<State> {
+    /// Whether this writer's delete is that of a move.
+    fn moves(&self, writer: usize) -> bool {
+        writer == DELETER && self.bounds.moves
+    }
+
+    /// A move copies what there is to another name, which is not part of the model.
+    fn copy(&mut self, mut state: State) -> Option<State> {
         let sight = self.look(&state.servers);
         state.servers = sight.servers;
-        let is_file = |v: Version| commit::holders(&sight.answers, v, TOMBSTONE).is_empty();
-        if writer == DELETER && !sight.view.decided.is_some_and(is_file) {
-            return None;
+        state.copied = code(sight.view.decided.filter(|&v| is_file(&sight, v))?);
+        for server in 0..SERVERS {
+            state.floors[server] = self.server(&state.servers, server).floor;
         }
         let up = self.up(&state.servers, |_| true);
-        let floor = up.iter().map(|&s| self.server(&state.servers, s).floor).max().unwrap_or(0);
-        let plan = Writer::new(sight.view.generation.max(floor.into()) + 1, [id(writer); 16], up);
+        let author = &mut state.authors[DELETER];
+        author.stage = Stage::Copied;
+        if !self.rules.move_deletes_all {
+            // No survey comes between: what it deletes, and where, is what it saw.
+            author.stage = Stage::Staging;
+            author.version = state.copied + 1;
+            up.into_iter().for_each(|server| author.links[server] = Link::ToStage);
+        }
+        Some(state)
+    }
+
+    /// A writer looks at the servers that it reaches (a bit each), and chooses its version.
+    fn begin(&mut self, mut state: State, writer: usize, reached: usize) -> Option<State> {
+        let (view, answers) = if self.bounds.partitions {
+            let reached = self.up(&state.servers, |_| true).into_iter().filter(|s| reached & 1 << s != 0);
+            let reached: Vec<usize> = reached.collect();
+            for &server in &reached {
+                self.happen(&mut state.servers, server, Event::Look);
+            }
+            let answers = self.answers(&state.servers, |server| reached.contains(&server));
+            (commit::resolve(&answers), answers)
+        } else {
+            let sight = self.look(&state.servers);
+            state.servers = sight.servers;
+            (sight.view.clone(), sight.answers.clone())
+        };
+        let is_file = |v: Version| commit::holders(&answers, v, TOMBSTONE).is_empty();
+        if writer == DELETER && !view.decided.is_some_and(is_file) {
+            return None;
+        }
+        let up: Vec<usize> = (0..SERVERS).filter(|&s| answers[s].is_some()).collect();
+        if up.is_empty() {
+            return None;
+        }
+        let floors: Vec<u64> = up.iter().map(|&s| self.server(&state.servers, s).floor.into()).collect();
+        let seen = Seen { sealed: view.generation, floors: &floors, unsealed: &[], replicas: REPLICAS };
+        state.clock += u8::from(self.bounds.partitions);
+        let now = u64::from(CLOCK + state.clock);
+        let uses_clock = self.bounds.partitions && !self.rules.no_clock;
+        let time = Time { clock: uses_clock.then_some(now), certain: 0 };
+        let last = version(state.authors[writer].last);
+        let mut made = Version {
+            generation: commit::next_generation(&seen, time, last.generation).unwrap(),
+            upload: upload_id(writer),
+        };
+        if self.rules.retry_same && last.generation > 0 {
+            made = version(state.authors[writer].last - 1);
+        }
+        let plan = Writer::new(made.generation, made.upload, up);
         let author = &mut state.authors[writer];
         author.stage = Stage::Staging;
         author.version = code(plan.version());
+        state.overtaken = author.version <= state.latest;
         plan.servers().iter().for_each(|&server| author.links[server] = Link::ToStage);
         Some(state)
     }
@@ -76,6 +149,14 @@ impl World {
                 after.authors[writer].links[server] = if open { Link::Moving } else { Link::NotStaged };
                 self.conclude(&mut after, writer);
                 next.push((Action::Announce { writer, server }, after));
+            }
+            Link::ToStage if self.moves(writer) && !self.rules.move_deletes_all => {
+                let known_floor = state.floors[server];
+                let event = Event::StageMoved { version: v, known_floor };
+                let done = self.happen(&mut after.servers, server, event);
+                after.authors[writer].links[server] = if done { Link::Staged } else { Link::NotStaged };
+                self.conclude(&mut after, writer);
+                next.push((Action::Stage { writer, server }, after));
             }
             Link::ToStage | Link::Moving => {
                 let pieces = self.pieces_for(author, writer, server);
@@ -166,7 +247,10 @@ impl World {
                 }
             }
             Stage::Committing if !waits(&[Link::ToCommit, Link::Renamed]) => {
-                let outcome = committed(author, writer);
+                let outcome = committed(author);
+                if matches!(outcome, Outcome::Done { .. }) && self.bounds.partitions {
+                    state.latest = state.latest.max(author.version);
+                }
                 let safe = matches!(&outcome, Outcome::Done { committed, .. } if committed.len() >= REPLICAS);
                 author.stage = if safe { Stage::Acknowledged } else { Stage::Over };
                 author.links = Default::default();
@@ -189,7 +273,7 @@ impl World {
     }
 
     fn staged(&self, author: &Author, writer: usize) -> Result<Writer<Committing>, Writer<Aborting>> {
-        let plan = plan(author, writer);
+        let plan = plan(author);
         let least = if writer == DELETER { REPLICAS.min(plan.servers().len()) } else { plan.servers().len() };
         plan.staged(&answers(author), least)
     }
@@ -217,11 +301,14 @@ impl World {
     }
 }
 
-fn plan(author: &Author, writer: usize) -> Writer<Staging> {
-    let generation = version(author.version).generation;
+fn is_file(sight: &Sight, version: Version) -> bool {
+    commit::holders(&sight.answers, version, TOMBSTONE).is_empty()
+}
+
+fn plan(author: &Author) -> Writer<Staging> {
+    let Version { generation, upload } = version(author.version);
     let servers = (0..SERVERS).filter(|&s| author.links[s] != Link::Unused).collect();
-    debug_assert_eq!(writer_of(author.version), id(writer));
-    Writer::new(generation, [id(writer); 16], servers)
+    Writer::new(generation, upload, servers)
 }
 
 fn answers(author: &Author) -> Vec<(usize, Answer)> {
@@ -229,8 +316,8 @@ fn answers(author: &Author) -> Vec<(usize, Answer)> {
     used.map(|server| (server, author.links[server].answer())).collect()
 }
 
-fn committed(author: &Author, writer: usize) -> Outcome {
-    let plan = plan(author, writer);
+fn committed(author: &Author) -> Outcome {
+    let plan = plan(author);
     let staged: Vec<(usize, Answer)> = plan.servers().iter().map(|&s| (s, Answer::Done)).collect();
     let least = staged.len();
     match plan.staged(&staged, least) {

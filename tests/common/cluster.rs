@@ -232,9 +232,17 @@ impl Cluster {
     /// Waits for a line of a server's log with this text in it.
     #[track_caller]
     pub(crate) fn wait_for_log(&self, n: usize, text: &str) {
+        self.wait_for_logs(n, text, 1);
+    }
+
+    /// Waits for this many such lines.
+    #[track_caller]
+    pub(crate) fn wait_for_logs(&self, n: usize, text: &str, lines: usize) {
         let log = self.servers[n - 1].logs.last().unwrap();
-        let seen = log.wait_for_line(|line| line.contains(text).then_some(()));
-        assert!(seen.is_some(), "Server{n} did not log {text:?}, but:\n{}", log.text());
+        let in_whole_lines =
+            |log: &str| log.rsplit_once('\n').map_or(0, |(log, _)| log.matches(text).count());
+        let seen = log.wait_for(|log| (in_whole_lines(log) >= lines).then_some(()));
+        assert!(seen.is_some(), "Server{n} did not log {text:?} {lines} times, but:\n{}", log.text());
     }
 }
 

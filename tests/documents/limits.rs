@@ -63,7 +63,10 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("server::MAX_BATCH", count(server::MAX_BATCH)),
         ("server::MAX_BATCH_BYTES", count(server::MAX_BATCH_BYTES)),
         ("server::LIFE_SIGN", Limit::Time(server::LIFE_SIGN)),
+        ("version::MAX_GENERATION", count(shareit::version::MAX_GENERATION)),
         ("commit::MAX_JUMP", count(shareit::commit::MAX_JUMP)),
+        ("commit::MAX_AHEAD", count(shareit::commit::MAX_AHEAD)),
+        ("commit::MAX_SKEW", Limit::Time(Duration::from_millis(shareit::commit::MAX_SKEW))),
     ]
 }
 
