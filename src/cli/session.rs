@@ -156,11 +156,10 @@ impl Session<'_> {
             let error = self.client.find_reason(error);
             let hint = self.hint(&error, command);
             self.console.error(&error, hint);
-            if let (Command::Passwd, Some(journal)) = (command, &self.pending) {
-                self.console.hint(&format!(
-                    "the new password is in {}; the next Client with this .conf goes on with the change",
-                    journal.path().display()
-                ));
+            match (command, &self.pending) {
+                (Command::Passwd, Some(journal)) => self.console.hint(&goes_on(journal)),
+                (Command::Passwd, None) => self.console.hint("no password was changed"),
+                _ => {}
             }
             status_of(&error)
         });
@@ -353,7 +352,7 @@ impl Session<'_> {
                 }
             };
             console.begin_work();
-            if let Err(NotChanged { error, begun }) = self.change_password() {
+            if let Err(NotChanged { error, begun }) = self.change_password(false) {
                 if !begun && let Some(journal) = self.pending.take() {
                     journal.discard();
                 }
@@ -370,7 +369,7 @@ impl Session<'_> {
         self.console.begin_work();
         self.client.can_go_on_with(&journal.password)?;
         self.console.warning(&"a change of the password was cut off; it is made now");
-        self.change_password().map_err(|why| why.error)?;
+        self.change_password(true).map_err(|why| why.error)?;
         self.console.end_work();
         Ok(true)
     }
@@ -379,18 +378,16 @@ impl Session<'_> {
         let Some(journal) = &self.pending else { return };
         self.console.end_work();
         self.console.warning(&format!(
-            "a change of the password was cut off and cannot be ended now ({error}); until it is, some files may not open \
-             and none can be stored"
+            "a change of the password was cut off and cannot be ended now ({error}); until it is, files may not \
+             open, or not be stored"
         ));
-        let path = journal.path().display();
-        self.console
-            .hint(&format!("the new password is in {path}; the next command goes on with the change"));
+        self.console.hint(&goes_on(journal));
     }
 
     /// Makes the change that is in the journal, on the servers and in the .conf.
-    fn change_password(&mut self) -> Result<(), NotChanged> {
+    fn change_password(&mut self, again: bool) -> Result<(), NotChanged> {
         let Some(journal) = &self.pending else { return Ok(()) };
-        self.client.change_password(&journal.password)?;
+        self.client.change_password(&journal.password, again)?;
         let local = |error| ClientError::Local(self.conf.clone(), error);
         journal.publish().map_err(|error| NotChanged { error: local(error), begun: true })?;
         self.pending = None;
@@ -437,6 +434,11 @@ impl Session<'_> {
         }
         Ok(self.conclude_seen(&tally, unseen))
     }
+}
+
+fn goes_on(journal: &Journal) -> String {
+    let path = journal.path().display();
+    format!("the new password is in {path}; the next command with this .conf goes on with the change")
 }
 
 fn status_of(error: &ClientError) -> u8 {

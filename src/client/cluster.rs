@@ -221,15 +221,6 @@ impl Cluster {
         self.logins
     }
 
-    /// Ends all connections. The next [`Cluster::refresh`] makes new ones.
-    pub(super) fn hang_up(&mut self) {
-        for server in &mut self.servers {
-            if matches!(server.state, State::Up(_)) {
-                server.state = State::Down { why: PeerError::Closed, retry_at: Instant::now() };
-            }
-        }
-    }
-
     /// Before a command: finds connections that ended meanwhile, and tries again who may be back.
     pub(super) fn refresh(&mut self, report: &dyn Report) {
         let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();

@@ -242,7 +242,7 @@ impl fmt::Display for ClientError {
                 write!(f, "every server is needed ({})", Reasons(reasons))
             }
             ClientError::NotInOrder(path, why) => {
-                write!(f, "{path} is not in order ({why}); no password was changed")
+                write!(f, "{path} is not in order ({why})")
             }
             ClientError::NotRewrapped(path, reasons) => {
                 write!(
@@ -255,13 +255,10 @@ impl fmt::Display for ClientError {
                 write!(f, "{server} did not take the new password ({why}); all files are under it already")
             }
             ClientError::CannotChange(server, why) => {
-                write!(f, "{server} could not take a new password ({why}); no password was changed")
+                write!(f, "{server} could not take a new password ({why})")
             }
             ClientError::OtherChange(server) => {
-                write!(
-                    f,
-                    "a change to another password was begun, as {server} knows; no password was changed"
-                )
+                write!(f, "a change to another password was begun, as {server} knows")
             }
             ClientError::Interrupted => {
                 f.write_str("a connection was lost on the way; the servers do not have the new password yet")

@@ -30,6 +30,15 @@ pub struct NotChanged {
     pub begun: bool,
 }
 
+/// How far a change has come.
+struct Done {
+    /// Servers that know which key is retired.
+    told: Vec<usize>,
+    /// Whether something may be under the new key, or a server may know of the change that does not answer: from
+    /// then on it can only be gone on with.
+    begun: bool,
+}
+
 impl Client {
     /// Whether the password can be changed now; nothing is.
     ///
@@ -44,8 +53,7 @@ impl Client {
         needs_every_server(down.collect())
     }
 
-    /// Whether a change to this password, which was cut off, can be ended now. Where it cannot, and a server has
-    /// the new password already, so has every header, and this client works under the new key from now on.
+    /// Whether a change to this password, which was cut off, can be ended now.
     ///
     /// # Errors
     /// If a server is down.
@@ -53,52 +61,67 @@ impl Client {
         self.cluster.try_also(password);
         self.cluster.refresh(&*self.report);
         let all_up = self.require_every_server();
-        if all_up.is_err() && self.cluster.has_other_password() && self.config.key.is_none() {
-            self.key = MasterKey::from_password(&self.config.user, password);
+        if all_up.is_err() {
+            self.adopt(password);
         }
         all_up
     }
 
+    /// Where a server has the new password already, every header is under the new key, and so is all that this
+    /// client does from now on.
+    fn adopt(&mut self, password: &str) {
+        if self.cluster.has_other_password() && self.config.key.is_none() {
+            self.key = MasterKey::from_password(&self.config.user, password);
+        }
+    }
+
     /// Changes the user's password on every server and in every header; the data is not touched. The
-    /// .conf is the caller's to rewrite, afterwards.
+    /// .conf is the caller's to rewrite, afterwards. `again` says that an earlier run was cut off, which may have
+    /// done any part of it.
+    ///
+    /// After a failure this client alone can still store files under the old key: the next run sees them.
     ///
     /// # Errors
     /// If a server is down, a file cannot be repaired first, or a server refuses or fails. Files that are under
     /// the new password already are then unreadable with the old one until this is run again.
-    pub fn change_password(&mut self, password: &str) -> Result<(), NotChanged> {
-        // A run that was cut off may have given some servers the new password already.
+    pub fn change_password(&mut self, password: &str, again: bool) -> Result<(), NotChanged> {
+        // Some servers may have the new password already.
         self.cluster.try_also(password);
         self.cluster.refresh(&*self.report);
-        let mut begun = self.cluster.has_other_password();
-        let changed = self.change(password, &mut begun);
-        match changed {
+        let new_key = match self.config.key {
+            None => MasterKey::from_password(&self.config.user, password),
+            // It stays the source of all keys.
+            Some(_) => self.key.clone(),
+        };
+        let change = KeyChange { retired: self.key.check_value(), current: new_key.check_value() };
+        let begun = again || self.cluster.has_other_password();
+        let mut done = Done { told: Vec::new(), begun };
+        match self.change(password, change, new_key, &mut done) {
             Ok(()) => {
                 self.cluster.set_password(password);
                 self.config.password = password.to_owned().into();
                 Ok(())
             }
             Err(error) => {
-                if begun {
-                    // On these connections the servers would still take what is made under the old key.
-                    self.cluster.hang_up();
-                }
+                self.adopt(password);
+                let begun = done.begun || !self.take_back(change, &done.told);
                 Err(NotChanged { error, begun })
             }
         }
     }
 
-    fn change(&mut self, password: &str, begun: &mut bool) -> Result<(), ClientError> {
+    fn change(
+        &mut self,
+        password: &str,
+        change: KeyChange,
+        new_key: MasterKey,
+        done: &mut Done,
+    ) -> Result<(), ClientError> {
         self.require_every_server()?;
-        let new_key = match self.config.key {
-            None => MasterKey::from_password(&self.config.user, password),
-            // It stays the source of all keys.
-            Some(_) => self.key.clone(),
-        };
-        let retired = self.key.check_value();
         let logins = self.cluster.logins();
-        self.rekey(KeyChange { retired, current: new_key.check_value() }, begun)?;
+        self.rekey(change, done)?;
         if self.config.key.is_none() {
-            self.rewrap_everything(&new_key)?;
+            self.rewrap_everything(&new_key, done)?;
         }
         self.require_every_server()?;
         if self.cluster.logins() != logins {
@@ -106,29 +129,26 @@ impl Client {
             return Err(ClientError::Interrupted);
         }
         self.key = new_key;
-        *begun = true;
+        done.begun = true;
         (0..self.cluster.len()).try_for_each(|server| self.send_verifier(server, password))
     }
 
-    /// Tells every server which key is retired, or takes it back where one refuses. In the order of their names, which
-    /// is the same for all clients: of two that want different keys one is then refused by the first.
-    fn rekey(&mut self, change: KeyChange, begun: &mut bool) -> Result<(), ClientError> {
+    /// Tells every server which key is retired. In the order of their names, which is the same for all clients: of
+    /// two that want different keys one is then refused by the first.
+    fn rekey(&mut self, change: KeyChange, done: &mut Done) -> Result<(), ClientError> {
         let mut order: Vec<usize> = (0..self.cluster.len()).collect();
         order.sort_by_key(|&server| self.cluster.name(server).as_str().to_ascii_lowercase());
-        let was_begun = *begun;
-        for (told, &server) in order.iter().enumerate() {
+        for server in order {
+            let name = self.cluster.name(server).clone();
             match self.ask_one(server, Request::Rekey(change)) {
-                Some(Ok(())) => *begun = true,
-                Some(Err(no)) => {
-                    let back = KeyChange { current: change.retired, ..change };
-                    let taken_back = order[..told]
-                        .iter()
-                        .all(|&s| matches!(self.ask_one(s, Request::Rekey(back)), Some(Ok(()))));
-                    *begun = was_begun || !taken_back;
-                    return Err(self.why_not_rekeyed(server, no));
+                Some(Ok(())) => done.told.push(server),
+                Some(Err(No { refusal: Refusal::Rekeyed, .. })) => {
+                    return Err(ClientError::OtherChange(name));
                 }
+                Some(Err(no)) => return Err(ClientError::CannotChange(name, no.to_string())),
                 None => {
-                    *begun = true;
+                    // It may have heard it.
+                    done.begun = true;
                     return Err(ClientError::NeedsEveryServer(self.down()));
                 }
             }
@@ -136,12 +156,10 @@ impl Client {
         Ok(())
     }
 
-    fn why_not_rekeyed(&self, server: usize, no: No) -> ClientError {
-        let name = self.cluster.name(server).clone();
-        match no.refusal {
-            Refusal::Rekeyed => ClientError::OtherChange(name),
-            _ => ClientError::CannotChange(name, no.to_string()),
-        }
+    /// Takes back what servers were told, before anything is under the new key; whether all have done so.
+    fn take_back(&mut self, change: KeyChange, told: &[usize]) -> bool {
+        let back = Request::Rekey(KeyChange { current: change.retired, ..change });
+        told.iter().all(|&server| matches!(self.ask_one(server, back.clone()), Some(Ok(()))))
     }
 
     fn send_verifier(&mut self, server: usize, password: &str) -> Result<(), ClientError> {
@@ -177,7 +195,7 @@ impl Client {
         needs_every_server(self.down())
     }
 
-    fn rewrap_everything(&mut self, new_key: &MasterKey) -> Result<(), ClientError> {
+    fn rewrap_everything(&mut self, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
         // Deletes must be done with, and copies be whole, while their seals can still be checked.
         let mut failure = None;
         self.repair_with(&FolderPath::root(), new_key, |step| match step {
@@ -195,14 +213,14 @@ impl Client {
         self.report.expect(names.len());
         self.report.begin(names.len(), 0);
         for path in names {
-            self.rewrap(&path, new_key)?;
+            self.rewrap(&path, new_key, done)?;
             self.report.progress(Progress { done: 1 });
         }
         self.report.end();
         Ok(())
     }
 
-    fn rewrap(&mut self, path: &FilePath, new_key: &MasterKey) -> Result<(), ClientError> {
+    fn rewrap(&mut self, path: &FilePath, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
         let paths = std::slice::from_ref(path);
         // First under the new key: that rolls forward what a run that was cut off has half done, and drops
         // the version under the old key, which would otherwise be taken for the newest.
@@ -211,6 +229,9 @@ impl Client {
         // What is not seen of a server that has just fallen away might be the newest.
         self.require_every_server()?;
         let [rewrapped, survey] = &surveys[..] else { return Err(self.no_server()) };
+        if rewrapped.view().decided.is_some() {
+            done.begun = true;
+        }
         if is_newest(rewrapped, survey) || survey.tombstone().is_some() || !survey.is_a_file() {
             return Ok(());
         }
@@ -224,6 +245,7 @@ impl Client {
             };
         }
         let version = self.whole_version(survey)?;
+        done.begun = true;
         let copied = self.copy_under(survey, version, survey, new_key).map_err(|why| match why {
             NotCopied::Refused(reasons) => ClientError::NotRewrapped(path.clone(), reasons),
             NotCopied::Conflict => ClientError::Conflict(path.clone()),

@@ -63,6 +63,11 @@ impl Client {
         let _ = std::fs::remove_dir_all(self.folder.join("Downloads"));
     }
 
+    /// Takes the .conf as it is on disk: Passwd rewrites it.
+    pub(crate) fn reread_conf(&mut self) {
+        self.conf = std::fs::read_to_string(self.folder.join(CONF)).unwrap();
+    }
+
     /// Writes the .conf down as it is now.
     pub(crate) fn write_conf(&self) {
         std::fs::write(self.folder.join(CONF), &self.conf).unwrap();

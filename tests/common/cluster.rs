@@ -33,6 +33,8 @@ pub(crate) struct Cluster {
     servers: Vec<Server>,
     clients: Cell<usize>,
     quick: bool,
+    /// Whether each server has a ROOT of its own.
+    apart: bool,
     // Last, so that the servers are gone before their folders are.
     home: TempFolder,
 }
@@ -61,7 +63,7 @@ pub(crate) fn subsets(count: usize) -> impl Iterator<Item = Vec<usize>> {
 impl Cluster {
     /// A new cluster of this many servers, all up, with nothing stored.
     pub(crate) fn of(count: usize) -> Self {
-        let mut cluster = Self::without_users(count);
+        let mut cluster = Self::without_users(count, false);
         for user in ["Aditi", "Ritu"] {
             cluster.add_user(user, &password(user)).succeeds();
         }
@@ -72,18 +74,29 @@ impl Cluster {
     /// The same for tests of many commands: users with cheap verifiers and a `Key` each, so that a command
     /// does not begin with a second of work.
     pub(crate) fn quick(count: usize) -> Self {
-        let mut cluster = Self::without_users(count);
+        let mut cluster = Self::without_users(count, false);
         cluster.quick = true;
         fs::write(cluster.root().join("Users.conf"), QUICK_USERS).unwrap();
         cluster.run_all();
         cluster
     }
 
-    fn without_users(count: usize) -> Self {
+    /// Servers with users whose verifiers are cheap, and whose key comes from the password; with `apart` each has a
+    /// ROOT of its own, as on machines of their own.
+    pub(crate) fn with_passwords(count: usize, apart: bool) -> Self {
+        let mut cluster = Self::without_users(count, apart);
+        for n in 1..=count {
+            fs::write(cluster.root_of(n).join("Users.conf"), QUICK_USERS).unwrap();
+        }
+        cluster.run_all();
+        cluster
+    }
+
+    fn without_users(count: usize, apart: bool) -> Self {
         let home = TempFolder::new();
         let servers = (1..=count).map(Server::new).collect();
-        let cluster = Self { servers, clients: Cell::new(0), quick: false, home };
-        fs::create_dir_all(cluster.root()).unwrap();
+        let cluster = Self { servers, clients: Cell::new(0), quick: false, apart, home };
+        (1..=count).for_each(|n| fs::create_dir_all(cluster.root_of(n)).unwrap());
         cluster
     }
 
@@ -95,7 +108,7 @@ impl Cluster {
 
     /// Starts a server that is not running, at the port that it had before, and waits until it listens.
     pub(crate) fn start(&mut self, n: usize) {
-        let root = self.root();
+        let root = self.root_of(n);
         self.server(n).start(&root);
     }
 
@@ -146,7 +159,7 @@ impl Cluster {
         self.stop(n);
         let name = &self.servers[n - 1].name;
         for folder in [name.clone(), format!(".{name}")] {
-            let _ = fs::remove_dir_all(self.root().join(folder));
+            let _ = fs::remove_dir_all(self.root_of(n).join(folder));
         }
         assert!(self.pieces_on(n).is_empty(), "still there");
         self.start(n);
@@ -184,6 +197,11 @@ impl Cluster {
     /// A proxy in front of each server.
     pub(crate) fn proxies(&self) -> Vec<Proxy> {
         self.servers.iter().map(|s| Proxy::to(s.port)).collect()
+    }
+
+    /// A proxy in front of each server; they count together.
+    pub(crate) fn proxies_together(&self) -> Vec<Proxy> {
+        Proxy::together(self.servers.iter().map(|s| s.port))
     }
 
     fn client_at(&self, user: &str, port: impl Fn(usize) -> u16) -> Client {
@@ -253,6 +271,11 @@ impl Cluster {
         self.home.path().join("Servers")
     }
 
+    /// The first argument of a server.
+    pub(crate) fn root_of(&self, n: usize) -> PathBuf {
+        if self.apart { self.home.path().join(format!("Servers{n}")) } else { self.root() }
+    }
+
     /// Every file that the servers have made so far, by its path from ROOT.
     pub(crate) fn files(&self) -> Vec<String> {
         disk::files_below(&self.root())
@@ -265,7 +288,7 @@ impl Cluster {
 
     /// ROOT/ServerN/USER.
     pub(crate) fn user_folder(&self, n: usize, user: &str) -> PathBuf {
-        self.root().join(&self.servers[n - 1].name).join(user)
+        self.root_of(n).join(&self.servers[n - 1].name).join(user)
     }
 
     /// Every file in Aditi's folder on a server, by its path from there.

@@ -72,6 +72,10 @@ impl Transcript {
         search(&pages)
     }
 
+    fn has_ended(&self) -> bool {
+        self.0.0.lock().unwrap().ended
+    }
+
     /// Waits until the process has closed the pipe. False if it does not do so in time.
     pub(crate) fn wait_for_end(&self) -> bool {
         let (pages, changed) = &*self.0;
@@ -243,6 +247,11 @@ impl Session {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Whether the process has closed its outputs, as it does at its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stdout.has_ended() && self.stderr.has_ended()
     }
 
     /// Ends the process where it stands, as a crash does.

@@ -53,6 +53,10 @@ struct State {
     down: Vec<u8>,
     /// The fault to come: when this many bytes have gone this way.
     plan: Option<(Way, usize, Fault)>,
+    /// The fault to come with a line that begins so on its way to the server.
+    plan_at_line: Option<(&'static str, Fault)>,
+    /// The fault to come with the so-manieth message, either way, from the line on that begins so.
+    plan_at_message: Option<(&'static str, usize, Fault)>,
     fault: Option<Fault>,
     /// What is to happen to which word.
     trap: Option<(&'static str, Trap)>,
@@ -68,9 +72,18 @@ struct State {
 impl Proxy {
     /// A proxy to this port on this machine.
     pub(crate) fn to(server: u16) -> Self {
+        Self::on(server, Arc::default())
+    }
+
+    /// Proxies to these ports that count together and share their faults.
+    pub(crate) fn together(servers: impl Iterator<Item = u16>) -> Vec<Self> {
+        let wire: Arc<Wire> = Arc::default();
+        servers.map(|server| Self::on(server, Arc::clone(&wire))).collect()
+    }
+
+    fn on(server: u16, wire: Arc<Wire>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wire = Arc::new(Wire::default());
         let shared = Arc::clone(&wire);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -104,6 +117,29 @@ impl Proxy {
         let mut state = self.wire.state();
         let so_far = state.record(way).len();
         state.plan = Some((way, so_far + bytes, fault));
+    }
+
+    /// Lets a fault happen when a line that begins with this word is on its way to the server, which it does not reach
+    /// unless the fault is a silence that ends.
+    pub(crate) fn fail_at_line(&self, word: &'static str, fault: Fault) {
+        self.wire.state().plan_at_line = Some((word, fault));
+    }
+
+    /// Lets a fault happen to the message of this number, requests and replies counted alike, the first being the
+    /// one with a line that begins with this word. The message does not arrive.
+    pub(crate) fn fail_at_message(&self, from: &'static str, number: usize, fault: Fault) {
+        self.wire.state().plan_at_message = Some((from, number, fault));
+    }
+
+    /// Whether a planned fault has happened and is not healed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.wire.state().fault.is_some()
+    }
+
+    /// Ends all connections; what was held up does not arrive.
+    pub(crate) fn cut(&self) {
+        self.wire.state().fault = Some(Fault::Cut);
+        self.wire.changed.notify_all();
     }
 
     /// Waits until the planned fault has happened.
@@ -146,7 +182,7 @@ impl Proxy {
     /// Lets everything pass again.
     pub(crate) fn heal(&self) {
         let mut state = self.wire.state();
-        (state.plan, state.fault) = (None, None);
+        (state.plan, state.plan_at_line, state.plan_at_message, state.fault) = (None, None, None, None);
         self.wire.changed.notify_all();
     }
 }
@@ -199,6 +235,25 @@ impl Wire {
             state.plan = None;
             state.fault = Some(fault);
             self.changed.notify_all();
+        }
+        if let Some((word, fault)) = state.plan_at_line
+            && way == Way::Up
+            && has_line(bytes, word)
+        {
+            state.plan_at_line = None;
+            state.fault = Some(fault);
+            self.changed.notify_all();
+        }
+        if let Some((word, number, fault)) = state.plan_at_message
+            && (word.is_empty() || way == Way::Up && has_line(bytes, word))
+        {
+            // From here on every message counts.
+            state.plan_at_message = Some(("", number - 1, fault));
+            if number == 1 {
+                state.plan_at_message = None;
+                state.fault = Some(fault);
+                self.changed.notify_all();
+            }
         }
         let state = self
             .changed
