@@ -369,3 +369,21 @@ fn a_server_that_is_killed_at_a_commit_and_started_again_has_its_copies() {
         survives_any_loss(&mut cluster, "a", &bytes);
     }
 }
+
+#[test]
+fn a_change_of_password_that_is_cut_at_its_commits_is_looked_after_under_the_new_key() {
+    for (servers, trap) in [(&[1, 2, 3, 4][..], Trap::CutAnswer), (&[2], Trap::Cut)] {
+        let mut cluster = Cluster::of(4);
+        let proxies = cluster.proxies();
+        let mut cut = cluster.client_through("Aditi", &proxies);
+        let bytes = noise(1, 20_000);
+        cut.upload("a", &bytes);
+        servers.iter().for_each(|n| proxies[n - 1].trap("COMMIT", trap));
+        cut.pipe("Passwd\nanother\n").succeeds().does_not_complain_of("warning");
+        servers.iter().for_each(|n| proxies[n - 1].wait_for_the_trap());
+        cut.conf = cut.conf.replace("Aditi@123", "another");
+        cluster.has_equal_copies("a", 2);
+        cluster.wipe(1);
+        cut.download("a", &bytes);
+    }
+}

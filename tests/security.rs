@@ -881,6 +881,69 @@ fn a_server_that_says_yes_to_all_and_keeps_nothing_costs_one_copy() {
 }
 
 #[test]
+fn a_move_beside_a_lying_and_an_absent_server_buries_no_last_copy() {
+    // Server1 says that it does all, and has none of the new name: of the old one it shows nothing, what it has,
+    // or that under both names.
+    for names in [&[][..], &["a"], &["a", "b"]] {
+        for absent in 2..=4 {
+            let mut cluster = Cluster::quick(4);
+            let aditi = cluster.client("Aditi");
+            let bytes = noise(1, SIZE);
+            aditi.upload("a", &bytes);
+            let own = held_by(&cluster, 1, "a");
+            cluster.stop(1);
+            cluster.stop(absent);
+            let under =
+                |name: &&'static str| own.iter().map(|piece| (*name, piece.clone())).collect::<Vec<_>>();
+            let pieces = names.iter().flat_map(under).collect();
+            let rogue = showing(Shelf { floor: 0, pieces, staged: false });
+            let moved = with_first_server(&cluster, rogue.port()).run(&["Move", "a", "b"]);
+            drop(rogue);
+            if moved.status == 0 {
+                // Each piece is on both of the honest ones, so that either may be lost too.
+                for honest in (2..=4).filter(|n| *n != absent) {
+                    assert!(cluster.copies_on(&[honest], "b") == 1, "{names:?} without {absent}: {moved}");
+                }
+                aditi.download("b", &bytes);
+                continue;
+            }
+            moved.fails_with(1);
+            // The old name is as it was, and not hidden by a delete.
+            cluster.start(1);
+            cluster.start(absent);
+            aditi.download("a", &bytes).does_not_complain_of("warning");
+            aditi.run(&["Repair"]).succeeds();
+            cluster.has_equal_copies("a", 2);
+            aditi.run(&["Move", "a", "b"]).succeeds();
+            aditi.download("b", &bytes);
+            aditi.run(&["Download", "a"]).fails_with(1).complains_of("not found");
+        }
+    }
+}
+
+#[test]
+fn a_delete_beside_a_lying_server_stays_one_and_takes_no_later_upload() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let (old, new) = (noise(1, SIZE), noise(2, SIZE));
+    aditi.upload("a", &old);
+    let older = held_by(&cluster, 1, "a").into_iter().map(|piece| ("a", piece)).collect::<Vec<_>>();
+    aditi.upload("a", &new);
+    cluster.stop(1);
+    for pieces in [vec![], older] {
+        let rogue = showing(Shelf { floor: 0, pieces, staged: false });
+        let lied_to = with_first_server(&cluster, rogue.port());
+        lied_to.run(&["Delete", "a"]).succeeds();
+        let mut honest = cluster.client("Aditi");
+        honest.conf = honest.conf.replace(&format!(":{}\n", cluster.port(1)), ":1\n");
+        honest.run(&["Download", "a"]).fails_with(1).complains_of("not found");
+        honest.upload("a", &new);
+        honest.download("a", &new);
+        lied_to.download("a", &new);
+    }
+}
+
+#[test]
 fn a_server_that_talks_without_end_does_not_hold_up_the_others() {
     let mut cluster = Cluster::quick(4);
     let bytes = noise(1, SIZE);

@@ -64,7 +64,8 @@ const TOPICS: &[Topic] = &[
         forms: &[Form("Delete FILE [FOLDER]", "delete; a folder with -r", "Delete -r holiday")],
         options: &[("-r", "a folder with everything below it")],
         more: "A server that is down now learns of it when it is back: Repair brings it there. Before all that you have \
-               is deleted (`Delete -r .`), a terminal is asked once more.",
+               is deleted (`Delete -r .`), a terminal is asked once more. What is uploaded under the name meanwhile is \
+               kept, and the exit status is 1.",
         examples: &["Delete poem.txt", "Delete beach.jpg holiday", "Delete -r holiday"],
     },
     Topic {
@@ -72,7 +73,9 @@ const TOPICS: &[Topic] = &[
         forms: &[Form("Move OLD NEW", "give a file another name", "Move a.txt papers/b.txt")],
         options: &[],
         more: "The bytes do not travel again. A file that has the new name already is never replaced; a folder cannot be \
-               moved.",
+               moved. As many servers must be up as the file is to have copies. If the old name is uploaded again \
+               meanwhile, the newer version is kept, and the exit status is 1. A Move that was interrupted goes on when \
+               it is given again.",
         examples: &["Move a.txt b.txt", "Move a.txt papers/a.txt"],
     },
     Topic {

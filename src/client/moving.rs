@@ -78,6 +78,8 @@ impl Client {
         // From here on the new name is as safe as the old one was, and the old one may go: as what was copied.
         self.delete_version(old, version).map_err(|error| match error {
             ClientError::Replaced(_) => ClientError::MovedOlder(old.clone(), new.clone()),
+            // Then the old name may be gone as well.
+            ClientError::Undecided(_) => error,
             error => half(error.to_string()),
         })
     }
@@ -175,7 +177,10 @@ impl Client {
                 Some(version) if version == copied.version => {}
                 // Somebody else's by now. What was copied may be gone.
                 Some(_) => return Err(ClientError::Exists(new.clone())),
-                None => return Err(half(format!("{new} was deleted meanwhile"))),
+                None if survey.tombstone().is_some() => {
+                    return Err(half(format!("{new} was deleted meanwhile")));
+                }
+                None => return Err(half(format!("no server shows {new} any more"))),
             }
             let good = |piece: u8| good_holders(copies, piece);
             let wanted = self.copies_of(survey, copied.version);
@@ -209,7 +214,8 @@ impl Client {
                     Repaired::Failed { why, .. } => failure = Some(why.clone()),
                     _ => {}
                 },
-            )?;
+            )
+            .map_err(|error| half(error.to_string()))?;
         }
     }
 
@@ -261,16 +267,16 @@ impl Client {
                 self.abort_all(&[(new.clone(), writer)]);
                 return Err(NotCopied::Rekeyed);
             }
-            // The old name is of another version by now, or somebody was quicker under the new one.
-            Err(writer)
-                if is_refused(&answers, Refusal::NotFound) || is_refused(&answers, Refusal::Behind) =>
-            {
-                self.abort_all(&[(new.clone(), writer)]);
-                return Err(NotCopied::Contended);
-            }
             Err(writer) => {
-                let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
                 self.abort_all(&[(new.clone(), writer)]);
+                if is_refused(&answers, Refusal::Behind) {
+                    return Err(NotCopied::Contended);
+                }
+                let is_gone = is_refused(&answers, Refusal::NotFound);
+                if is_gone && self.is_replaced(&from.path, version) {
+                    return Err(NotCopied::Contended);
+                }
+                let reasons = self.reasons_of(requests.iter().map(|(server, _)| *server).zip(answers));
                 return Err(NotCopied::Refused(reasons));
             }
         };
@@ -284,12 +290,18 @@ impl Client {
             _ => None,
         });
         let said = said.collect();
-        match self.commit_all(vec![(new.clone(), writer)]).pop() {
+        match self.commit_all_under(new_key, vec![(new.clone(), writer)]).pop() {
             Some(Outcome::Done { missing, .. }) => Ok(Copied { version: copy, said, missing }),
             Some(Outcome::Overtaken) => Ok(Copied { version: copy, said, missing: Vec::new() }),
             Some(Outcome::NeverHappened) => Err(NotCopied::Contended),
             Some(Outcome::Undecided) | None => Err(NotCopied::Undecided),
         }
+    }
+
+    fn is_replaced(&mut self, path: &FilePath, version: Version) -> bool {
+        let paths = std::slice::from_ref(path);
+        let surveys = self.cluster.ask(paths, &self.config.user, &self.key, &*self.report);
+        surveys.iter().any(|survey| survey.view().decided != Some(version))
     }
 
     /// Whether nobody else is about to give a file this name: of two moves to one name that are staged, each

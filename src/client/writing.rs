@@ -14,6 +14,7 @@ use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::FilePath;
 use crate::peer::{No, Peer};
 use crate::primitives;
+use crate::sealed::MasterKey;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
@@ -75,6 +76,15 @@ impl Client {
 
     /// Commits versions that are staged; gives the outcomes in the same order.
     pub(super) fn commit_all(&mut self, ready: Vec<(FilePath, Writer<Committing>)>) -> Vec<Outcome> {
+        self.commit_all_under(&self.key.clone(), ready)
+    }
+
+    /// As [`Client::commit_all`], for versions that are sealed under this key.
+    pub(super) fn commit_all_under(
+        &mut self,
+        key: &MasterKey,
+        ready: Vec<(FilePath, Writer<Committing>)>,
+    ) -> Vec<Outcome> {
         let mut requests = Vec::new();
         for (path, writer) in &ready {
             let commit = |&server: &usize| (server, Request::Commit(path.clone(), writer.version()));
@@ -95,14 +105,14 @@ impl Client {
                 Sent { path, version, servers, outcome: writer.committed(&answers) }
             })
             .collect();
-        self.look_after(sent.iter_mut().filter(|sent| !sent.outcome.is_certain()).collect());
+        self.look_after(key, sent.iter_mut().filter(|sent| !sent.outcome.is_certain()).collect());
         self.cluster.tell_lost(&was_up, &*report);
         sent.into_iter().map(|sent| sent.outcome).collect()
     }
 
     /// Looks again at what was cut off during its commit. The survey rolls forward what is decided, and the
     /// outcomes become what it shows. Servers that may be back soon are waited for, but not for long.
-    fn look_after(&mut self, mut sent: Vec<&mut Sent>) {
+    fn look_after(&mut self, key: &MasterKey, mut sent: Vec<&mut Sent>) {
         let report = Arc::clone(&self.report);
         let quiet = Unnoticed(&*report);
         let deadline = Instant::now() + PATIENCE;
@@ -110,7 +120,7 @@ impl Client {
         while !sent.is_empty() {
             self.cluster.refresh(&quiet);
             let paths: Vec<FilePath> = sent.iter().map(|sent| sent.path.clone()).collect();
-            let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &quiet);
+            let surveys = self.cluster.survey(&paths, &self.config.user, key, &quiet);
             let mut is_hopeful = false;
             for (sent, survey) in sent.iter_mut().zip(&surveys) {
                 let outcome = std::mem::replace(&mut sent.outcome, Outcome::Undecided);
