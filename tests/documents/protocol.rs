@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::markdown::{Document, From, Message, Values};
 use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKeys, Verifier};
 use shareit::commit::Phase;
-use shareit::name::{ServerName, UserName};
+use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
 use shareit::sealed::{Claim, Header, MasterKey};
 use shareit::wire::{
@@ -215,6 +215,10 @@ impl Conversation {
     fn report(&mut self, pieces: Vec<Reported>) {
         let text = NameReport { floor: 6, clock: 1_790_000_001_500, pieces }.to_text();
         assert_eq!(NameReport::parse(&text).unwrap().to_text(), text);
+        self.text(&text);
+    }
+
+    fn text(&mut self, text: &str) {
         self.server(&Reply::Text(text.len() as u64, sha256(text.as_bytes())), text.as_bytes());
     }
 }
@@ -245,8 +249,42 @@ fn conversation(keys: &SessionKeys) -> Vec<Message> {
     let (offset, length) = (golden.bytes("header").len() as u64, body.len() as u64);
     both.ask(&Request::Read { path: path.clone(), piece: header.piece, version, offset, length });
     both.server(&Reply::Data(length), &body);
-    both.ask(&Request::Look(path));
+    both.ask(&Request::Look(path.clone()));
     both.report(vec![Reported::Piece(Phase::Published, Box::new(claim))]);
+    both.ask(&Request::Fence(path.clone(), version));
+    both.server(&Reply::no(Refusal::Decided), &[]);
+
+    // The same piece again, given up half-way: the announced bytes come all the same.
+    both.client(&request.to_line(), &[&body[..], &[0; 32]].concat());
+    both.client(&StageEnd::Cancel.to_line(), &[]);
+    both.server(&Reply::no(Refusal::NotFound), &[]);
+
+    let listed = Entry::File {
+        path: FilePath::parse(path.file_name()).unwrap(),
+        version,
+        published: true,
+        pieces: [header.piece].into_iter().collect(),
+        size: header.file_size,
+        modified: header.modified,
+        replicas: header.replicas,
+    };
+    both.ask(&Request::List { folder: path.folder(), recursive: false });
+    both.text(&listed.to_line());
+
+    let tombstone = Document::read("FORMAT.md").section("Example: a tombstone").values().bytes("piece");
+    let header = Header::decode(&tombstone).unwrap();
+    let tail = &tombstone[header.encoded_len()..];
+    let (root, seal) = (tail[..32].try_into().unwrap(), tail[32..].try_into().unwrap());
+    both.ask(&Request::Stage { header: Box::new(header.clone()), length: 0, restore: None });
+    let tag = Some(PayloadMac::new(&keys.payloads, both.client.last()).finish());
+    both.client(&StageEnd::End { root, seal, tag }.to_line(), &[]);
+    both.server(&Reply::Ok, &[]);
+    both.ask(&Request::Commit(path.clone(), header.version));
+    both.server(&Reply::Ok, &[]);
+    both.ask(&Request::Forget(path.clone(), header.version));
+    both.server(&Reply::Ok, &[]);
+    both.ask(&Request::Commit(path, version));
+    both.server(&Reply::no(Refusal::NotStaged), &[]);
     both.messages
 }
 
