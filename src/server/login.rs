@@ -18,7 +18,7 @@ pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 /// Lets a user prove the password; the keys are those of the session.
 pub(super) fn login(
     shared: &Shared,
-    visit: &Visit,
+    visit: &mut Visit,
     channel: &mut Channel,
 ) -> Result<(UserName, SessionKeys), End> {
     let malformed = |_| End::Refused(Refusal::BadRequest);
@@ -33,8 +33,14 @@ pub(super) fn login(
     visit.challenged();
     channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
     let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
-    match challenge.finish(&message, &shared.name) {
-        Ok((server_final, keys)) => {
+    let prove = || challenge.finish(&message, &shared.name);
+    let is_wrong = |error: &ScramError| matches!(error, ScramError::Denied);
+    match shared.admission.attempt(visit.from.ip(), &user, prove, is_wrong) {
+        None => Err(End::Refused(Refusal::Busy)),
+        Some(Ok((server_final, keys))) => {
+            if !visit.belongs_to(&user) {
+                return Err(End::Refused(Refusal::Busy));
+            }
             if let Err(error) = shared.store.make_user(&user) {
                 shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
                 return Err(End::Refused(refusal_for(&error)));
@@ -43,12 +49,11 @@ pub(super) fn login(
             channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
             Ok((user, keys))
         }
-        Err(ScramError::Denied) => {
-            shared.admission.note_failure(visit.from.ip(), &user);
+        Some(Err(ScramError::Denied)) => {
             std::thread::sleep(FAILED_LOGIN_DELAY);
             Err(End::Refused(Refusal::Denied))
         }
-        Err(_) => Err(End::Refused(Refusal::BadRequest)),
+        Some(Err(_)) => Err(End::Refused(Refusal::BadRequest)),
     }
 }
 

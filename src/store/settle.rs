@@ -5,7 +5,7 @@ use std::io;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::index::Index;
-use super::{Batch, Connection, MAX_REMEMBERED, Store};
+use super::{Batch, Connection, Store};
 use crate::commit::{self, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
@@ -22,9 +22,11 @@ impl<D: Disk> Store<D> {
         version: Version,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         let steps = commit::commit(&self.held(&mut index, user, path)?, version)?;
         self.publish(&mut index, user, path, &steps)?;
+        batch.user.get_or_insert_with(|| user.clone());
         // Also behind a newer version, or one that another client commits at this moment: what that one
         // published here must be safe before this is acknowledged.
         let unsafe_yet = self.directories(user, path).into_iter().filter(|d| !index.is_safe(d));
@@ -43,11 +45,18 @@ impl<D: Disk> Store<D> {
     /// If the disk fails: then nothing in the batch may be acknowledged.
     pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
-        let changes = self.index().changes;
-        self.sync_received(batch.received)?;
-        batch.directories.iter().try_for_each(|directory| self.sync_dir(directory))?;
-        let mut index = self.index();
-        batch.directories.into_iter().for_each(|directory| index.is_synced(directory, changes));
+        let Some(user) = &batch.user else { return Ok(()) };
+        let own = self.own(user);
+        let changes = self.index(&own, user)?.changes;
+        self.sync_received(user, batch.received)?;
+        let mut synced = Vec::new();
+        for directory in batch.directories {
+            if self.sync_dir(&directory)? {
+                synced.push(directory);
+            }
+        }
+        let mut index = self.index(&own, user)?;
+        synced.into_iter().for_each(|directory| index.is_synced(directory, changes));
         for (user, path, version) in batch.committed {
             // Now only the drops are left of it.
             if let Ok(steps) = commit::commit(&self.held(&mut index, &user, &path)?, version) {
@@ -55,6 +64,7 @@ impl<D: Disk> Store<D> {
             }
             self.drop_replaced(&mut index, &user, &path)?;
         }
+        drop(index);
         self.keep_reserve();
         Ok(())
     }
@@ -65,7 +75,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or the disk's.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         commit::fence(&self.held(&mut index, user, path)?, version)?;
         self.raise_floor(&mut index, user, path, version.generation, commit::fenced_floor)
     }
@@ -81,7 +92,8 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         version: Version,
     ) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         let own = index.names.get(&(user.clone(), path.clone())).is_some_and(|name| {
             let mut of_version = name.staged.iter().filter(|w| w.version == version);
             of_version.all(|w| w.connection == Some(connection))
@@ -95,7 +107,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         // A commit that is half done is ended first, and is on disk: dropping a tombstone together with what
         // it hides would let a power failure bring back the one without the other.
         let unfinished = commit::recover(&self.held(&mut index, user, path)?);
@@ -111,7 +124,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
     pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         let Ok(steps) = commit::forget(&self.held(&mut index, user, path)?, version) else {
             return Err(StoreError::NotFound);
         };
@@ -121,7 +135,7 @@ impl<D: Disk> Store<D> {
         self.apply_all(&mut index, user, path, drops)?;
         self.sync_directories(user, path)?;
         if self.drop_replaced(&mut index, user, path)? {
-            self.disk.sync_dir(&self.places.tombstones())?;
+            self.disk.sync_dir(&self.places.tombstones_of(user))?;
         }
         self.raise_floor(&mut index, user, path, version.generation, commit::raised_floor)?;
         self.apply(&mut index, user, path, *tombstone)
@@ -136,7 +150,7 @@ impl<D: Disk> Store<D> {
         raised: fn(u64, u64) -> u64,
     ) -> Result<(), StoreError> {
         index.decisions += 1;
-        let floor = index.floors.entry(user.clone()).or_default();
+        let floor = &mut index.floor;
         let (before, now) = (floor.newest, raised(floor.newest, generation));
         if now > before {
             let file = |floor: u64| self.places.floors().join(format!("{user}.{floor}"));
@@ -150,11 +164,7 @@ impl<D: Disk> Store<D> {
                 let _ = self.disk.remove(&file(before));
             }
         }
-        if floor.names.len() >= MAX_REMEMBERED {
-            floor.at_start = floor.newest;
-            floor.names.clear();
-        }
-        floor.names.insert(path.clone(), now);
+        floor.remember(path, now);
         Ok(())
     }
 }
