@@ -99,6 +99,22 @@ fn a_repair_survives_every_fault() {
 }
 
 #[test]
+fn a_start_on_an_earlier_servers_disk_survives_every_fault() {
+    let abandoned = [stage('A', NOTES, 2, &[3, 4]), vec![Step::Flush('A')]].concat();
+    Scenario {
+        before: [
+            vec![Step::LogIn('A')],
+            [upload('A', EARTH, 1, &[1, 2]), delete('A', EARTH, 2), upload('A', NOTES, 1, &[3])].concat(),
+            abandoned,
+            vec![Step::ToOldLayout],
+        ]
+        .concat(),
+        steps: [vec![Step::LogIn('B')], upload('B', EARTH, 3, &[2])].concat(),
+    }
+    .survives_every_fault("an earlier server's disk");
+}
+
+#[test]
 fn two_clients_in_one_new_folder_survive_every_fault() {
     Scenario {
         before: vec![Step::LogIn('A')],

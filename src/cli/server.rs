@@ -17,6 +17,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(argument) => return usage(&format!("an argument that is not UTF-8: {argument:?}")),
     };
+    server::make_private_files();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["--help" | "-h"] => {

@@ -4,28 +4,33 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::name::UserName;
-use crate::store::Connection;
+use crate::store::{Connection, MAX_SYNC_THREADS};
 use crate::wire::{Refusal, Reply};
 
-/// Most connections at once. One costs a descriptor and a thread, some 37 KiB with its buffers; the limit
-/// on descriptors may lower it.
+/// Most connections at once. One costs a thread, some 37 KiB with its buffers, and up to
+/// [`DESCRIPTORS`] descriptors, the limit on which may lower it.
 pub const MAX_CONNECTIONS: usize = 4096;
+/// Of a server's connections those that one user may have: one part in so many.
+pub const USERS_SHARE: usize = 4;
 /// Most connections from one address that have not logged in; one more closes the oldest of them.
 pub const MAX_STRANGERS_PER_ADDRESS: usize = 128;
 /// Failed logins of one user from one address within a minute; then that pair is refused for the rest
 /// of it. Counted for users that there are not, too.
 pub const FAILED_LOGINS_PER_MINUTE: u32 = 30;
 
-/// Descriptors that are kept for files, the listener and the log.
-const RESERVED_DESCRIPTORS: usize = 24;
+/// Descriptors of a connection: its socket, a file that is read, and one that is written.
+pub const DESCRIPTORS: usize = 3;
+/// Descriptors that are kept for the listener, the log, the locks and whoever reads Users.conf or a directory, and
+/// for the threads that sync.
+const RESERVED_DESCRIPTORS: usize = 36 + MAX_SYNC_THREADS;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Pairs remembered for failed logins; beyond, the memory starts anew.
+/// Pairs remembered for failed logins, of some 200 bytes each; beyond, those that are not barred are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,10 +58,7 @@ pub(super) struct Admission {
 
 impl Default for Admission {
     fn default() -> Self {
-        let cap = descriptor_limit().map_or(MAX_CONNECTIONS, |limit| {
-            limit.saturating_sub(RESERVED_DESCRIPTORS).clamp(8, MAX_CONNECTIONS)
-        });
-        Self { state: Arc::default(), cap }
+        Self { state: Arc::default(), cap: raised_descriptor_limit().map_or(MAX_CONNECTIONS, connections) }
     }
 }
 
@@ -65,8 +67,10 @@ pub(super) struct Visit {
     pub(super) stream: Arc<TcpStream>,
     pub(super) from: SocketAddr,
     number: u64,
+    /// Most connections that its user may have.
+    share: usize,
     /// Once it is no stranger any more.
-    user: OnceLock<UserName>,
+    user: Option<UserName>,
     state: Arc<Mutex<State>>,
 }
 
@@ -99,7 +103,9 @@ impl Admission {
         state.connected += 1;
         let standing = Standing { challenged: false, number };
         state.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
-        Some(Visit { stream, from, number, user: OnceLock::new(), state: Arc::clone(&self.state) })
+        // Where there is room for few, one user still needs more than one.
+        let share = (self.cap / USERS_SHARE).max(4);
+        Some(Visit { stream, from, number, share, user: None, state: Arc::clone(&self.state) })
     }
 
     pub(super) fn drop_oldest_stranger(&self) {
@@ -108,9 +114,7 @@ impl Admission {
 
     /// Whether this user has failed too often from this address.
     pub(super) fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
-        let state = lock(&self.state);
-        let failures = state.failures.get(&(from, user.clone()));
-        failures.is_some_and(|(since, count)| since.elapsed() < MINUTE && *count >= FAILED_LOGINS_PER_MINUTE)
+        lock(&self.state).is_barred(from, user)
     }
 
     /// Ends every session of a user but one; gives their connections. Their threads see it and leave.
@@ -127,21 +131,53 @@ impl Admission {
             .collect()
     }
 
-    pub(super) fn note_failure(&self, from: IpAddr, user: &UserName) {
+    /// Lets `prove` look at a proof, and counts it if it is wrong. None, and the proof is not looked at, if the user
+    /// has failed too often from this address by now: asked, looked at and counted in one step, so that those who
+    /// have all been challenged before the first was refused gain nothing.
+    pub(super) fn attempt<T, E>(
+        &self,
+        from: IpAddr,
+        user: &UserName,
+        prove: impl FnOnce() -> Result<T, E>,
+        is_wrong: impl FnOnce(&E) -> bool,
+    ) -> Option<Result<T, E>> {
         let mut state = lock(&self.state);
-        if state.failures.len() >= MAX_REMEMBERED {
-            state.failures.clear();
+        if state.is_barred(from, user) {
+            return None;
+        }
+        let proved = prove();
+        if proved.as_ref().err().is_some_and(is_wrong) {
+            state.note_failure(from, user);
+        }
+        Some(proved)
+    }
+}
+
+fn bars((since, count): &(Instant, u32)) -> bool {
+    since.elapsed() < MINUTE && *count >= FAILED_LOGINS_PER_MINUTE
+}
+
+impl State {
+    fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
+        self.failures.get(&(from, user.clone())).is_some_and(bars)
+    }
+
+    fn note_failure(&mut self, from: IpAddr, user: &UserName) {
+        if self.failures.len() >= MAX_REMEMBERED {
+            // Who is barred must not get out of it by failing as many others.
+            self.failures.retain(|_, failures| bars(failures));
+            if self.failures.len() >= MAX_REMEMBERED {
+                self.failures.clear();
+            }
         }
         let now = Instant::now();
-        let failures = state.failures.entry((from, user.clone())).or_insert((now, 0));
+        let failures = self.failures.entry((from, user.clone())).or_insert((now, 0));
         if now.duration_since(failures.0) >= MINUTE {
             *failures = (now, 0);
         }
         failures.1 += 1;
     }
-}
 
-impl State {
     /// The thread of a dropped stranger sees its connection end, and leaves.
     fn drop_oldest_stranger(&mut self) -> bool {
         let Some((_, (_, stream))) = self.strangers.pop_first() else { return false };
@@ -170,13 +206,18 @@ impl Visit {
         }
     }
 
-    /// From now on it is no stranger.
-    pub(super) fn logged_in(&self, user: &UserName, connection: Connection) {
+    /// From now on it is no stranger, but a session of this user, with this connection to the store. False if that
+    /// user has as many as one may have.
+    pub(super) fn belongs_to(&mut self, user: &UserName, connection: Connection) -> bool {
         let mut state = lock(&self.state);
+        let sessions = state.sessions.entry(user.clone()).or_default();
+        if sessions.len() >= self.share {
+            return false;
+        }
+        sessions.insert(self.number, (connection, Arc::clone(&self.stream)));
+        self.user = Some(user.clone());
         state.forget_stranger(self.number);
-        let session = (connection, Arc::clone(&self.stream));
-        state.sessions.entry(user.clone()).or_default().insert(self.number, session);
-        let _ = self.user.set(user.clone());
+        true
     }
 }
 
@@ -185,7 +226,7 @@ impl Drop for Visit {
         let mut state = lock(&self.state);
         state.connected -= 1;
         state.forget_stranger(self.number);
-        if let Some(user) = self.user.get()
+        if let Some(user) = &self.user
             && let Some(sessions) = state.sessions.get_mut(user)
         {
             sessions.remove(&self.number);
@@ -196,9 +237,17 @@ impl Drop for Visit {
     }
 }
 
-/// The soft limit on open files; none where there is no limit.
-fn descriptor_limit() -> Option<usize> {
+/// The limit on open files, raised as far as the system lets this process raise it; none where there is no limit.
+fn raised_descriptor_limit() -> Option<usize> {
+    let before = getrlimit(Resource::Nofile);
+    // What is not allowed leaves it as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });
     usize::try_from(getrlimit(Resource::Nofile).current?).ok()
+}
+
+/// How many connections there may be, so that each has its descriptors, and the rest of the server too.
+fn connections(descriptors: usize) -> usize {
+    (descriptors.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS).clamp(8, MAX_CONNECTIONS)
 }
 
 #[cfg(test)]
@@ -217,15 +266,15 @@ mod tests {
             let (stream, from) = listener.accept().unwrap();
             admission.enter(stream, from)
         };
-        let user = enter().unwrap();
         let aditi = UserName::parse("Aditi").unwrap();
-        user.logged_in(&aditi, Connection::numbered(1));
+        let mut user = enter().unwrap();
+        assert!(user.belongs_to(&aditi, Connection::numbered(1)));
         let oldest = enter().unwrap();
-        let younger = enter().unwrap();
+        let mut younger = enter().unwrap();
         let mut byte = [0];
         assert_eq!(visitors[1].read(&mut byte).unwrap(), 0, "the oldest stranger was closed");
         drop(oldest);
-        younger.logged_in(&aditi, Connection::numbered(2));
+        assert!(younger.belongs_to(&aditi, Connection::numbered(2)));
         assert!(enter().is_none(), "all have logged in");
         let mut refusal = String::new();
         visitors[3].read_to_string(&mut refusal).unwrap();
@@ -257,8 +306,8 @@ mod tests {
         let log_in = |name: &str, number| {
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, from) = listener.accept().unwrap();
-            let visit = admission.enter(stream, from).unwrap();
-            visit.logged_in(&UserName::parse(name).unwrap(), Connection::numbered(number));
+            let mut visit = admission.enter(stream, from).unwrap();
+            assert!(visit.belongs_to(&UserName::parse(name).unwrap(), Connection::numbered(number)));
             (client, visit)
         };
         let (mut own, visit) = log_in("Aditi", 1);
@@ -285,10 +334,56 @@ mod tests {
         let (aditi, ritu) = (UserName::parse("Aditi").unwrap(), UserName::parse("Ritu").unwrap());
         for _ in 0..FAILED_LOGINS_PER_MINUTE {
             assert!(!admission.is_barred(here, &aditi));
-            admission.note_failure(here, &aditi);
+            assert_eq!(admission.attempt(here, &aditi, || Err::<(), _>(()), |_| true), Some(Err(())));
         }
         assert!(admission.is_barred(here, &aditi));
         assert!(!admission.is_barred(there, &aditi));
         assert!(!admission.is_barred(here, &ritu));
+        // Who was challenged before gains nothing, and neither does the right password.
+        assert_eq!(admission.attempt(here, &aditi, || Ok::<_, ()>(()), |()| true), None);
+    }
+
+    #[test]
+    fn failing_as_many_others_does_not_end_a_bar() {
+        let admission = Admission::default();
+        let here: IpAddr = "10.0.0.1".parse().unwrap();
+        let fail = |user: &str| {
+            let user = UserName::parse(user).unwrap();
+            let _ = admission.attempt(here, &user, || Err::<(), _>(()), |()| true);
+        };
+        (0..FAILED_LOGINS_PER_MINUTE).for_each(|_| fail("Aditi"));
+        (0..=MAX_REMEMBERED).for_each(|at| fail(&format!("user{at}")));
+        assert!(admission.is_barred(here, &UserName::parse("Aditi").unwrap()));
+        assert!(lock(&admission.state).failures.len() <= MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn a_user_has_a_share_of_the_connections_and_what_is_closed_counts_no_more() {
+        let admission = Admission { state: Arc::default(), cap: 6 * USERS_SHARE };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let enter = || {
+            let visitor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (stream, from) = listener.accept().unwrap();
+            (visitor, admission.enter(stream, from).unwrap())
+        };
+        let (aditi, ritu) = (UserName::parse("Aditi").unwrap(), UserName::parse("Ritu").unwrap());
+        let mut visits: Vec<_> = (0..6).map(|_| enter()).collect();
+        assert!(visits.iter_mut().all(|(_, visit)| visit.belongs_to(&aditi, Connection::numbered(1))));
+        assert!(!enter().1.belongs_to(&aditi, Connection::numbered(2)), "one more than its share");
+        assert!(enter().1.belongs_to(&ritu, Connection::numbered(3)));
+        visits.pop();
+        assert!(enter().1.belongs_to(&aditi, Connection::numbered(2)));
+        drop(visits);
+        assert!(lock(&admission.state).sessions.is_empty());
+    }
+
+    #[test]
+    fn each_connection_has_its_descriptors_and_the_syncs_have_theirs() {
+        for limit in [256, 1024, 4096, 16_384] {
+            let connections = connections(limit);
+            assert!(connections * DESCRIPTORS + RESERVED_DESCRIPTORS <= limit, "{limit}: {connections}");
+        }
+        assert_eq!(connections(16_384), MAX_CONNECTIONS, "as the systemd unit has it");
+        assert_eq!(connections(0), 8);
     }
 }

@@ -1,16 +1,16 @@
 //! A connection with its buffers, and how it can end.
 
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 use super::limits::{LOGIN_LIMIT, STALL_LIMIT};
-use super::stream::{Incoming, Outgoing};
+use super::stream::Incoming;
+use super::voice::Voice;
 use crate::wire::{LineError, Refusal, Reply};
 
 /// All of it is resident from the first read on, so it is what an idle session costs.
 const READ_BUFFER: usize = 16 * 1024;
-const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -57,7 +57,8 @@ impl std::fmt::Display for End {
 /// A connection with its buffers.
 pub(super) struct Channel {
     pub(super) reader: BufReader<Incoming>,
-    pub(super) writer: BufWriter<Outgoing>,
+    pub(super) voice: Voice,
+    stream: Arc<TcpStream>,
 }
 
 impl Channel {
@@ -69,13 +70,15 @@ impl Channel {
                 READ_BUFFER,
                 Incoming::with_deadline(Arc::clone(stream), LOGIN_LIMIT),
             ),
-            writer: BufWriter::with_capacity(WRITE_BUFFER, Outgoing(Arc::clone(stream))),
+            voice: Voice::new(Arc::clone(stream)),
+            stream: Arc::clone(stream),
         })
     }
 
     pub(super) fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {
-        self.writer.write_all(format!("{}\n", reply.to_line()).as_bytes())?;
-        self.writer.flush()
+        let mut speech = self.voice.speak();
+        speech.send(reply)?;
+        speech.flush()
     }
 
     pub(super) fn refuse_stranger(&mut self, refusal: Refusal) {
@@ -85,9 +88,9 @@ impl Channel {
 }
 
 impl Drop for Channel {
-    /// A buffer that is dropped is written first, and would wait for a silent client once more.
+    /// Who is gone for the session is gone for the client too, whoever else still has the stream.
     fn drop(&mut self) {
         // Closed already is just as well.
-        let _ = self.writer.get_ref().0.shutdown(Shutdown::Write);
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 }

@@ -20,7 +20,7 @@ pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 /// Lets a user prove the password; the keys are those of the session.
 pub(super) fn login(
     shared: &Shared,
-    visit: &Visit,
+    visit: &mut Visit,
     channel: &mut Channel,
 ) -> Result<(UserName, SessionKeys, Connection), End> {
     let malformed = |_| End::Refused(Refusal::BadRequest);
@@ -36,14 +36,20 @@ pub(super) fn login(
     visit.challenged();
     channel.send_plain(&Reply::Challenge(shared.name.clone(), challenge.message().to_owned()))?;
     let Login::Prove(message) = read_login(channel)? else { return Err(End::Refused(Refusal::BadRequest)) };
-    match challenge.finish(&message, &shared.name) {
-        Ok((server_final, keys)) => {
+    let prove = || challenge.finish(&message, &shared.name);
+    let is_wrong = |error: &ScramError| matches!(error, ScramError::Denied);
+    match shared.admission.attempt(visit.from.ip(), &user, prove, is_wrong) {
+        None => Err(End::Refused(Refusal::Busy)),
+        Some(Ok((server_final, keys))) => {
             if let Err(error) = shared.store.make_user(&user) {
                 shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
                 return Err(End::Refused(refusal_for(&error)));
             }
-            let connection = shared.store.connect();
-            visit.logged_in(&user, connection);
+            let connection = shared.store.connect(&user);
+            if !visit.belongs_to(&user, connection) {
+                shared.store.disconnect(&user, connection);
+                return Err(End::Refused(Refusal::Busy));
+            }
             // A PASSWD ends the sessions that it sees: one that comes too late for that must have the new password.
             let welcomed = match shared.users.verifier(&user, &shared.log) == verifier {
                 true => welcome(channel, server_final).map_err(End::from),
@@ -52,17 +58,16 @@ pub(super) fn login(
             match welcomed {
                 Ok(()) => Ok((user, keys, connection)),
                 Err(end) => {
-                    shared.store.disconnect(connection);
+                    shared.store.disconnect(&user, connection);
                     Err(end)
                 }
             }
         }
-        Err(ScramError::Denied) => {
-            shared.admission.note_failure(visit.from.ip(), &user);
+        Some(Err(ScramError::Denied)) => {
             std::thread::sleep(FAILED_LOGIN_DELAY);
             Err(End::Refused(Refusal::Denied))
         }
-        Err(_) => Err(End::Refused(Refusal::BadRequest)),
+        Some(Err(_)) => Err(End::Refused(Refusal::BadRequest)),
     }
 }
 

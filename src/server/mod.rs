@@ -13,6 +13,7 @@ mod session;
 mod space;
 mod stream;
 mod users;
+mod voice;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -21,11 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use admission::{FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS};
-pub use limits::{IDLE_LIMIT, LOGIN_LIMIT, STALL_LIMIT};
+pub use admission::{
+    DESCRIPTORS, FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS, USERS_SHARE,
+};
+pub use limits::{IDLE_LIMIT, LEAST_RATE, LOGIN_LIMIT, STALL_LIMIT};
 pub use login::FAILED_LOGIN_DELAY;
-pub use session::{LIFE_SIGN, MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK};
-pub use users::{AddUserError, add_user, has_user};
+pub use session::{MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK};
+pub use users::{AddUserError, USERS_LOCK_LIMIT, add_user, has_user};
+pub use voice::LIFE_SIGN;
 
 use crate::name::ServerName;
 use crate::store::{FolderLock, LockError, OsDisk, Store, StoreError};
@@ -33,6 +37,7 @@ use crate::tcp;
 use admission::Admission;
 use log::Log;
 use users::Users;
+use voice::Voices;
 
 /// Stack of a client's thread, in bytes. Buffers are on the heap, so this is ample.
 const THREAD_STACK: usize = 256 * 1024;
@@ -114,6 +119,12 @@ fn now() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// From now on what this process makes is its user's alone: files that others cannot read, folders that they cannot
+/// look into.
+pub fn make_private_files() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// What all sessions share.
 struct Shared {
     name: ServerName,
@@ -122,6 +133,7 @@ struct Shared {
     store: Store<OsDisk>,
     users: Users,
     admission: Admission,
+    voices: Voices,
     log: Log,
 }
 
@@ -159,13 +171,14 @@ impl Server {
         let folder = root.join(name.as_str());
         let store = Store::open(OsDisk::default(), root, &name, now(), &mut |text| log.line(text))
             .map_err(|error| StartError::Store(folder.clone(), error))?;
-        let admission = Admission::default();
-        Ok(Self {
-            shared: Arc::new(Shared { folder, name, store, users, admission, log }),
-            listener,
-            address,
-            _lock: lock,
-        })
+        let (admission, voices) = (Admission::default(), Voices::start());
+        let shared = Arc::new(Shared { folder, name, store, users, admission, voices, log });
+        let settling = Arc::clone(&shared);
+        // Clients need not wait for it: what is not in order yet of a user is put so at the first request.
+        std::thread::spawn(move || {
+            settling.store.settle(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
+        });
+        Ok(Self { shared, listener, address, _lock: lock })
     }
 
     /// Where it listens, with the real port where 0 was asked for.

@@ -22,8 +22,8 @@ pub(super) fn refusal_for(error: &StoreError) -> Refusal {
         StoreError::NotFound => Refusal::NotFound,
         StoreError::Conflict => Refusal::Conflict,
         StoreError::Damaged => Refusal::Damaged,
-        StoreError::TooManyStaged => Refusal::Busy,
+        StoreError::TooManyStaged | StoreError::TooManyOfUser => Refusal::Busy,
         StoreError::Full(_) => Refusal::DiskFull,
-        StoreError::Disk(_) => Refusal::DiskError,
+        StoreError::Disk(_) | StoreError::Elsewhere => Refusal::DiskError,
     }
 }

@@ -1,21 +1,29 @@
 //! ROOT/Users.conf and ROOT/.secret.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::StartError;
 use super::log::Log;
 use crate::auth::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError, Verifier};
 use crate::name::UserName;
 use crate::primitives;
+use crate::store::{open_lock, open_regular};
 
 const USERS_FILE: &str = "Users.conf";
 const SECRET_FILE: &str = ".secret";
 const LOCK_FILE: &str = ".users.lock";
+
+/// How long another process may keep Users.conf locked before this one gives up: less than a client waits for the
+/// answer to PASSWD.
+pub const USERS_LOCK_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is tried.
+const LOCK_ROUND: Duration = Duration::from_millis(20);
 
 /// What tells whether a file was changed: size, modification and change time, file number.
 type Stamp = (u64, i64, i64, i64, i64, u64);
@@ -115,12 +123,17 @@ fn read(path: &Path) -> io::Result<(String, Option<Stamp>)> {
     let stamp = stamp(path)?;
     let mut text = String::new();
     if stamp.is_some() {
-        File::open(path)?.take(MAX_USERS_FILE + 1).read_to_string(&mut text)?;
+        open_followed(path)?.take(MAX_USERS_FILE + 1).read_to_string(&mut text)?;
     }
     if text.len() as u64 > MAX_USERS_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MAX_USERS_FILE} bytes")));
     }
     Ok((text, stamp))
+}
+
+/// Opens a file that may be a link, as an administrator may have it.
+fn open_followed(path: &Path) -> io::Result<File> {
+    open_regular(File::options().read(true), &path.canonicalize()?)
 }
 
 /// The secret that all servers of one ROOT share, made by the first of them. It keeps the salts that
@@ -138,12 +151,13 @@ fn secret(root: &Path) -> io::Result<[u8; 32]> {
         }
     }
     let mut secret = [0; 32];
-    File::open(&path)?.read_exact(&mut secret)?;
+    open_followed(&path)?.read_exact(&mut secret)?;
     Ok(secret)
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut options = File::options();
+    let mut file = open_regular(options.write(true).create(true).truncate(true).mode(0o600), path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -155,6 +169,8 @@ pub enum AddUserError {
     Users(PathBuf, UsersError),
     /// Users.conf cannot be read or written.
     Disk(PathBuf, io::Error),
+    /// Another process has the lock, and does not let it go.
+    Locked(PathBuf),
 }
 
 impl fmt::Display for AddUserError {
@@ -162,6 +178,12 @@ impl fmt::Display for AddUserError {
         match self {
             AddUserError::Users(path, error) => write!(f, "{}: {error}", path.display()),
             AddUserError::Disk(path, error) => write!(f, "cannot use {} ({error})", path.display()),
+            AddUserError::Locked(path) => write!(
+                f,
+                "another process has kept {} locked for {} seconds",
+                path.display(),
+                USERS_LOCK_LIMIT.as_secs()
+            ),
         }
     }
 }
@@ -193,6 +215,22 @@ pub fn add_user(root: &Path, user: &UserName, password: &str) -> Result<(), AddU
     set_verifier(root, user, &Verifier::derive(password, &salt, DEFAULT_ITERATIONS))
 }
 
+fn lock(path: &Path) -> Result<File, AddUserError> {
+    let disk = |error| AddUserError::Disk(path.to_path_buf(), error);
+    let file = open_lock(path).map_err(disk)?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(disk(error)),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= USERS_LOCK_LIMIT => {
+                return Err(AddUserError::Locked(path.to_path_buf()));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_ROUND),
+        }
+    }
+}
+
 /// Writes a user's verifier to ROOT/Users.conf.
 pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) -> Result<(), AddUserError> {
     let path = root.join(USERS_FILE);
@@ -215,13 +253,7 @@ fn lock_and_read(root: &Path) -> Result<(File, String), AddUserError> {
     let path = root.join(USERS_FILE);
     let disk = |error| AddUserError::Disk(path.clone(), error);
     std::fs::create_dir_all(root).map_err(disk)?;
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(root.join(LOCK_FILE))
-        .map_err(disk)?;
-    lock.lock().map_err(disk)?;
+    let lock = lock(&root.join(LOCK_FILE))?;
     let (text, _) = read(&path).map_err(disk)?;
     UserTable::check(&text).map_err(|error| AddUserError::Users(path.clone(), error))?;
     Ok((lock, text))

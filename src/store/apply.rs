@@ -13,14 +13,15 @@ use crate::name::{FilePath, UserName};
 impl<D: Disk> Store<D> {
     /// Makes what was published or dropped of a name safe from a power failure.
     pub(super) fn sync_directories(&self, user: &UserName, path: &FilePath) -> Result<(), StoreError> {
-        self.directories(user, path).iter().try_for_each(|directory| self.sync_dir(directory))
+        self.directories(user, path).iter().try_for_each(|directory| self.sync_dir(directory).map(drop))
     }
 
-    /// A folder may have been removed since, with its last piece: then there is nothing to keep.
-    pub(super) fn sync_dir(&self, directory: &Path) -> Result<(), StoreError> {
+    /// Whether it is there. A folder may have been removed since, with its last piece: then there is nothing to
+    /// keep, and nothing to remember either.
+    pub(super) fn sync_dir(&self, directory: &Path) -> Result<bool, StoreError> {
         match self.disk.sync_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            synced => Ok(synced?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            synced => Ok(synced.map(|()| true)?),
         }
     }
 
@@ -49,17 +50,18 @@ impl<D: Disk> Store<D> {
         }
         match step {
             Step::Publish { piece: TOMBSTONE, version } => {
-                let name = index.names.entry(key).or_default();
+                let Some(name) = index.names.get_mut(&key) else { return Ok(()) };
                 let Some(at) = name.staged.iter().position(|w| w.piece == TOMBSTONE && w.version == version)
                 else {
                     return Ok(());
                 };
                 self.sync_waiting(&name.staged[at])?;
-                let to = self.places.tombstones().join(file_name(&name.staged[at].file));
+                let to = self.places.tombstones_of(user).join(file_name(&name.staged[at].file));
                 self.disk.rename(&name.staged[at].file, &to)?;
                 let arrived = Waiting { file: to, ..name.staged.swap_remove(at) };
                 name.publish_tombstone(arrived);
-                index.has_changed(self.places.tombstones());
+                index.tidy(&key);
+                index.has_changed(self.places.tombstones_of(user));
             }
             Step::Publish { piece, version } => {
                 let Some(waiting) = index.staged(&key, piece, version) else { return Ok(()) };
@@ -70,6 +72,10 @@ impl<D: Disk> Store<D> {
                         let from = waiting.file.clone();
                         self.make_folder(index, user, path)?;
                         self.disk.rename(&from, &to)?;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                        self.move_aside(&to)?;
+                        self.disk.rename(&waiting.file, &to)?;
                     }
                     renamed => renamed?,
                 }
@@ -106,8 +112,20 @@ impl<D: Disk> Store<D> {
     pub(super) fn remove_if_there(&self, file: &Path) -> Result<(), StoreError> {
         match self.disk.remove(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => self.move_aside(file),
             removed => Ok(removed?),
         }
+    }
+
+    /// Makes room where a folder is in the place of a file. What is in it may be somebody's: it is kept among the
+    /// server's own files.
+    fn move_aside(&self, folder: &Path) -> Result<(), StoreError> {
+        if self.disk.remove_dir(folder).is_ok() {
+            return Ok(());
+        }
+        self.make_dir(&self.places.aside())?;
+        let to = self.places.aside().join(self.next_number().to_string());
+        Ok(self.disk.rename(folder, &to)?)
     }
 
     /// From the file's folder outwards, as long as they are empty; the user's own folder stays.
@@ -118,7 +136,7 @@ impl<D: Disk> Store<D> {
             if self.disk.remove_dir(&directory).is_err() {
                 return;
             }
-            index.directories.remove(&directory);
+            index.forget_directory(&directory);
             folder = folder.parent();
         }
     }
@@ -126,7 +144,7 @@ impl<D: Disk> Store<D> {
     /// The directories that must be synced for what is published of a name to be safe: every one on the
     /// way to it, because a sync says nothing of the directory's own name.
     pub(super) fn directories(&self, user: &UserName, path: &FilePath) -> Vec<PathBuf> {
-        let mut directories = vec![self.places.tombstones(), self.places.published().to_path_buf()];
+        let mut directories = vec![self.places.tombstones_of(user), self.places.published().to_path_buf()];
         let mut directory = self.places.user(user);
         for segment in path.folder().segments() {
             directories.push(directory.clone());
@@ -140,9 +158,10 @@ impl<D: Disk> Store<D> {
     pub(super) fn sync(&self, index: &mut Index, directories: Vec<PathBuf>) -> Result<(), StoreError> {
         for directory in directories {
             if !index.is_safe(&directory) {
-                self.sync_dir(&directory)?;
                 let changes = index.changes;
-                index.is_synced(directory, changes);
+                if self.sync_dir(&directory)? {
+                    index.is_synced(directory, changes);
+                }
             }
         }
         Ok(())

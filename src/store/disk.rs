@@ -1,14 +1,65 @@
 //! The few things that the store asks of a disk, behind an interface so that tests can fail each one.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, statx};
+use rustix::io::Errno;
+
 use super::seen::Stamp;
+
+/// Something else than a regular file is where a file is expected: a folder, a link, a FIFO, a socket, a device.
+#[derive(Debug)]
+pub struct NotAFile;
+
+impl fmt::Display for NotAFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a regular file")
+    }
+}
+
+impl std::error::Error for NotAFile {}
+
+/// Whether a file could not be opened because there is something else in its place.
+pub(super) fn is_not_a_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::IsADirectory || error.get_ref().is_some_and(|why| why.is::<NotAFile>())
+}
+
+/// Opens a regular file, and never waits for anything but the disk: a FIFO in its place would otherwise hold the
+/// caller until somebody writes into it, a device might do anything. A link is not followed.
+///
+/// # Errors
+/// As `open(2)`; [`NotAFile`] within, if there is something else in its place.
+pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // These bits are small and positive.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let not_a_file = || io::Error::other(NotAFile);
+    match options.custom_flags(flags).open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(not_a_file()),
+        Err(error) => match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => Err(not_a_file()),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Where a folder is mounted: pieces can be renamed from one folder to another if these are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mount {
+    /// The number of the file system.
+    pub device: u64,
+    /// The number of the mount: a file system may be mounted twice, or a part of it elsewhere. 0 where the system
+    /// does not tell.
+    pub id: u64,
+}
 
 /// A file system, as far as the store needs one. Paths are whole.
 pub trait Disk: Send + Sync + 'static {
@@ -21,10 +72,10 @@ pub trait Disk: Send + Sync + 'static {
     /// As `open(2)` with `O_CREAT | O_EXCL`.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
 
-    /// Opens a file for reading.
+    /// Opens a regular file for reading. Never waits for a FIFO, and follows no link.
     ///
     /// # Errors
-    /// As `open(2)`.
+    /// As `open(2)`; [`NotAFile`] within, or `EISDIR`, if there is something else in its place.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
     /// Bytes in an open file.
@@ -60,7 +111,15 @@ pub trait Disk: Send + Sync + 'static {
     /// As `fsync(2)`.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Moves a file over another, in one step.
+    /// Where an existing folder is mounted; the same for all, if the disk has no mounts.
+    ///
+    /// # Errors
+    /// As `stat(2)`.
+    fn mount(&self, _folder: &Path) -> io::Result<Mount> {
+        Ok(Mount { device: 0, id: 0 })
+    }
+
+    /// Moves a file over another, in one step; or a folder to a place where nothing is.
     ///
     /// # Errors
     /// As `rename(2)`.
@@ -101,6 +160,12 @@ pub trait Disk: Send + Sync + 'static {
     }
 }
 
+/// A FIFO in a folder's place must not hold the caller.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or_default();
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
 fn sync_if_there<D: Disk + ?Sized>(disk: &D, path: &Path) -> io::Result<()> {
     match disk.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -113,6 +178,9 @@ fn sync_if_there<D: Disk + ?Sized>(disk: &D, path: &Path) -> io::Result<()> {
 const SYNC_THREADS: usize = 16;
 /// Stack of such a thread, in bytes: it makes two system calls.
 const SYNC_STACK: usize = 64 * 1024;
+/// Such threads of all batches that are synced at one time. Each has a file open: see
+/// [`MAX_CONNECTIONS`](crate::server::MAX_CONNECTIONS). A batch that gets none takes longer, no more.
+pub const MAX_SYNC_THREADS: usize = 64;
 
 /// Threads that sync files while they are still arriving. With one, 64 uploads at a time wait for the disk at
 /// their end.
@@ -123,6 +191,24 @@ const EARLY_THREADS: usize = 4;
 #[derive(Debug, Clone)]
 pub struct OsDisk {
     early: SyncSender<PathBuf>,
+    /// Threads of [`Disk::sync_all`] that are at work.
+    helpers: Arc<AtomicUsize>,
+}
+
+/// A thread that may help to sync; dropped, it makes room for another.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(taken: &'a AtomicUsize) -> Option<Self> {
+        let more = |count| (count < MAX_SYNC_THREADS).then_some(count + 1);
+        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(taken))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Default for OsDisk {
@@ -136,13 +222,13 @@ impl Default for OsDisk {
             std::thread::spawn(move || {
                 for path in std::iter::from_fn(next) {
                     // Through a description of its own: an error is then still reported to the writer's.
-                    if let Ok(file) = File::open(path) {
+                    if let Ok(file) = open_regular(File::options().read(true), &path) {
                         let _ = file.sync_data();
                     }
                 }
             });
         }
-        Self { early }
+        Self { early, helpers: Arc::default() }
     }
 }
 
@@ -154,7 +240,7 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        File::open(path)
+        open_regular(File::options().read(true), path)
     }
 
     fn len(&self, file: &File) -> io::Result<u64> {
@@ -177,9 +263,16 @@ impl Disk for OsDisk {
             todo.map(|path| sync_if_there(self, path)).fold(Ok(()), io::Result::and)
         };
         std::thread::scope(|scope| {
-            let helper = || std::thread::Builder::new().stack_size(SYNC_STACK).spawn_scoped(scope, work);
+            let helper = || {
+                let place = Place::take(&self.helpers)?;
+                let help = move || {
+                    let _place = place;
+                    work()
+                };
+                std::thread::Builder::new().stack_size(SYNC_STACK).spawn_scoped(scope, help).ok()
+            };
             // Without helpers, on a machine that has no thread to give, it only takes longer.
-            let helpers: Vec<_> = (1..paths.len().min(SYNC_THREADS)).map_while(|_| helper().ok()).collect();
+            let helpers: Vec<_> = (1..paths.len().min(SYNC_THREADS)).map_while(|_| helper()).collect();
             let panicked = |_| Err(io::Error::other("a thread that syncs has panicked"));
             helpers
                 .into_iter()
@@ -189,7 +282,25 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        open_folder(path)?.sync_all()
+    }
+
+    fn mount(&self, folder: &Path) -> io::Result<Mount> {
+        match statx(CWD, folder, AtFlags::empty(), StatxFlags::TYPE | StatxFlags::MNT_ID) {
+            Ok(found) if !FileType::from_raw_mode(found.stx_mode.into()).is_dir() => {
+                Err(io::ErrorKind::NotADirectory.into())
+            }
+            Ok(found) => Ok(Mount {
+                device: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
+                id: if found.stx_mask & StatxFlags::MNT_ID.bits() == 0 { 0 } else { found.stx_mnt_id },
+            }),
+            Err(Errno::NOENT) if folder.symlink_metadata().is_ok() => {
+                Err(io::Error::other("a link that leads nowhere"))
+            }
+            // An old system, or a sandbox that does not know this call.
+            Err(Errno::NOSYS | Errno::PERM) => Ok(Mount { device: folder.metadata()?.dev(), id: 0 }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -21,6 +21,11 @@ pub enum StoreError {
     Ended,
     /// The name has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces already.
     TooManyStaged,
+    /// The user has [`MAX_STAGED_OF_USER`](super::MAX_STAGED_OF_USER) staged pieces already, or what is
+    /// remembered of them and of deletes takes [`MAX_WAITING`](super::MAX_WAITING).
+    TooManyOfUser,
+    /// The folder is on another file system than the server's own files.
+    Elsewhere,
     /// The disk is full.
     Full(io::Error),
     /// The disk failed.
@@ -42,6 +47,13 @@ impl fmt::Display for StoreError {
             StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),
             StoreError::Damaged => f.write_str("bytes that do not fit their hashes"),
             StoreError::Ended => f.write_str("the connection was ended by another one of its user"),
+            StoreError::TooManyOfUser => f.write_str(
+                "too many unfinished uploads of this user, or deletes that some server has not seen",
+            ),
+            StoreError::Elsewhere => f.write_str(
+                "this folder is on another file system than the server's own files, so that nothing can be \
+                 published in it",
+            ),
             StoreError::TooManyStaged => f.write_str("too many unfinished uploads of this name"),
             StoreError::Full(error) | StoreError::Disk(error) => error.fmt(f),
         }
@@ -56,6 +68,7 @@ impl From<io::Error> for StoreError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 StoreError::Full(error)
             }
+            io::ErrorKind::CrossesDevices => StoreError::Elsewhere,
             _ => StoreError::Disk(error),
         }
     }

@@ -1,5 +1,5 @@
-//! What a server remembers of its disk: what waits outside the published folders, floors, and which
-//! directories are safe.
+//! What a server remembers of one user's part of its disk: what waits outside the published folders, floors,
+//! and which directories are safe. Each of these has a bound in bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,32 @@ pub(super) struct Name {
     pub(super) tombstone: Option<Waiting>,
     /// Files of tombstones that a newer one has replaced. They go once that one is safe.
     pub(super) replaced: Vec<PathBuf>,
+    /// What the index has counted of it.
+    counted: Counted,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    bytes: usize,
+    staged: usize,
+}
+
+/// Staged pieces of one user, beyond which no more are taken.
+pub const MAX_STAGED_OF_USER: usize = 32_768;
+/// Bytes that a server remembers of one user's staged pieces and tombstones, beyond which no more are taken: some
+/// 100,000 names.
+pub const MAX_WAITING: usize = 64 << 20;
+/// Bytes of floors of single names of one user. Beyond, all names get the newest.
+pub const MAX_FLOORS: usize = 8 << 20;
+/// Bytes that are remembered of the directories of one user. Beyond, all are forgotten, and synced again when
+/// somebody asks.
+pub const MAX_DIRECTORIES: usize = 4 << 20;
+/// Bytes of one user's names that are remembered as no files'. Beyond, all are forgotten.
+pub const MAX_NO_FILES: usize = 1 << 20;
+
+/// What an entry of a map takes, but for what it points to: the map may have twice the room that it needs.
+const fn entry<T>() -> usize {
+    2 * (size_of::<T>() + 1)
 }
 
 /// What one user's late writers must not stage below.
@@ -42,34 +68,65 @@ pub(super) struct Floor {
     pub(super) at_start: u64,
     /// For the others: what `newest` became when they were last forgotten or fenced.
     pub(super) names: HashMap<FilePath, u64>,
+    /// What `names` takes, in bytes.
+    bytes: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Index {
+    /// Whether the user's part of the disk is in order: see [`Store::recover`](super::Store::recover).
+    pub(super) recovered: bool,
     pub(super) names: HashMap<(UserName, FilePath), Name>,
-    pub(super) floors: HashMap<UserName, Floor>,
-    pub(super) keys: HashMap<UserName, Keys>,
+    /// Of all names.
+    counted: Counted,
+    pub(super) floor: Floor,
+    pub(super) keys: Keys,
     pub(super) open: HashSet<Connection>,
-    pub(super) directories: HashMap<PathBuf, Directory>,
+    directories: HashMap<PathBuf, Directory>,
+    directories_bytes: usize,
     /// Counts the changes of all directories.
     pub(super) changes: u64,
+    /// What `changes` was when directories were last forgotten.
+    forgotten: u64,
     /// Counts what can make a piece inadmissible that was not so before: what is published, floors, and changes
     /// of keys.
     pub(super) decisions: u64,
     no_files: HashSet<(UserName, FilePath)>,
+    no_files_bytes: usize,
 }
-
-/// Names that are remembered as no files' at most. One more, and all are forgotten.
-const MAX_NO_FILES: usize = 4096;
 
 /// How much of a directory is safe from a power failure. What an earlier process did is not known to be.
 #[derive(Default)]
-pub(super) struct Directory {
-    pub(super) changed: u64,
-    pub(super) synced: Option<u64>,
+struct Directory {
+    changed: u64,
+    synced: Option<u64>,
+}
+
+impl Floor {
+    pub(super) fn remember(&mut self, path: &FilePath, floor: u64) {
+        let bytes = entry::<(FilePath, u64)>() + path.as_str().len();
+        if self.bytes + bytes > MAX_FLOORS {
+            self.at_start = self.newest;
+            self.names = HashMap::new();
+            self.bytes = 0;
+        }
+        if self.names.insert(path.clone(), floor).is_none() {
+            self.bytes += bytes;
+        }
+    }
 }
 
 impl Name {
+    fn count(&self, key: &(UserName, FilePath)) -> Counted {
+        let waiting = self.staged.iter().chain(&self.tombstone).map(|waiting| &waiting.file);
+        let files = waiting.chain(&self.replaced).map(|file| size_of::<Waiting>() + file.as_os_str().len());
+        let names = key.0.as_str().len() + key.1.as_str().len();
+        Counted {
+            bytes: entry::<((UserName, FilePath), Self)>() + names + files.sum::<usize>(),
+            staged: self.staged.len(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.staged.is_empty() && self.tombstone.is_none() && self.replaced.is_empty()
     }
@@ -85,6 +142,11 @@ impl Name {
 }
 
 impl Index {
+    /// At the start of the server, with what the disk has for the user's floor.
+    pub(super) fn with_floor(floor: u64) -> Self {
+        Self { floor: Floor { newest: floor, at_start: floor, ..Floor::default() }, ..Self::default() }
+    }
+
     /// Whether nothing is published under a name, as far as is remembered. An upload asks of its name, and
     /// of every name around it, for each piece and again to commit: a disk takes long to say no.
     pub(super) fn is_no_file(&self, name: &(UserName, FilePath)) -> bool {
@@ -93,38 +155,81 @@ impl Index {
 
     /// None of the pieces of this name was found.
     pub(super) fn remember_no_file(&mut self, name: (UserName, FilePath)) {
-        if self.no_files.len() >= MAX_NO_FILES {
-            self.no_files.clear();
+        let bytes = no_file_bytes(&name);
+        if self.no_files_bytes + bytes > MAX_NO_FILES {
+            self.no_files = HashSet::new();
+            self.no_files_bytes = 0;
         }
-        self.no_files.insert(name);
+        if self.no_files.insert(name) {
+            self.no_files_bytes += bytes;
+        }
     }
 
     /// A piece of this name was found, or is going to be published.
     pub(super) fn may_be_file(&mut self, name: &(UserName, FilePath)) {
-        self.no_files.remove(name);
+        if self.no_files.remove(name) {
+            self.no_files_bytes -= no_file_bytes(name);
+        }
     }
 
-    pub(super) fn floor(&self, user: &UserName, path: &FilePath) -> u64 {
-        self.floors.get(user).map_or(0, |floor| floor.names.get(path).copied().unwrap_or(floor.at_start))
+    pub(super) fn floor(&self, path: &FilePath) -> u64 {
+        self.floor.names.get(path).copied().unwrap_or(self.floor.at_start)
+    }
+
+    /// Whether this user has as much staged, or deleted and not forgotten, as a server takes.
+    pub(super) fn is_full(&self) -> bool {
+        self.counted.staged >= MAX_STAGED_OF_USER || self.counted.bytes >= MAX_WAITING
     }
 
     pub(super) fn add(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
-        self.names.entry((user, path)).or_default().staged.push(waiting);
+        let key = (user, path);
+        self.names.entry(key.clone()).or_default().staged.push(waiting);
+        self.tidy(&key);
     }
 
     pub(super) fn add_tombstone(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
-        self.names.entry((user, path)).or_default().publish_tombstone(waiting);
+        let key = (user, path);
+        self.names.entry(key.clone()).or_default().publish_tombstone(waiting);
+        self.tidy(&key);
+    }
+
+    /// The user's part of the disk is going to be read again.
+    pub(super) fn forget_names(&mut self) {
+        self.names.clear();
+        self.counted = Counted::default();
     }
 
     pub(super) fn has_changed(&mut self, directory: PathBuf) {
         self.changes += 1;
-        self.directories.entry(directory).or_default().changed = self.changes;
+        self.directory(directory).changed = self.changes;
     }
 
     /// A sync of a directory that began after so many changes has ended.
     pub(super) fn is_synced(&mut self, directory: PathBuf, changes: u64) {
-        let synced = &mut self.directories.entry(directory).or_default().synced;
+        let synced = &mut self.directory(directory).synced;
         *synced = (*synced).max(Some(changes));
+    }
+
+    fn directory(&mut self, directory: PathBuf) -> &mut Directory {
+        let bytes = directory_bytes(&directory);
+        if !self.directories.contains_key(&directory) {
+            if self.directories_bytes + bytes > MAX_DIRECTORIES {
+                self.directories = HashMap::new();
+                self.directories_bytes = 0;
+                self.forgotten = self.changes;
+            }
+            self.directories_bytes += bytes;
+        }
+        // Forgotten may be that it has changed: a sync that began before then says nothing.
+        let changed = self.forgotten;
+        self.directories.entry(directory).or_insert(Directory { changed, synced: None })
+    }
+
+    /// It has been removed.
+    pub(super) fn forget_directory(&mut self, directory: &Path) {
+        if self.directories.remove(directory).is_some() {
+            self.directories_bytes -= directory_bytes(directory);
+        }
     }
 
     pub(super) fn is_safe(&self, directory: &Path) -> bool {
@@ -159,11 +264,26 @@ impl Index {
         self.tidy(key);
     }
 
+    /// To be called whenever what waits of a name has changed.
     pub(super) fn tidy(&mut self, key: &(UserName, FilePath)) {
-        if self.names.get(key).is_some_and(|name| name.is_empty()) {
+        let Some(name) = self.names.get_mut(key) else { return };
+        let before = name.counted;
+        let now = if name.is_empty() { Counted::default() } else { name.count(key) };
+        name.counted = now;
+        if name.is_empty() {
             self.names.remove(key);
         }
+        self.counted.bytes = self.counted.bytes + now.bytes - before.bytes;
+        self.counted.staged = self.counted.staged + now.staged - before.staged;
     }
+}
+
+fn directory_bytes(directory: &Path) -> usize {
+    entry::<(PathBuf, Directory)>() + directory.as_os_str().len()
+}
+
+fn no_file_bytes((user, path): &(UserName, FilePath)) -> usize {
+    entry::<(UserName, FilePath)>() + user.as_str().len() + path.as_str().len()
 }
 
 pub(super) fn phases<'a>(

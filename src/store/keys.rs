@@ -34,13 +34,12 @@ impl Index {
     pub(super) fn may_use_keys(
         &self,
         connection: Connection,
-        user: &UserName,
         mut keys: impl Iterator<Item = KeyCheck>,
     ) -> Result<(), StoreError> {
-        let Some(known) = self.keys.get(user).filter(|known| known.by != Some(connection)) else {
-            return Ok(());
-        };
-        Ok(keys.try_for_each(|key| commit::may_use_key(known.change, key))?)
+        match self.keys.by == Some(connection) {
+            true => Ok(()),
+            false => Ok(keys.try_for_each(|key| commit::may_use_key(self.keys.change, key))?),
+        }
     }
 }
 
@@ -51,9 +50,9 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Refused::Rekeyed`](crate::commit::Refused::Rekeyed) if another change is on its way, or the disk's.
     pub fn rekey(&self, connection: Connection, user: &UserName, asked: KeyChange) -> Result<(), StoreError> {
-        let mut index = self.index();
-        let Index { keys, decisions, .. } = &mut *index;
-        let known = keys.entry(user.clone()).or_default();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
+        let Index { keys: known, decisions, .. } = &mut *index;
         let change = commit::rekey(known.change, asked)?;
         if change != known.change
             && let Some(change) = change

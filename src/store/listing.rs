@@ -57,17 +57,18 @@ impl<D: Disk> Store<D> {
                 }
             }
         }
-        self.waiting_entries(user, folder, recursive).into_iter().try_for_each(sink)
+        self.waiting_entries(user, folder, recursive)?.into_iter().try_for_each(sink)
     }
 
     fn scan(&self, user: &UserName, folder: &FolderPath) -> Result<Directory, StoreError> {
         let (mut pieces, mut folders) = (Vec::new(), Vec::new());
         let mut see = |entry: OsString, is_dir: bool, stamp: Option<Stamp>| {
             let Ok(entry) = entry.into_string() else { return };
-            if is_dir {
-                folders.push(entry);
-            } else if let Some((_, piece)) = parse_piece_file(&entry) {
+            // Also what is in the place of a piece, whatever it is: it is shown as damaged.
+            if let Some((_, piece)) = parse_piece_file(&entry) {
                 pieces.push(PieceFile { entry: entry.into(), piece, stamp });
+            } else if is_dir {
+                folders.push(entry);
             }
         };
         match self.disk.visit(&self.places.folder(user, folder), &mut see) {
@@ -125,13 +126,16 @@ impl<D: Disk> Store<D> {
     }
 
     /// Entries for staged pieces and tombstones.
-    fn waiting_entries(&self, user: &UserName, folder: &FolderPath, recursive: bool) -> Vec<Entry> {
-        let index = self.index();
+    fn waiting_entries(
+        &self,
+        user: &UserName,
+        folder: &FolderPath,
+        recursive: bool,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let own = self.own(user);
+        let index = self.index(&own, user)?;
         let mut entries = Vec::new();
-        for ((owner, path), name) in &index.names {
-            if owner != user {
-                continue;
-            }
+        for ((_, path), name) in &index.names {
             let Some(relative) = folder.relative(path) else { continue };
             if !recursive && !relative.folder().is_root() {
                 continue;
@@ -140,7 +144,8 @@ impl<D: Disk> Store<D> {
                 let version = tombstone.version;
                 entries.push(Entry::Tombstone { path: relative.clone(), version, published: true });
             }
-            for waiting in &name.staged {
+            let hidden = self.hides_staged(user, path, name)?;
+            for waiting in name.staged.iter().filter(|waiting| waiting.piece == TOMBSTONE || !hidden) {
                 let entry = match piece::open(&self.disk, &waiting.file) {
                     _ if waiting.piece == TOMBSTONE => Entry::Tombstone {
                         path: relative.clone(),
@@ -156,7 +161,7 @@ impl<D: Disk> Store<D> {
                 entries.push(entry);
             }
         }
-        entries
+        Ok(entries)
     }
 
     /// What a user has on this server.

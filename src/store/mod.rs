@@ -20,33 +20,31 @@ mod seen;
 mod settle;
 mod staging;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use disk::{Disk, OsDisk};
+pub use disk::{Disk, MAX_SYNC_THREADS, Mount, NotAFile, OsDisk, open_regular};
 pub use error::StoreError;
-pub use lock::{FolderLock, LockError};
+pub use index::{MAX_DIRECTORIES, MAX_FLOORS, MAX_NO_FILES, MAX_STAGED_OF_USER, MAX_WAITING};
+pub use lock::{FolderLock, LockError, open_lock};
 pub use seen::Stamp;
 pub use staging::{Check, Staging};
 
-use crate::commit::{Held, Phase};
+use crate::commit::{Held, Phase, TOMBSTONE};
 use crate::name::{FilePath, ServerName, UserName};
 use crate::placement;
 use crate::sealed::{Claim, Header};
 use crate::version::Version;
 use crate::wire::{NameReport, Reported};
-use index::{Index, phases};
+use index::{Index, Name, Waiting, phases};
 use piece::ReadError;
 use places::Places;
 use recovery::places_on_one_file_system;
 use seen::Seen;
 use staging::Received;
-
-/// Names of one user whose floors are remembered one by one; beyond, all get the newest.
-const MAX_REMEMBERED: usize = 100_000;
 
 /// Bytes that are set aside for deletes on a full disk: a batch of tombstones, a block each, fits.
 const RESERVE: usize = 512 * 1024;
@@ -63,9 +61,11 @@ impl Connection {
     }
 }
 
-/// Work that is done but must not be acknowledged before [`Store::flush`].
+/// Work of one user that is done but must not be acknowledged before [`Store::flush`].
 #[derive(Default)]
 pub struct Batch {
+    /// Whose it is; none while it is empty.
+    user: Option<UserName>,
     received: Vec<Received>,
     directories: BTreeSet<PathBuf>,
     /// Names of which something is left to drop.
@@ -73,18 +73,24 @@ pub struct Batch {
 }
 
 /// A server's pieces.
+///
+/// What is remembered of each user is under a lock of its own: a call of the disk that hangs for one holds up that
+/// user's requests alone. `users` is never locked while the disk is asked.
 pub struct Store<D: Disk = OsDisk> {
     disk: D,
     places: Places,
-    index: Mutex<Index>,
+    /// Where the server's own files are mounted.
+    mount: Mount,
+    users: Mutex<HashMap<UserName, Arc<Mutex<Index>>>>,
     seen: Seen,
     next_file: AtomicU64,
     next_connection: AtomicU64,
 }
 
 impl<D: Disk> Store<D> {
-    /// Opens ROOT/NAME, makes what is missing, and ends what a crash cut off. The caller holds the
-    /// [`FolderLock`]. `now` is the clock in milliseconds since 1970; `tell` hears what is worth a line of the log.
+    /// Opens ROOT/NAME and makes what is missing. What a crash cut off is ended for each user at the first request,
+    /// or by [`Store::settle`]. The caller holds the [`FolderLock`]. `now` is the clock in milliseconds since 1970;
+    /// `tell` hears what is worth a line of the log.
     ///
     /// # Errors
     /// If the disk fails.
@@ -95,11 +101,12 @@ impl<D: Disk> Store<D> {
         now: u64,
         tell: &mut dyn FnMut(&str),
     ) -> Result<Self, StoreError> {
-        let places = places_on_one_file_system(root, server)?;
-        let store = Self {
+        let places = places_on_one_file_system(&disk, root, server)?;
+        let mut store = Self {
+            mount: disk.mount(places.own())?,
             disk,
             places,
-            index: Mutex::default(),
+            users: Mutex::default(),
             seen: Seen::default(),
             next_file: AtomicU64::new(0),
             next_connection: AtomicU64::new(0),
@@ -110,7 +117,12 @@ impl<D: Disk> Store<D> {
             store.make_dir(&directory)?;
         }
         store.disk.sync_dir(store.places.own())?;
-        store.recover(now, tell)?;
+        store.read_floors(now, tell)?;
+        store.read_keys()?;
+        // Most servers never have had to move anything there.
+        let aside = store.disk.entries(&store.places.aside()).unwrap_or_default();
+        aside.iter().for_each(|(entry, _)| store.numbers_begin_behind(entry));
+        store.take_over_old_layout()?;
         store.keep_reserve();
         Ok(store)
     }
@@ -131,9 +143,27 @@ impl<D: Disk> Store<D> {
         let _ = self.disk.remove(&self.places.reserve());
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
-        // A thread that panicked held no half-made change: the disk is the truth, the index follows it.
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    fn users(&self) -> MutexGuard<'_, HashMap<UserName, Arc<Mutex<Index>>>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is remembered of a user: see [`Store::index`]. There are only as many as have logged in, or have floors.
+    fn own(&self, user: &UserName) -> Arc<Mutex<Index>> {
+        let mut users = self.users();
+        match users.get(user) {
+            Some(own) => Arc::clone(own),
+            None => Arc::clone(users.entry(user.clone()).or_default()),
+        }
+    }
+
+    /// Locks what is remembered of a user, once what a crash has left of it is in order.
+    fn index<'a>(&self, own: &'a Mutex<Index>, user: &UserName) -> Result<MutexGuard<'a, Index>, StoreError> {
+        let mut index = lock(own);
+        if !index.recovered {
+            self.recover(&mut index, user)?;
+            index.recovered = true;
+        }
+        Ok(index)
     }
 
     /// Makes a user's folder, at the first login.
@@ -141,22 +171,23 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn make_user(&self, user: &UserName) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         self.make_folder_of(&mut index, self.places.user(user))?;
         self.sync(&mut index, vec![self.places.published().to_path_buf()])
     }
 
-    /// A new connection. What it stages counts as open until [`Store::disconnect`]; only until then it can stage
-    /// and commit.
-    pub fn connect(&self) -> Connection {
+    /// A new connection of a user. What it stages counts as open until [`Store::disconnect`]; only until then it can
+    /// stage and commit.
+    pub fn connect(&self, user: &UserName) -> Connection {
         let connection = Connection(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        self.index().open.insert(connection);
+        lock(&self.own(user)).open.insert(connection);
         connection
     }
 
-    /// The connection is closed: its staged pieces are now others' to settle.
-    pub fn disconnect(&self, connection: Connection) {
-        self.index().open.remove(&connection);
+    /// A connection of this user is closed: its staged pieces are now others' to settle.
+    pub fn disconnect(&self, user: &UserName, connection: Connection) {
+        lock(&self.own(user)).open.remove(&connection);
     }
 
     /// Everything held of one name, with the claims; the clock is left to the caller.
@@ -164,10 +195,11 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn look(&self, user: &UserName, path: &FilePath) -> Result<NameReport, StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         // A reader must not see what a power failure could still take back.
         self.sync(&mut index, self.directories(user, path))?;
-        let mut report = NameReport { floor: index.floor(user, path), ..NameReport::default() };
+        let mut report = NameReport { floor: index.floor(path), ..NameReport::default() };
         for piece in placement::pieces() {
             match piece::claim(&self.disk, &self.places.piece(user, path, piece)) {
                 Ok(claim) if is_the_piece(&claim.header, user, path, piece) => {
@@ -186,7 +218,11 @@ impl<D: Disk> Store<D> {
             false => index.may_be_file(&key),
         }
         if let Some(name) = index.names.get(&key) {
-            for (waiting, phase) in phases(name, &index.open) {
+            let hidden = self.hides_staged(user, path, name)?;
+            let shown = |(waiting, phase): &(&Waiting, Phase)| {
+                *phase == Phase::Published || waiting.piece == TOMBSTONE || !hidden
+            };
+            for (waiting, phase) in phases(name, &index.open).filter(shown) {
                 match piece::claim(&self.disk, &waiting.file) {
                     Ok(claim) => report.pieces.push(Reported::Piece(phase, Box::new(claim))),
                     Err(_) => report.pieces.push(Reported::Damaged(waiting.piece)),
@@ -194,6 +230,12 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(report)
+    }
+
+    /// Whether staged pieces of a file are not to be shown, because they can never be published.
+    fn hides_staged(&self, user: &UserName, path: &FilePath, name: &Name) -> Result<bool, StoreError> {
+        let any = name.staged.iter().any(|waiting| waiting.piece != TOMBSTONE);
+        Ok(any && self.is_elsewhere(user, path)?)
     }
 
     /// A published piece's file, for reading, and its claim.
@@ -228,15 +270,14 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         number: u8,
         version: Version,
-        alive: impl FnMut(),
     ) -> Result<bool, StoreError> {
         match self.open_piece(user, path, number, version) {
             Err(StoreError::Damaged) => return Ok(false),
             opened => drop(opened?),
         }
-        match piece::is_sound(&self.disk, &self.places.piece(user, path, number), alive) {
+        match piece::sound_claim(&self.disk, &self.places.piece(user, path, number)) {
             Err(ReadError::Format) => Ok(false),
-            sound => Ok(sound?),
+            sound => Ok(sound?.is_some()),
         }
     }
 
@@ -267,6 +308,11 @@ impl<D: Disk> Store<D> {
         }
         Ok(held)
     }
+}
+
+fn lock(own: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    // A thread that panicked held no half-made change: the disk is the truth, the index follows it.
+    own.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A piece file that was moved or copied to another's place is damage, however whole it is.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::disk::Disk;
+use super::disk::{Disk, is_not_a_file};
 use crate::primitives::{Bytes32, Hasher};
 use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER};
 
@@ -34,7 +34,11 @@ pub(super) enum ReadError {
 
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::NotFound { ReadError::Missing } else { ReadError::Io(error) }
+        match error.kind() {
+            io::ErrorKind::NotFound => ReadError::Missing,
+            _ if is_not_a_file(&error) => ReadError::Format,
+            _ => ReadError::Io(error),
+        }
     }
 }
 
@@ -79,29 +83,28 @@ pub(super) fn claim<D: Disk>(disk: &D, path: &Path) -> Result<Claim, ReadError> 
     open(disk, path).map(|(_, claim)| claim)
 }
 
-/// Hashes a whole piece and says whether every chunk, the table and the root fit. `alive` is called
-/// after each buffer.
-pub(super) fn is_sound<D: Disk>(disk: &D, path: &Path, mut alive: impl FnMut()) -> Result<bool, ReadError> {
-    let (mut file, Claim { header, root: claimed, .. }) = open(disk, path)?;
+/// Hashes a whole piece and gives its claim if every chunk, the table and the root fit.
+pub(super) fn sound_claim<D: Disk>(disk: &D, path: &Path) -> Result<Option<Claim>, ReadError> {
+    let (mut file, claim) = open(disk, path)?;
+    let header = &claim.header;
     file.seek(SeekFrom::Start(header.layout().body.start))?;
     let mut hasher = ChunkHasher::new(header.chunk_size());
     let mut hashes = Vec::with_capacity(usize::try_from(header.chunks()).unwrap_or(0));
-    let mut buffer = vec![0; BUFFER];
     let mut left = header.piece_size;
+    let mut buffer = vec![0; usize::try_from(left).unwrap_or(BUFFER).min(BUFFER)];
     while left > 0 {
         let part = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
         file.read_exact(&mut buffer[..part])?;
         hasher.update(&buffer[..part], |hash| hashes.push(*hash));
         left -= part as u64;
-        alive();
     }
     let root = hasher.finish(|hash| hashes.push(*hash));
     let mut stored = [0; 32];
     for hash in &hashes {
         file.read_exact(&mut stored)?;
         if stored != *hash {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    Ok(claimed == root)
+    Ok((claim.root == root).then_some(claim))
 }

@@ -4,8 +4,9 @@
 //! ROOT/NAME/USER/FOLDER/.FILE.1     a published piece: nothing else is below ROOT/NAME
 //! ROOT/.NAME/lock                   held while a server runs
 //! ROOT/.NAME/reserve                space that is given up so that a full disk can take a delete
-//! ROOT/.NAME/staged/17              a staged piece; its header says whose and which
-//! ROOT/.NAME/tombstones/18          a published tombstone
+//! ROOT/.NAME/staged/USER/17         a staged piece of USER; its header says which
+//! ROOT/.NAME/tombstones/USER/18     a published tombstone
+//! ROOT/.NAME/aside/19               a folder that was in the place of a piece
 //! ROOT/.NAME/floors/USER.42         USER's number for floors
 //! ROOT/.NAME/keys/USER.3.OLD.NEW    USER's latest change of key: which key was retired, which came
 //! ```
@@ -54,8 +55,20 @@ impl Places {
         self.own.join("staged")
     }
 
+    pub(super) fn staged_of(&self, user: &UserName) -> PathBuf {
+        self.staged().join(user.as_str())
+    }
+
     pub(super) fn tombstones(&self) -> PathBuf {
         self.own.join("tombstones")
+    }
+
+    pub(super) fn tombstones_of(&self, user: &UserName) -> PathBuf {
+        self.tombstones().join(user.as_str())
+    }
+
+    pub(super) fn aside(&self) -> PathBuf {
+        self.own.join("aside")
     }
 
     pub(super) fn floors(&self) -> PathBuf {

@@ -32,12 +32,14 @@ impl<D: Disk> Store<D> {
         check: Check,
     ) -> Result<Staging<'_, D>, StoreError> {
         let decisions = {
-            let mut index = self.index();
+            let own = self.own(&header.user);
+            let mut index = self.index(&own, &header.user)?;
             self.admit(&mut index, connection, &header, restore)?;
             index.decisions
         };
         let admission = Admission { restore, decisions };
-        Staging::create(&self.disk, self.new_file(), connection, header, admission, check)
+        let file = self.new_file(&header.user);
+        Staging::create(&self.disk, file, connection, header, admission, check)
     }
 
     /// Whether a piece may be staged now.
@@ -49,14 +51,15 @@ impl<D: Disk> Store<D> {
         restore: Option<u64>,
     ) -> Result<(), StoreError> {
         let (user, path) = (&header.user, &header.path);
-        index.may_use_keys(connection, user, std::iter::once(header.key_check))?;
-        let floor = index.floor(user, path);
+        index.may_use_keys(connection, std::iter::once(header.key_check))?;
+        let floor = index.floor(path);
         let held = self.held(index, user, path)?;
         match restore {
             None => commit::may_stage(&held, floor, header.version)?,
             Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
         }
         match header.kind {
+            Kind::Data if self.is_elsewhere(user, path)? => return Err(StoreError::Elsewhere),
             Kind::Data => self.check_conflict(index, user, path)?,
             Kind::Tombstone => self.use_reserve(),
         }
@@ -81,7 +84,8 @@ impl<D: Disk> Store<D> {
     ) -> Result<(), StoreError> {
         let admission = staging.admission;
         let received = staging.finish(root, seal, tag)?;
-        let mut index = self.index();
+        let own = self.own(&received.header.user);
+        let mut index = self.index(&own, &received.header.user)?;
         let admitted = match index.decisions == admission.decisions {
             _ if !index.open.contains(&received.connection) => Err(StoreError::Ended),
             true => admit_one_more(&index, &received.header),
@@ -94,6 +98,7 @@ impl<D: Disk> Store<D> {
         }
         let Header { user, path, version, piece, key_check: key, .. } = received.header.clone();
         let connection = Some(received.connection);
+        batch.user.get_or_insert_with(|| user.clone());
         index.add(
             user,
             path,
@@ -104,8 +109,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Stages a piece under a new header, with the body and table of a published piece of this user. The
-    /// bytes are hashed on the way, so that damage is found and not copied. `alive` is called after each
-    /// buffer.
+    /// bytes are hashed on the way, so that damage is found and not copied.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the source is of another version by now, [`StoreError::Damaged`] if
@@ -117,7 +121,6 @@ impl<D: Disk> Store<D> {
         header: Header,
         seal: &Bytes32,
         batch: &mut Batch,
-        mut alive: impl FnMut(),
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
         let (mut file, Claim { header: source, root, .. }) =
@@ -135,20 +138,21 @@ impl<D: Disk> Store<D> {
             let part = room.len();
             file.read_exact(room)?;
             staging.advance(part)?;
-            alive();
         }
         self.stage_end(staging, &root, seal, None, batch)
     }
 
-    pub(super) fn sync_received(&self, received: Vec<Received>) -> Result<(), StoreError> {
+    pub(super) fn sync_received(&self, user: &UserName, received: Vec<Received>) -> Result<(), StoreError> {
         if received.is_empty() {
             return Ok(());
         }
         // What is gone was dropped by a newer version meanwhile, or published by another client, who synced it.
         let unsynced = received.iter().filter(|piece| !piece.synced);
         let paths: Vec<&Path> = unsynced.map(|piece| piece.path.as_path()).collect();
-        let synced = self.disk.sync_all(&paths).and_then(|()| self.disk.sync_dir(&self.places.staged()));
-        let mut index = self.index();
+        let synced =
+            self.disk.sync_all(&paths).and_then(|()| self.disk.sync_dir(&self.places.staged_of(user)));
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         for piece in received {
             let key = (piece.header.user, piece.header.path);
             match &synced {
@@ -193,13 +197,35 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    pub(super) fn new_file(&self) -> PathBuf {
-        self.places.staged().join(self.next_file.fetch_add(1, Ordering::Relaxed).to_string())
+    /// Whether a file's folder is on another file system than the server's own files, so that no piece of it
+    /// can be published: a link, or a mount. Of a folder that is not there, the one around it counts.
+    pub(super) fn is_elsewhere(&self, user: &UserName, path: &FilePath) -> Result<bool, StoreError> {
+        let mut folder = path.folder();
+        loop {
+            match self.disk.mount(&self.places.folder(user, &folder)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                Ok(mount) => return Ok(mount != self.mount),
+                Err(_) if folder.is_root() => return Ok(false),
+                Err(_) => folder = folder.parent(),
+            }
+        }
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn new_file(&self, user: &UserName) -> PathBuf {
+        self.places.staged_of(user).join(self.next_number().to_string())
     }
 }
 
 fn admit_one_more(index: &Index, header: &Header) -> Result<(), StoreError> {
     let key = (header.user.clone(), header.path.clone());
     let staged = index.names.get(&key).map_or(0, |name| name.staged.len());
-    if staged >= MAX_STAGED { Err(StoreError::TooManyStaged) } else { Ok(()) }
+    match staged >= MAX_STAGED {
+        true => Err(StoreError::TooManyStaged),
+        false if index.is_full() => Err(StoreError::TooManyOfUser),
+        false => Ok(()),
+    }
 }

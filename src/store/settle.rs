@@ -5,7 +5,7 @@ use std::io;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::index::Index;
-use super::{Batch, Connection, MAX_REMEMBERED, Store};
+use super::{Batch, Connection, Store};
 use crate::commit::{self, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
@@ -24,7 +24,8 @@ impl<D: Disk> Store<D> {
         version: Version,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         if !index.open.contains(&connection) {
             // What it staged may have been settled by others, who were told that it is closed.
             return Err(StoreError::Ended);
@@ -35,8 +36,9 @@ impl<D: Disk> Store<D> {
             Step::Publish { piece, version } => index.staged(&key, *piece, *version).map(|w| w.key),
             _ => None,
         });
-        index.may_use_keys(connection, user, published)?;
+        index.may_use_keys(connection, published)?;
         self.publish(&mut index, user, path, &steps)?;
+        batch.user.get_or_insert_with(|| user.clone());
         // Also behind a newer version, or one that another client commits at this moment: what that one
         // published here must be safe before this is acknowledged.
         let unsafe_yet = self.directories(user, path).into_iter().filter(|d| !index.is_safe(d));
@@ -55,11 +57,18 @@ impl<D: Disk> Store<D> {
     /// If the disk fails: then nothing in the batch may be acknowledged.
     pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
-        let changes = self.index().changes;
-        self.sync_received(batch.received)?;
-        batch.directories.iter().try_for_each(|directory| self.sync_dir(directory))?;
-        let mut index = self.index();
-        batch.directories.into_iter().for_each(|directory| index.is_synced(directory, changes));
+        let Some(user) = &batch.user else { return Ok(()) };
+        let own = self.own(user);
+        let changes = self.index(&own, user)?.changes;
+        self.sync_received(user, batch.received)?;
+        let mut synced = Vec::new();
+        for directory in batch.directories {
+            if self.sync_dir(&directory)? {
+                synced.push(directory);
+            }
+        }
+        let mut index = self.index(&own, user)?;
+        synced.into_iter().for_each(|directory| index.is_synced(directory, changes));
         for (user, path, version) in batch.committed {
             // Now only the drops are left of it.
             if let Ok(steps) = commit::commit(&self.held(&mut index, &user, &path)?, version) {
@@ -67,6 +76,7 @@ impl<D: Disk> Store<D> {
             }
             self.drop_replaced(&mut index, &user, &path)?;
         }
+        drop(index);
         self.keep_reserve();
         Ok(())
     }
@@ -77,7 +87,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or the disk's.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         commit::fence(&self.held(&mut index, user, path)?, version)?;
         self.raise_floor(&mut index, user, path, version)
     }
@@ -93,20 +104,21 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         version: Version,
     ) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         let own = index.names.get(&(user.clone(), path.clone())).is_some_and(|name| {
             let mut of_version = name.staged.iter().filter(|w| w.version == version);
             of_version.all(|w| w.connection == Some(connection))
         });
         let steps = commit::abort(&self.held(&mut index, user, path)?, version, own)?;
-        let floor = index.floor(user, path);
+        let floor = index.floor(path);
         let aborted = commit::aborted_floor(floor, version);
         if aborted > floor {
             self.set_floor(&mut index, user, path, aborted)?;
         }
         self.apply_all(&mut index, user, path, &steps)?;
         // What is acknowledged as gone does not come back with a power failure.
-        if steps.is_empty() { Ok(()) } else { self.sync_dir(&self.places.staged()) }
+        if steps.is_empty() { Ok(()) } else { self.sync_dir(&self.places.staged_of(user)).map(drop) }
     }
 
     /// Drops what is older than a version that is whole elsewhere.
@@ -114,7 +126,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         // A commit that is half done is ended first, and is on disk: dropping a tombstone together with what
         // it hides would let a power failure bring back the one without the other.
         let unfinished = commit::recover(&self.held(&mut index, user, path)?);
@@ -130,7 +143,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
     pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let mut index = self.index();
+        let own = self.own(user);
+        let mut index = self.index(&own, user)?;
         let Ok(steps) = commit::forget(&self.held(&mut index, user, path)?, version) else {
             return Err(StoreError::NotFound);
         };
@@ -140,7 +154,7 @@ impl<D: Disk> Store<D> {
         self.apply_all(&mut index, user, path, drops)?;
         self.sync_directories(user, path)?;
         if self.drop_replaced(&mut index, user, path)? {
-            self.disk.sync_dir(&self.places.tombstones())?;
+            self.disk.sync_dir(&self.places.tombstones_of(user))?;
         }
         self.raise_floor(&mut index, user, path, version)?;
         self.apply(&mut index, user, path, *tombstone)
@@ -154,8 +168,8 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         version: Version,
     ) -> Result<(), StoreError> {
-        let newest = index.floors.get(user).map_or(0, |floor| floor.newest);
-        self.set_floor(index, user, path, commit::raised_floor(newest, version)?)
+        let floor = commit::raised_floor(index.floor.newest, version)?;
+        self.set_floor(index, user, path, floor)
     }
 
     /// Gives a name this floor. The user's number on the disk is the greatest of all floors.
@@ -167,7 +181,7 @@ impl<D: Disk> Store<D> {
         floor: u64,
     ) -> Result<(), StoreError> {
         index.decisions += 1;
-        let known = index.floors.entry(user.clone()).or_default();
+        let known = &mut index.floor;
         let before = known.newest;
         if floor > before {
             self.keep_floor(user, floor)?;
@@ -177,11 +191,7 @@ impl<D: Disk> Store<D> {
                 let _ = self.disk.remove(&self.places.floor(user, before));
             }
         }
-        if known.names.len() >= MAX_REMEMBERED {
-            known.at_start = known.newest;
-            known.names.clear();
-        }
-        known.names.insert(path.clone(), floor);
+        known.remember(path, floor);
         Ok(())
     }
 

@@ -66,7 +66,7 @@ impl Ledger {
                 account.retired_below = account.retired_below.max(generation);
             }
             Step::Forget(_, name, generation) => self.of(name).asked_to_forget = generation,
-            Step::LogIn(_) | Step::Flush(_) | Step::Fence(..) | Step::Leave(_) => {}
+            Step::LogIn(_) | Step::Flush(_) | Step::Fence(..) | Step::Leave(_) | Step::ToOldLayout => {}
         }
     }
 

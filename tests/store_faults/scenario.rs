@@ -37,6 +37,8 @@ pub(crate) enum Step {
     Abort(Who, Name, Generation),
     Retire(Who, Name, Generation),
     Forget(Who, Name, Generation),
+    /// The server's own files are as an earlier server would have left them; this one is not used any more.
+    ToOldLayout,
 }
 
 impl Step {
@@ -51,6 +53,7 @@ impl Step {
             | Step::Abort(who, ..)
             | Step::Retire(who, ..)
             | Step::Forget(who, ..) => who,
+            Step::ToOldLayout => 'A',
         }
     }
 }
@@ -138,7 +141,7 @@ impl Piece {
         let disk = new_disk();
         let server = Server::start(&disk).unwrap();
         let mut batch = Batch::default();
-        receive(&server.store, server.store.connect(), self, &mut batch).unwrap();
+        receive(&server.store, server.store.connect(&aditi()), self, &mut batch).unwrap();
         server.store.flush(&mut batch).unwrap();
         let files = disk.files_below(&own().join("staged"));
         assert_eq!(files.len(), 1);
@@ -192,6 +195,7 @@ struct Client {
 
 /// A server process and its clients.
 pub(crate) struct Server {
+    disk: MemoryDisk,
     store: Store<MemoryDisk>,
     clients: BTreeMap<Who, Client>,
 }
@@ -200,7 +204,9 @@ impl Server {
     pub(crate) fn start(disk: &MemoryDisk) -> Result<Self, StoreError> {
         let store =
             Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap(), NOW, &mut |_| ())?;
-        Ok(Self { store, clients: BTreeMap::new() })
+        let mut settled = Ok(());
+        store.settle(|_, error| settled = Err(error));
+        settled.map(|()| Self { disk: disk.clone(), store, clients: BTreeMap::new() })
     }
 
     pub(crate) fn look(&self, name: Name) -> Result<NameReport, StoreError> {
@@ -208,7 +214,7 @@ impl Server {
     }
 
     pub(crate) fn is_sound(&self, name: Name, piece: u8, version: Version) -> Result<bool, StoreError> {
-        self.store.is_sound(&aditi(), &path(name), piece, version, || ())
+        self.store.is_sound(&aditi(), &path(name), piece, version)
     }
 
     /// Takes a step, and notes first what may come of it, then what was acknowledged.
@@ -252,7 +258,7 @@ impl Server {
 
     fn client(&mut self, who: Who) -> &mut Client {
         self.clients.entry(who).or_insert_with(|| Client {
-            connection: self.store.connect(),
+            connection: self.store.connect(&aditi()),
             batch: Batch::default(),
             waiting: Vec::new(),
             failed: Vec::new(),
@@ -274,7 +280,7 @@ impl Server {
             }
             Step::Flush(_) => store.flush(batch),
             Step::Leave(who) => {
-                store.disconnect(connection);
+                store.disconnect(&user, connection);
                 self.clients.remove(&who);
                 Ok(())
             }
@@ -284,7 +290,25 @@ impl Server {
             }
             Step::Retire(_, name, generation) => store.retire(&user, &path(name), version(generation)),
             Step::Forget(_, name, generation) => store.forget(&user, &path(name), version(generation)),
+            Step::ToOldLayout => {
+                to_old_layout(&self.disk);
+                Ok(())
+            }
         }
+    }
+}
+
+/// Earlier servers had no folders for users in these.
+fn to_old_layout(disk: &MemoryDisk) {
+    for directory in ["staged", "tombstones"].map(|name| own().join(name)) {
+        let users = directory.join("Aditi");
+        for (entry, _) in disk.entries(&users).unwrap() {
+            disk.rename(&users.join(&entry), &directory.join(&entry)).unwrap();
+        }
+        disk.sync_dir(&directory).unwrap();
+        disk.sync_dir(&users).unwrap();
+        disk.remove_dir(&users).unwrap();
+        disk.sync_dir(&directory).unwrap();
     }
 }
 

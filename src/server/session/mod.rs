@@ -3,12 +3,10 @@
 //! Replies to STAGE and COMMIT wait until what they acknowledge is on disk. As long as more requests
 //! have already arrived they wait together, so that a pipeline of small files shares its syncs.
 
-mod life;
 mod payload;
 
 use std::io::{self, Write};
 
-pub use life::LIFE_SIGN;
 pub use payload::SPACE_CHECK;
 
 use super::admission::Visit;
@@ -31,13 +29,14 @@ pub const MAX_BATCH: usize = 256;
 /// Bytes of payload that wait for one sync.
 pub const MAX_BATCH_BYTES: u64 = 8 << 20;
 /// Serves one connection to its end.
-pub(super) fn run(shared: &Shared, visit: Visit) {
-    let log = |text: &str| shared.log.line(&format!("{} {text}", visit.from));
+pub(super) fn run(shared: &Shared, mut visit: Visit) {
+    let from = visit.from;
+    let log = |text: &str| shared.log.line(&format!("{from} {text}"));
     let mut channel = match Channel::open(&visit.stream) {
         Ok(channel) => channel,
         Err(error) => return log(&format!("connection failed: {error}")),
     };
-    let (user, keys, connection) = match login(shared, &visit, &mut channel) {
+    let (user, keys, connection) = match login(shared, &mut visit, &mut channel) {
         Ok(logged_in) => logged_in,
         Err(end) => {
             let end = match end {
@@ -53,13 +52,14 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         }
     };
     log(&format!("{user} logged in"));
+    channel.voice.seal_with(LineSealer::new(keys.server_lines));
+    shared.voices.add(&channel.voice);
     let mut session = Session {
         shared,
         who: format!("{} {user}", visit.from),
         user,
         connection,
         channel,
-        sealer: LineSealer::new(keys.server_lines),
         opener: LineOpener::new(keys.client_lines),
         payloads: keys.payloads,
         secrets: keys.secrets,
@@ -69,12 +69,13 @@ pub(super) fn run(shared: &Shared, visit: Visit) {
         lines: Lines::new(&shared.log),
     };
     let end = session.serve();
-    shared.store.disconnect(connection);
+    session.channel.voice.rest();
+    shared.store.disconnect(&session.user, connection);
     match end {
         end if end.is_quiet() => session.log("left"),
         End::Refused(refusal) => {
             // The last line that this client gets; whether it arrives is no longer our concern.
-            let _ = session.send(&Reply::no(refusal)).and_then(|()| session.channel.writer.flush());
+            let _ = session.send(&Reply::no(refusal)).and_then(|()| session.flush());
             session.log(&format!("disconnected: {refusal}"));
         }
         end => session.log(&format!("disconnected: {end}")),
@@ -98,7 +99,6 @@ struct Session<'a> {
     user: UserName,
     connection: Connection,
     channel: Channel,
-    sealer: LineSealer,
     opener: LineOpener,
     payloads: Key,
     secrets: Key,
@@ -136,8 +136,10 @@ impl Session<'_> {
         match request {
             Request::Stage { header, length, restore } => self.stage(*header, length, restore),
             Request::Commit(path, version) => {
+                self.channel.voice.work();
                 let result =
                     self.shared.store.commit(self.connection, &self.user, &path, version, &mut self.batch);
+                self.channel.voice.rest();
                 self.hold(result, line, 0)
             }
             Request::Copy { path, piece, version, header, seal } => {
@@ -158,7 +160,7 @@ impl Session<'_> {
     fn read_text(&mut self) -> Result<String, End> {
         if !self.has_line() {
             self.lines.hand_over();
-            self.channel.writer.flush()?;
+            self.flush()?;
         }
         let line = read_line(&mut self.channel.reader)?;
         self.opener.open(&line).map(str::to_owned).map_err(|_| End::Refused(Refusal::BadMac))
@@ -167,14 +169,17 @@ impl Session<'_> {
     fn answer(&mut self, request: Request, line: &str) -> Result<(), End> {
         let store = &self.shared.store;
         match request {
+            Request::Read { path, piece, version, offset, length } => {
+                return self.read(line, &path, piece, version, offset, length);
+            }
+            _ => self.channel.voice.work(),
+        }
+        match request {
             Request::Look(path) => match store.look(&self.user, &path) {
                 Ok(report) => self.text(line, &NameReport { clock: now(), ..report }.to_text()),
                 Err(error) => self.done(line, Err(error)),
             },
             Request::List { folder, recursive } => self.list(line, &folder, recursive),
-            Request::Read { path, piece, version, offset, length } => {
-                self.read(line, &path, piece, version, offset, length)
-            }
             Request::Fence(path, version) => {
                 let result =
                     within_reach(version.rank()).and_then(|()| store.fence(&self.user, &path, version));
@@ -194,7 +199,11 @@ impl Session<'_> {
                     within_reach(version.rank()).and_then(|()| store.forget(&self.user, &path, version));
                 self.done(line, result)
             }
-            Request::Check(path, piece, version) => self.check(line, &path, piece, version),
+            Request::Check(path, piece, version) => {
+                let sound = store.is_sound(&self.user, &path, piece, version);
+                let result = sound.and_then(|sound| if sound { Ok(()) } else { Err(StoreError::Damaged) });
+                self.done(line, result)
+            }
             Request::Status => match store.usage(&self.user) {
                 Ok(usage) => {
                     let free = super::space::free_bytes(&self.shared.folder);
@@ -206,7 +215,7 @@ impl Session<'_> {
             Request::Passwd { block, verifier } => self.passwd(&block, verifier),
             Request::Ping => Ok(self.send(&Reply::Ok)?),
             // These wait in the batch: see `serve_one`.
-            Request::Stage { .. } | Request::Copy { .. } | Request::Commit(..) => {
+            Request::Stage { .. } | Request::Copy { .. } | Request::Commit(..) | Request::Read { .. } => {
                 Err(End::Refused(Refusal::BadRequest))
             }
         }
@@ -228,7 +237,7 @@ impl Session<'_> {
     /// Ends the user's other sessions. What they staged may be settled at once.
     fn end_others(&mut self) {
         let others = self.shared.admission.end_others(&self.user, self.connection);
-        others.iter().for_each(|&other| self.shared.store.disconnect(other));
+        others.iter().for_each(|&other| self.shared.store.disconnect(&self.user, other));
         if !others.is_empty() {
             self.log(&format!("other sessions ended: {}", others.len()));
         }
@@ -252,9 +261,12 @@ impl Session<'_> {
         Ok(self.send(&reply)?)
     }
 
-    fn send(&mut self, reply: &Reply) -> io::Result<()> {
-        let line = self.sealer.seal(&reply.to_line());
-        self.channel.writer.write_all(line.as_bytes())
+    fn send(&self, reply: &Reply) -> io::Result<()> {
+        self.channel.voice.speak().send(reply)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.channel.voice.speak().flush()
     }
 
     fn done(&mut self, what: &str, result: Result<(), StoreError>) -> Result<(), End> {
@@ -272,13 +284,18 @@ impl Session<'_> {
 
     fn text(&mut self, what: &str, text: &str) -> Result<(), End> {
         self.log(&format!("{what}: ok"));
-        self.send(&Reply::Text(text.len() as u64, sha256(text.as_bytes())))?;
-        Ok(self.channel.writer.write_all(text.as_bytes())?)
+        Ok(self.send_text(&Reply::Text(text.len() as u64, sha256(text.as_bytes())), text)?)
     }
 
-    fn more(&mut self, text: &str) -> io::Result<()> {
-        self.send(&Reply::More(text.len() as u64, sha256(text.as_bytes())))?;
-        self.channel.writer.write_all(text.as_bytes())
+    fn more(&self, text: &str) -> io::Result<()> {
+        self.send_text(&Reply::More(text.len() as u64, sha256(text.as_bytes())), text)
+    }
+
+    fn send_text(&self, reply: &Reply, text: &str) -> io::Result<()> {
+        // A sign of life must not come in between.
+        let mut speech = self.channel.voice.speak();
+        speech.send(reply)?;
+        speech.write_all(text.as_bytes())
     }
 
     /// Lets a reply wait for the batch to be on disk.
@@ -299,7 +316,9 @@ impl Session<'_> {
         if self.held.is_empty() {
             return Ok(());
         }
+        self.channel.voice.work();
         let flushed = self.shared.store.flush(&mut self.batch);
+        self.channel.voice.rest();
         self.held_bytes = 0;
         for HeldReply { reply, what } in std::mem::take(&mut self.held) {
             if reply == Reply::Ok {

@@ -1,15 +1,15 @@
 //! Requests that move a piece's bytes: STAGE and RESTORE bring them, COPY makes them here, READ gives them.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 
-use super::life::LifeSigns;
-use super::{MAX_BATCH_BYTES, Session, within_reach};
+use super::{Session, within_reach};
 use crate::name::FilePath;
 use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::Header;
 use crate::server::channel::End;
-use crate::server::limits::{IDLE_LIMIT, STALL_LIMIT};
+use crate::server::limits::IDLE_LIMIT;
 use crate::server::space;
+use crate::server::voice::Speech;
 use crate::store::{Check, OsDisk, Staging, StoreError};
 use crate::version::Version;
 use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
@@ -40,19 +40,24 @@ impl Session<'_> {
         let store = &self.shared.store;
         // A version that was decided while there was no bound can be repaired: its rank is one that moves nothing.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
+        self.channel.voice.work();
         let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
             true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
             false => {
                 within_reach(generation).and_then(|()| store.stage(self.connection, header, restore, check))
             }
         };
+        self.channel.voice.rest();
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
             (_, StageEnd::End { tag, .. }) if tag.is_some() == restore.is_some() => {
                 return Err(End::Refused(Refusal::BadRequest));
             }
             (Ok(staging), StageEnd::End { root, seal, tag }) => {
-                store.stage_end(staging, &root, &seal, tag.as_ref(), &mut self.batch)
+                self.channel.voice.work();
+                let staged = store.stage_end(staging, &root, &seal, tag.as_ref(), &mut self.batch);
+                self.channel.voice.rest();
+                staged
             }
             (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
             (Err(error), _) => Err(error),
@@ -78,20 +83,10 @@ impl Session<'_> {
         if let Err(error) = within_reach(header.version.generation) {
             return self.hold(Err(error), what, 0);
         }
-        if bytes >= MAX_BATCH_BYTES {
-            // It may take long enough for signs of life, and those must not overtake other replies.
-            self.release_held()?;
-        }
-        let (shared, connection) = (self.shared, self.connection);
-        let mut batch = std::mem::take(&mut self.batch);
-        let mut signs = LifeSigns::default();
-        let result = shared.store.copy(connection, (path, piece, version), header, seal, &mut batch, || {
-            if bytes >= MAX_BATCH_BYTES {
-                signs.give(self);
-            }
-        });
-        self.batch = batch;
-        signs.sent?;
+        let store = &self.shared.store;
+        self.channel.voice.work();
+        let result = store.copy(self.connection, (path, piece, version), header, seal, &mut self.batch);
+        self.channel.voice.rest();
         self.hold(result, what, bytes)
     }
 
@@ -105,8 +100,8 @@ impl Session<'_> {
         let all_here = self.channel.reader.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();
-            self.channel.writer.flush()?;
-            self.channel.reader.get_mut().limit_each_read(STALL_LIMIT)?;
+            self.flush()?;
+            self.channel.reader.get_mut().limit_payload(length)?;
         }
         let mut left = length;
         let mut unwanted = [0; SKIP_BUFFER];
@@ -151,15 +146,17 @@ impl Session<'_> {
             return Err(End::Refused(Refusal::BadRequest));
         }
         file.seek(SeekFrom::Start(offset))?;
-        self.send(&Reply::Data(length))?;
         let mut part = file.take(length);
-        let sent = if length <= SMALL_READ {
-            io::copy(&mut part, &mut self.channel.writer)?
-        } else {
+        if length > SMALL_READ {
             self.lines.hand_over();
-            self.channel.writer.flush()?;
-            copy_in_large_steps(&mut part, &mut self.channel.writer.get_ref().0.as_ref())?
+        }
+        let mut speech = self.channel.voice.speak();
+        speech.send(&Reply::Data(length))?;
+        let sent = match length <= SMALL_READ {
+            true => io::copy(&mut part, &mut *speech)?,
+            false => copy_in_large_steps(&mut part, &mut speech)?,
         };
+        drop(speech);
         if sent != length {
             return Err(End::Io(io::ErrorKind::UnexpectedEof.into()));
         }
@@ -170,14 +167,14 @@ impl Session<'_> {
 
 /// As `io::copy`, which takes steps of 8 KiB: std leaves sendfile(2) alone between file and socket,
 /// because the file's pages could still change while they are on their way.
-fn copy_in_large_steps(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+fn copy_in_large_steps(from: &mut impl Read, to: &mut Speech) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BUFFER];
     let mut sent = 0;
     loop {
         match from.read(&mut buffer)? {
             0 => return Ok(sent),
             got => {
-                to.write_all(&buffer[..got])?;
+                to.send_past_buffer(&buffer[..got])?;
                 sent += got as u64;
             }
         }

@@ -1,0 +1,163 @@
+//! What a server says to one client: replies, through a buffer, and signs of life while it works.
+//!
+//! A thread of its own gives the signs, since the session's may be in a call of the disk that takes long, or never
+//! comes back.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::stream::Outgoing;
+use crate::primitives::sha256;
+use crate::wire::{LineSealer, Reply};
+
+/// How long a client that waits for a reply hears nothing, before it gets a sign of life.
+pub const LIFE_SIGN: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody has to get one.
+const ROUND: Duration = Duration::from_millis(250);
+
+const BUFFER: usize = 16 * 1024;
+
+/// One client's replies. A clone is the same.
+#[derive(Clone)]
+pub(super) struct Voice(Arc<Mutex<Speech>>);
+
+pub(super) struct Speech {
+    out: Outgoing,
+    buffer: Vec<u8>,
+    /// None until the login is done.
+    sealer: Option<LineSealer>,
+    /// Since when the client has heard nothing, while the session works for it.
+    silent: Option<Instant>,
+}
+
+impl Voice {
+    pub(super) fn new(stream: Arc<TcpStream>) -> Self {
+        let out = Outgoing(stream);
+        Self(Arc::new(Mutex::new(Speech { out, buffer: Vec::new(), sealer: None, silent: None })))
+    }
+
+    /// For a reply. Nobody else speaks until this is dropped.
+    pub(super) fn speak(&self) -> MutexGuard<'_, Speech> {
+        // What a thread that panicked has sent is sent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on every line is sealed.
+    pub(super) fn seal_with(&self, sealer: LineSealer) {
+        self.speak().sealer = Some(sealer);
+    }
+
+    /// The client waits for what is done now: it gets signs of life until the reply, or [`Voice::rest`].
+    pub(super) fn work(&self) {
+        self.speak().silent = Some(Instant::now());
+    }
+
+    pub(super) fn rest(&self) {
+        self.speak().silent = None;
+    }
+}
+
+impl Speech {
+    pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        if !matches!(reply, Reply::More(..)) {
+            // At once: what comes behind a reply is for the next request.
+            self.silent = None;
+        }
+        let line = self.line(reply);
+        self.write_all(line.as_bytes())
+    }
+
+    fn line(&mut self, reply: &Reply) -> String {
+        match &mut self.sealer {
+            Some(sealer) => sealer.seal(&reply.to_line()),
+            None => format!("{}\n", reply.to_line()),
+        }
+    }
+
+    /// Sends bytes behind what is buffered, and keeps none of them.
+    pub(super) fn send_past_buffer(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.flush()?;
+        self.out.send_all(bytes)
+    }
+
+    /// Gives a sign of life if one is due; never waits. A client that does not read what it has needs none.
+    fn give_sign_of_life(&mut self) {
+        if self.silent.is_none_or(|since| since.elapsed() < LIFE_SIGN) {
+            return;
+        }
+        self.silent = Some(Instant::now());
+        if self.buffer.len() < BUFFER {
+            let sign = self.line(&Reply::More(0, sha256(b"")));
+            self.buffer.extend_from_slice(sign.as_bytes());
+        }
+        let sent = self.out.send_some(&self.buffer);
+        self.buffer.drain(..sent);
+    }
+}
+
+impl Write for Speech {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.silent.is_some() {
+            self.silent = Some(Instant::now());
+        }
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush()?;
+        }
+        if bytes.len() < BUFFER {
+            self.buffer.extend_from_slice(bytes);
+        } else {
+            self.out.send_all(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.send_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Those of sessions, and a signal that one has come.
+type Present = (Mutex<Vec<Weak<Mutex<Speech>>>>, Condvar);
+
+/// All voices, and the thread that gives their signs of life.
+pub(super) struct Voices(Arc<Present>);
+
+impl Voices {
+    pub(super) fn start() -> Self {
+        let voices: Arc<Present> = Arc::default();
+        let present = Arc::clone(&voices);
+        std::thread::spawn(move || {
+            loop {
+                give_signs_of_life(&present);
+                std::thread::sleep(ROUND);
+            }
+        });
+        Self(voices)
+    }
+
+    /// This one's client gets signs of life from now on, for as long as somebody keeps it.
+    pub(super) fn add(&self, voice: &Voice) {
+        let (voices, added) = &*self.0;
+        voices.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&voice.0));
+        added.notify_one();
+    }
+}
+
+fn give_signs_of_life((voices, added): &Present) {
+    let mut present = Vec::new();
+    let all = voices.lock().unwrap_or_else(PoisonError::into_inner);
+    // With nobody there, nothing has to be looked at.
+    let mut all = added.wait_while(all, |all| all.is_empty()).unwrap_or_else(PoisonError::into_inner);
+    all.retain(|voice| voice.upgrade().map(|voice| present.push(voice)).is_some());
+    drop(all);
+    for voice in present {
+        // Who speaks just now is alive.
+        if let Ok(mut speech) = voice.try_lock() {
+            speech.give_sign_of_life();
+        }
+    }
+}
