@@ -18,7 +18,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aegis", "aes", "ctr", "hmac", "sha2", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
     (&["std::net"], &["peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
-    (&["rustix"], &["cli", "server", "tcp"]),
+    (&["rustix"], &["cli", "client", "server", "tcp"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];
 

@@ -15,7 +15,7 @@ use super::progress::ProgressLine;
 use super::text::{and, wrap};
 use super::{FAILED, terminal};
 use crate::client::{Doing, Notice, Phase, Progress, Report};
-use crate::name::ServerName;
+use crate::name::{ServerName, printable};
 use crate::peer::Direction;
 
 /// What the client calls itself.
@@ -173,7 +173,8 @@ impl Console {
     }
 
     fn say(&self, kind: &str, paint: Paint, what: &dyn Display) {
-        let mut text = what.to_string();
+        // Whatever is in it, and whoever wrote that: a name, a path, a server's words.
+        let mut text = printable(&what.to_string()).to_string();
         // A line of the protocol stays one.
         if kind != "trace" && self.err_is_terminal() {
             let before = format!("{CLIENT}: {kind}: ").len();
@@ -203,13 +204,13 @@ fn say(program: &str, kind: String, what: &dyn Display) {
 /// A warning of the server's command line.
 pub(super) fn server_warning(what: &dyn Display) {
     let palette = Palette::of(io::stderr().is_terminal());
-    say("Server", palette.paint(Paint::Yellow, "warning:"), what);
+    say("Server", palette.paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
 }
 
 /// An error of the server's command line.
 pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
     let palette = Palette::of(io::stderr().is_terminal());
-    say("Server", palette.paint(Paint::Red, "error:"), what);
+    say("Server", palette.paint(Paint::Red, "error:"), &printable(&what.to_string()));
     if let Some(hint) = hint {
         say("Server", palette.paint(Paint::Bold, "hint:"), &hint);
     }
@@ -228,7 +229,7 @@ impl Report for Console {
             self.say(
                 "trace",
                 Paint::Dim,
-                &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", shown.escape_debug()),
+                &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", printable(&shown)),
             );
         }
     }
@@ -301,7 +302,7 @@ impl Report for Console {
                 "{path}: {} missed the delete; Repair brings it there when all are back",
                 servers(&missing)
             )),
-            Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
+            Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", printable(&what)), None),
         }
     }
 }

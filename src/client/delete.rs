@@ -93,7 +93,7 @@ impl Client {
         for (index, survey) in surveys.iter().enumerate() {
             results.push(None);
             if !survey.is_a_file() {
-                results[index] = Some(Err(ClientError::NotFound(survey.path.to_string())));
+                results[index] = Some(Err(ClientError::NotFound(survey.path.as_str().to_owned())));
                 continue;
             }
             let up = self.cluster.up().collect();

@@ -131,7 +131,7 @@ impl Client {
         self.require_server()?;
         let Listing { folders, files, .. } = self.list(folder, false);
         if folders.is_empty() && files.is_empty() && !folder.is_root() {
-            return self.show_file(folder).ok_or_else(|| ClientError::NotFound(folder.to_string()));
+            return self.show_file(folder).ok_or_else(|| ClientError::NotFound(folder.as_str().to_owned()));
         }
         let mut shown: Vec<Shown> = folders.into_keys().map(Shown::Folder).collect();
         shown.extend(self.show_files(folder, files).into_iter().map(Shown::File));
@@ -157,7 +157,7 @@ impl Client {
 
     /// A name under which no folder is found: a file's, or nobody's.
     fn name_of_file(&mut self, name: &FolderPath) -> Result<Vec<FilePath>, ClientError> {
-        let not_found = || ClientError::NotFound(name.to_string());
+        let not_found = || ClientError::NotFound(name.as_str().to_owned());
         let path = name.as_file().ok_or_else(not_found)?;
         let surveys = self.cluster.ask(&[path], &self.config.user, &self.key, &*self.report);
         let known = surveys.into_iter().find(|survey| survey.is_a_file() || survey.tombstone().is_some());
@@ -410,5 +410,5 @@ fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding 
 }
 
 fn whole_path(folder: &FolderPath, relative: &FilePath) -> Result<FilePath, ClientError> {
-    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.to_string(), why))
+    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
 }
