@@ -20,6 +20,8 @@ build: ## build, and leave ./Server and ./Client here (plain `make` does this)
 	  if cmp -s "$(TARGET)/release/$$b" $$b; then touch $$b; \
 	  else cp "$(TARGET)/release/$$b" $$b.new && mv -f $$b.new $$b; fi || exit 1; \
 	done
+	@# Their passwords are published, but a .conf is nobody else's business: git does not keep this.
+	@chmod go= User1.conf User2.conf User3.conf
 
 # Builds what is out of date, but not as somebody else, root above all: the owner could not change such files later.
 .PHONY: built

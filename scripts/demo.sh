@@ -6,6 +6,7 @@
 # DEMO_PAUSE  seconds before each step (2 on a terminal, otherwise 0), or `key` to wait for Enter
 set -euo pipefail
 export LC_ALL=C # grep must look at bytes, not at characters
+umask 077       # User1.conf has a password in it
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 user=Aditi

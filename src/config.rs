@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::name::{NameError, ServerName, UserName};
+use crate::name::{NameError, ServerName, UserName, printable};
 use crate::placement;
 
 /// Most servers in one .conf.
@@ -108,32 +108,32 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::UnknownKey(key) => write!(f, "unknown key '{}'", key.escape_debug()),
+            Problem::UnknownKey(key) => write!(f, "unknown key '{}'", printable(key)),
             Problem::NoValue(key) => write!(f, "'{key}' has no value"),
             Problem::Twice(key) => write!(f, "'{key}' stands twice"),
             Problem::Missing("Server") => {
                 f.write_str("there is no line for a server, such as 'Server1 localhost:8008'")
             }
             Problem::Missing(key) => write!(f, "there is no '{key}' line"),
-            Problem::Name(name, why) => write!(f, "bad name '{}': {why}", name.escape_debug()),
+            Problem::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
             Problem::Address(address) => {
                 write!(
                     f,
                     "bad address '{}': host:port with a port from 1 to 65535 is meant",
-                    address.escape_debug()
+                    printable(address)
                 )
             }
             Problem::ServerTwice(name) => write!(f, "server '{name}' stands twice"),
             Problem::AddressTwice(address) => write!(f, "two servers have the address '{address}'"),
             Problem::TooManyServers => write!(f, "there are more than {MAX_SERVERS} servers"),
             Problem::Replicas(value) => {
-                write!(f, "bad Replicas '{}': 1 to the number of servers is meant", value.escape_debug())
+                write!(f, "bad Replicas '{}': 1 to the number of servers is meant", printable(value))
             }
             Problem::Timeout(value) => {
                 write!(
                     f,
                     "bad Timeout '{}': seconds, above 0 and at most {MAX_TIMEOUT_SECONDS}, are meant",
-                    value.escape_debug()
+                    printable(value)
                 )
             }
             Problem::Key => {
@@ -143,7 +143,7 @@ impl fmt::Display for Problem {
                 write!(
                     f,
                     "bad MinIterations '{}': expected a number from {MIN_ITERATIONS} to {MAX_ITERATIONS}",
-                    value.escape_debug()
+                    printable(value)
                 )
             }
             Problem::PasswordTooLong => write!(f, "the password is longer than {MAX_PASSWORD} bytes"),

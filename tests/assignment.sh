@@ -9,6 +9,7 @@
 # in a folder of its own and on free ports, and leaves no process and no file behind, also when it is interrupted.
 set -euo pipefail
 export LC_ALL=C # files are bytes, not characters
+umask 077       # a dfc.conf has a password in it
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 server=$(realpath -m "${1:-${SERVER:-$top/Server}}")

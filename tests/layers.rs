@@ -18,7 +18,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aes", "ctr", "hmac", "sha2", "polyval", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
     (&["std::net"], &["peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
-    (&["rustix"], &["cli", "server", "store", "tcp"]),
+    (&["rustix"], &["cli", "client", "server", "store", "tcp"]),
     (&["SystemTime"], &["client", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];

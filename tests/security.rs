@@ -5,6 +5,8 @@
 mod common;
 #[path = "security/greedy.rs"]
 mod greedy;
+#[path = "security/names.rs"]
+mod names;
 #[path = "security/raw.rs"]
 mod raw;
 #[path = "security/rogue.rs"]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -89,6 +90,7 @@ impl Cluster {
         writeln!(conf, "Username {USER}\nPassword {PASSWORD}")?;
         let path = self.folder.join(name);
         fs::write(&path, conf)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(path)
     }
 

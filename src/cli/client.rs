@@ -12,7 +12,7 @@ use super::nearest::nearest;
 use super::session::{Session, help, show_status};
 use super::{DENIED, FAILED, NO_SERVER, USAGE, conf, help};
 use crate::client::{self, Client, LaunchError, ServerStatus};
-use crate::name::ServerName;
+use crate::name::{ServerName, printable};
 use crate::primitives;
 use crate::wire::hex;
 
@@ -91,18 +91,22 @@ fn keygen(console: &Console) -> ExitCode {
 fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, Options)>) -> ExitCode {
     // Before the .conf, or a change that ends in between would leave neither of the two as it was found.
     let journal = conf::Journal::find(Path::new(conf));
-    let config = match conf::read(conf) {
-        Ok(config) => config,
+    let (config, exposed) = match conf::read(conf) {
+        Ok(read) => read,
         Err((what, hint)) => {
             console.error(&what, hint);
             return ExitCode::from(USAGE);
         }
     };
     if !Path::new(dir).is_dir() {
-        return usage(console, &format!("DIR is not a folder: '{}'", dir.escape_debug()), None);
+        return usage(console, &format!("DIR is not a folder: '{}'", printable(dir)), None);
     }
     if let Some((_, options)) = &one {
         console.set_options(*options);
+    }
+    if exposed {
+        console.warning(&format!("other users of this machine can get at '{conf}', and so at your files"));
+        console.hint(&conf::protect(conf));
     }
     console.set_servers(config.servers.iter().map(|server| &server.name));
     let status = one.as_ref().filter(|(command, _)| *command == Command::Status).map(|(_, options)| *options);

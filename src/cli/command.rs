@@ -5,6 +5,7 @@ use std::fmt;
 use super::help;
 use super::nearest::nearest;
 use crate::client::Share;
+use crate::name::printable;
 
 /// The options that stand with a command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,13 +80,13 @@ pub(super) enum UsageError {
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UsageError::Unknown(word) => write!(f, "unknown command '{}'", word.escape_debug()),
+            UsageError::Unknown(word) => write!(f, "unknown command '{}'", printable(word)),
             UsageError::Option(name, option) => {
-                write!(f, "{name} has no option '{}'", option.escape_debug())
+                write!(f, "{name} has no option '{}'", printable(option))
             }
-            UsageError::Share(share) => write!(f, "'{}' is no share to read", share.escape_debug()),
+            UsageError::Share(share) => write!(f, "'{}' is no share to read", printable(share)),
             UsageError::Missing(_, what) => write!(f, "{what} is missing"),
-            UsageError::Surplus(_, word) => write!(f, "'{}' is one argument too many", word.escape_debug()),
+            UsageError::Surplus(_, word) => write!(f, "'{}' is one argument too many", printable(word)),
             UsageError::Nothing => f.write_str("a command is missing"),
             UsageError::Quote => f.write_str("a quote that does not end"),
             UsageError::TooLong => f.write_str("a line that is too long"),

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, fcntl_setfl, renameat_with};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
@@ -17,18 +17,16 @@ use crate::config::{Config, MAX_CONFIG, Problem};
 /// The keys, for one that is mistyped.
 const KEYS: [&str; 7] = ["Server", "Username", "Password", "Replicas", "Timeout", "Key", "MinIterations"];
 
-/// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint.
-pub(super) fn read(conf: &str) -> Result<Config, (String, Option<String>)> {
+/// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint. And whether
+/// others than its owner can do something with the file.
+pub(super) fn read(conf: &str) -> Result<(Config, bool), (String, Option<String>)> {
     // As long as it can be: a text that grows leaves copies behind, which nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
-    let file = File::open(conf);
-    file.and_then(|file| file.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text)).map_err(|error| {
-        match error.kind() {
-            io::ErrorKind::InvalidData => (format!("{conf}: it is not text (UTF-8)"), None),
-            _ => (format!("{conf}: {error}"), suggest::local(Path::new(""), Path::new(conf)).map(meant)),
-        }
+    let exposed = read_text(conf, &mut text).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => (format!("{conf}: it is not text (UTF-8)"), None),
+        _ => (format!("{conf}: {error}"), suggest::local(Path::new(""), Path::new(conf)).map(meant)),
     })?;
-    Config::parse(&text).map_err(|error| {
+    let config = Config::parse(&text).map_err(|error| {
         let hint = match &error.problem {
             Problem::UnknownKey(key) => nearest(key, KEYS).map(|key| meant(key.to_owned())),
             _ => None,
@@ -37,7 +35,32 @@ pub(super) fn read(conf: &str) -> Result<Config, (String, Option<String>)> {
             Some(line) => (format!("{conf}:{line}: {}", error.problem), hint),
             None => (format!("{conf}: {}", error.problem), hint),
         }
-    })
+    })?;
+    Ok((config, exposed))
+}
+
+fn read_text(conf: &str, text: &mut String) -> io::Result<bool> {
+    // A FIFO whose writer is there is read to its end, as `<(...)` of a shell needs it; one without a writer is
+    // empty, and not waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(conf)?;
+    fcntl_setfl(&file, OFlags::empty())?;
+    let metadata = file.metadata()?;
+    file.take(MAX_CONFIG as u64 + 1).read_to_string(text)?;
+    Ok(metadata.is_file() && metadata.mode() & OTHERS != 0)
+}
+
+/// The permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+/// What keeps others from a .conf, as it can be given to a shell.
+pub(super) fn protect(conf: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c);
+    let dot = if conf.starts_with('-') { "./" } else { "" };
+    if conf.chars().all(plain) {
+        return format!("chmod 600 {dot}{conf}");
+    }
+    format!("chmod 600 '{dot}{}'", conf.replace('\'', "'\\''"))
 }
 
 fn meant(what: String) -> String {
@@ -296,5 +319,19 @@ mod tests {
         let folder = Folder::of("discarded");
         Journal::write(&folder.conf(), "new").unwrap().discard();
         assert_eq!(folder.names(), ["home.conf"]);
+    }
+
+    #[test]
+    fn the_command_that_protects_a_conf_can_be_pasted() {
+        for (conf, command) in [
+            ("home.conf", "chmod 600 home.conf"),
+            ("../a b.conf", "chmod 600 '../a b.conf'"),
+            ("it's", "chmod 600 'it'\\''s'"),
+            ("-x", "chmod 600 ./-x"),
+            ("-x y", "chmod 600 './-x y'"),
+            ("~/x", "chmod 600 '~/x'"),
+        ] {
+            assert_eq!(protect(conf), command);
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::text::{and, wrap};
 use super::{FAILED, terminal, units};
 use crate::client::{Doing, Notice, Phase, Progress, Report};
 use crate::commit::Skew;
-use crate::name::ServerName;
+use crate::name::{ServerName, printable};
 use crate::peer::Direction;
 
 /// What the client calls itself.
@@ -178,7 +178,8 @@ impl Console {
     }
 
     fn say(&self, kind: &str, paint: Paint, what: &dyn Display) {
-        let mut text = what.to_string();
+        // Whatever is in it, and whoever wrote that: a name, a path, a server's words.
+        let mut text = printable(&what.to_string()).to_string();
         // A line of the protocol stays one.
         if kind != "trace" && self.err_is_terminal() {
             let before = format!("{CLIENT}: {kind}: ").len();
@@ -208,13 +209,13 @@ fn say(program: &str, kind: String, what: &dyn Display) {
 /// A warning of the server's command line.
 pub(super) fn server_warning(what: &dyn Display) {
     let palette = Palette::of(io::stderr().is_terminal());
-    say("Server", palette.paint(Paint::Yellow, "warning:"), what);
+    say("Server", palette.paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
 }
 
 /// An error of the server's command line.
 pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
     let palette = Palette::of(io::stderr().is_terminal());
-    say("Server", palette.paint(Paint::Red, "error:"), what);
+    say("Server", palette.paint(Paint::Red, "error:"), &printable(&what.to_string()));
     if let Some(hint) = hint {
         say("Server", palette.paint(Paint::Bold, "hint:"), &hint);
     }
@@ -233,7 +234,7 @@ impl Report for Console {
             self.say(
                 "trace",
                 Paint::Dim,
-                &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", shown.escape_debug()),
+                &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", printable(&shown)),
             );
         }
     }
@@ -320,7 +321,7 @@ impl Report for Console {
                 "{path}: {} missed the delete; Repair brings it there when all are back",
                 servers(&missing)
             )),
-            Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", what.escape_debug()), None),
+            Notice::LeftOut { what, why } => self.error(&format!("left out '{}' ({why})", printable(&what)), None),
         }
     }
 }

@@ -51,7 +51,8 @@ const TOPICS: &[Topic] = &[
         ],
         options: &[],
         more: "It comes to Downloads/USER/FOLDER/FILE in the folder in which the client was started. An older download \
-               is replaced in one step, and only by a file that is whole. `Download .` gets all.",
+               is replaced in one step, and only by a file that is whole. A link below Downloads/USER is not \
+               followed. `Download .` gets all.",
         examples: &[
             "Download poem.txt",
             "Download beach.jpg holiday",

@@ -1,6 +1,7 @@
 //! Results as JSON, one object a line; the README has the fields.
 
 use crate::client::{Health, Holding, Problem, Repaired, ServerStatus, Shown, ShownFile};
+use crate::name::is_unprintable;
 use crate::placement::PieceSet;
 use crate::wire::utc_text;
 
@@ -95,14 +96,16 @@ pub(super) fn status(status: &ServerStatus) -> String {
     }
 }
 
-/// A JSON string (RFC 8259, section 7).
+/// A JSON string (RFC 8259, section 7): the exact text, with what could forge a line on a terminal escaped.
 fn text(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_unprintable(c) => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            }
             c => out.push(c),
         }
     }

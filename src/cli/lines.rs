@@ -3,11 +3,11 @@
 use crate::client::{Health, Holding, Repaired, ServerStatus, Shown, ShownFile};
 use crate::wire::utc_text;
 
-/// One line for an entry: the name, and a mark if it is not whole.
+/// One line for an entry: the name, to the letter, and a mark if it is not whole.
 pub(super) fn short(shown: &Shown) -> String {
     match shown {
-        Shown::Folder(folder) => format!("{folder}/"),
-        Shown::File(file) => format!("{}{}", file.path, mark(file.health)),
+        Shown::Folder(folder) => format!("{}/", folder.as_str()),
+        Shown::File(file) => format!("{}{}", file.path.as_str(), mark(file.health)),
     }
 }
 

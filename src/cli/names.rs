@@ -9,7 +9,7 @@ use super::session::{ALL, Session, join, without_slash};
 use super::tally::Tally;
 use super::text::counted;
 use crate::client::{ClientError, Files, Shown};
-use crate::name::FilePath;
+use crate::name::{FilePath, printable};
 
 impl Session<'_> {
     pub(super) fn delete(
@@ -45,7 +45,7 @@ impl Session<'_> {
         let no_folder = what.ends_with('/') && files.iter().any(|path| path.as_str() == name);
         if no_folder {
             let hint = format!("did you mean {}?", command::quoted(without_slash(what)));
-            self.console.error(&format!("'{}' is a file, not a folder", name.escape_debug()), Some(hint));
+            self.console.error(&format!("'{}' is a file, not a folder", printable(name)), Some(hint));
         }
         no_folder
     }
@@ -74,13 +74,13 @@ impl Session<'_> {
         let parse = |name: &str| FilePath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why));
         let (from, to) = (parse(without_slash(old))?, parse(without_slash(new))?);
         let into_folder = |session: &Self, error: &ClientError| {
-            let name = format!("{to}/{}", from.file_name());
+            let name = format!("{}/{}", to.as_str(), from.file_name());
             session.console.error(error, Some(format!("did you mean {}?", command::quoted(&name))));
             Ok(FAILED)
         };
         let moved = match (parse(old), parse(new)) {
             (Err(error), _) if !self.is_folder(&from) => return Err(error),
-            (Err(_), _) => Err(ClientError::NotFound(from.to_string())),
+            (Err(_), _) => Err(ClientError::NotFound(from.as_str().to_owned())),
             (_, Err(error)) => return into_folder(self, &error),
             _ => self.client.rename(&from, &to),
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::command::UsageError;
 use super::text::{fold, hang, some};
-use crate::name::{MAX_PATH, ServerName, UserName};
+use crate::name::{MAX_PATH, ServerName, UserName, printable};
 
 /// What stands before a command that is typed.
 pub(super) const PROMPT: &str = "ShareIt> ";
@@ -46,7 +46,7 @@ pub(super) fn greeting(
 }
 
 fn folder(path: &Path) -> String {
-    let text = path.to_string_lossy().escape_debug().to_string();
+    let text = printable(&path.to_string_lossy()).to_string();
     if text.ends_with('/') { text } else { format!("{text}/") }
 }
 

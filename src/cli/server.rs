@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::console::{server_error, server_warning};
 use super::{FAILED, USAGE, help, password};
-use crate::name::{ServerName, UserName};
+use crate::name::{ServerName, UserName, printable};
 use crate::server::{self, StartError};
 
 /// Runs the server's command line.
@@ -31,7 +31,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         ["adduser", root, user] => add_user(root, user),
         ["adduser"] => usage("ROOT and USER are missing"),
         ["adduser", _] => usage("USER, the user name, is missing"),
-        [option] if option.starts_with('-') => usage(&format!("unknown option '{}'", option.escape_debug())),
+        [option] if option.starts_with('-') => usage(&format!("unknown option '{}'", printable(option))),
         [root, name, address] => serve(root, name, address),
         [] => usage("ROOT, NAME and PORT are missing"),
         [_] => usage("NAME and PORT are missing"),
@@ -53,7 +53,7 @@ fn usage(what: &str) -> ExitCode {
 fn add_user(root: &str, user: &str) -> ExitCode {
     let user = match UserName::parse(user) {
         Ok(user) => user,
-        Err(why) => return usage(&format!("bad user name '{}': {why}", user.escape_debug())),
+        Err(why) => return usage(&format!("bad user name '{}': {why}", printable(user))),
     };
     let root = Path::new(root);
     let is_there = match server::has_user(root, &user) {
@@ -79,7 +79,7 @@ fn add_user(root: &str, user: &str) -> ExitCode {
     if std::io::stdout().is_terminal() {
         let done =
             if is_there { format!("the password of {user} is changed") } else { format!("{user} is added") };
-        println!("{done} in {}{made}", root.display());
+        println!("{done} in {}{made}", printable(&root.to_string_lossy()));
     }
     ExitCode::SUCCESS
 }
@@ -87,11 +87,11 @@ fn add_user(root: &str, user: &str) -> ExitCode {
 fn serve(root: &str, name: &str, address: &str) -> ExitCode {
     let name = match ServerName::parse(name) {
         Ok(name) => name,
-        Err(why) => return usage(&format!("bad server name '{}': {why}", name.escape_debug())),
+        Err(why) => return usage(&format!("bad server name '{}': {why}", printable(name))),
     };
     let address = match server::parse_address(address) {
         Ok(parsed) => parsed,
-        Err(why) => return usage(&format!("bad address '{}': {why}", address.escape_debug())),
+        Err(why) => return usage(&format!("bad address '{}': {why}", printable(address))),
     };
     match server::Server::start(Path::new(root), name, address, Box::new(std::io::stderr())) {
         Ok(server) => {

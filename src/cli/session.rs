@@ -15,7 +15,7 @@ use crate::client::{
     self, Client, ClientError, Files, Found, NotChanged, NotRepaired, RepairSummary, Repaired, ServerStatus,
     ShownFolder,
 };
-use crate::name::{FolderPath, ServerName};
+use crate::name::{FolderPath, ServerName, printable};
 
 /// Files that are handed to the client at a time.
 const STEP: usize = 1024;
@@ -425,7 +425,7 @@ impl Session<'_> {
             for result in results {
                 match result {
                     Ok(file) => {
-                        let place = format!(" to {}", file.place.display());
+                        let place = format!(" to {}", printable(&file.place.to_string_lossy()));
                         self.tell(tally.done(&file.path, Some(file.size), &place));
                     }
                     Err(error) => self.fail(&mut tally, error),
@@ -460,7 +460,8 @@ pub(super) fn join(folder: Option<&str>, what: &str) -> Result<String, ClientErr
     let what = if what == "/" { ALL } else { without_slash(what) };
     let Some(folder) = folder else { return Ok(what.to_owned()) };
     let path = parse_folder(Some(folder))?.file(what);
-    path.map(|path| path.to_string()).map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))
+    path.map(|path| path.as_str().to_owned())
+        .map_err(|why| ClientError::Name(format!("{folder}/{what}"), why))
 }
 
 /// A folder may be written as ShowFiles shows it.

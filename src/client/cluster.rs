@@ -9,7 +9,7 @@ use super::error::LaunchError;
 use super::report::{Notice, Phase, Report};
 use crate::auth::Salted;
 use crate::config::{Config, MAX_SERVERS, ServerAddress};
-use crate::name::{ServerName, UserName};
+use crate::name::{ServerName, UserName, printable};
 use crate::peer::{Answer, Challenged, Connected, Direction, Limits, No, Peer, PeerError, Proven};
 use crate::primitives;
 use crate::wire::{Refusal, Request, base64_encode};
@@ -176,7 +176,7 @@ impl Cluster {
             State::Down { why: PeerError::Resolve(why), .. } => {
                 let address = self.servers[server].address.address.as_str();
                 let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-                Some(format!("host '{}' not found: {why}", host.escape_debug()))
+                Some(format!("host '{}' not found: {why}", printable(host)))
             }
             State::Down { why, .. } => Some(why.to_string()),
         }

@@ -110,7 +110,7 @@ impl Client {
         let mut swept: Vec<FolderPath> = Vec::new();
         for folder in files.iter().map(FilePath::folder) {
             if !swept.contains(&folder) {
-                sweep(&downloads.join(folder.as_str()));
+                sweep(downloads, &folder);
                 swept.push(folder);
             }
         }
@@ -132,7 +132,7 @@ impl Client {
     /// As for one of [`Client::download`].
     pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
         let path = file.path().clone();
-        sweep(&downloads.join(path.folder().as_str()));
+        sweep(downloads, &path.folder());
         let mut unseen = Unseen::default();
         let looked = Some(vec![file.0]);
         let result = self.download_batch(std::slice::from_ref(&path), looked, downloads, &mut unseen).pop();
@@ -190,7 +190,7 @@ impl Client {
         let mut pieces = Vec::new();
         for (index, (plan, survey)) in plans.iter_mut().zip(surveys).enumerate() {
             let Ok(ready) = plan else { continue };
-            match Target::create(&ready.place, ready.size) {
+            match Target::create(downloads, &ready.path, ready.size) {
                 Ok(target) => {
                     pieces.extend(self.pieces(survey, ready.version, targets.len()));
                     targets.push(target);
@@ -218,7 +218,9 @@ impl Client {
             .map(|(result, plan)| match (result, plan) {
                 (Some(result), _) => result,
                 (None, Err(error)) => Err(Failure::Failed(error)),
-                (None, Ok(plan)) => Err(Failure::Failed(ClientError::NotFound(plan.path.to_string()))),
+                (None, Ok(plan)) => {
+                    Err(Failure::Failed(ClientError::NotFound(plan.path.as_str().to_owned())))
+                }
             })
             .collect()
     }
@@ -248,7 +250,7 @@ impl Client {
         let version = self.whole_version(survey)?;
         let path = survey.path.clone();
         let Some(claim) = survey.any_claim(version) else {
-            return Err(ClientError::NotFound(path.to_string()));
+            return Err(ClientError::NotFound(path.as_str().to_owned()));
         };
         let (size, modified) = (claim.header.file_size, claim.header.modified);
         Ok(Plan { place: downloads.join(path.as_str()), path, version, size, modified })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::name::{FilePath, FolderPath, NameError, ServerName};
+use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
 
 /// Why a client could not be launched.
 #[derive(Debug)]
@@ -100,6 +100,8 @@ pub enum ClientError {
     LocalKind(PathBuf),
     /// A local file that cannot be read or written.
     Local(PathBuf, io::Error),
+    /// A link where a download has a folder: it may lead anywhere.
+    LinkBelowDownloads(PathBuf),
     /// A local file that changed while it was read.
     Changed(PathBuf),
     /// A local file that is larger than the format allows.
@@ -183,19 +185,22 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", name.escape_debug()),
+            ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
             ClientError::Outside(path) => write!(f, "'{}' leaves the folder to upload from", Shown(path)),
             ClientError::LocalMissing(path) => write!(f, "no such file: '{}'", Shown(path)),
             ClientError::LocalKind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
             ClientError::Local(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
+            ClientError::LinkBelowDownloads(path) => {
+                write!(f, "'{}' is a link, and Download follows none there; nothing was written", Shown(path))
+            }
             ClientError::Changed(path) => {
                 write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
             }
             ClientError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
             ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
-            ClientError::NotFound(name) => write!(f, "not found: '{}'", name.escape_debug()),
+            ClientError::NotFound(name) => write!(f, "not found: '{}'", printable(name)),
             ClientError::OutOfSight(name, unseen) => {
-                write!(f, "cannot tell whether '{}' exists ({})", name.escape_debug(), Reasons(unseen))
+                write!(f, "cannot tell whether '{}' exists ({})", printable(name), Reasons(unseen))
             }
             ClientError::NotAllSeen(unseen) => {
                 write!(f, "not everything could be seen ({})", Reasons(unseen))
@@ -299,6 +304,10 @@ impl ClientError {
                 "give the same Move again when that is put right: it goes on where it stopped".into()
             }
             ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
+            ClientError::LinkBelowDownloads(_) => {
+                "remove the link, or move it: Downloads itself and the user's folder in it may be links"
+                    .into()
+            }
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
             ClientError::OutOfSight(..) => {
                 "nobody who answered has it; start the servers that are down and try again".into()
@@ -308,7 +317,7 @@ impl ClientError {
                     .into()
             }
             ClientError::Name(name, NameError::OuterSlash) => {
-                format!("write it as '{}'", name.trim_matches('/').escape_debug())
+                format!("write it as '{}'", printable(name.trim_matches('/')))
             }
             ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
             ClientError::Incomplete { down: false, .. } => {
@@ -352,7 +361,7 @@ struct Shown<'a>(&'a std::path::Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.to_string_lossy().escape_debug().fmt(f)
+        printable(&self.0.to_string_lossy()).fmt(f)
     }
 }
 

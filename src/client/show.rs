@@ -177,7 +177,7 @@ impl Client {
 
     /// A name under which no folder is found: a file's, or nobody's.
     fn name_of_file(&mut self, name: &FolderPath, unseen: &mut Unseen) -> Result<Vec<FilePath>, ClientError> {
-        let path = name.as_file().ok_or_else(|| ClientError::NotFound(name.to_string()))?;
+        let path = name.as_file().ok_or_else(|| ClientError::NotFound(name.as_str().to_owned()))?;
         let surveys = self.cluster.ask(&[path], &self.config.user, &self.key, &*self.report);
         surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
         let known = surveys.into_iter().find(|survey| survey.is_a_file() || survey.tombstone().is_some());
@@ -438,5 +438,5 @@ fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding 
 }
 
 fn whole_path(folder: &FolderPath, relative: &FilePath) -> Result<FilePath, ClientError> {
-    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.to_string(), why))
+    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
 }

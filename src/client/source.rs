@@ -1,9 +1,11 @@
 //! Local files to upload.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::error::ClientError;
 use super::report::{Notice, Report};
@@ -142,7 +144,9 @@ impl OpenSource {
             io::ErrorKind::NotFound => ClientError::LocalMissing(path.to_path_buf()),
             _ => ClientError::Local(path.to_path_buf(), error),
         };
-        let file = File::open(path).map_err(local)?;
+        // Without waiting, should a FIFO have come to its place.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
         let metadata = file.metadata().map_err(local)?;
         if !metadata.is_file() {
             return Err(ClientError::LocalKind(path.to_path_buf()));

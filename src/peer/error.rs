@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::auth::ScramError;
-use crate::name::ServerName;
+use crate::name::{ServerName, printable};
 use crate::wire::{LineError, MAX_ENTRIES, MAX_NAMES, ParseError, Refusal};
 
 /// Why a server is of no more use for now.
@@ -114,7 +114,7 @@ impl fmt::Display for No {
         let general = self.refusal.to_string();
         f.write_str(&general)?;
         if self.detail != general && !self.detail.is_empty() {
-            write!(f, ": {}", self.detail.escape_debug())
+            write!(f, ": {}", printable(&self.detail))
         } else {
             Ok(())
         }

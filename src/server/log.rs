@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::name::ServerName;
+use crate::name::{ServerName, is_unprintable};
 
 /// Parts that may wait: a line, or the lines of a session that go together. With those, some MiB wait at most.
 const QUEUE: usize = 1024;
@@ -35,8 +35,8 @@ impl Log {
         Self { queue, left_out, name }
     }
 
-    /// Writes a line, with the time and the server's name before it. Control characters are escaped,
-    /// so that no name can forge a line.
+    /// Writes a line, with the time and the server's name before it. Control and format characters are
+    /// escaped, so that no name can forge a line.
     pub(super) fn line(&self, text: &str) {
         Lines::new(self).line(text);
     }
@@ -58,7 +58,7 @@ impl<'a> Lines<'a> {
     pub(super) fn line(&mut self, text: &str) {
         let _ = write!(self.lines, "{} {} ", utc_now(), self.log.name);
         for c in text.chars() {
-            if c.is_control() { self.lines.extend(c.escape_default()) } else { self.lines.push(c) }
+            if is_unprintable(c) { self.lines.extend(c.escape_default()) } else { self.lines.push(c) }
         }
         self.lines.push('\n');
         self.count += 1;

@@ -2,6 +2,8 @@
 
 use super::disk;
 use super::process::{Outcome, Session, run};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,13 +19,15 @@ pub(crate) struct Client {
     user: String,
     /// The text of the .conf, written down before each run. Tests may edit it.
     pub(crate) conf: String,
+    /// The permissions of the .conf.
+    pub(crate) mode: u32,
 }
 
 impl Client {
     pub(crate) fn new(folder: PathBuf, user: &str, conf: String) -> Self {
         let user = user.to_string();
         std::fs::create_dir_all(folder.join("files")).unwrap();
-        Self { folder, user, conf }
+        Self { folder, user, conf, mode: 0o600 }
     }
 
     /// Adds a line to the .conf.
@@ -70,7 +74,9 @@ impl Client {
 
     /// Writes the .conf down as it is now.
     pub(crate) fn write_conf(&self) {
-        std::fs::write(self.folder.join(CONF), &self.conf).unwrap();
+        let place = self.folder.join(CONF);
+        std::fs::write(&place, &self.conf).unwrap();
+        std::fs::set_permissions(place, Permissions::from_mode(self.mode)).unwrap();
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -96,10 +96,7 @@ impl Reader<'_> {
                     'r' => '\r',
                     'b' => '\u{8}',
                     'f' => '\u{c}',
-                    'u' => {
-                        let digits: String = self.0.by_ref().take(4).collect();
-                        char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
-                    }
+                    'u' => self.unicode()?,
                     c if "\"\\/".contains(c) => c,
                     _ => return None,
                 }),
@@ -107,6 +104,20 @@ impl Reader<'_> {
                 c => text.push(c),
             }
         }
+    }
+
+    /// What follows `\u`: a character, or the first half of one, with the second behind another `\u`.
+    fn unicode(&mut self) -> Option<char> {
+        let mut units = vec![self.unit()?];
+        if (0xd800..0xdc00).contains(&units[0]) {
+            units.extend((self.0.next()? == '\\' && self.0.next()? == 'u').then(|| self.unit())?);
+        }
+        char::decode_utf16(units).next()?.ok()
+    }
+
+    fn unit(&mut self) -> Option<u16> {
+        let digits: String = self.0.by_ref().take(4).collect();
+        u16::from_str_radix(&digits, 16).ok()
     }
 
     fn member(&mut self) -> Option<(String, Json)> {

@@ -12,7 +12,7 @@ pub(super) use status::status;
 use super::colour::{Paint, Palette};
 use super::grid::{self, Cell, Column};
 use super::lines::{UNKNOWN, mark};
-use super::text::{columns, cut, cut_middle, hang, harmless, some};
+use super::text::{columns, cut, cut_middle, hang, some};
 use super::units;
 use crate::client::{Health, Shown, ShownFile};
 use crate::name::ServerName;
@@ -87,7 +87,7 @@ const LAYOUTS: [Layout; 11] = [
 pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
     let files: Vec<&ShownFile> = files(listing).collect();
     let Some(first) = files.first() else {
-        return listing.iter().map(|shown| cut(&harmless(&name(shown)), view.width)).collect();
+        return listing.iter().map(|shown| cut(&name(shown), view.width)).collect();
     };
     let table = Table {
         servers: first.holders.iter().map(|(name, held)| (name, held.is_some())).collect(),
@@ -97,7 +97,7 @@ pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
     };
     let Some((layout, room)) = table.layout() else {
         // No room for a table: the names still are what was asked for.
-        let short = |shown| cut(&(harmless(&name(shown)) + mark_of(shown).0), view.width);
+        let short = |shown| cut(&(name(shown) + mark_of(shown).0), view.width);
         return listing.iter().map(short).chain(legend(&files, &table.down(), false, view)).collect();
     };
     let mut lines = table.drawn(layout, room);
@@ -112,6 +112,7 @@ fn files(listing: &[Shown]) -> impl Iterator<Item = &ShownFile> {
     })
 }
 
+/// As people may see it: nothing in it turns the line around.
 fn name(shown: &Shown) -> String {
     match shown {
         Shown::Folder(folder) => format!("{folder}/"),
@@ -151,7 +152,7 @@ impl Table<'_> {
     /// The first layout that leaves room for the names, and how much; none if even the poorest does not.
     fn layout(&self) -> Option<(Layout, usize)> {
         let mark_room = |file: &ShownFile| mark(file.health).len();
-        let wanted = |file: &ShownFile| columns(&harmless(file.path.as_str())) + mark_room(file);
+        let wanted = |file: &ShownFile| columns(&file.path.to_string()) + mark_room(file);
         let longest = files(self.listing).map(wanted).max().unwrap_or(0).max("Name".len());
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);
         let least = (mark + 6).min(longest);
@@ -315,7 +316,7 @@ impl Table<'_> {
                         let (mark, paint) = mark_of(shown);
                         // A folder has its line to itself.
                         let room = if rest.is_empty() { self.view.width } else { room };
-                        let name = cut_middle(&harmless(&name(shown)), room.saturating_sub(mark.len()));
+                        let name = cut_middle(&name(shown), room.saturating_sub(mark.len()));
                         Cell::new(name).and(paint, mark)
                     }
                 };
