@@ -67,7 +67,7 @@ start() {
   local log=logs/Server$1.log
   ./Server ROOT "Server$1" "$2" </dev/null >"$log" 2>&1 &
   pids[$1]=$!
-  for _ in {1..100}; do
+  for _ in {1..600}; do
     if grep -q 'listening on' "$log"; then return 0; fi
     if ! kill -0 "${pids[$1]}" 2>/dev/null; then
       pids[$1]=''
@@ -75,7 +75,7 @@ start() {
     fi
     sleep 0.1
   done
-  fail "Server$1 does not listen after 10 seconds"
+  fail "Server$1 does not listen after a minute"
 }
 
 start_on_free_port() {

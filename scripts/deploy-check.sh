@@ -157,7 +157,7 @@ unit=/usr/local/lib/systemd/system/${instance%@*}@.service
 value() { sed -n "s/^$1=//p" "$unit" | sed "s/%i/$name/g"; }
 if [[ $action != start && -e $pid ]]; then
   kill "$(cat "$pid")"
-  for _ in {1..500}; do
+  for _ in {1..3000}; do
     kill -0 "$(cat "$pid")" 2>/dev/null || break
     sleep 0.02
   done
@@ -175,7 +175,7 @@ cd /
 setpriv --reuid="$(value User)" --regid="$(value Group)" --init-groups ${command/'${LISTEN}'/$LISTEN} \
   </dev/null >>"$log" 2>&1 &
 echo "$!" >"$pid"
-for _ in {1..500}; do
+for _ in {1..3000}; do
   ! grep -q 'listening on' "$log" || exit 0
   kill -0 "$!" 2>/dev/null || break
   sleep 0.02

@@ -37,7 +37,7 @@ start() {
   nohup ./Server Servers "$name" "$port" </dev/null >"$log" 2>&1 &
   pid=$!
   echo "$pid" >"Servers/.$name.pid"
-  for _ in {1..100}; do
+  for _ in {1..600}; do
     if grep -q 'listening on' "$log"; then
       echo "$name listens on port $port (pid $pid, log $log)"
       return 0
