@@ -184,6 +184,21 @@ fn a_piece_that_is_synced_on_the_way_survives_every_fault() {
         .survives_every_fault("a piece that is synced on the way");
 }
 
+#[test]
+fn a_change_of_key_survives_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2]), vec![Step::Rekey('A', 21, 22)]]
+            .concat(),
+        steps: [
+            vec![Step::Rekey('A', 22, 23), Step::Rekey('B', 22, 23)],
+            upload('B', EARTH, 2, &[2, 3]),
+            vec![Step::Rekey('B', 23, 22)],
+        ]
+        .concat(),
+    }
+    .survives_every_fault("a change of key");
+}
+
 /// Who opens a file after an error of writing back was told to another does not hear of it (Linux, since 4.16).
 #[test]
 fn a_piece_that_could_not_be_written_back_while_it_came_is_not_acknowledged() {

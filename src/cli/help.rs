@@ -84,7 +84,10 @@ const TOPICS: &[Topic] = &[
         forms: &[Form("Passwd", "change your password", "Passwd")],
         options: &[],
         more: "The new password is asked for twice, or read from the next line of a pipe, whatever that begins with. Every \
-               server must be up. The Password line of the .conf is rewritten; copies of the .conf elsewhere need it too.",
+               server must be up, and your other sessions end. The new .conf is written beside the old one first, as \
+               CONF.passwd: cut off or refused anywhere, the next command goes on from it. Copies of the .conf elsewhere \
+               need the new password too. With the password that you have, Passwd takes back a change that was begun \
+               with another .conf and cannot be ended there.",
         examples: &["Passwd"],
     },
     Topic {

@@ -72,10 +72,6 @@ impl Transcript {
         search(&pages)
     }
 
-    fn has_ended(&self) -> bool {
-        self.0.0.lock().unwrap().ended
-    }
-
     /// Waits until the process has closed the pipe. False if it does not do so in time.
     pub(crate) fn wait_for_end(&self) -> bool {
         let (pages, changed) = &*self.0;
@@ -252,6 +248,11 @@ impl Session {
     /// Whether the process has closed its outputs, as it does at its end.
     pub(crate) fn has_ended(&self) -> bool {
         self.stdout.has_ended() && self.stderr.has_ended()
+    }
+
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends the process where it stands, as a crash does.

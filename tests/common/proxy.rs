@@ -1,6 +1,6 @@
 //! Someone on the network between client and server, who listens, stands still or cuts the wire.
 
-use super::process::LIMIT;
+use super::process::{LIMIT, signal};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Silence,
     /// All connections are closed, new ones at once.
     Cut,
+    /// The client's process is killed, and then all is cut.
+    Kill(u32),
 }
 
 /// What is done with the next line from the client that begins with a word.
@@ -252,6 +254,10 @@ impl Wire {
             if number == 1 {
                 state.plan_at_message = None;
                 state.fault = Some(fault);
+                if let Fault::Kill(process) = fault {
+                    signal(process, "-KILL");
+                    state.fault = Some(Fault::Cut);
+                }
                 self.changed.notify_all();
             }
         }

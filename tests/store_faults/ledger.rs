@@ -31,6 +31,8 @@ struct Account {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Ledger {
     accounts: BTreeMap<Name, Account>,
+    /// The key that was retired last, if nothing was asked after that was acknowledged.
+    retired: Option<u8>,
 }
 
 /// Whether the server has been started since the clients last asked for something: only then has it
@@ -66,6 +68,7 @@ impl Ledger {
                 account.retired_below = account.retired_below.max(generation);
             }
             Step::Forget(_, name, generation) => self.of(name).asked_to_forget = generation,
+            Step::Rekey(..) => self.retired = None,
             Step::LogIn(_) | Step::Flush(_) | Step::Fence(..) | Step::Leave(_) | Step::ToOldLayout => {}
         }
     }
@@ -82,6 +85,7 @@ impl Ledger {
                 let fenced = &mut self.of(name).fenced;
                 *fenced = generation.max(*fenced);
             }
+            Step::Rekey(_, retired, _) => self.retired = Some(retired),
             _ => {}
         }
     }
@@ -106,6 +110,9 @@ impl Ledger {
                 }
                 Err(error) => wrongs.push(format!("{name} cannot be looked at: {error}")),
             }
+        }
+        if self.retired.is_some_and(|retired| !server.knows_change(retired)) {
+            wrongs.push(format!("the key {:?} is not retired any more", self.retired));
         }
         self.check_files(disk, since, &mut wrongs);
         wrongs

@@ -2,7 +2,7 @@
 
 use super::disk::MemoryDisk;
 use super::ledger::Ledger;
-use shareit::commit::TOMBSTONE;
+use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::sealed::{ChunkHasher, Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
 use shareit::split;
@@ -39,6 +39,8 @@ pub(crate) enum Step {
     Forget(Who, Name, Generation),
     /// The server's own files are as an earlier server would have left them; this one is not used any more.
     ToOldLayout,
+    /// Which key is retired, and which takes its place; no piece here is under either.
+    Rekey(Who, u8, u8),
 }
 
 impl Step {
@@ -52,7 +54,8 @@ impl Step {
             | Step::Fence(who, ..)
             | Step::Abort(who, ..)
             | Step::Retire(who, ..)
-            | Step::Forget(who, ..) => who,
+            | Step::Forget(who, ..)
+            | Step::Rekey(who, ..) => who,
             Step::ToOldLayout => 'A',
         }
     }
@@ -217,6 +220,12 @@ impl Server {
         self.store.is_sound(&aditi(), &path(name), piece, version)
     }
 
+    /// Whether a change of key is known: no other can take its place.
+    pub(crate) fn knows_change(&self, retired: u8) -> bool {
+        let asked = self.store.rekey(self.store.connect(&aditi()), &aditi(), change(retired, 0xee));
+        matches!(asked, Err(StoreError::Refused(Refused::Rekeyed)))
+    }
+
     /// Takes a step, and notes first what may come of it, then what was acknowledged.
     pub(crate) fn take(&mut self, step: Step, ledger: &mut Ledger) -> Result<(), StoreError> {
         ledger.asks(step);
@@ -294,6 +303,7 @@ impl Server {
                 to_old_layout(&self.disk);
                 Ok(())
             }
+            Step::Rekey(_, retired, current) => store.rekey(connection, &user, change(retired, current)),
         }
     }
 }
@@ -310,6 +320,10 @@ fn to_old_layout(disk: &MemoryDisk) {
         disk.remove_dir(&users).unwrap();
         disk.sync_dir(&directory).unwrap();
     }
+}
+
+fn change(retired: u8, current: u8) -> KeyChange {
+    KeyChange { retired: [retired; 16], current: [current; 16] }
 }
 
 /// In parts, as they come from the network.
