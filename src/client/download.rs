@@ -314,7 +314,7 @@ impl Client {
             .map(|number| MissingPiece { piece: number, reasons: self.reasons(survey, pieces, number) })
             .collect();
         let down = self.cluster.up().count() < self.cluster.len();
-        let shown = version.map_or(Vec::new(), |version| self.shown_by(survey, version));
+        let shown = version.map_or(Vec::new(), |version| self.shown_by(survey, version)).into();
         ClientError::Incomplete { path: survey.path.clone(), missing, shown, down }
     }
 

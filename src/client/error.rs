@@ -125,9 +125,9 @@ pub enum ClientError {
         /// The file.
         path: FilePath,
         /// The pieces without a good copy.
-        missing: Vec<MissingPiece>,
+        missing: Box<[MissingPiece]>,
         /// The servers that show pieces of it.
-        shown: Vec<ServerName>,
+        shown: Box<[ServerName]>,
         /// Whether a server that is down may have one.
         down: bool,
     },
