@@ -17,12 +17,15 @@ use common::process::run;
 use common::{Client, Cluster, Fault, USER, Way, disk, noise};
 use raw::{Guest, Stranger, nonce};
 use rogue::{Rogue, Shelf, claim, now, text, yes_to_all};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shareit::auth::{MAX_ITERATIONS, MIN_ITERATIONS, Verifier};
 use shareit::commit::TOMBSTONE;
 use shareit::name::{FilePath, UserName};
 use shareit::primitives::{Bytes32, hmac_sha256, sha256};
 use shareit::sealed::{Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
-use shareit::server::{FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT};
+use shareit::server::{
+    FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT, MAX_CONNECTIONS, USERS_SHARE,
+};
 use shareit::version::Version;
 use shareit::wire::{
     LineSealer, Login, Refusal, Reply, Request, StageEnd, base64_decode, base64_encode, hex,
@@ -333,6 +336,66 @@ fn one_user_at_one_address_fails_only_so_often_in_a_minute_and_others_are_not_ke
         assert_eq!(try_in(user), Refusal::Busy, "{user}");
     }
     assert!(Stranger::at(port).ask_in("Ritu").answer(&password("Ritu")).is_ok());
+}
+
+#[test]
+fn wrong_passwords_are_counted_also_where_all_were_challenged_before_the_first_was_refused() {
+    let cluster = Cluster::quick(1);
+    let waiting: Vec<_> = (0..100).map(|_| Stranger::at(cluster.port(1)).ask_in("Aditi")).collect();
+    let guesses: Vec<_> =
+        waiting.into_iter().map(|waiting| thread::spawn(move || waiting.answer("a guess"))).collect();
+    let answers: Vec<String> =
+        guesses.into_iter().map(|guess| guess.join().unwrap().err().unwrap()).collect();
+    let looked_at = answers.iter().filter(|line| line.starts_with("NO denied ")).count();
+    let refused = answers.iter().filter(|line| line.starts_with("NO busy ")).count();
+    // A minute may end in between, and another begin.
+    let most = 2 * FAILED_LOGINS_PER_MINUTE as usize;
+    assert!(looked_at <= most && looked_at + refused == 100, "{looked_at} looked at, {refused} refused");
+}
+
+#[test]
+fn half_sent_pieces_of_one_user_take_neither_the_descriptors_nor_all_connections() {
+    const SENT: usize = 20_000;
+    // This process needs as many.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let cluster = Cluster::quick(1);
+    let header = Box::new(Header {
+        kind: Kind::Data,
+        piece: 1,
+        chunk_log2: MIN_CHUNK_LOG2,
+        replicas: 2,
+        version: Version { generation: 1, upload: [7; 16] },
+        file_size: 8 * SENT as u64,
+        piece_size: 2 * SENT as u64,
+        modified: ModifiedTime::default(),
+        key_check: [0; 16],
+        wrap_block: [0; 16],
+        wrapped_key: [0; 32],
+        user: UserName::parse(USER).unwrap(),
+        path: FilePath::parse("big").unwrap(),
+    });
+    let line = Request::Stage { length: header.piece_size + 32 * header.chunks(), restore: None, header };
+    let mut guests = Vec::new();
+    for _ in 0..2 * MAX_CONNECTIONS / USERS_SHARE {
+        match Stranger::at(cluster.port(1)).ask_in(USER).answer(&password(USER)) {
+            Ok(mut guest) => {
+                let line = guest.seal(&line.to_line());
+                guest.send(line);
+                guest.send([0; SENT]);
+                guests.push(guest);
+            }
+            Err(refusal) => {
+                assert!(refusal.starts_with("NO busy "), "{refusal}");
+                break;
+            }
+        }
+    }
+    assert!(guests.len() <= MAX_CONNECTIONS / USERS_SHARE, "{} connections", guests.len());
+    let ritu = cluster.client("Ritu");
+    let bytes = noise(2, SIZE);
+    ritu.upload("b", &bytes).does_not_complain_of("warning");
+    ritu.download("b", &bytes);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod store_faults {
     pub(crate) mod crash;
     pub(crate) mod disk;
+    mod hanging;
     pub(crate) mod ledger;
     pub(crate) mod scenario;
 }

@@ -161,3 +161,62 @@ fn give_signs_of_life((voices, added): &Present) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{LineOpener, read_line};
+    use std::io::BufReader;
+    use std::net::TcpListener;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    /// A voice, and what its client hears.
+    fn voice() -> (Voice, impl FnMut() -> Reply) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let voice = Voice::new(Arc::new(listener.accept().unwrap().0));
+        voice.seal_with(LineSealer::new(KEY));
+        let (mut reader, mut opener) = (BufReader::new(client), LineOpener::new(KEY));
+        let hear = move || {
+            let line = read_line(&mut reader).unwrap();
+            Reply::parse(opener.open(&line).unwrap()).unwrap()
+        };
+        (voice, hear)
+    }
+
+    #[test]
+    fn a_client_hears_signs_of_life_while_its_session_is_stuck_and_then_the_reply() {
+        let voices = Voices::start();
+        let (voice, mut hear) = voice();
+        voices.add(&voice);
+        voice
+            .speak()
+            .send(&Reply::No(crate::wire::Refusal::NotFound, "of an earlier request".into()))
+            .unwrap();
+        voice.work();
+        // Nobody flushes: the session's thread is somewhere else.
+        assert!(matches!(hear(), Reply::No(..)), "what was said before comes first");
+        for _ in 0..2 {
+            assert!(matches!(hear(), Reply::More(0, _)));
+        }
+        let mut speech = voice.speak();
+        speech.send(&Reply::Ok).unwrap();
+        speech.flush().unwrap();
+        drop(speech);
+        while hear() != Reply::Ok {}
+        assert_eq!(voice.speak().silent, None, "the next line is for the next request");
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_gets_no_more_signs_than_there_is_room_for() {
+        let (voice, _hear) = voice();
+        let mut speech = voice.speak();
+        for _ in 0..100_000 {
+            speech.silent = Instant::now().checked_sub(2 * LIFE_SIGN);
+            speech.give_sign_of_life();
+        }
+        assert!(speech.buffer.len() < BUFFER + 256, "{} bytes", speech.buffer.len());
+    }
+}

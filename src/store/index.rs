@@ -225,6 +225,12 @@ impl Index {
         self.directories.entry(directory).or_insert(Directory { changed, synced: None })
     }
 
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn directories(&self) -> usize {
+        self.directories.len()
+    }
+
     /// It has been removed.
     pub(super) fn forget_directory(&mut self, directory: &Path) {
         if self.directories.remove(directory).is_some() {
@@ -296,4 +302,109 @@ pub(super) fn phases<'a>(
         (w, Phase::Staged { open })
     });
     tombstone.chain(staged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user() -> UserName {
+        UserName::parse("Aditi").unwrap()
+    }
+
+    /// As long as one can be, and never the same.
+    fn path(number: usize) -> FilePath {
+        FilePath::parse(
+            &[format!("{number:0>250}"), "x".repeat(250), "y".repeat(250), "z".repeat(250)].join("/"),
+        )
+        .unwrap()
+    }
+
+    fn waiting(number: usize) -> Waiting {
+        let version = Version { generation: 1, upload: [0; 16] };
+        let file = PathBuf::from(format!("/var/lib/shareit/.Server1/staged/Aditi/{number}"));
+        Waiting { piece: 1, version, connection: None, file, synced: true }
+    }
+
+    #[test]
+    fn staged_pieces_have_a_bound_and_what_is_dropped_makes_room() {
+        let mut index = Index::default();
+        for number in 0..MAX_STAGED_OF_USER {
+            assert!(!index.is_full(), "{number}");
+            index.add(user(), FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
+        }
+        assert!(index.is_full());
+        index.drop_staged(&(user(), FilePath::parse("f7").unwrap()), 1, waiting(7).version);
+        assert!(!index.is_full());
+    }
+
+    #[test]
+    fn tombstones_with_long_names_have_a_bound_in_bytes() {
+        let mut index = Index::default();
+        let mut count = 0;
+        while !index.is_full() {
+            index.add_tombstone(user(), path(count), waiting(count));
+            count += 1;
+        }
+        // What the text alone takes, and not much less than that.
+        let texts: usize = index.names.keys().map(|(_, path)| path.as_str().len()).sum();
+        assert!((MAX_WAITING / 3..=MAX_WAITING).contains(&texts), "{count} names: {texts} bytes");
+        let names: Vec<_> = index.names.keys().cloned().collect();
+        for key in names {
+            if let Some(name) = index.names.get_mut(&key) {
+                name.tombstone = None;
+            }
+            index.tidy(&key);
+        }
+        assert_eq!((index.counted.bytes, index.names.len()), (0, 0), "nothing is left of it");
+    }
+
+    #[test]
+    fn floors_of_names_have_a_bound_and_beyond_it_all_get_the_newest() {
+        let mut floor = Floor { newest: 9, ..Floor::default() };
+        let mut most = 0;
+        for number in 0..20_000 {
+            floor.remember(&path(number), 5);
+            most = most.max(floor.names.len());
+            assert!(floor.bytes <= MAX_FLOORS);
+        }
+        assert!(most * path(0).as_str().len() <= MAX_FLOORS && most < 20_000);
+        assert_eq!(floor.at_start, 9);
+        assert_eq!(floor.names.len() * (entry::<(FilePath, u64)>() + path(0).as_str().len()), floor.bytes);
+    }
+
+    #[test]
+    fn names_without_files_have_a_bound() {
+        let mut index = Index::default();
+        for number in 0..5000 {
+            index.remember_no_file((user(), path(number)));
+            index.remember_no_file((user(), path(number)));
+            assert!(index.no_files_bytes <= MAX_NO_FILES);
+        }
+        assert!(index.is_no_file(&(user(), path(4999))));
+        let left: Vec<_> = index.no_files.iter().cloned().collect();
+        left.iter().for_each(|name| index.may_be_file(name));
+        assert_eq!(index.no_files_bytes, 0);
+    }
+
+    #[test]
+    fn directories_have_a_bound_and_a_forgotten_one_is_not_taken_for_safe() {
+        let mut index = Index::default();
+        let directory = |number: usize| PathBuf::from(format!("/ROOT/NAME/USER/{}", path(number).as_str()));
+        index.has_changed(directory(0));
+        let changes = index.changes;
+        index.has_changed(directory(0));
+        for number in 1..10_000 {
+            index.has_changed(directory(number));
+            assert!(index.directories_bytes <= MAX_DIRECTORIES);
+        }
+        assert!(!index.directories.contains_key(&directory(0)), "it is forgotten");
+        // This sync began before its second change.
+        index.is_synced(directory(0), changes);
+        assert!(!index.is_safe(&directory(0)));
+        index.is_synced(directory(0), index.changes);
+        assert!(index.is_safe(&directory(0)));
+        index.forget_directory(&directory(0));
+        assert!(!index.is_safe(&directory(0)));
+    }
 }

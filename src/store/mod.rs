@@ -319,3 +319,26 @@ fn lock(own: &Mutex<Index>) -> MutexGuard<'_, Index> {
 fn is_the_piece(header: &Header, user: &UserName, path: &FilePath, piece: u8) -> bool {
     header.user == *user && header.path == *path && header.piece == piece
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_into_folders_that_are_not_there_leaves_nothing_behind() {
+        let root = std::env::temp_dir().join(format!("shareit-look-{}", std::process::id()));
+        let server = ServerName::parse("Server1").unwrap();
+        let user = UserName::parse("Aditi").unwrap();
+        let store = Store::open(OsDisk::default(), &root, &server).unwrap();
+        store.make_user(&user).unwrap();
+        let remembered = || lock(&store.own(&user)).directories();
+        store.look(&user, &FilePath::parse("a").unwrap()).unwrap();
+        let before = remembered();
+        for number in 0..100 {
+            let path = FilePath::parse(&format!("{number}/which/is/not/there/a")).unwrap();
+            assert_eq!(store.look(&user, &path).unwrap().pieces, []);
+        }
+        assert_eq!(remembered(), before);
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}

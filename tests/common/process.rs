@@ -245,11 +245,6 @@ impl Session {
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Whether the process has closed its outputs, as it does at its end.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.stdout.has_ended() && self.stderr.has_ended()
-    }
-
     /// The process's number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -144,7 +144,8 @@ impl Piece {
         let disk = new_disk();
         let server = Server::start(&disk).unwrap();
         let mut batch = Batch::default();
-        receive(&server.store, server.store.connect(&aditi()), self, &mut batch).unwrap();
+        let connection = server.store.connect(&aditi());
+        receive(&server.store, connection, &self.claim, &self.payload, &mut batch).unwrap();
         server.store.flush(&mut batch).unwrap();
         let files = disk.files_below(&own().join("staged"));
         assert_eq!(files.len(), 1);
@@ -282,7 +283,7 @@ impl Server {
             Step::LogIn(_) => store.make_user(&user),
             Step::Stage(_, name, generation, number) => {
                 let piece = Piece::of(name, generation, number);
-                receive(store, connection, piece, batch)
+                receive(store, connection, &piece.claim, &piece.payload, batch)
             }
             Step::Commit(_, name, generation) => {
                 store.commit(connection, &user, &path(name), version(generation), batch)
@@ -327,15 +328,16 @@ fn change(retired: u8, current: u8) -> KeyChange {
 }
 
 /// In parts, as they come from the network.
-fn receive<D: Disk>(
+pub(crate) fn receive<D: Disk>(
     store: &Store<D>,
     connection: Connection,
-    piece: &Piece,
+    claim: &Claim,
+    payload: &[u8],
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
-    let Claim { header, root, seal } = &piece.claim;
+    let Claim { header, root, seal } = claim;
     let mut staging = store.stage(connection, header.clone(), None, Check::Chunks)?;
-    for mut part in piece.payload.chunks(100_000) {
+    for mut part in payload.chunks(100_000) {
         while !part.is_empty() {
             let room = staging.room();
             let taken = room.len().min(part.len());
