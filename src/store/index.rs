@@ -323,7 +323,7 @@ mod tests {
     fn waiting(number: usize) -> Waiting {
         let version = Version { generation: 1, upload: [0; 16] };
         let file = PathBuf::from(format!("/var/lib/shareit/.Server1/staged/Aditi/{number}"));
-        Waiting { piece: 1, version, connection: None, file, synced: true }
+        Waiting { piece: 1, version, key: [0; 16], connection: None, file, synced: true }
     }
 
     #[test]

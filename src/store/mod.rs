@@ -329,7 +329,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("shareit-look-{}", std::process::id()));
         let server = ServerName::parse("Server1").unwrap();
         let user = UserName::parse("Aditi").unwrap();
-        let store = Store::open(OsDisk::default(), &root, &server).unwrap();
+        let store = Store::open(OsDisk::default(), &root, &server, 0, &mut |_| ()).unwrap();
         store.make_user(&user).unwrap();
         let remembered = || lock(&store.own(&user)).directories();
         store.look(&user, &FilePath::parse("a").unwrap()).unwrap();

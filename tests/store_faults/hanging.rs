@@ -1,7 +1,7 @@
 //! A call of the disk that hangs for one user holds up that user's requests, and nobody else's.
 
 use super::disk::{MemoryDisk, OpenFile};
-use super::scenario::{Piece, SERVER, aditi, new_disk, path, receive, root, version};
+use super::scenario::{NOW, Piece, SERVER, aditi, new_disk, path, receive, root, version};
 use shareit::name::{FolderPath, ServerName, UserName};
 use shareit::sealed::Claim;
 use shareit::store::{Batch, Disk, Store, StoreError};
@@ -130,7 +130,7 @@ fn day_of(store: &Store<Hanging>, user: &UserName) -> Result<(), StoreError> {
         Claim { header: shareit::sealed::Header { user: user.clone(), ..claim.header.clone() }, ..*claim };
     receive(store, connection, &claim, payload, &mut batch)?;
     store.flush(&mut batch)?;
-    store.commit(user, &path(NAME), version(1), &mut batch)?;
+    store.commit(connection, user, &path(NAME), version(1), &mut batch)?;
     store.flush(&mut batch)?;
     assert_eq!(store.look(user, &path(NAME))?.pieces.len(), 1);
     let mut entries = 0;
@@ -145,7 +145,8 @@ fn day_of(store: &Store<Hanging>, user: &UserName) -> Result<(), StoreError> {
 
 fn hangs_alone(call: Call, settled: bool) {
     let disk = Hanging(new_disk(), Arc::default());
-    let store = Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap()).unwrap();
+    let store =
+        Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap(), NOW, &mut |_| ()).unwrap();
     let store = Arc::new(store);
     let ritu = UserName::parse("Ritu").unwrap();
     if settled {
