@@ -83,7 +83,9 @@ impl fmt::Display for UsageError {
             UsageError::Option(name, option) => {
                 write!(f, "{name} has no option '{}'", option.escape_debug())
             }
-            UsageError::Share(share) => write!(f, "'{}' is no share to read", share.escape_debug()),
+            UsageError::Share(share) => {
+                write!(f, "'--read={}': expected a percentage above 0% and up to 100%", share.escape_debug())
+            }
             UsageError::Missing(_, what) => write!(f, "{what} is missing"),
             UsageError::Surplus(_, word) => write!(f, "'{}' is one argument too many", word.escape_debug()),
             UsageError::Nothing => f.write_str("a command is missing"),
@@ -113,7 +115,7 @@ impl UsageError {
                     format!("{name} takes {}; -- stands before a name that begins with -", own.join(", "))
                 }
             },
-            UsageError::Share(_) => "--read reads all; --read=5% a part, above 0% and up to 100%".into(),
+            UsageError::Share(_) => "--read reads everything, --read=5% a random part".into(),
             UsageError::Missing(name, _) => {
                 help::usage(name).map_or_else(list, |usage| format!("usage: {usage}"))
             }
