@@ -84,7 +84,9 @@ impl fmt::Display for UsageError {
             UsageError::Option(name, option) => {
                 write!(f, "{name} has no option '{}'", printable(option))
             }
-            UsageError::Share(share) => write!(f, "'{}' is no share to read", printable(share)),
+            UsageError::Share(share) => {
+                write!(f, "'--read={}': expected a percentage above 0% and up to 100%", printable(share))
+            }
             UsageError::Missing(_, what) => write!(f, "{what} is missing"),
             UsageError::Surplus(_, word) => write!(f, "'{}' is one argument too many", printable(word)),
             UsageError::Nothing => f.write_str("a command is missing"),
@@ -114,7 +116,7 @@ impl UsageError {
                     format!("{name} takes {}; -- stands before a name that begins with -", own.join(", "))
                 }
             },
-            UsageError::Share(_) => "--read reads all; --read=5% a part, above 0% and up to 100%".into(),
+            UsageError::Share(_) => "--read reads everything, --read=5% a random part".into(),
             UsageError::Missing(name, _) => {
                 help::usage(name).map_or_else(list, |usage| format!("usage: {usage}"))
             }
