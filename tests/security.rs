@@ -770,7 +770,7 @@ fn a_move_beside_a_lying_and_an_absent_server_buries_no_last_copy() {
             let under =
                 |name: &&'static str| own.iter().map(|piece| (*name, piece.clone())).collect::<Vec<_>>();
             let pieces = names.iter().flat_map(under).collect();
-            let rogue = showing(Shelf { floor: 0, pieces, staged: false });
+            let rogue = showing(Shelf { pieces, ..Shelf::default() });
             let moved = with_first_server(&cluster, rogue.port()).run(&["Move", "a", "b"]);
             drop(rogue);
             if moved.status == 0 {
@@ -805,7 +805,7 @@ fn a_delete_beside_a_lying_server_stays_one_and_takes_no_later_upload() {
     aditi.upload("a", &new);
     cluster.stop(1);
     for pieces in [vec![], older] {
-        let rogue = showing(Shelf { floor: 0, pieces, staged: false });
+        let rogue = showing(Shelf { pieces, ..Shelf::default() });
         let lied_to = with_first_server(&cluster, rogue.port());
         lied_to.run(&["Delete", "a"]).succeeds();
         let mut honest = cluster.client("Aditi");
