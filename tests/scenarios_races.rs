@@ -255,8 +255,8 @@ fn a_move_needs_as_many_servers_as_the_file_is_to_have_copies() {
         .fails_with(4)
         .complains_of("its copies need 2 servers")
         .complains_of("Server2");
-    assert!(content(&cluster, "b").is_none());
     cluster.start(2);
+    assert!(content(&cluster, "b").is_none());
     aditi.run(&["Move", "a", "b"]).succeeds();
     cluster.has_equal_copies("b", 2);
 }
