@@ -145,6 +145,21 @@ fn a_session_that_was_open_before_is_told_and_stores_nothing() {
 }
 
 #[test]
+fn with_a_key_line_too_a_session_that_was_open_before_ends() {
+    let cluster = Cluster::quick(2);
+    let mut aditi = cluster.client("Aditi");
+    aditi.upload("a", b"a");
+    let mut session = aditi.session();
+    session.send("ShowFiles");
+    session.wait_for("a");
+    aditi.pipe("Passwd\nanother\n").succeeds();
+    session.send("Upload a");
+    session.finish().fails_with(3).complains_of("the password was changed since");
+    has_ended_with(&mut aditi, "another", &["Aditi@123"]);
+    aditi.upload("a", b"afterwards");
+}
+
+#[test]
 fn a_long_upload_that_the_change_overtakes_is_refused() {
     let cluster = Cluster::with_passwords(4, false);
     let mut aditi = cluster.client("Aditi");
@@ -446,9 +461,11 @@ fn survives_every_cut(apart: bool) {
         assert_eq!(outcome.status != 0, was_cut, "cut at {at}: {outcome}");
         cluster.wait_until_all_left();
         proxies[0].heal();
+        aditi.reread_conf();
         if at / 4 % 2 == 0 {
             let outcome = aditi.pipe(&format!("Passwd\n{new}\n"));
             assert_eq!(outcome.status, 0, "cut at {at}: {outcome}");
+            aditi.reread_conf();
         }
         aditi.forget_downloads();
         let outcome = aditi.run(&["Download", "."]);

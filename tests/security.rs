@@ -529,6 +529,78 @@ fn a_line_that_is_repeated_moved_left_out_put_in_or_altered_ends_the_connection_
     cluster.client("Aditi").download("a", b"a");
 }
 
+/// Stages a delete, or brings it back.
+#[track_caller]
+fn stage(guest: &mut Guest, claim: &Claim, restore: Option<u64>) -> Reply {
+    let request = Request::Stage { header: Box::new(claim.header.clone()), length: 0, restore };
+    let line = guest.seal(&request.to_line());
+    guest.send(line);
+    let tag = restore.is_none().then(|| guest.tag(&[]));
+    guest.ask(&StageEnd::End { root: claim.root, seal: claim.seal, tag }.to_line())
+}
+
+#[test]
+fn nothing_comes_under_a_retired_key_but_on_the_connection_that_retired_it() {
+    let mut cluster = Cluster::quick(1);
+    let log_in = |cluster: &Cluster| Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
+    let deletes = |path: &str, key: &Bytes32| claim(&tombstone(path, 9, key));
+    let check = |byte: u8| hex(&MasterKey::from_key(&[byte; 32]).check_value());
+    let (old, new, third) = (check(b'A'), check(b'B'), check(b'C'));
+    let change = format!("REKEY {old} {new}");
+    let (early, late) = (deletes("a", &ADITIS_KEY), deletes("b", &ADITIS_KEY));
+    let commit = format!("COMMIT a {}", early.header.version);
+    let is_rekeyed = |reply: Reply| matches!(reply, Reply::No(Refusal::Rekeyed, _));
+
+    let (mut writer, mut changer) = (log_in(&cluster), log_in(&cluster));
+    assert_eq!(stage(&mut writer, &early, None), Reply::Ok);
+    let mut ritu = Guest::at(cluster.port(1), "Ritu", &password("Ritu"));
+    assert_eq!(changer.ask(&change), Reply::Ok);
+    writer.is_closed();
+    assert_eq!(ritu.ask("PING"), Reply::Ok, "another user");
+
+    let mut other = log_in(&cluster);
+    assert!(is_rekeyed(stage(&mut other, &late, None)));
+    assert!(is_rekeyed(stage(&mut other, &late, Some(0))));
+    assert!(is_rekeyed(other.ask(&commit)));
+    assert!(is_rekeyed(other.ask(&format!("REKEY {old} {third}"))));
+    assert_eq!(stage(&mut other, &deletes("b", &[b'B'; 32]), None), Reply::Ok, "under the new key");
+    assert_eq!(changer.ask(&commit), Reply::Ok, "what was staged is there");
+    assert_eq!(stage(&mut changer, &late, None), Reply::Ok);
+
+    let mut again = log_in(&cluster);
+    assert_eq!(again.ask(&change), Reply::Ok);
+    other.is_closed();
+    changer.is_closed();
+    assert_eq!(stage(&mut again, &late, None), Reply::Ok);
+    cluster.restart(1);
+    let mut other = log_in(&cluster);
+    assert!(is_rekeyed(stage(&mut other, &late, None)), "a restart does not forget");
+    assert!(is_rekeyed(other.ask(&format!("COMMIT b {}", late.header.version))));
+    let mut back = log_in(&cluster);
+    assert_eq!(back.ask(&format!("REKEY {old} {old}")), Reply::Ok);
+    assert_eq!(stage(&mut log_in(&cluster), &late, None), Reply::Ok);
+}
+
+#[test]
+fn a_change_of_key_is_refused_before_it_begins_where_no_verifier_can_be_written() {
+    let cluster = Cluster::quick(1);
+    let users = cluster.root().join("Users.conf");
+    let good = fs::read_to_string(&users).unwrap();
+    let check = |byte: u8| hex(&MasterKey::from_key(&[byte; 32]).check_value());
+    let (mut changer, mut other) =
+        [(); 2].map(|()| Guest::at(cluster.port(1), "Aditi", &password("Aditi"))).into();
+    fs::write(&users, format!("{good}nobody\n")).unwrap();
+    let reply = changer.ask(&format!("REKEY {} {}", check(b'A'), check(b'B')));
+    let Reply::No(Refusal::DiskError, detail) = reply else { panic!("{reply:?}") };
+    assert!(detail.contains("line 3"), "{detail}");
+    assert_eq!(
+        stage(&mut other, &claim(&tombstone("a", 9, &ADITIS_KEY)), None),
+        Reply::Ok,
+        "nothing has changed"
+    );
+    fs::write(&users, good).unwrap();
+}
+
 #[test]
 fn a_piece_is_staged_only_if_its_payload_has_the_tag_or_to_restore_it_the_hashes() {
     let cluster = Cluster::quick(1);

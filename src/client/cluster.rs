@@ -187,6 +187,14 @@ impl Cluster {
         self.up().next().is_none() && (0..self.len()).any(|s| self.is_denied(s) && self.servers[s].was_up)
     }
 
+    /// Whether no server is up, and one has closed its connection, as it does when another client of the user
+    /// changes the password.
+    pub(super) fn was_hung_up(&self) -> bool {
+        let has_closed =
+            |s: &Server| s.was_up && matches!(&s.state, State::Down { why: PeerError::Closed, .. });
+        self.up().next().is_none() && self.servers.iter().any(has_closed)
+    }
+
     /// From now on logins are made with another password.
     pub(super) fn set_password(&mut self, password: &str) {
         self.password = password.to_owned().into();

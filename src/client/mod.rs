@@ -92,6 +92,9 @@ impl Client {
     /// Finds out why no server is left: where they have ended the connections, a login says why.
     pub fn find_reason(&mut self, error: ClientError) -> ClientError {
         let ClientError::NoServer(reasons) = error else { return error };
+        if !self.cluster.was_hung_up() {
+            return ClientError::NoServer(reasons);
+        }
         self.cluster.refresh(&*self.report);
         match self.require_server() {
             Ok(()) => ClientError::Ended(reasons),

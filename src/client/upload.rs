@@ -123,8 +123,8 @@ impl Client {
             if pending.is_empty() {
                 break;
             }
-            if self.cluster.up().next().is_none() {
-                // Where the servers have ended all connections, a login says why.
+            if self.cluster.was_hung_up() {
+                // A login says why.
                 self.cluster.refresh(&*self.report);
             }
             self.attempt(&mut tasks, &pending, only_changed);
