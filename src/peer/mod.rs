@@ -176,6 +176,7 @@ impl Peer {
     ) -> Answer<()> {
         let limit = self.wire.limits.answer;
         let mut left = most;
+        let mut signs = 0;
         loop {
             let (length, hash, last) = match self.receive(limit)? {
                 Reply::Text(length, hash) => (length, hash, true),
@@ -186,7 +187,11 @@ impl Peer {
             let part = self.receive_text_bytes(length, &hash)?;
             left = left.checked_sub(part.len()).ok_or(ParseError("a text within the limit"))?;
             if part.is_empty() && !last {
-                return Err(PeerError::Protocol(ParseError("a part that is not empty")));
+                signs += 1;
+                if signs > MAX_LIFE_SIGNS {
+                    return Err(PeerError::Protocol(ParseError("an end to the signs of life")));
+                }
+                continue;
             }
             sink(&part)?;
             if last {
