@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::markdown::Document;
-use shareit::{auth, config, name, peer, placement, sealed, server, wire};
+use shareit::{auth, config, name, peer, placement, sealed, server, store, wire};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Limit {
@@ -62,6 +62,11 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("server::SPACE_CHECK", count(server::SPACE_CHECK)),
         ("server::MAX_BATCH", count(server::MAX_BATCH)),
         ("server::MAX_BATCH_BYTES", count(server::MAX_BATCH_BYTES)),
+        ("server::LEAST_RATE", count(server::LEAST_RATE)),
+        ("server::USERS_SHARE", count(server::USERS_SHARE)),
+        ("server::DESCRIPTORS", count(server::DESCRIPTORS)),
+        ("store::MAX_STAGED_OF_USER", count(store::MAX_STAGED_OF_USER)),
+        ("store::MAX_WAITING", count(store::MAX_WAITING)),
         ("server::LIFE_SIGN", Limit::Time(server::LIFE_SIGN)),
         ("version::MAX_GENERATION", count(shareit::version::MAX_GENERATION)),
         ("commit::MAX_JUMP", count(shareit::commit::MAX_JUMP)),
