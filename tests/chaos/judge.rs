@@ -126,7 +126,8 @@ pub(crate) fn judge_writer(
         Task::Move { .. } if says("cannot store") || says("has fewer copies than") => {
             return Ok(Verdict::Refused);
         }
-        Task::Verify | Task::Repair => status == 1,
+        // They do not go on without a server that was there when they began.
+        Task::Verify | Task::Repair => status == 1 || (status == 4 && says("was lost on the way")),
         _ => says("again and again") && acts.iter().any(is_rival),
     };
     if allowed && matches!(act.task, Task::Move { .. }) {
