@@ -23,8 +23,9 @@ use crate::peer::Direction;
 const CLIENT: &str = "Client";
 /// Most servers that a warning names one by one.
 const NAMED: usize = 8;
-/// Most warnings about the copies of one server that are shown for one command; the others are counted.
-const ABOUT_ONE_SERVER: usize = 20;
+/// Most warnings about one server, or of one kind, that are shown for one command; the others are counted. There
+/// may be as many as files.
+const OF_ONE_KIND: usize = 20;
 
 /// The console of a client.
 pub(super) struct Console {
@@ -37,8 +38,8 @@ pub(super) struct Console {
     told_of_clock: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
-    /// By server, the warnings about it in this command.
-    about: Mutex<BTreeMap<ServerName, usize>>,
+    /// By what they are about, the warnings of this command.
+    about: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Default for Console {
@@ -106,22 +107,22 @@ impl Console {
     pub(super) fn end_work(&self) {
         self.progress.end();
         let about = std::mem::take(&mut *self.about.lock().unwrap_or_else(PoisonError::into_inner));
-        for (server, count) in about {
-            if let Some(more @ 1..) = count.checked_sub(ABOUT_ONE_SERVER) {
-                self.warning(&format!("{more} more warnings about {server}; Verify shows all that is wrong"));
+        for (what, count) in about {
+            if let Some(more @ 1..) = count.checked_sub(OF_ONE_KIND) {
+                self.warning(&format!("{more} more warnings about {what}; Verify shows all that is wrong"));
             }
         }
     }
 
-    /// A warning about a server's copies, of which there may be as many as files.
-    fn warn_about(&self, server: &ServerName, what: &dyn Display) {
+    /// A warning about one of many files, with what it and others like it are about.
+    fn warn_about(&self, kind: &str, what: &dyn Display) {
         let count = {
             let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = about.entry(server.clone()).or_default();
+            let count = about.entry(kind.to_owned()).or_default();
             *count += 1;
             *count
         };
-        if count <= ABOUT_ONE_SERVER {
+        if count <= OF_ONE_KIND {
             self.warning(what);
         }
     }
@@ -282,9 +283,9 @@ impl Report for Console {
                 }
             }
             Notice::BadCopy { path, piece, server, why } => {
-                self.warn_about(&server, &format!("{path}: the copy of piece {piece} on {server} is bad ({why}); Repair replaces it"));
+                self.warn_about(server.as_str(), &format!("{path}: the copy of piece {piece} on {server} is bad ({why}); Repair replaces it"));
             }
-            Notice::FewerCopies { path, copies, wanted } => self.warning(&format!(
+            Notice::FewerCopies { path, copies, wanted } => self.warn_about("files with fewer copies", &format!(
                 "{path}: stored with {copies} instead of {wanted} copies; Repair adds the others when servers are back"
             )),
             Notice::MayBeOutdated { away } => {
@@ -306,18 +307,18 @@ impl Report for Console {
                 self.warning(&format!("a newer version may be on {}, not seen now", servers(&unseen)));
             }
             Notice::NotPlaced { path, server, why } => {
-                self.warn_about(&server, &format!("{path}: {server} did not take it ({why}); stored on other servers"));
+                self.warn_about(server.as_str(), &format!("{path}: {server} did not take it ({why}); stored on other servers"));
             }
             Notice::OtherKeyKept { path } => self.warning(&format!(
                 "{path}: encrypted under another password or Key line, and left under that"
             )),
             Notice::OtherKeyReplaced { path } => {
-                self.warning(&format!("{path}: what is replaced was encrypted under another key"));
+                self.warn_about("files under another key", &format!("{path}: what is replaced was encrypted under another key"));
             }
             Notice::ListRefused { server, why } => {
                 self.warning(&format!("{server} does not list what it has ({why})"));
             }
-            Notice::DeleteNotEverywhere { path, missing } => self.warning(&format!(
+            Notice::DeleteNotEverywhere { path, missing } => self.warn_about(&servers(&missing), &format!(
                 "{path}: {} missed the delete; Repair brings it there when all are back",
                 servers(&missing)
             )),

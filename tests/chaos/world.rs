@@ -247,7 +247,7 @@ fn seat(cluster: &Cluster, network: &Network) -> Client {
     client.conf += &format!("Username {USER}\nPassword {}\n", cluster::password(USER));
     // Short waits; and no time goes by for deriving a key from the password.
     client.conf += &format!("Timeout 0.3\nMinIterations {MIN_ITERATIONS}\nKey {}\n", "5e".repeat(32));
-    fs::write(client.folder().join(client::CONF), &client.conf).unwrap();
+    client.write_conf();
     client
 }
 
