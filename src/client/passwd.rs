@@ -264,6 +264,9 @@ impl Client {
     pub(super) fn is_under(&mut self, path: &FilePath, key: &MasterKey) -> bool {
         let paths = std::slice::from_ref(path);
         let mut surveys = self.cluster.ask(paths, &self.config.user, key, &*self.report);
+        if surveys.iter().all(|survey| survey.file_version().is_none()) {
+            return false;
+        }
         surveys.extend(self.cluster.ask(paths, &self.config.user, &self.key, &*self.report));
         matches!(&surveys[..], [under, survey] if is_newest(under, survey))
     }
