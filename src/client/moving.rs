@@ -33,6 +33,8 @@ pub(super) struct Copied {
     said: Vec<(usize, u8)>,
     /// Servers that took their copies and did not confirm that they have published them.
     pub(super) missing: Vec<usize>,
+    /// Whether an earlier Move has made it.
+    is_of_earlier: bool,
 }
 
 /// Why the copies under another name or key are not all there. Each command has its own words for it.
@@ -72,9 +74,18 @@ impl Client {
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         self.cluster.refresh(&*self.report);
         self.tried.clear();
-        let (version, copied) = self.copy_to(old, new)?;
         let half = |why: String| ClientError::HalfMoved(old.clone(), new.clone(), why);
-        self.fill_up(new, copied, &half)?;
+        let (mut version, copied) = self.copy_to(old, new, false)?;
+        let is_of_earlier = copied.is_of_earlier;
+        match self.fill_up(new, copied, &half) {
+            // What an earlier Move has left may lack a piece. The old name has it.
+            Err(ClientError::HalfMoved(..)) if is_of_earlier => {
+                let copied;
+                (version, copied) = self.copy_to(old, new, true)?;
+                self.fill_up(new, copied, &half)?;
+            }
+            filled => filled?,
+        }
         // From here on the new name is as safe as the old one was, and the old one may go: as what was copied.
         self.delete_version(old, version).map_err(|error| match error {
             ClientError::Replaced(_) => ClientError::MovedOlder(old.clone(), new.clone()),
@@ -84,11 +95,17 @@ impl Client {
         })
     }
 
-    /// Copies the newest version of a file under another name; gives that version and the copy.
-    fn copy_to(&mut self, old: &FilePath, new: &FilePath) -> Result<(Version, Copied), ClientError> {
+    /// Copies the newest version of a file under another name; gives that version and the copy. What an
+    /// interrupted Move has copied is taken as it is, or with `afresh` replaced.
+    fn copy_to(
+        &mut self,
+        old: &FilePath,
+        new: &FilePath,
+        afresh: bool,
+    ) -> Result<(Version, Copied), ClientError> {
         let mut up = self.cluster.up().count();
         for attempt in 0..ATTEMPTS {
-            match self.attempt_copy(old, new) {
+            match self.attempt_copy(old, new, afresh) {
                 // Another client was at work on one of the names.
                 Err(ClientError::Contended(_)) => {}
                 // To a look that an upload overlaps, a file may seem incomplete.
@@ -102,20 +119,30 @@ impl Client {
         Err(ClientError::Contended(new.clone()))
     }
 
-    fn attempt_copy(&mut self, old: &FilePath, new: &FilePath) -> Result<(Version, Copied), ClientError> {
+    fn attempt_copy(
+        &mut self,
+        old: &FilePath,
+        new: &FilePath,
+        afresh: bool,
+    ) -> Result<(Version, Copied), ClientError> {
         let paths = [old.clone(), new.clone()];
         let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
         self.require_server()?;
         let [from, to] = &surveys[..] else { return Err(self.no_server()) };
         let version = self.whole_version(from);
         if to.is_a_file() {
-            return match (version, to.file_version()) {
-                (Ok(version), Some(copy)) if old != new && self.is_copy(from, version, to, copy) => {
-                    Ok((version, Copied { version: copy, said: Vec::new(), missing: Vec::new() }))
+            match (&version, to.file_version()) {
+                (Ok(version), Some(copy)) if old != new && self.is_copy(from, *version, to, copy) => {
+                    if !afresh {
+                        self.warn_of_newer(&from.unseen);
+                        let none =
+                            Copied { version: copy, said: vec![], missing: vec![], is_of_earlier: true };
+                        return Ok((*version, none));
+                    }
                 }
-                (Err(error @ ClientError::NotFound(_)), _) => Err(error),
-                _ => Err(ClientError::Exists(new.clone())),
-            };
+                (Err(ClientError::NotFound(_)), _) => {}
+                _ => return Err(ClientError::Exists(new.clone())),
+            }
         }
         let version = version?;
         self.require_servers_for_copies(from, version)?;
@@ -127,6 +154,7 @@ impl Client {
             NotCopied::Undecided => ClientError::Undecided(new.clone()),
             NotCopied::Other(error) => error,
         })?;
+        self.warn_of_newer(&from.unseen);
         Ok((version, copied))
     }
 
@@ -281,7 +309,7 @@ impl Client {
             }
         };
         let copy = writer.version();
-        if from.path != *new && !self.is_alone(new, copy) {
+        if from.path != *new && !self.is_alone(to, copy) {
             self.abort_all(&[(new.clone(), writer.give_up())]);
             return Err(NotCopied::Contended);
         }
@@ -291,8 +319,12 @@ impl Client {
         });
         let said = said.collect();
         match self.commit_all_under(new_key, vec![(new.clone(), writer)]).pop() {
-            Some(Outcome::Done { missing, .. }) => Ok(Copied { version: copy, said, missing }),
-            Some(Outcome::Overtaken) => Ok(Copied { version: copy, said, missing: Vec::new() }),
+            Some(Outcome::Done { missing, .. }) => {
+                Ok(Copied { version: copy, said, missing, is_of_earlier: false })
+            }
+            Some(Outcome::Overtaken) => {
+                Ok(Copied { version: copy, said, missing: Vec::new(), is_of_earlier: false })
+            }
             Some(Outcome::NeverHappened) => Err(NotCopied::Contended),
             Some(Outcome::Undecided) | None => Err(NotCopied::Undecided),
         }
@@ -304,15 +336,16 @@ impl Client {
         surveys.iter().any(|survey| survey.view().decided != Some(version))
     }
 
-    /// Whether nobody else is about to give a file this name: of two moves to one name that are staged, each
-    /// asked after its own stage, at least one sees the other.
-    fn is_alone(&mut self, path: &FilePath, own: Version) -> bool {
-        let paths = std::slice::from_ref(path);
+    /// Whether nobody else is about to give a file this name, or has done so since the survey: of two moves to one
+    /// name that are staged, each asked after its own stage, at least one sees the other.
+    fn is_alone(&mut self, before: &Survey, own: Version) -> bool {
+        let paths = std::slice::from_ref(&before.path);
         let surveys = self.cluster.ask(paths, &self.config.user, &self.key, &*self.report);
         surveys.iter().all(|survey| {
             let mut held = survey.answers.iter().flatten().flatten();
             let is_being_written = held.any(|h| h.version != own && h.phase == Phase::Staged { open: true });
-            !is_being_written && !survey.is_a_file()
+            let is_as_before = before.is_a_file() && survey.file_version() == before.file_version();
+            !is_being_written && (is_as_before || !survey.is_a_file())
         })
     }
 

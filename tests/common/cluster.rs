@@ -33,6 +33,8 @@ pub(crate) struct Cluster {
     servers: Vec<Server>,
     clients: Cell<usize>,
     quick: bool,
+    /// Whether the users' verifiers have fewer rounds than a client takes unless it is told to.
+    has_few_rounds: bool,
     /// Whether each server has a ROOT of its own.
     apart: bool,
     // Last, so that the servers are gone before their folders are.
@@ -75,7 +77,7 @@ impl Cluster {
     /// does not begin with a second of work.
     pub(crate) fn quick(count: usize) -> Self {
         let mut cluster = Self::without_users(count, false);
-        cluster.quick = true;
+        (cluster.quick, cluster.has_few_rounds) = (true, true);
         fs::write(cluster.root().join("Users.conf"), QUICK_USERS).unwrap();
         cluster.run_all();
         cluster
@@ -85,6 +87,7 @@ impl Cluster {
     /// ROOT of its own, as on machines of their own.
     pub(crate) fn with_passwords(count: usize, apart: bool) -> Self {
         let mut cluster = Self::without_users(count, apart);
+        cluster.has_few_rounds = true;
         for n in 1..=count {
             fs::write(cluster.root_of(n).join("Users.conf"), QUICK_USERS).unwrap();
         }
@@ -95,7 +98,8 @@ impl Cluster {
     fn without_users(count: usize, apart: bool) -> Self {
         let home = TempFolder::new();
         let servers = (1..=count).map(Server::new).collect();
-        let cluster = Self { servers, clients: Cell::new(0), quick: false, apart, home };
+        let cluster =
+            Self { servers, clients: Cell::new(0), quick: false, has_few_rounds: false, apart, home };
         (1..=count).for_each(|n| fs::create_dir_all(cluster.root_of(n)).unwrap());
         cluster
     }
@@ -213,6 +217,8 @@ impl Cluster {
         if self.quick {
             // Another one for each user.
             writeln!(conf, "Key {}", format!("{:02x}", user.as_bytes()[0]).repeat(32)).unwrap();
+        }
+        if self.has_few_rounds {
             writeln!(conf, "MinIterations {MIN_ITERATIONS}").unwrap();
         }
         self.clients.set(self.clients.get() + 1);
