@@ -133,12 +133,6 @@ impl Survey {
         self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
     }
 
-    /// Whether a server has published an older version with a good seal.
-    pub(super) fn has_older(&self, version: Version) -> bool {
-        let older = |h: &Held| h.version < version && h.phase == HeldPhase::Published;
-        self.answers.iter().flatten().flatten().any(older)
-    }
-
     /// Servers that have something older than `version`, or something damaged, apart from the pieces in
     /// `replaced`, each with its server.
     pub(super) fn outdated(&self, version: Version, replaced: &[(usize, u8)]) -> Vec<usize> {

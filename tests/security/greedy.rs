@@ -161,9 +161,8 @@ fn a_server_that_is_only_slow_is_up_and_nothing_of_it_is_copied_elsewhere() {
     let bytes = noise(1, SIZE);
     cluster.client("Aditi").upload("a", &bytes);
     let shelf = Shelf {
-        floor: 0,
         pieces: held_by(&cluster, 1, "a").into_iter().map(|piece| ("a", piece)).collect(),
-        staged: false,
+        ..Shelf::default()
     };
     cluster.stop(1);
     let before = pieces(&cluster, &[1, 2, 3, 4]);

@@ -23,8 +23,7 @@ pub(super) struct Task {
 
 impl Client {
     /// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had. What
-    /// can be copied is, also where another piece is missing, since its holder may come back; but not where an older
-    /// version is published.
+    /// can be copied is, also where another piece is missing: its holder may come back.
     pub(super) fn plan_repair(&self, survey: &Survey, copies: &[Copy]) -> (Vec<Task>, Option<NotRepaired>) {
         let Some(version) = survey.file_version() else {
             let why = if survey.view().decided.is_some() || survey.distrusted.is_empty() {
@@ -55,11 +54,6 @@ impl Client {
                 to,
                 floor: survey.floors[to],
             }));
-        }
-        // Each copy's commit drops what is older. A server that lies about one commit could otherwise have an
-        // unfinished upload, of which it has some pieces, replace the whole file that the others have.
-        if !lost.is_empty() && survey.has_older(version) {
-            tasks.clear();
         }
         let why = (!lost.is_empty()).then(|| self.no_good_copy(survey, copies, lost));
         (tasks, why)
