@@ -134,7 +134,7 @@ impl Journal {
         if !there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
             return Ok(None);
         }
-        let mut text = String::new();
+        let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
         Read::by_ref(&mut file).take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
         match Config::parse(&text) {
             Ok(config) => Ok(Some(Self { path, place, _file: file, password: config.password })),
@@ -147,9 +147,9 @@ impl Journal {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if there is one, or the disk's; then there is none of this process.
     pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
-        let text = fs::read_to_string(conf)?;
+        let text = Zeroizing::new(fs::read_to_string(conf)?);
         let place = fs::canonicalize(conf)?;
-        let draft = Draft::write(&place, &Config::with_password(&text, password))?;
+        let draft = Draft::write(&place, &Zeroizing::new(Config::with_password(&text, password)))?;
         let path = beside(&place, JOURNAL);
         // It has its lock and all its bytes when it gets its name, and never takes the place of another.
         rename_new(&draft.path, &path)?;
@@ -175,8 +175,9 @@ impl Journal {
 
     /// Puts it in the place of the .conf, in one step. What was edited there meanwhile stays.
     pub(super) fn publish(&self) -> io::Result<()> {
-        let wanted = Config::with_password(&fs::read_to_string(&self.place)?, &self.password);
-        if fs::read_to_string(&self.path)? == wanted {
+        let text = |path: &Path| fs::read_to_string(path).map(Zeroizing::new);
+        let wanted = Zeroizing::new(Config::with_password(&text(&self.place)?, &self.password));
+        if text(&self.path)? == wanted {
             if let Ok(metadata) = self.place.metadata() {
                 // Who could read the old one can read the new one, if that can be had.
                 let _ = fs::set_permissions(&self.path, metadata.permissions());
