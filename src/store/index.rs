@@ -77,6 +77,7 @@ pub(super) struct Index {
     /// Of all names.
     counted: Counted,
     pub(super) floor: Floor,
+    /// Connections that have begun to stage something, and are not closed.
     pub(super) open: HashSet<Connection>,
     directories: HashMap<PathBuf, Directory>,
     directories_bytes: usize,

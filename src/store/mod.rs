@@ -147,22 +147,26 @@ impl<D: Disk> Store<D> {
         Ok(index)
     }
 
-    /// Makes a user's folder, at the first login.
+    /// Makes a user's folder, at the first login. Waits for no other request of this user, and not until what a crash
+    /// has left is in order: a login has little time.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn make_user(&self, user: &UserName) -> Result<(), StoreError> {
         let own = self.own(user);
-        let mut index = self.index(&own, user)?;
-        self.make_folder_of(&mut index, self.places.user(user))?;
-        self.sync(&mut index, vec![self.places.published().to_path_buf()])
+        match own.try_lock() {
+            Ok(mut index) if index.recovered => {
+                self.make_folder_of(&mut index, self.places.user(user))?;
+                self.sync(&mut index, vec![self.places.published().to_path_buf()])
+            }
+            // It is synced with the first piece that is published in it.
+            _ => self.make_dir(&self.places.user(user)).map(drop),
+        }
     }
 
-    /// A new connection of a user. What it stages counts as open until [`Store::disconnect`].
-    pub fn connect(&self, user: &UserName) -> Connection {
-        let connection = Connection(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        lock(&self.own(user)).open.insert(connection);
-        connection
+    /// A new connection. What it stages counts as open until [`Store::disconnect`].
+    pub fn connect(&self) -> Connection {
+        Connection(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A connection of this user is closed: its staged pieces are now others' to settle.

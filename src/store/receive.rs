@@ -35,6 +35,7 @@ impl<D: Disk> Store<D> {
             let own = self.own(&header.user);
             let mut index = self.index(&own, &header.user)?;
             self.admit(&mut index, &header, restore)?;
+            index.open.insert(connection);
             index.decisions
         };
         let admission = Admission { restore, decisions };

@@ -139,7 +139,7 @@ impl Piece {
         let disk = new_disk();
         let server = Server::start(&disk).unwrap();
         let mut batch = Batch::default();
-        let connection = server.store.connect(&aditi());
+        let connection = server.store.connect();
         receive(&server.store, connection, &self.claim, &self.payload, &mut batch).unwrap();
         server.store.flush(&mut batch).unwrap();
         let files = disk.files_below(&own().join("staged"));
@@ -256,7 +256,7 @@ impl Server {
 
     fn client(&mut self, who: Who) -> &mut Client {
         self.clients.entry(who).or_insert_with(|| Client {
-            connection: self.store.connect(&aditi()),
+            connection: self.store.connect(),
             batch: Batch::default(),
             waiting: Vec::new(),
             failed: Vec::new(),

@@ -49,7 +49,7 @@ pub(super) fn run(shared: &Shared, mut visit: Visit) {
         }
     };
     log(&format!("{user} logged in"));
-    let connection = shared.store.connect(&user);
+    let connection = shared.store.connect();
     channel.voice.seal_with(LineSealer::new(keys.server_lines));
     shared.voices.add(&channel.voice);
     let mut session = Session {
