@@ -45,7 +45,7 @@ pub(super) fn login(
                 shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
                 return Err(End::Refused(refusal_for(&error)));
             }
-            let connection = shared.store.connect(&user);
+            let connection = shared.store.connect();
             if !visit.belongs_to(&user, connection) {
                 shared.store.disconnect(&user, connection);
                 return Err(End::Refused(Refusal::Busy));

@@ -81,6 +81,7 @@ pub(super) struct Index {
     counted: Counted,
     pub(super) floor: Floor,
     pub(super) keys: Keys,
+    /// Connections that have begun to stage something, and are not closed.
     pub(super) open: HashSet<Connection>,
     directories: HashMap<PathBuf, Directory>,
     directories_bytes: usize,

@@ -20,7 +20,7 @@ mod seen;
 mod settle;
 mod staging;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +82,8 @@ pub struct Store<D: Disk = OsDisk> {
     /// Where the server's own files are mounted.
     mount: Mount,
     users: Mutex<HashMap<UserName, Arc<Mutex<Index>>>>,
+    /// Connections that have not ended. Never locked while the disk is asked.
+    live: Mutex<HashSet<Connection>>,
     seen: Seen,
     next_file: AtomicU64,
     next_connection: AtomicU64,
@@ -107,6 +109,7 @@ impl<D: Disk> Store<D> {
             disk,
             places,
             users: Mutex::default(),
+            live: Mutex::default(),
             seen: Seen::default(),
             next_file: AtomicU64::new(0),
             next_connection: AtomicU64::new(0),
@@ -147,6 +150,10 @@ impl<D: Disk> Store<D> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn live(&self) -> MutexGuard<'_, HashSet<Connection>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is remembered of a user: see [`Store::index`]. There are only as many as have logged in, or have floors.
     fn own(&self, user: &UserName) -> Arc<Mutex<Index>> {
         let mut users = self.users();
@@ -166,27 +173,35 @@ impl<D: Disk> Store<D> {
         Ok(index)
     }
 
-    /// Makes a user's folder, at the first login.
+    /// Makes a user's folder, at the first login. Waits for no other request of this user, and not until what a crash
+    /// has left is in order: a login has little time.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn make_user(&self, user: &UserName) -> Result<(), StoreError> {
         let own = self.own(user);
-        let mut index = self.index(&own, user)?;
-        self.make_folder_of(&mut index, self.places.user(user))?;
-        self.sync(&mut index, vec![self.places.published().to_path_buf()])
+        match own.try_lock() {
+            Ok(mut index) if index.recovered => {
+                self.make_folder_of(&mut index, self.places.user(user))?;
+                self.sync(&mut index, vec![self.places.published().to_path_buf()])
+            }
+            // It is synced with the first piece that is published in it.
+            _ => self.make_dir(&self.places.user(user)).map(drop),
+        }
     }
 
-    /// A new connection of a user. What it stages counts as open until [`Store::disconnect`]; only until then it can
-    /// stage and commit.
-    pub fn connect(&self, user: &UserName) -> Connection {
+    /// A new connection. What it stages counts as open until [`Store::disconnect`]; only until then it can stage and
+    /// commit.
+    pub fn connect(&self) -> Connection {
         let connection = Connection(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        lock(&self.own(user)).open.insert(connection);
+        self.live().insert(connection);
         connection
     }
 
-    /// A connection of this user is closed: its staged pieces are now others' to settle.
+    /// A connection of this user is closed, or is not to do anything more: its staged pieces are now others' to
+    /// settle. What it has in hand is refused from now on.
     pub fn disconnect(&self, user: &UserName, connection: Connection) {
+        self.live().remove(&connection);
         lock(&self.own(user)).open.remove(&connection);
     }
 

@@ -34,7 +34,11 @@ impl<D: Disk> Store<D> {
         let decisions = {
             let own = self.own(&header.user);
             let mut index = self.index(&own, &header.user)?;
+            if !self.live().contains(&connection) {
+                return Err(StoreError::Ended);
+            }
             self.admit(&mut index, connection, &header, restore)?;
+            index.open.insert(connection);
             index.decisions
         };
         let admission = Admission { restore, decisions };
@@ -87,7 +91,7 @@ impl<D: Disk> Store<D> {
         let own = self.own(&received.header.user);
         let mut index = self.index(&own, &received.header.user)?;
         let admitted = match index.decisions == admission.decisions {
-            _ if !index.open.contains(&received.connection) => Err(StoreError::Ended),
+            _ if !self.live().contains(&received.connection) => Err(StoreError::Ended),
             true => admit_one_more(&index, &received.header),
             false => self.admit(&mut index, received.connection, &received.header, admission.restore),
         };

@@ -26,7 +26,7 @@ impl<D: Disk> Store<D> {
     ) -> Result<(), StoreError> {
         let own = self.own(user);
         let mut index = self.index(&own, user)?;
-        if !index.open.contains(&connection) {
+        if !self.live().contains(&connection) {
             // What it staged may have been settled by others, who were told that it is closed.
             return Err(StoreError::Ended);
         }

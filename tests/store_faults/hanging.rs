@@ -123,7 +123,7 @@ impl Disk for Hanging {
 /// All that a user does: logs in, uploads, looks, lists and leaves.
 fn day_of(store: &Store<Hanging>, user: &UserName) -> Result<(), StoreError> {
     store.make_user(user)?;
-    let connection = store.connect(user);
+    let connection = store.connect();
     let mut batch = Batch::default();
     let Piece { claim, payload, .. } = Piece::of(NAME, 1, 1);
     let claim =
@@ -158,8 +158,14 @@ fn hangs_alone(call: Call, settled: bool) {
     let aditis = std::thread::spawn(move || day_of(&hers, &aditi()));
     assert!(disk.somebody_waits(), "{call:?} is not called");
     let (done, outcome) = channel();
-    std::thread::spawn(move || done.send(day_of(&store, &ritu)).unwrap());
-    outcome.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("Ritu waits for Aditi's {call:?}")).unwrap();
+    std::thread::spawn(move || {
+        done.send(day_of(&store, &ritu)).unwrap();
+        // Her own next login has little time; her requests get signs of life.
+        done.send(store.make_user(&aditi())).unwrap();
+    });
+    for who in ["Ritu", "Aditi's next login"] {
+        outcome.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{who} waits for Aditi's {call:?}")).unwrap();
+    }
     disk.open_again();
     aditis.join().unwrap().unwrap();
 }

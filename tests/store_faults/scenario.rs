@@ -144,7 +144,7 @@ impl Piece {
         let disk = new_disk();
         let server = Server::start(&disk).unwrap();
         let mut batch = Batch::default();
-        let connection = server.store.connect(&aditi());
+        let connection = server.store.connect();
         receive(&server.store, connection, &self.claim, &self.payload, &mut batch).unwrap();
         server.store.flush(&mut batch).unwrap();
         let files = disk.files_below(&own().join("staged"));
@@ -223,7 +223,7 @@ impl Server {
 
     /// Whether a change of key is known: no other can take its place.
     pub(crate) fn knows_change(&self, retired: u8) -> bool {
-        let asked = self.store.rekey(self.store.connect(&aditi()), &aditi(), change(retired, 0xee));
+        let asked = self.store.rekey(self.store.connect(), &aditi(), change(retired, 0xee));
         matches!(asked, Err(StoreError::Refused(Refused::Rekeyed)))
     }
 
@@ -268,7 +268,7 @@ impl Server {
 
     fn client(&mut self, who: Who) -> &mut Client {
         self.clients.entry(who).or_insert_with(|| Client {
-            connection: self.store.connect(&aditi()),
+            connection: self.store.connect(),
             batch: Batch::default(),
             waiting: Vec::new(),
             failed: Vec::new(),

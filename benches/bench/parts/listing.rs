@@ -87,7 +87,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
     let name = ServerName::parse(&format!("Server{}", server + 1)).map_err(|e| e.to_string())?;
     let store = Store::open(Hasty(OsDisk::default()), root, &name, 0, &mut |_| ())?;
     store.make_user(&user()?)?;
-    let connection = store.connect(&user()?);
+    let connection = store.connect();
     let hasher = || ChunkHasher::new(1 << chunk_log2_for(0));
     let root_hash = hasher().finish(|_| ());
     for first in (0..count).step_by(BATCH) {
