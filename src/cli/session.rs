@@ -450,7 +450,7 @@ fn status_of(error: &ClientError) -> u8 {
         | ClientError::NotAllSeen(_)
         | ClientError::Lost(..)
         | ClientError::Ended(_) => NO_SERVER,
-        ClientError::PasswordChanged => DENIED,
+        ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) => DENIED,
         _ => FAILED,
     }
 }

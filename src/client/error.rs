@@ -152,6 +152,8 @@ pub enum ClientError {
     Contended(FilePath),
     /// No server answered the commit: it may be done or not.
     Undecided(FilePath),
+    /// The same, because another client changed the password during the commit.
+    UndecidedAtChange(FilePath),
     /// A name whose newest version has the last generation that there is.
     UsedUp(FilePath),
     /// A command that needs every server; those that are down, with the reason.
@@ -238,6 +240,12 @@ impl fmt::Display for ClientError {
                 write!(
                     f,
                     "{path}: every server was lost during the commit; it is stored as a whole or not at all"
+                )
+            }
+            ClientError::UndecidedAtChange(path) => {
+                write!(
+                    f,
+                    "{path}: the password was changed during the commit; it is stored as a whole or not at all"
                 )
             }
             ClientError::UsedUp(path) => {
@@ -346,7 +354,7 @@ impl ClientError {
                 then start the Client with the new password in the .conf"
                     .into()
             }
-            ClientError::PasswordChanged => {
+            ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) => {
                 "start the Client again, with the new password in the .conf".into()
             }
             ClientError::Ended(_) => "try again; a client that changes the password ends all others".into(),

@@ -91,7 +91,11 @@ impl Client {
 
     /// Finds out why no server is left: where they have ended the connections, a login says why.
     pub fn find_reason(&mut self, error: ClientError) -> ClientError {
-        let ClientError::NoServer(reasons) = error else { return error };
+        let reasons = match error {
+            ClientError::NoServer(reasons) => reasons,
+            ClientError::Undecided(path) => return self.find_why_undecided(path),
+            error => return error,
+        };
         if !self.cluster.was_hung_up() {
             return ClientError::NoServer(reasons);
         }
@@ -100,6 +104,16 @@ impl Client {
             Ok(()) => ClientError::Ended(reasons),
             Err(ClientError::PasswordChanged) => ClientError::PasswordChanged,
             Err(_) => ClientError::NoServer(reasons),
+        }
+    }
+
+    fn find_why_undecided(&mut self, path: FilePath) -> ClientError {
+        if self.cluster.was_hung_up() {
+            self.cluster.refresh(&*self.report);
+        }
+        match self.cluster.is_locked_out() {
+            true => ClientError::UndecidedAtChange(path),
+            false => ClientError::Undecided(path),
         }
     }
 
