@@ -431,3 +431,31 @@ fn an_upload_that_was_cut_after_its_first_commit_is_there_for_whoever_comes_also
         }
     }
 }
+
+#[test]
+fn a_writer_whose_commits_were_cut_rolls_forward_what_it_has_staged_also_beside_a_server_that_is_away() {
+    for first in 1..=4 {
+        let mut cluster = Cluster::quick(4);
+        let aditi = cluster.client("Aditi");
+        aditi.upload("a", &noise(1, 20_000));
+        let own = (1..=4).find(|piece| cluster.holders("a", *piece).contains(&first)).unwrap();
+        let away = cluster.holders("a", own).into_iter().find(|n| *n != first).unwrap();
+        let proxies = cluster.proxies();
+        let cut = cluster.client_through("Aditi", &proxies);
+        cut.put("a", &noise(2, 20_000));
+        for n in (1..=4).filter(|n| *n != first) {
+            proxies[n - 1].trap("COMMIT", if n == away { Trap::Hold } else { Trap::Cut });
+        }
+        let upload = cut.start(&["Upload", "a"]);
+        (1..=4).filter(|n| *n != first).for_each(|n| proxies[n - 1].wait_for_the_trap());
+        cluster.stop(away);
+        proxies[away - 1].release();
+        upload.finish().succeeds();
+        let left = cluster.unsettled();
+        let of_away = |file: &String| file.starts_with(&format!(".Server{away}/"));
+        assert!(
+            !left.is_empty() && left.iter().all(of_away),
+            "Server{first} decided, Server{away} is away: {left:?}"
+        );
+    }
+}
