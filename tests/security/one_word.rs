@@ -2,8 +2,10 @@
 
 use super::rogue::{Rogue, Shelf, Told, claim, now, text, yes_to_all};
 use super::{SIZE, held_by, pieces, stolen_verifier, with_first_server};
+use crate::common::cluster::password;
 use crate::common::process::wait_until;
-use crate::common::{Cluster, Trap, Way, noise};
+use crate::common::{Cluster, Trap, USER, Way, noise};
+use shareit::auth::{DEFAULT_ITERATIONS, Verifier};
 use shareit::commit::Phase;
 use shareit::sealed::Claim;
 use shareit::wire::{Entry, NameReport, Refusal, Reply, Reported, Request};
@@ -143,4 +145,42 @@ fn an_upload_that_nobody_else_has_replaces_nothing_until_all_of_it_is_there() {
         drop(giving);
         with_first_server(&cluster, 1).download("a", &newer);
     }
+}
+
+#[test]
+fn a_change_of_password_does_not_take_one_servers_word_that_a_file_is_under_the_new_one() {
+    let mut cluster = Cluster::of(2);
+    let bytes = noise(1, SIZE);
+    cluster.client("Aditi").upload("a", &bytes);
+    let own: Vec<_> = held_by(&cluster, 1, "a").into_iter().map(|piece| ("a", piece)).collect();
+    cluster.stop(1);
+
+    let loot: Arc<Mutex<Loot>> = Arc::default();
+    let kept = Arc::clone(&loot);
+    let verifier = Verifier::derive(&password(USER), b"Aditi's salt", DEFAULT_ITERATIONS);
+    let rogue = Rogue::answering(verifier, move |request| {
+        let mut loot = kept.lock().unwrap();
+        if loot.is_published {
+            return loot.answer(request, None);
+        }
+        if let Request::Copy { piece, header, seal, .. } = request {
+            let mut roots = own.iter().map(|(_, piece)| claim(piece));
+            let root = roots.find(|claim| claim.header.piece == *piece).unwrap().root;
+            loot.claims.push(Claim { header: (**header).clone(), root, seal: *seal });
+        }
+        Shelf { pieces: own.clone(), ..Shelf::default() }.answer(request)
+    });
+    let proxies = cluster.proxies();
+    let mut aditi = cluster.client_through("Aditi", &proxies);
+    aditi.conf = aditi.conf.replace(&format!(":{}\n", proxies[0].port()), &format!(":{}\n", rogue.port()));
+    proxies[1].trap("COPY", Trap::Cut);
+    aditi.pipe("Passwd\nanother one\n").fails_with(1);
+    assert_eq!(loot.lock().unwrap().claims.len(), 4);
+
+    loot.lock().unwrap().is_published = true;
+    aditi.pipe("Passwd\nanother one\n").succeeds();
+    drop(rogue);
+    let mut honest = with_first_server(&cluster, 1);
+    honest.conf = honest.conf.replace(&password(USER), "another one");
+    honest.download("a", &bytes);
 }
