@@ -48,8 +48,7 @@ impl Loot {
 
 #[test]
 fn an_upload_that_died_is_not_published_on_the_word_of_one_server_that_keeps_its_pieces_to_itself() {
-    // In which of its halves the upload dies does not matter to the rule, and small and large pieces travel in
-    // different ways.
+    // Small and large pieces travel in different ways.
     for size in [SIZE, 2_000_000] {
         let mut cluster = Cluster::quick(4);
         let aditi = cluster.client("Aditi");
