@@ -392,3 +392,75 @@ fn a_change_of_password_that_is_cut_at_its_commits_is_looked_after_under_the_new
         cut.download("a", &bytes);
     }
 }
+
+#[test]
+fn an_upload_that_was_cut_after_its_first_commit_is_there_for_whoever_comes_also_beside_a_server_that_is_away()
+ {
+    // Small and large pieces travel in different ways.
+    for size in [20_000, 2_000_000] {
+        for first in 1..=4 {
+            let mut cluster = Cluster::quick(4);
+            let aditi = cluster.client("Aditi");
+            aditi.upload("a", &noise(1, size));
+            let own: Vec<usize> =
+                (1..=4).filter(|piece| cluster.holders("a", *piece).contains(&first)).collect();
+            // Of one of its pieces it then has the only copy.
+            let away = cluster.holders("a", own[first % 2]).into_iter().find(|n| *n != first).unwrap();
+            let proxies = cluster.proxies();
+            let cut = cluster.client_through("Aditi", &proxies).with(PATIENT);
+            let bytes = noise(2, size);
+            cut.put("a", &bytes);
+            for n in 1..=4 {
+                proxies[n - 1].trap("COMMIT", if n == first { Trap::CutAnswer } else { Trap::Hold });
+            }
+            let upload = cut.start(&["Upload", "a"]);
+            proxies.iter().for_each(Proxy::wait_for_the_trap);
+            upload.kill();
+            drop(proxies);
+            cluster.stop(away);
+            cluster.wait_until_all_left();
+
+            let what = format!("{size} bytes, decided by Server{first}, without Server{away}");
+            aditi.forget_downloads();
+            let reader = aditi.run(if first < 3 { &["Download", "a"] } else { &["Repair"] }).succeeds();
+            // Now nobody depends on the first one's word, nor on its copies.
+            cluster.stop(first);
+            let others: Vec<usize> = (1..=4).filter(|n| ![first, away].contains(n)).collect();
+            assert!(cluster.copies_on(&others, "a") >= 1, "{what}: {reader}");
+            aditi.download("a", &bytes);
+            cluster.run_all();
+            aditi.download("a", &bytes);
+            aditi.run(&["Repair"]).succeeds();
+            aditi.run(&["Verify"]).succeeds().prints(&[]);
+            assert_eq!(cluster.unsettled(), [""; 0], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_writer_whose_commits_were_cut_rolls_forward_what_it_has_staged_also_beside_a_server_that_is_away() {
+    for first in 1..=4 {
+        let mut cluster = Cluster::quick(4);
+        let aditi = cluster.client("Aditi");
+        aditi.upload("a", &noise(1, 20_000));
+        let own = (1..=4).find(|piece| cluster.holders("a", *piece).contains(&first)).unwrap();
+        let away = cluster.holders("a", own).into_iter().find(|n| *n != first).unwrap();
+        let proxies = cluster.proxies();
+        let cut = cluster.client_through("Aditi", &proxies);
+        cut.put("a", &noise(2, 20_000));
+        for n in (1..=4).filter(|n| *n != first) {
+            proxies[n - 1].trap("COMMIT", if n == away { Trap::Hold } else { Trap::Cut });
+        }
+        let upload = cut.start(&["Upload", "a"]);
+        (1..=4).filter(|n| *n != first).for_each(|n| proxies[n - 1].wait_for_the_trap());
+        cluster.stop(away);
+        proxies[away - 1].release();
+        upload.finish().succeeds();
+        let left = cluster.unsettled();
+        let of_away = |file: &String| file.starts_with(&format!(".Server{away}/"));
+        assert!(
+            !left.is_empty() && left.iter().all(of_away),
+            "Server{first} decided, Server{away} is away: {left:?}"
+        );
+    }
+}

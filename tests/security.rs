@@ -7,6 +7,8 @@ mod common;
 mod greedy;
 #[path = "security/names.rs"]
 mod names;
+#[path = "security/one_word.rs"]
+mod one_word;
 #[path = "security/raw.rs"]
 mod raw;
 #[path = "security/rogue.rs"]

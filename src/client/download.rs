@@ -88,8 +88,7 @@ impl Client {
         let mut unseen = Unseen::default();
         if name != "." {
             let path = FilePath::parse(name).map_err(bad_name)?;
-            let surveys =
-                self.cluster.survey(std::slice::from_ref(&path), &self.config.user, &self.key, &*self.report);
+            let surveys = self.survey_to_read(std::slice::from_ref(&path), &self.key.clone());
             surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
             if let Some(survey) = surveys.into_iter().find(Survey::is_a_file) {
                 return Ok(Found::File(Box::new(Looked(survey))));
@@ -159,7 +158,7 @@ impl Client {
             }
             let surveys = looked.take().unwrap_or_else(|| {
                 let paths: Vec<FilePath> = pending.iter().map(|&f| batch[f].clone()).collect();
-                self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report)
+                self.survey_to_read(&paths, &self.key.clone())
             });
             surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
             for (file, result) in pending.into_iter().zip(self.attempt_download(&surveys, downloads)) {
@@ -239,7 +238,7 @@ impl Client {
             }
             return Err(self.not_found(path.as_str(), &survey.unseen));
         };
-        if !survey.is_complete(version) {
+        if !survey.is_complete(version) || survey.is_in_doubt(version) {
             return Err(self.incomplete(survey, Some(version), &[]));
         }
         Ok(version)
@@ -306,10 +305,12 @@ impl Client {
 
     /// Says for each piece that cannot be had what every server has to do with it.
     fn incomplete(&self, survey: &Survey, version: Option<Version>, pieces: &[&Piece]) -> ClientError {
+        let is_in_doubt =
+            |number| survey.unproved.as_ref().is_some_and(|doubt| doubt.word.pieces.contains(&number));
         let missing = placement::pieces()
             .filter(|&number| match pieces.iter().find(|p| p.claim.header.piece == number) {
                 Some(piece) => !piece.is_whole(),
-                None => version.is_none_or(|v| survey.holders(v, number).is_empty()),
+                None => version.is_none_or(|v| survey.holders(v, number).is_empty() || is_in_doubt(number)),
             })
             .map(|number| MissingPiece { piece: number, reasons: self.reasons(survey, pieces, number) })
             .collect();
@@ -324,12 +325,16 @@ impl Client {
             .filter_map(|server| {
                 let fault = piece.and_then(|p| p.tried.iter().find(|(s, _)| *s == server)?.1.clone());
                 let distrusted = survey.distrusted.iter().any(|d| d.server == server && d.piece == number);
-                let why = match (fault, self.cluster.why_down(server)) {
-                    (Some(fault), _) => fault.to_string(),
-                    (None, Some(why)) => why,
-                    (None, None) if distrusted => "has a damaged copy".to_owned(),
-                    (None, None) => return None,
-                };
+                let doubt = survey.unproved.as_ref().filter(|doubt| doubt.is_of(server, number));
+                let doubt =
+                    doubt.map(|d| format!("alone says that it has it, which was not proved ({})", d.why));
+                let why =
+                    match (fault.map(|fault| fault.to_string()).or(doubt), self.cluster.why_down(server)) {
+                        (Some(why), _) => why,
+                        (None, Some(why)) => why,
+                        (None, None) if distrusted => "has a damaged copy".to_owned(),
+                        (None, None) => return None,
+                    };
                 Some((self.cluster.name(server).clone(), why))
             })
             .collect::<Vec<_>>()

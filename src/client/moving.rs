@@ -126,7 +126,7 @@ impl Client {
         afresh: bool,
     ) -> Result<(Version, Copied), ClientError> {
         let paths = [old.clone(), new.clone()];
-        let surveys = self.cluster.survey(&paths, &self.config.user, &self.key, &*self.report);
+        let surveys = self.survey_to_read(&paths, &self.key.clone());
         self.require_server()?;
         let [from, to] = &surveys[..] else { return Err(self.no_server()) };
         let version = self.whole_version(from);

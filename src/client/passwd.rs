@@ -225,14 +225,17 @@ impl Client {
         // First under the new key: that rolls forward what a run that was cut off has half done, and drops
         // the version under the old key, which would otherwise be taken for the newest.
         let mut surveys = self.cluster.survey(paths, &self.config.user, new_key, &*self.report);
-        surveys.extend(self.cluster.survey(paths, &self.config.user, &self.key, &*self.report));
+        // What one server alone says must not pass for done: afterwards nobody could open the old version.
+        self.prove(&mut surveys, new_key, &[], |_, _| true);
+        surveys.extend(self.survey_to_read(paths, &self.key.clone()));
         // What is not seen of a server that has just fallen away might be the newest.
         self.require_every_server()?;
         let [rewrapped, survey] = &surveys[..] else { return Err(self.no_server()) };
         if rewrapped.view().decided.is_some() {
             done.begun = true;
         }
-        if is_newest(rewrapped, survey) || survey.tombstone().is_some() || !survey.is_a_file() {
+        let is_done = is_newest(rewrapped, survey) && rewrapped.to_prove().is_none();
+        if is_done || survey.tombstone().is_some() || !survey.is_a_file() {
             return Ok(());
         }
         if survey.only_other_keys() {

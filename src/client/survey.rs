@@ -5,10 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Client;
 use super::cluster::Cluster;
+use super::repair::Unproved;
 use super::report::{Phase, Report, timed};
 use super::sight::Unseen;
 use super::writing::staging_answer;
-use crate::commit::{self, Asked, Held, Phase as HeldPhase, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
+use crate::commit::{
+    self, Asked, Held, OneWord, Phase as HeldPhase, Seen, Skew, TOMBSTONE, Time, UsedUp, View,
+};
 use crate::name::{FilePath, ServerName, UserName};
 use crate::peer::Peer;
 use crate::placement;
@@ -46,6 +49,8 @@ pub(super) struct Survey {
     clocks: Vec<Option<u64>>,
     /// This client's clock before and after that.
     asked: Asked,
+    /// What stands on one server's word, and was not proved.
+    pub(super) unproved: Option<Unproved>,
 }
 
 /// This client's clock, in milliseconds since 1970 UTC.
@@ -66,6 +71,7 @@ impl Survey {
             floors: vec![0; servers],
             clocks: vec![None; servers],
             asked: Asked::default(),
+            unproved: None,
         }
     }
 
@@ -185,15 +191,62 @@ impl Survey {
     /// What is left to settle: the decided version, if it may be rolled forward, and those to abort, each with
     /// the servers on which it is staged.
     pub(super) fn unsettled(&self) -> Vec<(Version, Vec<usize>)> {
-        self.to_roll_forward().into_iter().chain(self.view().abandoned).collect()
+        self.waiting().into_iter().chain(self.view().abandoned).collect()
     }
 
     /// The decided version, where it is staged, and every piece of it is there: else a server that lies about
     /// one commit could have an unfinished upload replace a whole file.
-    fn to_roll_forward(&self) -> Option<(Version, Vec<usize>)> {
+    fn waiting(&self) -> Option<(Version, Vec<usize>)> {
         let View { decided, forward, .. } = self.view();
         let whole = |v: &Version| self.is_complete(*v) || self.tombstone() == Some(*v);
         decided.filter(whole).filter(|_| !forward.is_empty()).map(|version| (version, forward))
+    }
+
+    /// What of that may be committed as it is. What stands on one server's word may not, except on that server, and
+    /// except for the asker's `own` versions, of which it knows that every piece was staged on all its holders.
+    fn to_roll_forward(&self, own: &[Version]) -> Option<(Version, Vec<usize>)> {
+        let (version, mut servers) = self.waiting()?;
+        if !own.contains(&version)
+            && let Some(word) = self.one_word(version)
+        {
+            servers.retain(|server| *server == word.server);
+        }
+        (!servers.is_empty()).then_some((version, servers))
+    }
+
+    /// What of a version stands on the word of one server, of a file that is to have more copies than one.
+    pub(super) fn one_word(&self, version: Version) -> Option<OneWord> {
+        let replicas = self.any_claim(version).map_or(1, |claim| usize::from(claim.header.replicas));
+        let copies = placement::copies_wanted(replicas, self.answers.len());
+        commit::one_word(&self.answers, version).filter(|_| copies > 1)
+    }
+
+    /// The decided version of a file, where all of it seems to be there, and stands on one server's word.
+    pub(super) fn to_prove(&self) -> Option<(Version, OneWord)> {
+        let version = self.file_version().filter(|&version| self.is_complete(version))?;
+        Some((version, self.one_word(version)?))
+    }
+
+    /// Whether a part of it is staged on other servers, from where it cannot be read.
+    pub(super) fn waits_for(&self, word: &OneWord) -> bool {
+        self.view().forward.iter().any(|server| *server != word.server)
+    }
+
+    /// Notes that a server has staged a piece.
+    pub(super) fn note_staged(&mut self, server: usize, piece: u8, version: Version) {
+        let held = Held { piece, version, phase: HeldPhase::Staged { open: true } };
+        self.answers[server].iter_mut().for_each(|answer| note(answer, held));
+    }
+
+    /// Whether the decided version cannot be used because it was not proved: the only server that says that it was
+    /// stored does not give it, or what is staged elsewhere would have to be published first.
+    pub(super) fn is_in_doubt(&self, version: Version) -> bool {
+        let is_published = |piece: u8| {
+            let published = Held { piece, version, phase: HeldPhase::Published };
+            self.answers.iter().flatten().flatten().any(|held| *held == published)
+        };
+        let doubt = self.unproved.as_ref();
+        doubt.is_some_and(|doubt| !doubt.is_given || !placement::suffices(is_published))
     }
 
     /// Whether a server has answered, and has nothing of a version that is only staged.
@@ -232,9 +285,21 @@ impl Cluster {
         key: &MasterKey,
         report: &dyn Report,
     ) -> Vec<Survey> {
+        self.survey_own(paths, user, key, report, &[])
+    }
+
+    /// As [`Cluster::survey`], by a writer of these versions, who has staged every piece on all its holders.
+    pub(super) fn survey_own(
+        &mut self,
+        paths: &[FilePath],
+        user: &UserName,
+        key: &MasterKey,
+        report: &dyn Report,
+        own: &[Version],
+    ) -> Vec<Survey> {
         timed(report, Phase::Survey, || {
             let mut surveys = self.ask(paths, user, key, report);
-            self.roll_forward(&mut surveys, report);
+            self.roll_forward(&mut surveys, own, report);
             if self.abort_abandoned(&surveys, report) {
                 surveys = self.ask(paths, user, key, report);
             }
@@ -282,11 +347,11 @@ impl Cluster {
     }
 
     /// Commits the staged pieces of versions that other servers have decided.
-    fn roll_forward(&mut self, surveys: &mut [Survey], report: &dyn Report) {
+    pub(super) fn roll_forward(&mut self, surveys: &mut [Survey], own: &[Version], report: &dyn Report) {
         let mut work: Vec<(usize, Version)> = Vec::new();
         let mut requests = Vec::new();
         for (index, survey) in surveys.iter().enumerate() {
-            let Some((version, servers)) = survey.to_roll_forward() else { continue };
+            let Some((version, servers)) = survey.to_roll_forward(own) else { continue };
             for server in servers {
                 work.push((index, version));
                 requests.push((server, Request::Commit(survey.path.clone(), version)));

@@ -13,7 +13,7 @@ mod server;
 mod writer;
 
 pub use generation::{Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, next_generation, skew, time};
-pub use reader::{View, holders, may_abort, resolve};
+pub use reader::{OneWord, View, holders, may_abort, one_word, resolve};
 pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{
     MAX_AHEAD, abort, aborted_floor, commit, fence, floor_at_start, forget, may_restore, may_stage,

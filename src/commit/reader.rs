@@ -70,6 +70,33 @@ pub fn holders(answers: &[Option<Vec<Held>>], version: Version, piece: u8) -> Ve
         .collect()
 }
 
+/// What of a version stands on the word of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneWord {
+    /// The only server that says that it has published the version.
+    pub server: usize,
+    /// The pieces that no other server holds, ascending.
+    pub pieces: Vec<u8>,
+}
+
+/// The pieces that nobody but the only publisher of a version holds; `None` where there are none, or where two
+/// servers or more have published it, or nobody.
+///
+/// If that server lies, the version was never decided, and its writer may have died before these pieces had a
+/// second holder. To publish the rest elsewhere, which drops what is older, would then leave the file in the liar's
+/// hands. Two servers are not both taken for liars: one of them got the writer's commit, and all was staged.
+pub fn one_word(answers: &[Option<Vec<Held>>], version: Version) -> Option<OneWord> {
+    let of_version = |server: usize| answers[server].iter().flatten().filter(move |h| h.version == version);
+    let has_published = |server: &usize| of_version(*server).any(|h| h.phase == Phase::Published);
+    let mut publishers = (0..answers.len()).filter(has_published);
+    let (Some(server), None) = (publishers.next(), publishers.next()) else { return None };
+    let is_alone = |piece: &u8| holders(answers, version, *piece) == [server];
+    let mut pieces: Vec<u8> = of_version(server).map(|h| h.piece).filter(is_alone).collect();
+    pieces.sort_unstable();
+    pieces.dedup();
+    (!pieces.is_empty()).then_some(OneWord { server, pieces })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +134,25 @@ mod tests {
         assert_eq!(resolve(&gone).abandoned, vec![(version(2), vec![0, 1])]);
         let behind = [Some(vec![published(1, 3)]), Some(vec![waiting(2, 2, false)])];
         assert_eq!(resolve(&behind).abandoned, vec![]);
+    }
+
+    #[test]
+    fn what_only_the_one_publisher_holds_stands_on_its_word() {
+        let word = |server, pieces: &[u8]| Some(OneWord { server, pieces: pieces.to_vec() });
+        let rest = || Some(vec![waiting(3, 2, false), waiting(4, 2, false)]);
+        let alone = [Some(vec![published(2, 2), published(1, 2)]), rest(), Some(vec![published(1, 1)])];
+        assert_eq!(one_word(&alone, version(2)), word(0, &[1, 2]));
+        let in_part = [alone[0].clone(), rest(), Some(vec![published(1, 1), waiting(1, 2, true)]), None];
+        assert_eq!(one_word(&in_part, version(2)), word(0, &[2]));
+        let staged_too = [Some(vec![published(1, 2), waiting(2, 2, true)]), rest()];
+        assert_eq!(one_word(&staged_too, version(2)), word(0, &[1, 2]), "in whichever phase");
+        let everywhere = [alone[0].clone(), rest(), Some(vec![waiting(1, 2, true), waiting(2, 2, true)])];
+        assert_eq!(one_word(&everywhere, version(2)), None);
+        let two = [alone[0].clone(), Some(vec![published(3, 2)]), rest()];
+        assert_eq!(one_word(&two, version(2)), None);
+        assert_eq!(one_word(&[rest(), rest()], version(2)), None, "nobody says that it is decided");
+        let tombstones = [Some(vec![published(0, 2)]), Some(vec![waiting(0, 2, false)])];
+        assert_eq!(one_word(&tombstones, version(2)), None, "each of them is all there is of a delete");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Copying pieces from server to server: READ here, RESTORE and COMMIT there.
 
+use std::sync::Arc;
+
 use super::plan::Task;
 use super::step::{NotRepaired, Repaired};
 use crate::client::Client;
@@ -23,7 +25,9 @@ impl Client {
         self.report.begin(0, tasks.iter().map(|task| task.claim.header.piece_size).sum());
         let mut outcomes: Vec<(&Task, Result<(), NotRepaired>)> = Vec::new();
         for batch in small.chunks(SMALL_BATCH) {
-            outcomes.extend(batch.iter().copied().zip(self.copy_small(batch)));
+            let mut results = self.stage_small(batch);
+            self.commit_copies(batch, &mut results);
+            outcomes.extend(batch.iter().copied().zip(results));
             let done = batch.iter().map(|task| task.claim.header.piece_size).sum();
             self.report.progress(Progress { done });
         }
@@ -45,8 +49,25 @@ impl Client {
         }
     }
 
-    /// Copies small pieces through memory: all are read, then all staged, then all committed.
-    fn copy_small(&mut self, tasks: &[&Task]) -> Vec<Result<(), NotRepaired>> {
+    /// Stages copies of pieces without a word of it, and commits none; gives the outcomes in the same order. The other
+    /// servers of a task are not tried.
+    pub(super) fn stage_copies(&mut self, tasks: &[Task]) -> Vec<Result<(), NotRepaired>> {
+        let is_small = |task: &&Task| task.claim.header.piece_size <= SMALL;
+        let small: Vec<&Task> = tasks.iter().filter(is_small).collect();
+        let mut staged = Vec::new();
+        for batch in small.chunks(SMALL_BATCH) {
+            staged.extend(self.stage_small(batch));
+        }
+        let mut staged = staged.into_iter();
+        let of_small = |task: &Task| if is_small(&task) { staged.next() } else { None };
+        let outcomes: Vec<Option<_>> = tasks.iter().map(of_small).collect();
+        let of_large =
+            |(task, outcome): (&Task, Option<_>)| outcome.unwrap_or_else(|| self.stage_large(task, &Silent));
+        tasks.iter().zip(outcomes).map(of_large).collect()
+    }
+
+    /// Stages copies of small pieces through memory: all are read, then all staged.
+    fn stage_small(&mut self, tasks: &[&Task]) -> Vec<Result<(), NotRepaired>> {
         let reads: Vec<(usize, Request)> =
             tasks.iter().map(|task| (task.from, read_request(&task.claim))).collect();
         let payloads = self.cluster.exchange_with(
@@ -85,7 +106,6 @@ impl Client {
                 results[*index] = Err(self.why_not(*server, answer));
             }
         }
-        self.commit_copies(tasks, &mut results);
         results
     }
 
@@ -106,13 +126,21 @@ impl Client {
         }
     }
 
-    /// Passes a large piece on in steps, so that memory stays small whatever its size.
     fn copy_large(&mut self, task: &Task) -> Result<(), NotRepaired> {
+        let report = Arc::clone(&self.report);
+        let mut results = [self.stage_large(task, &*report)];
+        self.commit_copies(&[task], &mut results);
+        let [result] = results;
+        result
+    }
+
+    /// Passes a large piece on in steps, so that memory stays small whatever its size.
+    fn stage_large(&mut self, task: &Task, progress: &dyn Report) -> Result<(), NotRepaired> {
         let Some((from, to)) = self.cluster.pair(task.from, task.to) else {
             let down = if self.cluster.is_up(task.from) { task.to } else { task.from };
             return Err(self.why_not(down, None));
         };
-        let passed = pass_on(from, to, task, &*self.report);
+        let passed = pass_on(from, to, task, progress);
         let staged = match passed {
             Ok(answer) => answer,
             Err((server, why)) => {
@@ -123,13 +151,7 @@ impl Client {
                 return Err(NotRepaired::Down(self.cluster.name(server).clone(), why.to_string()));
             }
         };
-        if let Err((server, no)) = staged {
-            return Err(NotRepaired::Refused(self.cluster.name(server).clone(), no));
-        }
-        let mut results = [Ok(())];
-        self.commit_copies(&[task], &mut results);
-        let [result] = results;
-        result
+        staged.map_err(|(server, no)| NotRepaired::Refused(self.cluster.name(server).clone(), no))
     }
 }
 

@@ -6,8 +6,10 @@
 mod bury;
 mod copy;
 mod plan;
+mod prove;
 mod step;
 
+pub(super) use prove::Unproved;
 pub use step::{NotRepaired, RepairSummary, Repaired};
 
 use super::Client;
@@ -98,12 +100,18 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
         let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
+        let mut proved = Vec::new();
         if !dry {
             surveys = self.cluster.survey(batch, &self.config.user, &self.key, &*self.report);
+            // Whatever is staged or not: each copy that is made is another server's word.
+            proved = self.prove(&mut surveys, &self.key.clone(), without, |_, _| true);
         }
         surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
-        let settled = surveys.iter().zip(&unsettled).filter(|(_, unsettled)| !unsettled.is_empty());
+        let settled = surveys.iter().zip(&unsettled);
+        let settled =
+            settled.filter(|(survey, unsettled)| !unsettled.is_empty() && survey.unproved.is_none());
         done.extend(settled.map(|(survey, unsettled)| self.settled(survey, unsettled, dry)));
+        done.extend(proved.iter().map(|task| self.copied(task)));
         let mut copies = self.check_copies(&surveys, surveys.len());
         self.require_still_up(present)?;
         let (mut tasks, mut replaced) = (Vec::new(), Vec::new());

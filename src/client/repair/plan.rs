@@ -12,7 +12,7 @@ use crate::version::Version;
 
 /// A piece to copy.
 #[derive(Clone)]
-pub(super) struct Task {
+pub(in crate::client) struct Task {
     pub(super) claim: Claim,
     pub(super) from: usize,
     /// Other servers with a good copy, if the first does not give it.
@@ -28,7 +28,8 @@ impl Client {
     /// Nothing is spread that cannot become a file: what is left of one that was deleted meanwhile, on a server that was
     /// restored from an old backup, or of an upload that was never finished, if a server lies about it. Where another
     /// server may have what is missing, the rest is copied, but nowhere in place of something older: that may be all
-    /// there is. Nothing is copied to the servers `without`.
+    /// there is. Nor is anything spread that stands on one server's word: two servers would then seem to have got the
+    /// writer's commit. Nothing is copied to the servers `without`.
     pub(super) fn plan_repair(
         &self,
         survey: &Survey,
@@ -45,6 +46,9 @@ impl Client {
             };
             return (Vec::new(), why);
         };
+        if let Some(doubt) = &survey.unproved {
+            return (Vec::new(), Some(self.not_proved(doubt)));
+        }
         let is_usable = |server| self.cluster.is_up(server) && !without.contains(&server);
         let up: Vec<bool> = (0..self.cluster.len()).map(is_usable).collect();
         let mut tasks = Vec::new();
@@ -71,7 +75,8 @@ impl Client {
         }
         let why = self.no_good_copy(survey, Some(version), copies, lost);
         let replaced = survey.outdated(version, &[]);
-        tasks.retain(|task| !matches!(why, NotRepaired::Gone { .. }) && !replaced.contains(&task.to));
+        let may_spread = !matches!(why, NotRepaired::Gone { .. }) && survey.one_word(version).is_none();
+        tasks.retain(|task| may_spread && !replaced.contains(&task.to));
         (tasks, Some(why))
     }
 

@@ -83,6 +83,15 @@ pub enum NotRepaired {
     },
     /// Pieces of which no good copy was found, and the servers that may have one all the same.
     NotFound(Vec<u8>, Vec<ServerName>),
+    /// A version of which one server alone says that it was stored, and that could not be proved.
+    Unproved {
+        /// That server.
+        server: ServerName,
+        /// The pieces that no other server has.
+        pieces: Vec<u8>,
+        /// What went wrong when they were copied.
+        why: String,
+    },
     /// An unfinished upload or delete that these servers still have, or may have.
     Unsettled(Vec<ServerName>),
     /// A server said no.
@@ -101,6 +110,10 @@ impl fmt::Display for NotRepaired {
             }
             NotRepaired::NotFound(pieces, servers) => {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
+            }
+            NotRepaired::Unproved { server, pieces, why } => {
+                write!(f, "{server} alone says that it was stored, which was not proved: ")?;
+                write!(f, "no other server has piece {} ({why})", listed(pieces))
             }
             NotRepaired::Unsettled(servers) => {
                 write!(f, "an unfinished upload could not be settled on {}", listed(servers))
