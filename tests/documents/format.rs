@@ -67,7 +67,7 @@ fn unescaped(text: &str) -> String {
 #[test]
 fn the_password_is_what_the_table_says() {
     let rows = document().section("Keys").table("line of the .conf, as a JSON string");
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), 6);
     for row in rows {
         let line = unescaped(&row[0]);
         let config = Config::parse(&format!("Server1 localhost:8008\nUsername Aditi\n{line}\n"));

@@ -110,6 +110,9 @@ fn formula(cell: &str, timeout: u64) -> Duration {
         let (_, rest) = cell.split_once(words)?;
         rest.split(' ').next()?.parse::<u64>().ok()
     };
+    if let Some(seconds) = cell.strip_suffix(" s").and_then(|number| number.parse().ok()) {
+        return Duration::from_secs(seconds);
+    }
     let factor = cell.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(1);
     let least = after("at least ").unwrap_or(0);
     let most = after("at most ").unwrap_or(u64::MAX);
