@@ -229,7 +229,7 @@ fn the_numbers_are_the_codes() {
         format!("There can be {} servers.", config::MAX_SERVERS),
         format!("Who logs in: 1 to {} letters", name::MAX_USER),
         format!("at most {} bytes", config::MAX_PASSWORD),
-        format!("{} where nothing is said. Any", placement::DEFAULT_REPLICAS),
+        format!("by default {}, or 1 if there is one server. Any", placement::DEFAULT_REPLICAS),
         format!("above 0 and at most {}, such as", config::MAX_TIMEOUT_SECONDS),
         format!("such as 0.25; {} where nothing is said", config::DEFAULT_TIMEOUT.as_secs()),
         format!("from {} to {};", config::MIN_ITERATIONS, config::MAX_ITERATIONS),

@@ -6,7 +6,7 @@ use crate::markdown::{Document, From, Message, Values};
 use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKeys, Verifier};
 use shareit::commit::Phase;
 use shareit::name::{FilePath, ServerName, UserName};
-use shareit::primitives::{PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
+use shareit::primitives::{Keystream, PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
 use shareit::sealed::{Claim, Header, MasterKey};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, MAX_LINE, NameReport, Refusal, Reply, Reported, Request, StageEnd,
@@ -299,6 +299,7 @@ fn the_transcript_is_what_both_ends_say() {
     assert_eq!(*keys.client_lines, values.array("client key"));
     assert_eq!(*keys.server_lines, values.array("server key"));
     assert_eq!(*keys.payloads, values.array("payload key"));
+    assert_eq!(*keys.secrets, values.array("secrets"));
 
     let said = [login, &conversation(&keys)].concat();
     let text: String = said.iter().map(Message::to_text).collect();
@@ -306,6 +307,17 @@ fn the_transcript_is_what_both_ends_say() {
         section.fenced("transcript").collect::<Vec<_>>() == text.lines().collect::<Vec<_>>(),
         "docs/PROTOCOL.md has another transcript than this, which is what both ends say:\n{text}"
     );
+}
+
+#[test]
+fn the_sample_of_passwd_has_the_examples_verifier() {
+    let document = document();
+    let values = document.section(EXAMPLE).values();
+    let rows = document.section("Requests").table("request");
+    let sample = &rows.iter().find(|row| row[0] == "PASSWD").unwrap()[1];
+    let Ok(Request::Passwd { block, mut verifier }) = Request::parse(sample) else { panic!("{sample}") };
+    Keystream::new(&values.array("secrets"), &block).apply(&mut verifier);
+    assert_eq!(String::from_utf8(verifier).unwrap(), values.text("verifier"));
 }
 
 #[test]
