@@ -937,7 +937,9 @@ fn bytes_that_a_server_vouches_for_and_does_not_have_are_found_by_reading_them()
         let found = |args: &[&str]| {
             let outcome = verify(lie, args).fails_with(1).complains_of("take it out of the .conf");
             let problem = |piece: &u8| {
-                format!("a: piece {piece} on Server1: sent damaged bytes, though its own check finds none")
+                format!(
+                    "a: piece {piece} on Server1: sent damaged bytes, although its own check found no damage"
+                )
             };
             let own: Vec<String> = numbers.iter().map(problem).collect();
             assert!(own.iter().all(|line| outcome.lines().contains(&line.as_str())), "{what}: {outcome}");

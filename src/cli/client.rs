@@ -105,7 +105,9 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
         console.set_options(*options);
     }
     if exposed {
-        console.warning(&format!("other users of this machine can get at '{conf}', and so at your files"));
+        console.warning(&format!(
+            "other users of this machine can read or change '{conf}', and so reach your files"
+        ));
         console.hint(&conf::protect(conf));
     }
     console.set_servers(config.servers.iter().map(|server| &server.name));

@@ -304,7 +304,7 @@ impl Report for Console {
                 }
             }
             Notice::NewerUnseen { unseen } => {
-                self.warning(&format!("a newer version may be on {}, not seen now", servers(&unseen)));
+                self.warning(&format!("a newer version may be on {}, which did not answer", servers(&unseen)));
             }
             Notice::NotPlaced { path, server, why } => {
                 self.warn_about(server.as_str(), &format!("{path}: {server} did not take it ({why}); stored on other servers"));

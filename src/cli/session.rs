@@ -267,7 +267,8 @@ impl Session<'_> {
             );
             return Ok(self.unless_unseen(FAILED, verified.unseen));
         }
-        let well = if verified.unseen.is_empty() { "all is well" } else { "no problem in what was seen" };
+        let well =
+            if verified.unseen.is_empty() { "all is well" } else { "no problems in what could be checked" };
         console.done(&format!("{well}: {files}, {copies}"));
         Ok(self.unless_unseen(0, verified.unseen))
     }

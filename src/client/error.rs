@@ -274,7 +274,7 @@ impl fmt::Display for ClientError {
                 write!(f, "a change to another password was begun, as {server} knows")
             }
             ClientError::Interrupted => {
-                f.write_str("a connection was lost on the way; the servers do not have the new password yet")
+                f.write_str("a connection was lost; the servers do not have the new password yet")
             }
             ClientError::Rekeyed(path) => {
                 write!(
@@ -289,7 +289,7 @@ impl fmt::Display for ClientError {
                 write!(f, "the servers ended all connections ({}); they take logins again", Reasons(reasons))
             }
             ClientError::Lost(server, why) => {
-                write!(f, "{server} was lost on the way ({why}); the rest was not looked at")
+                write!(f, "lost the connection to {server} ({why}); the rest was not checked")
             }
             ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
             ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
@@ -318,7 +318,7 @@ impl ClientError {
             }
             ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
             ClientError::OutOfSight(..) => {
-                "nobody who answered has it; start the servers that are down and try again".into()
+                "no server that answered has it; start the servers that are down and try again".into()
             }
             ClientError::NotAllSeen(_) => {
                 "files, deletes or damage may be known to servers that did not answer: start them and run it again"
@@ -342,7 +342,7 @@ impl ClientError {
                 "run Passwd again with the same new password when that is repaired".into()
             }
             ClientError::Lost(..) => {
-                "run it again; a server that is down from the beginning is left out".into()
+                "run it again; servers that are down at the start are skipped".into()
             }
             ClientError::OtherChange(_) => {
                 "run Passwd again where that was begun, with the same new password as \

@@ -116,7 +116,9 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Wrong::DamagedBytes => f.write_str("damaged bytes"),
-            Wrong::DamagedUnnoticed => f.write_str("sent damaged bytes, though its own check finds none"),
+            Wrong::DamagedUnnoticed => {
+                f.write_str("sent damaged bytes, although its own check found no damage")
+            }
             Wrong::DamagedHeader => f.write_str("damaged header or seal"),
             Wrong::OtherKey => f.write_str("encrypted under another key"),
             Wrong::Outdated => f.write_str("outdated version"),
@@ -192,8 +194,8 @@ impl Verified {
         if self.other_key == self.problems {
             OTHER_KEY_HINT
         } else if self.unnoticed > 0 {
-            "a server that vouches for bytes and sends others is broken or lies, or the line to it is: Repair believes \
-             it, so take it out of the .conf first"
+            "a server that calls a copy good but sends other bytes is faulty or lying, or the network alters data; \
+             Repair believes it, so take it out of the .conf first"
         } else {
             "Repair brings back what can be brought back"
         }

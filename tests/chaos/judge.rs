@@ -129,7 +129,7 @@ pub(crate) fn judge_writer(
         // Somebody's upload came between its look and its end, and is what is there now.
         Task::Delete { .. } if says("was replaced meanwhile") => acts.iter().any(is_rival),
         // They do not go on without a server that was there when they began.
-        Task::Verify | Task::Repair => status == 1 || (status == 4 && says("was lost on the way")),
+        Task::Verify | Task::Repair => status == 1 || (status == 4 && says("lost the connection to")),
         _ => says("again and again") && acts.iter().any(is_rival),
     };
     if allowed && matches!(act.task, Task::Move { .. }) {

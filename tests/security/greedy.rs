@@ -210,7 +210,7 @@ fn a_server_that_is_lost_on_the_way_stops_verify_and_repair() {
         for part in [10, 30, 60, 90] {
             proxies[0].fail_after(Way::Down, all * part / 100, Fault::Cut);
             let outcome = through.run(&[command, "folder"]).fails_with(4).prints(&[]);
-            outcome.complains_of("Server1 was lost on the way");
+            outcome.complains_of("lost the connection to Server1");
             proxies[0].heal();
         }
     }
