@@ -19,13 +19,13 @@ const FAR_OFF: u64 = 1 << 40;
 /// A version of one name. The greater one is the newer: by [rank](Version::rank), then by upload id.
 ///
 /// A generation is greater than any that the writer saw on a server, and not less than its clock's milliseconds
-/// since 1970: two writers that could not see each other's servers are ordered by time. Two that saw the same
+/// since 1970: two writers that could not see each other's servers are ordered by time. (A file that comes to a name by a Move is the exception: [`Version::of_moved`].) Two that saw the same
 /// at the same time may get the same generation, and the ids break the tie in the same way for every reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     /// See [`commit::next_generation`](crate::commit::next_generation); at least 1.
     pub generation: u64,
-    /// Drawn at random for this version.
+    /// Drawn at random for this version; see [`Version::of_moved`] for where only a half of it is.
     pub upload: UploadId,
 }
 
@@ -34,6 +34,14 @@ impl Version {
     /// [`MAX_GENERATION`], one that every clock has passed.
     pub fn rank(&self) -> u64 {
         if self.generation > MAX_GENERATION { FAR_OFF } else { self.generation }
+    }
+
+    /// The version of a file that comes to a name by a Move, with [the least
+    /// generation](crate::commit::least_generation) that it may have: among those of one generation it is older than
+    /// every upload, whose id is all random, except with probability 2^-64.
+    #[must_use]
+    pub fn of_moved(generation: u64, random: [u8; 8]) -> Self {
+        Self { generation, upload: u128::from(u64::from_be_bytes(random)).to_be_bytes() }
     }
 
     /// The next greater version that there can be: nothing lies between the two. A tombstone of this version
@@ -124,6 +132,13 @@ mod tests {
         assert_eq!(of(7, u128::MAX).successor(), Some(of(8, 0)));
         assert_eq!(of(u64::MAX, 5).successor(), Some(of(u64::MAX, 6)));
         assert_eq!(of(u64::MAX, u128::MAX).successor(), None);
+    }
+
+    #[test]
+    fn what_is_moved_is_older_than_an_upload_of_the_same_generation() {
+        let upload = Version { generation: 7, upload: [1; 16] };
+        assert!(Version::of_moved(7, [0xff; 8]) < upload && upload < Version::of_moved(8, [0; 8]));
+        assert_ne!(Version::of_moved(7, [1; 8]), Version::of_moved(7, [2; 8]));
     }
 
     #[test]

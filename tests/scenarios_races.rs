@@ -97,6 +97,58 @@ fn what_is_uploaded_while_a_move_stands_still_at_any_step_is_kept() {
 }
 
 #[test]
+fn what_is_uploaded_to_the_new_name_of_a_move_is_kept_however_late_it_is_staged() {
+    let all_up = STEPS_OF_A_MOVE.map(|step| (step, None));
+    let one_away = [(("COPY", 1), Some(4)), (("COMMIT", 1), Some(4)), (("COMMIT", 1), Some(1))];
+    for ((word, count), away) in all_up.into_iter().chain(one_away) {
+        let mut cluster = Cluster::quick(4);
+        let (moved_bytes, uploaded_bytes) = (noise(1, 30_000), noise(2, 40_000));
+        let (to_upload, to_move) = (cluster.proxies(), cluster.proxies());
+        let uploading = cluster.client_through("Aditi", &to_upload).with(PATIENT);
+        let moving = cluster.client_through("Aditi", &to_move).with(PATIENT);
+        let aditi = cluster.client("Aditi");
+        aditi.upload("old", &moved_bytes);
+        // So that a floor is in the way, and beside a server that is away a tombstone.
+        aditi.upload("new", b"deleted before");
+        away.iter().for_each(|n| cluster.stop(*n));
+        aditi.run(&["Delete", "new"]).succeeds();
+        let up = |proxies: &[Proxy]| -> Vec<usize> {
+            (0..proxies.len()).filter(|n| Some(n + 1) != away).collect()
+        };
+        let (to_upload, to_move): (Vec<&Proxy>, Vec<&Proxy>) =
+            up(&to_upload).into_iter().map(|n| (&to_upload[n], &to_move[n])).unzip();
+
+        // The upload has chosen its version, and the Move cannot see it yet.
+        to_upload.iter().for_each(|proxy| proxy.trap("STAGE", Trap::Hold));
+        uploading.put("new", &uploaded_bytes);
+        let upload = uploading.start(&["Upload", "new"]);
+        to_upload.iter().for_each(|proxy| proxy.wait_for_the_trap());
+        to_move.iter().for_each(|proxy| proxy.trap(word, Trap::Hold));
+        let moved = moving.start(&["Move", "old", "new"]);
+        hold(&to_move, word, count);
+        to_upload.iter().for_each(|proxy| proxy.release());
+        upload.finish().succeeds();
+        to_move.iter().for_each(|proxy| proxy.release());
+        let outcome = moved.finish();
+
+        let what = format!("held at {word} {count} without {away:?}");
+        let (old, new) = (content(&cluster, "old"), content(&cluster, "new"));
+        assert!(new == Some(uploaded_bytes), "{what}: the upload is lost by {outcome}");
+        // From its second look at the old name on, the Move does not look at the new one any more, and was first.
+        let step = STEPS_OF_A_MOVE.iter().position(|step| *step == (word, count));
+        if step >= Some(6) {
+            assert!(old.is_none(), "{what}: {outcome}");
+            outcome.succeeds();
+        } else {
+            assert!(old == Some(moved_bytes), "{what}: the file is lost by {outcome}");
+            outcome.fails_with(1).complains_of("'new' is there already");
+        }
+        cluster.run_all();
+        all_is_well(&cluster);
+    }
+}
+
+#[test]
 fn what_is_uploaded_while_a_delete_stands_still_at_any_step_is_kept() {
     for (word, count) in STEPS_OF_A_DELETE {
         for held in [&[1, 2, 3, 4][..], &[1], &[4]] {

@@ -258,7 +258,10 @@ impl Client {
     ) -> Result<Copied, NotCopied> {
         let new = &to.path;
         let holders = placement::pieces().flat_map(|piece| from.holders(version, piece)).collect();
-        let writer = self.writer(to, holders)?;
+        let is_moved = from.path != *new;
+        // A name that was free is no reason to hide what is uploaded to it. Under a new key, all who could do so are
+        // shut out.
+        let writer = if is_moved { self.writer_of_moved(to, holders)? } else { self.writer(to, holders)? };
         let mut requests = Vec::new();
         for piece in placement::pieces() {
             let Some(claim) = from.claim(version, piece) else { continue };
@@ -309,7 +312,7 @@ impl Client {
             }
         };
         let copy = writer.version();
-        if from.path != *new && !self.is_alone(to, copy) {
+        if is_moved && !self.is_alone(to, copy) {
             self.abort_all(&[(new.clone(), writer.give_up())]);
             return Err(NotCopied::Contended);
         }
@@ -337,7 +340,8 @@ impl Client {
     }
 
     /// Whether nobody else is about to give a file this name, or has done so since the survey: of two moves to one
-    /// name that are staged, each asked after its own stage, at least one sees the other.
+    /// name that are staged, each asked after its own stage, at least one sees the other. An upload that stages after
+    /// this look is newer than the copies.
     fn is_alone(&mut self, before: &Survey, own: Version) -> bool {
         let paths = std::slice::from_ref(&before.path);
         let surveys = self.cluster.ask(paths, &self.config.user, &self.key, &*self.report);

@@ -105,13 +105,20 @@ impl Survey {
         self.answers[server] = Some(held);
     }
 
-    /// The generation of a new version, of which `last_try` was the writer's last one, or 0.
-    pub(super) fn next_generation(&self, replicas: usize, last_try: u64) -> Result<u64, UsedUp> {
+    /// The generation of a new version, of which `last_try` was the writer's last one, or 0: by the clock, or the
+    /// least that it may have.
+    pub(super) fn next_generation(
+        &self,
+        replicas: usize,
+        last_try: u64,
+        by_clock: bool,
+    ) -> Result<u64, UsedUp> {
         let answered = self.answers.iter().zip(&self.floors).filter(|(answer, _)| answer.is_some());
         let floors: Vec<u64> = answered.map(|(_, floor)| *floor).collect();
         let sealed = self.view().generation;
         let seen = Seen { sealed, floors: &floors, unsealed: &self.unverified, replicas };
-        commit::next_generation(&seen, self.time(), last_try)
+        let next = if by_clock { commit::next_generation } else { commit::least_generation };
+        next(&seen, self.time(), last_try)
     }
 
     fn time(&self) -> Time {

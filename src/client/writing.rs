@@ -65,13 +65,35 @@ impl Client {
             let named = |(server, skew)| (self.cluster.name(server).clone(), skew);
             self.report.notice(Notice::ClockNotUsed { servers: off.into_iter().map(named).collect() });
         }
-        let last_try = self.tried.get(&survey.path).copied().unwrap_or(0);
-        let generation = survey
-            .next_generation(self.config.replicas, last_try)
-            .map_err(|_| ClientError::UsedUp(survey.path.clone()))?;
-        self.tried.insert(survey.path.clone(), generation);
+        let generation = self.generation(survey, true)?;
         let upload = primitives::random().map_err(ClientError::Random)?;
         Ok(Writer::new(generation, upload, servers))
+    }
+
+    /// As [`Client::writer`], of the least such version: it lies below what anybody uploads to that name who has seen
+    /// what the survey has, whichever is committed first. Where that cannot be said, because a file or a delete may
+    /// be known only to servers that are away, it is as new as can be.
+    pub(super) fn writer_of_moved(
+        &mut self,
+        survey: &Survey,
+        servers: Vec<usize>,
+    ) -> Result<Writer<Staging>, ClientError> {
+        if !self.out_of_sight(&survey.unseen).is_empty() {
+            return self.writer(survey, servers);
+        }
+        let generation = self.generation(survey, false)?;
+        let random = primitives::random().map_err(ClientError::Random)?;
+        Ok(Writer::at(Version::of_moved(generation, random), servers))
+    }
+
+    /// The generation of this client's next try under a name.
+    fn generation(&mut self, survey: &Survey, by_clock: bool) -> Result<u64, ClientError> {
+        let last_try = self.tried.get(&survey.path).copied().unwrap_or(0);
+        let generation = survey
+            .next_generation(self.config.replicas, last_try, by_clock)
+            .map_err(|_| ClientError::UsedUp(survey.path.clone()))?;
+        self.tried.insert(survey.path.clone(), generation);
+        Ok(generation)
     }
 
     /// Commits versions that are staged; gives the outcomes in the same order.

@@ -108,8 +108,18 @@ pub struct UsedUp;
 /// # Errors
 /// [`UsedUp`] beyond [`MAX_GENERATION`].
 pub fn next_generation(seen: &Seen<'_>, time: Time, last_try: u64) -> Result<u64, UsedUp> {
-    let newer = seen.newest(time).max(last_try).checked_add(1).ok_or(UsedUp)?;
-    let generation = newer.max(time.clock.unwrap_or(0));
+    let generation = least_generation(seen, time, last_try)?.max(time.clock.unwrap_or(0));
+    if generation <= MAX_GENERATION { Ok(generation) } else { Err(UsedUp) }
+}
+
+/// The least generation that a new version may have: as [`next_generation`], without the clock. For a file that comes
+/// to a name by a Move: whoever uploads to that name at the same time has a generation by the clock, or at least
+/// this one, and must not be hidden by a file of which the uploader could not know.
+///
+/// # Errors
+/// [`UsedUp`] beyond [`MAX_GENERATION`].
+pub fn least_generation(seen: &Seen<'_>, time: Time, last_try: u64) -> Result<u64, UsedUp> {
+    let generation = seen.newest(time).max(last_try).checked_add(1).ok_or(UsedUp)?;
     if generation <= MAX_GENERATION { Ok(generation) } else { Err(UsedUp) }
 }
 
@@ -204,6 +214,18 @@ mod tests {
         assert_eq!(time(behind, &[NOW]).certain, 5 * DAY);
         assert_eq!(time(AT_NOW, &[u64::MAX]).certain, NOW);
         assert_eq!(time(AT_NOW, &[1000, 1000, u64::MAX]).certain, 1000);
+    }
+
+    #[test]
+    fn the_least_generation_is_behind_what_was_seen_and_never_newer_than_an_upload_that_saw_the_same() {
+        for (sealed, floors) in [(0, [0, 0]), (NOW - DAY, [0, 0]), (7, [NOW - 1; 2]), (NOW + DAY, [0, 0])] {
+            let seen = seen(sealed, &floors, &[]);
+            let least = least_generation(&seen, on_time(), 0).unwrap();
+            assert_eq!(least, seen.newest(on_time()) + 1);
+            assert!(least <= next_generation(&seen, on_time(), 0).unwrap());
+        }
+        assert_eq!(least_generation(&seen(5, &[0; 2], &[]), on_time(), 9), Ok(10), "the last try");
+        assert_eq!(least_generation(&seen(MAX_GENERATION, &[], &[]), on_time(), 0), Err(UsedUp));
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod rekey;
 mod server;
 mod writer;
 
-pub use generation::{Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, next_generation, skew, time};
+pub use generation::{
+    Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, least_generation, next_generation, skew, time,
+};
 pub use reader::{OneWord, View, holders, may_abort, one_word, resolve};
 pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{

@@ -96,7 +96,7 @@ impl Writer<Staging> {
     }
 
     /// A version that follows from what it is about: the delete of one version alone has that one's
-    /// [`Version::successor`]. `servers` as in [`Writer::new`].
+    /// [`Version::successor`], a file that comes to a name by a Move is [`Version::of_moved`]. `servers` as in [`Writer::new`].
     pub fn at(version: Version, mut servers: Vec<usize>) -> Self {
         servers.sort_unstable();
         servers.dedup();
