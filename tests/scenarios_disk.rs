@@ -165,6 +165,23 @@ fn a_users_folder_on_another_file_system_is_refused_before_anything_is_staged_in
 }
 
 #[test]
+fn a_folder_that_is_a_link_takes_no_files_that_no_listing_would_find() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, SIZE));
+    let (other, folder) = (cluster.root().join("other"), cluster.user_folder(1, USER));
+    fs::create_dir(&other).unwrap();
+    symlink(&other, folder.join("linked")).unwrap();
+    aditi.put("f", &noise(2, SIZE));
+    for target in ["linked", "linked/new"] {
+        aditi.run(&["Upload", "f", target]).exits(1).complains_of("behind a link");
+    }
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+    assert_eq!(cluster.unsettled(), [""; 0]);
+    aditi.run(&["Verify", "-r"]).succeeds();
+}
+
+#[test]
 fn files_and_folders_are_the_servers_alone_and_old_locks_are_tightened() {
     let mut cluster = Cluster::quick(2);
     let aditi = cluster.client("Aditi");

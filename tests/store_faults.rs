@@ -11,9 +11,11 @@ mod store_faults {
     pub(crate) mod scenario;
 }
 
+use shareit::store::Disk;
 use store_faults::crash::{Scenario, Tally};
+use store_faults::disk::{Fault, MemoryDisk};
 use store_faults::ledger::Ledger;
-use store_faults::scenario::{Server, Step, delete, new_disk, stage, upload};
+use store_faults::scenario::{Server, Step, delete, new_disk, own, stage, upload};
 
 const EARTH: &str = "holiday/beach/earth.gif";
 const SUN: &str = "holiday/sun.gif";
@@ -225,6 +227,55 @@ fn a_large_piece_that_nobody_else_has_time_to_sync_is_synced_on_the_way() {
         server.take(step, &mut ledger).unwrap();
     }
     assert!((STEP..STEP + WRITE).contains(&disk.most_unsynced()), "{} bytes", disk.most_unsynced());
+}
+
+/// What an earlier server has left: two staged pieces of Aditi, in the folder of all users.
+fn old_layout() -> MemoryDisk {
+    let disk = new_disk();
+    let mut server = Server::start(&disk).unwrap();
+    let mut ledger = Ledger::default();
+    let steps = [vec![Step::LogIn('A')], stage('A', EARTH, 1, &[1, 2]), vec![Step::Flush('A')]].concat();
+    for step in [steps, vec![Step::ToOldLayout]].concat() {
+        server.take(step, &mut ledger).unwrap();
+    }
+    disk
+}
+
+#[test]
+fn a_file_with_a_users_name_among_an_earlier_servers_files_does_not_keep_a_server_from_starting() {
+    for is_a_piece in [false, true] {
+        let disk = old_layout();
+        let staged = own().join("staged");
+        match is_a_piece {
+            false => drop(disk.create(&staged.join("Aditi")).unwrap()),
+            true => {
+                let (entry, _) = disk.entries(&staged).unwrap().remove(0);
+                disk.rename(&staged.join(entry), &staged.join("Aditi")).unwrap();
+            }
+        }
+        let server = Server::start(&disk).unwrap();
+        assert_eq!(server.look(EARTH).unwrap().pieces.len(), 2, "{is_a_piece}");
+    }
+}
+
+#[test]
+fn an_error_that_holds_up_a_user_names_the_file() {
+    let mut met = 0;
+    for at in 1.. {
+        let disk = old_layout().after_a_kill();
+        disk.plan(at, Fault::Error);
+        let started = Server::start(&disk);
+        let Some(call) = disk.met() else { break };
+        if let Some(file) = call.strip_prefix("open .Server1/staged/") {
+            let error = started.err().unwrap().to_string();
+            assert!(error.contains(&format!("staged/{file}: ")), "{call}: {error}");
+            met += 1;
+        }
+    }
+    assert_eq!(
+        met, 6,
+        "two, when they are moved to their user's, when they are read there, and to be synced"
+    );
 }
 
 impl Scenario {

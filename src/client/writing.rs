@@ -13,6 +13,7 @@ use super::survey::Survey;
 use crate::commit::{Aborting, Answer, Committing, Outcome, Staging, Writer};
 use crate::name::FilePath;
 use crate::peer::{No, Peer};
+use crate::placement;
 use crate::primitives;
 use crate::sealed::MasterKey;
 use crate::version::Version;
@@ -148,7 +149,8 @@ impl Client {
             let mut is_hopeful = false;
             for (sent, survey) in sent.iter_mut().zip(&surveys) {
                 let outcome = std::mem::replace(&mut sent.outcome, Outcome::Undecided);
-                sent.outcome = outcome.seen(sent.version, &sent.servers, &survey.answers);
+                let copies = placement::copies_wanted(self.config.replicas, survey.answers.len());
+                sent.outcome = outcome.seen(sent.version, &sent.servers, &survey.answers, copies);
                 let may_say_more = |server: &usize| match &survey.answers[*server] {
                     Some(_) => !survey.is_settled(sent.version, *server),
                     None => self.cluster.may_be_back(*server, deadline),

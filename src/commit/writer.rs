@@ -11,7 +11,8 @@
 
 use std::marker::PhantomData;
 
-use super::{Held, Phase, resolve};
+use super::{Held, Phase, TOMBSTONE, resolve};
+use crate::placement;
 use crate::version::{UploadId, Version};
 
 /// What came of one request to one server.
@@ -60,8 +61,8 @@ pub enum Outcome {
         /// Servers that were sent the commit and did not confirm it.
         missing: Vec<usize>,
     },
-    /// A newer version is decided, so that nobody needs to know any more how far this one came: as if it had
-    /// been done first.
+    /// A newer version is decided and whole, so that nobody needs to know any more how far this one came: as if it
+    /// had been done first.
     Overtaken,
     /// Nothing of it is on any server any more: others took it for abandoned, or a delete overtook it. It
     /// can be tried again, as a new version.
@@ -159,14 +160,24 @@ impl Writer<Committing> {
 impl Outcome {
     /// What the outcome is in the light of a later look at all servers, which has settled what it could.
     /// For a commit of `version` on the servers `asked` whose connections were cut: what the look shows
-    /// counts, and the commit's own answer only of a server that has not answered the look.
+    /// counts, and the commit's own answer only of a server that has not answered the look. `copies` is how many
+    /// copies a version should have: a newer version counts as decided if it is whole, and not on the word of one
+    /// server where there should be more. Otherwise one that lies could show what was given up, and so keep the
+    /// user from knowing that nothing of this version is anywhere.
     #[must_use]
-    pub fn seen(self, version: Version, asked: &[usize], answers: &[Option<Vec<Held>>]) -> Self {
-        let decided = resolve(answers).decided;
-        if decided > Some(version) {
+    pub fn seen(
+        self,
+        version: Version,
+        asked: &[usize],
+        answers: &[Option<Vec<Held>>],
+        copies: usize,
+    ) -> Self {
+        let published = || answers.iter().flatten().flatten().filter(|held| held.phase == Phase::Published);
+        let mut newer = published().map(|held| held.version).filter(|&newer| newer > version);
+        if newer.any(|newer| is_whole(answers, newer, copies)) {
             return Outcome::Overtaken;
         }
-        if decided == Some(version) {
+        if published().any(|held| held.version == version) {
             let (committed, missing) = asked.iter().partition(|&&server| match &answers[server] {
                 Some(held) => is_published(held, version),
                 None => matches!(&self, Outcome::Done { committed, .. } if committed.contains(&server)),
@@ -174,7 +185,9 @@ impl Outcome {
             return Outcome::Done { committed, missing };
         }
         let has_nothing = |held: &Vec<Held>| held.iter().all(|h| h.version != version);
-        if answers.iter().all(|answer| answer.as_ref().is_some_and(has_nothing)) {
+        // What is newer and not whole may have dropped it.
+        let is_newest = resolve(answers).decided <= Some(version);
+        if is_newest && answers.iter().all(|answer| answer.as_ref().is_some_and(has_nothing)) {
             return Outcome::NeverHappened;
         }
         self
@@ -193,6 +206,18 @@ impl Outcome {
     /// acknowledged the commit. One that has not may still hold the file.
     pub fn may_forget(&self, servers: usize) -> bool {
         matches!(self, Outcome::Done { committed, .. } if committed.len() == servers)
+    }
+}
+
+/// Whether a version can be had from those that have published it: a tombstone from as many servers as there should
+/// be copies, a file with all its pieces, and not from one server alone where there should be copies.
+fn is_whole(answers: &[Option<Vec<Held>>], version: Version, copies: usize) -> bool {
+    let is_of = |held: &&Held| held.version == version && held.phase == Phase::Published;
+    let has = |piece| answers.iter().flatten().flatten().filter(is_of).any(|held| held.piece == piece);
+    let publishers = answers.iter().flatten().filter(|held| held.iter().any(|held| is_of(&held))).count();
+    match has(TOMBSTONE) {
+        true => publishers >= copies,
+        false => placement::suffices(has) && publishers >= copies.min(2),
     }
 }
 
@@ -270,7 +295,7 @@ mod tests {
 
     /// What becomes of an outcome when the servers answer so.
     fn after(outcome: Outcome, answers: &[Option<Vec<Held>>]) -> Outcome {
-        outcome.seen(staging().version(), &[0, 1, 2], answers)
+        outcome.seen(staging().version(), &[0, 1, 2], answers, 2)
     }
 
     fn done(committed: &[usize], missing: &[usize]) -> Outcome {
@@ -289,9 +314,27 @@ mod tests {
 
     #[test]
     fn a_newer_version_makes_it_as_good_as_done() {
-        let newer = holds(8, Phase::Published);
+        let newer = |pieces: &[u8]| {
+            let of = |&piece| Held { piece, ..holds(8, Phase::Published).unwrap()[0] };
+            Some(pieces.iter().map(of).collect::<Vec<_>>())
+        };
         for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
-            assert_eq!(after(outcome, &[newer.clone(), None, None]), Outcome::Overtaken);
+            for whole in [
+                [newer(&[1, 2]), newer(&[3, 4]), None],
+                [newer(&[1, 2, 3, 4]), None, newer(&[4])],
+                [newer(&[TOMBSTONE]), newer(&[TOMBSTONE]), None],
+            ] {
+                assert_eq!(after(outcome.clone(), &whole), Outcome::Overtaken);
+            }
+            // Given up by its writer, and shown by one server.
+            for pieces in [&[1, 2][..], &[1, 2, 3, 4], &[TOMBSTONE]] {
+                let rogue = [newer(pieces), Some(vec![]), Some(vec![])];
+                assert_eq!(after(outcome.clone(), &rogue), outcome, "{pieces:?}");
+                let elsewhere = [newer(pieces), holds(7, Phase::Published), Some(vec![])];
+                assert_eq!(after(outcome.clone(), &elsewhere), done(&[1], &[0, 2]), "{pieces:?}");
+                let alone = outcome.clone().seen(staging().version(), &[0], &[newer(pieces)], 1);
+                assert_eq!(alone == Outcome::Overtaken, pieces != [1, 2], "no other server to ask");
+            }
         }
         assert!(!Outcome::Overtaken.may_forget(0));
     }

@@ -30,7 +30,8 @@ pub const DESCRIPTORS: usize = 3;
 /// for the threads that sync.
 const RESERVED_DESCRIPTORS: usize = 36 + MAX_SYNC_THREADS;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Pairs remembered for failed logins, of some 200 bytes each; beyond, those that are not barred are forgotten.
+/// Pairs remembered for failed logins, of some 200 bytes each; beyond, those that are not barred are forgotten, and
+/// if all are, the oldest.
 const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,15 +164,19 @@ impl State {
     }
 
     fn note_failure(&mut self, from: IpAddr, user: &UserName) {
-        if self.failures.len() >= MAX_REMEMBERED {
+        let pair = (from, user.clone());
+        if self.failures.len() >= MAX_REMEMBERED && !self.failures.contains_key(&pair) {
             // Who is barred must not get out of it by failing as many others.
             self.failures.retain(|_, failures| bars(failures));
             if self.failures.len() >= MAX_REMEMBERED {
-                self.failures.clear();
+                // All are barred: who has been for longest is free soonest anyway.
+                let oldest = self.failures.iter().min_by_key(|(_, (since, _))| *since);
+                let oldest = oldest.map(|(pair, _)| pair.clone());
+                oldest.and_then(|pair| self.failures.remove(&pair));
             }
         }
         let now = Instant::now();
-        let failures = self.failures.entry((from, user.clone())).or_insert((now, 0));
+        let failures = self.failures.entry(pair).or_insert((now, 0));
         if now.duration_since(failures.0) >= MINUTE {
             *failures = (now, 0);
         }
@@ -355,6 +360,27 @@ mod tests {
         (0..=MAX_REMEMBERED).for_each(|at| fail(&format!("user{at}")));
         assert!(admission.is_barred(here, &UserName::parse("Aditi").unwrap()));
         assert!(lock(&admission.state).failures.len() <= MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn where_all_are_barred_one_more_ends_only_the_oldest_bar() {
+        let admission = Admission::default();
+        let here: IpAddr = "10.0.0.1".parse().unwrap();
+        let user = |at: usize| UserName::parse(&format!("user{at}")).unwrap();
+        let fail = |at| {
+            let _ = admission.attempt(here, &user(at), || Err::<(), _>(()), |()| true);
+        };
+        let start = Instant::now();
+        for at in 0..MAX_REMEMBERED {
+            let since = start + Duration::from_nanos(at as u64);
+            lock(&admission.state).failures.insert((here, user(at)), (since, FAILED_LOGINS_PER_MINUTE));
+        }
+        fail(MAX_REMEMBERED);
+        let barred = (0..=MAX_REMEMBERED).filter(|&at| admission.is_barred(here, &user(at)));
+        assert!(barred.eq(1..MAX_REMEMBERED));
+        // One that is remembered takes no more room.
+        fail(MAX_REMEMBERED);
+        assert!(admission.is_barred(here, &user(1)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! ROOT/Users.conf and ROOT/.secret.
 
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl Users {
     pub(super) fn can_change(&self) -> Result<(), AddUserError> {
         let (_lock, text) = lock_and_read(&self.root)?;
         let draft = draft(&self.root);
-        let written = write_private(&draft, text.as_bytes());
+        let written = replace_private(&draft, text.as_bytes());
         // Not there is just as well.
         let _ = std::fs::remove_file(&draft);
         written.map_err(|error| AddUserError::Disk(self.path.clone(), error))
@@ -141,8 +141,9 @@ fn open_followed(path: &Path) -> io::Result<File> {
 fn secret(root: &Path) -> io::Result<[u8; 32]> {
     let path = root.join(SECRET_FILE);
     if !path.exists() {
-        let draft = root.join(format!("{SECRET_FILE}.{}", std::process::id()));
-        write_private(&draft, &primitives::random::<32>()?)?;
+        // No lock is held, and in containers that share ROOT all servers may have one process id.
+        let draft = root.join(format!("{SECRET_FILE}.{:016x}", u64::from_be_bytes(primitives::random()?)));
+        write_private(File::options().create_new(true), &draft, &primitives::random::<32>()?)?;
         let linked = std::fs::hard_link(&draft, &path);
         std::fs::remove_file(&draft)?;
         match linked {
@@ -155,9 +156,13 @@ fn secret(root: &Path) -> io::Result<[u8; 32]> {
     Ok(secret)
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = File::options();
-    let mut file = open_regular(options.write(true).create(true).truncate(true).mode(0o600), path)?;
+/// Replaces what the lock's holder may have left under this name before.
+fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_private(File::options().create(true).truncate(true), path, bytes)
+}
+
+fn write_private(options: &mut OpenOptions, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open_regular(options.write(true).mode(0o600), path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -243,7 +248,7 @@ pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) ->
         None => lines.push(&line),
     }
     let draft = draft(root);
-    write_private(&draft, (lines.join("\n") + "\n").as_bytes()).map_err(disk)?;
+    replace_private(&draft, (lines.join("\n") + "\n").as_bytes()).map_err(disk)?;
     std::fs::rename(&draft, &path).map_err(disk)?;
     File::open(root).and_then(|directory| directory.sync_all()).map_err(disk)
 }
@@ -261,4 +266,24 @@ fn lock_and_read(root: &Path) -> Result<(File, String), AddUserError> {
 
 fn draft(root: &Path) -> PathBuf {
     root.join(format!("{USERS_FILE}.{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_written_over_the_one_that_another_with_this_process_id_has_just_linked() {
+        let root = std::env::temp_dir().join(format!("shareit-secret-{}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        // The other's draft, not removed yet, and what it is linked as.
+        let draft = root.join(format!("{SECRET_FILE}.{}", std::process::id()));
+        std::fs::write(&draft, [7; 32]).unwrap();
+        std::fs::hard_link(&draft, root.join("linked")).unwrap();
+        let made = secret(&root).unwrap();
+        assert_eq!(std::fs::read(root.join("linked")).unwrap(), [7; 32]);
+        assert_eq!(secret(&root).unwrap(), made);
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 3, "no draft of its own is left");
+        std::fs::remove_dir_all(root).unwrap();
+    }
 }

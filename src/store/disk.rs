@@ -1,6 +1,6 @@
 //! The few things that the store asks of a disk, behind an interface so that tests can fail each one.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 
 use super::seen::Stamp;
@@ -49,6 +49,14 @@ pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
             _ => Err(error),
         },
     }
+}
+
+/// An error that holds up more than what was asked, with the file that it is of: as much of the path as tells it from
+/// others of one server, `staged/Aditi/17`.
+pub(super) fn named(file: &Path, error: &io::Error) -> io::Error {
+    let parts: Vec<_> = file.iter().map(OsStr::to_string_lossy).collect();
+    let name = parts[parts.len().saturating_sub(3)..].join("/");
+    io::Error::new(error.kind(), format!("{}: {error}", name.escape_debug()))
 }
 
 /// Where a folder is mounted: pieces can be renamed from one folder to another if these are equal.
@@ -119,6 +127,14 @@ pub trait Disk: Send + Sync + 'static {
         Ok(Mount { device: 0, id: 0 })
     }
 
+    /// As [`Disk::mount`], but follows no link: `None` is a link in the folder's place, wherever it leads.
+    ///
+    /// # Errors
+    /// As `lstat(2)`.
+    fn mount_unless_link(&self, folder: &Path) -> io::Result<Option<Mount>> {
+        self.mount(folder).map(Some)
+    }
+
     /// Moves a file over another, in one step; or a folder to a place where nothing is.
     ///
     /// # Errors
@@ -169,7 +185,7 @@ fn open_folder(path: &Path) -> io::Result<File> {
 fn sync_if_there<D: Disk + ?Sized>(disk: &D, path: &Path) -> io::Result<()> {
     match disk.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        file => disk.sync(&file?),
+        file => file.and_then(|file| disk.sync(&file)).map_err(|error| named(path, &error)),
     }
 }
 
@@ -232,6 +248,17 @@ impl Default for OsDisk {
     }
 }
 
+/// Where what was found is mounted.
+fn mount_of(found: &Statx) -> io::Result<Mount> {
+    if !FileType::from_raw_mode(found.stx_mode.into()).is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(Mount {
+        device: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
+        id: if found.stx_mask & StatxFlags::MNT_ID.bits() == 0 { 0 } else { found.stx_mnt_id },
+    })
+}
+
 impl Disk for OsDisk {
     type File = File;
 
@@ -287,18 +314,24 @@ impl Disk for OsDisk {
 
     fn mount(&self, folder: &Path) -> io::Result<Mount> {
         match statx(CWD, folder, AtFlags::empty(), StatxFlags::TYPE | StatxFlags::MNT_ID) {
-            Ok(found) if !FileType::from_raw_mode(found.stx_mode.into()).is_dir() => {
-                Err(io::ErrorKind::NotADirectory.into())
-            }
-            Ok(found) => Ok(Mount {
-                device: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
-                id: if found.stx_mask & StatxFlags::MNT_ID.bits() == 0 { 0 } else { found.stx_mnt_id },
-            }),
+            Ok(found) => mount_of(&found),
             Err(Errno::NOENT) if folder.symlink_metadata().is_ok() => {
                 Err(io::Error::other("a link that leads nowhere"))
             }
             // An old system, or a sandbox that does not know this call.
             Err(Errno::NOSYS | Errno::PERM) => Ok(Mount { device: folder.metadata()?.dev(), id: 0 }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn mount_unless_link(&self, folder: &Path) -> io::Result<Option<Mount>> {
+        match statx(CWD, folder, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE | StatxFlags::MNT_ID) {
+            Ok(found) if FileType::from_raw_mode(found.stx_mode.into()).is_symlink() => Ok(None),
+            Ok(found) => mount_of(&found).map(Some),
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let found = folder.symlink_metadata()?;
+                Ok((!found.is_symlink()).then(|| Mount { device: found.dev(), id: 0 }))
+            }
             Err(error) => Err(error.into()),
         }
     }

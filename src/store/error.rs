@@ -24,7 +24,7 @@ pub enum StoreError {
     /// The user has [`MAX_STAGED_OF_USER`](super::MAX_STAGED_OF_USER) staged pieces already, or what is
     /// remembered of them and of deletes takes [`MAX_WAITING`](super::MAX_WAITING).
     TooManyOfUser,
-    /// The folder is on another file system than the server's own files.
+    /// The folder is on another file system than the server's own files, or behind a link.
     Elsewhere,
     /// The disk is full.
     Full(io::Error),
@@ -51,8 +51,8 @@ impl fmt::Display for StoreError {
                 "too many unfinished uploads of this user, or deletes that some server has not seen",
             ),
             StoreError::Elsewhere => f.write_str(
-                "this folder is on another file system than the server's own files, so that nothing can be \
-                 published in it",
+                "this folder is on another file system than the server's own files, or behind a link, so that \
+                 nothing can be published in it",
             ),
             StoreError::TooManyStaged => f.write_str("too many unfinished uploads of this name"),
             StoreError::Full(error) | StoreError::Disk(error) => error.fmt(f),

@@ -8,6 +8,7 @@ use super::Connection;
 use super::keys::Keys;
 use crate::commit::{KeyCheck, Phase};
 use crate::name::{FilePath, UserName};
+use crate::sealed::Kind;
 use crate::version::Version;
 
 /// A file that waits outside the published folders: a staged piece, or a tombstone.
@@ -45,6 +46,10 @@ pub const MAX_STAGED_OF_USER: usize = 32_768;
 /// Bytes that a server remembers of one user's staged pieces and tombstones, beyond which no more are taken: some
 /// 100,000 names.
 pub const MAX_WAITING: usize = 64 << 20;
+/// Staged tombstones of one user that are taken beyond [`MAX_STAGED_OF_USER`]: a delete makes room.
+pub const RESERVED_FOR_DELETES: usize = 4096;
+/// Bytes for tombstones beyond [`MAX_WAITING`].
+pub const RESERVED_WAITING: usize = 4 << 20;
 /// Bytes of floors of single names of one user. Beyond, all names get the newest.
 pub const MAX_FLOORS: usize = 8 << 20;
 /// Bytes that are remembered of the directories of one user. Beyond, all are forgotten, and synced again when
@@ -177,9 +182,14 @@ impl Index {
         self.floor.names.get(path).copied().unwrap_or(self.floor.at_start)
     }
 
-    /// Whether this user has as much staged, or deleted and not forgotten, as a server takes.
-    pub(super) fn is_full(&self) -> bool {
-        self.counted.staged >= MAX_STAGED_OF_USER || self.counted.bytes >= MAX_WAITING
+    /// Whether this user has as much staged, or deleted and not forgotten, as a server takes for one more of this
+    /// kind.
+    pub(super) fn is_full(&self, kind: Kind) -> bool {
+        let (staged, bytes) = match kind {
+            Kind::Data => (0, 0),
+            Kind::Tombstone => (RESERVED_FOR_DELETES, RESERVED_WAITING),
+        };
+        self.counted.staged >= MAX_STAGED_OF_USER + staged || self.counted.bytes >= MAX_WAITING + bytes
     }
 
     pub(super) fn add(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
@@ -331,25 +341,36 @@ mod tests {
     fn staged_pieces_have_a_bound_and_what_is_dropped_makes_room() {
         let mut index = Index::default();
         for number in 0..MAX_STAGED_OF_USER {
-            assert!(!index.is_full(), "{number}");
+            assert!(!index.is_full(Kind::Data), "{number}");
             index.add(user(), FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
         }
-        assert!(index.is_full());
+        assert!(index.is_full(Kind::Data));
         index.drop_staged(&(user(), FilePath::parse("f7").unwrap()), 1, waiting(7).version);
-        assert!(!index.is_full());
+        assert!(!index.is_full(Kind::Data));
+    }
+
+    #[test]
+    fn a_delete_is_taken_where_an_upload_is_one_too_many_but_not_for_ever() {
+        let mut index = Index::default();
+        for number in 0..MAX_STAGED_OF_USER + RESERVED_FOR_DELETES {
+            assert!(!index.is_full(Kind::Tombstone), "{number}");
+            index.add(user(), FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
+        }
+        assert!(index.is_full(Kind::Data) && index.is_full(Kind::Tombstone));
     }
 
     #[test]
     fn tombstones_with_long_names_have_a_bound_in_bytes() {
         let mut index = Index::default();
         let mut count = 0;
-        while !index.is_full() {
+        while !index.is_full(Kind::Tombstone) {
             index.add_tombstone(user(), path(count), waiting(count));
             count += 1;
         }
         // What the text alone takes, and not much less than that.
         let texts: usize = index.names.keys().map(|(_, path)| path.as_str().len()).sum();
-        assert!((MAX_WAITING / 3..=MAX_WAITING).contains(&texts), "{count} names: {texts} bytes");
+        let most = MAX_WAITING + RESERVED_WAITING;
+        assert!((most / 3..=most).contains(&texts), "{count} names: {texts} bytes");
         let names: Vec<_> = index.names.keys().cloned().collect();
         for key in names {
             if let Some(name) = index.names.get_mut(&key) {

@@ -144,7 +144,8 @@ impl<D: Disk> Store<D> {
                 let version = tombstone.version;
                 entries.push(Entry::Tombstone { path: relative.clone(), version, published: true });
             }
-            let hidden = self.hides_staged(user, path, name)?;
+            // What is in the way of one name must not keep the others from being listed.
+            let hidden = self.hides_staged(user, path, name).unwrap_or(true);
             for waiting in name.staged.iter().filter(|waiting| waiting.piece == TOMBSTONE || !hidden) {
                 let entry = match piece::open(&self.disk, &waiting.file) {
                     _ if waiting.piece == TOMBSTONE => Entry::Tombstone {

@@ -28,7 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use disk::{Disk, MAX_SYNC_THREADS, Mount, NotAFile, OsDisk, open_regular};
 pub use error::StoreError;
-pub use index::{MAX_DIRECTORIES, MAX_FLOORS, MAX_NO_FILES, MAX_STAGED_OF_USER, MAX_WAITING};
+pub use index::{
+    MAX_DIRECTORIES, MAX_FLOORS, MAX_NO_FILES, MAX_STAGED_OF_USER, MAX_WAITING, RESERVED_FOR_DELETES,
+    RESERVED_WAITING,
+};
 pub use lock::{FolderLock, LockError, open_lock};
 pub use seen::Stamp;
 pub use staging::{Check, Staging};
@@ -58,6 +61,20 @@ impl Connection {
     /// One of no store.
     pub(crate) fn numbered(number: u64) -> Self {
         Self(number)
+    }
+}
+
+/// Ends a connection when it is dropped, also by a panic: see [`Store::ends`].
+#[must_use]
+pub struct Ending<'a, D: Disk> {
+    store: &'a Store<D>,
+    user: UserName,
+    connection: Connection,
+}
+
+impl<D: Disk> Drop for Ending<'_, D> {
+    fn drop(&mut self) {
+        self.store.disconnect(&self.user, self.connection);
     }
 }
 
@@ -205,6 +222,11 @@ impl<D: Disk> Store<D> {
         lock(&self.own(user)).open.remove(&connection);
     }
 
+    /// Lets a connection end with what it is for, whichever way that ends: [`Store::disconnect`] when dropped.
+    pub fn ends(&self, user: UserName, connection: Connection) -> Ending<'_, D> {
+        Ending { store: self, user, connection }
+    }
+
     /// Everything held of one name, with the claims; the clock is left to the caller.
     ///
     /// # Errors
@@ -338,14 +360,92 @@ fn is_the_piece(header: &Header, user: &UserName, path: &FilePath, piece: u8) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::FolderPath;
+    use crate::wire::Entry;
 
-    #[test]
-    fn a_look_into_folders_that_are_not_there_leaves_nothing_behind() {
-        let root = std::env::temp_dir().join(format!("shareit-look-{}", std::process::id()));
+    /// An empty store in a folder of its own, and a user who has logged in.
+    fn store(name: &str) -> (PathBuf, Store, UserName) {
+        let root = std::env::temp_dir().join(format!("shareit-{name}-{}", std::process::id()));
         let server = ServerName::parse("Server1").unwrap();
         let user = UserName::parse("Aditi").unwrap();
         let store = Store::open(OsDisk::default(), &root, &server, 0, &mut |_| ()).unwrap();
         store.make_user(&user).unwrap();
+        (root, store, user)
+    }
+
+    fn path(text: &str) -> FilePath {
+        FilePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_behind_a_link_is_elsewhere_wherever_it_leads() {
+        let (root, store, user) = store("link");
+        let folder = store.places.user(&user);
+        std::fs::create_dir_all(folder.join("in/deep")).unwrap();
+        std::fs::create_dir_all(root.join("other/deep")).unwrap();
+        std::os::unix::fs::symlink(root.join("other"), folder.join("linked")).unwrap();
+        std::os::unix::fs::symlink("deep", folder.join("in/near")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", folder.join("dangling")).unwrap();
+        for (name, elsewhere) in [
+            ("f", false),
+            ("in/deep/f", false),
+            ("in/deep/and/new/f", false),
+            ("new/and/deep/f", false),
+            ("linked/f", true),
+            ("linked/deep/f", true),
+            ("linked/new/f", true),
+            ("in/near/f", true),
+            ("dangling/f", true),
+        ] {
+            assert_eq!(store.is_elsewhere(&user, &path(name)).unwrap(), elsewhere, "{name}");
+        }
+        // The user's own folder may be a link: a listing begins behind it.
+        std::fs::rename(&folder, root.join("moved")).unwrap();
+        std::os::unix::fs::symlink(root.join("moved"), &folder).unwrap();
+        assert!(!store.is_elsewhere(&user, &path("in/deep/f")).unwrap());
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_staged_name_in_whose_way_something_is_does_not_keep_the_others_from_being_listed() {
+        let (root, store, user) = store("list");
+        std::fs::write(store.places.user(&user).join("a"), "somebody's").unwrap();
+        let own = store.own(&user);
+        for name in ["a/b", "c"] {
+            let version = Version { generation: 1, upload: [0; 16] };
+            let file = store.new_file(&user);
+            let waiting = Waiting { piece: 1, version, key: [0; 16], connection: None, file, synced: true };
+            store.index(&own, &user).unwrap().add(user.clone(), path(name), waiting);
+        }
+        assert!(store.is_elsewhere(&user, &path("a/b")).is_err());
+        let mut listed = Vec::new();
+        let mut sink = |entry| {
+            listed.push(entry);
+            Ok::<_, StoreError>(())
+        };
+        store.list(&user, &FolderPath::root(), true, &mut sink).unwrap();
+        assert_eq!(listed, [Entry::Damaged { path: path("c"), piece: 1 }]);
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_connection_ends_with_a_panic_too() {
+        let (root, store, user) = store("panic");
+        let connection = store.connect();
+        lock(&store.own(&user)).open.insert(connection);
+        let session = || {
+            let _ending = store.ends(user.clone(), connection);
+            panic!("on purpose");
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(session)).unwrap_err();
+        assert!(!store.live().contains(&connection));
+        assert!(!lock(&store.own(&user)).open.contains(&connection));
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_look_into_folders_that_are_not_there_leaves_nothing_behind() {
+        let (root, store, user) = store("look");
         let remembered = || lock(&store.own(&user)).directories();
         store.look(&user, &FilePath::parse("a").unwrap()).unwrap();
         let before = remembered();

@@ -201,17 +201,24 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Whether a file's folder is on another file system than the server's own files, so that no piece of it
-    /// can be published: a link, or a mount. Of a folder that is not there, the one around it counts.
+    /// Whether no piece of a file is to be published in its folder: this is on another file system than the
+    /// server's own files, so that none can be renamed into it, or behind a link, where no listing finds it. The
+    /// user's own folder may be a link. Asked from there downwards: below a folder that is not there is nothing.
     pub(super) fn is_elsewhere(&self, user: &UserName, path: &FilePath) -> Result<bool, StoreError> {
-        let mut folder = path.folder();
+        let mut folder = self.places.user(user);
+        let mut mount = self.disk.mount(&folder).map(Some);
+        let around = path.folder();
+        let mut segments = around.segments();
         loop {
-            match self.disk.mount(&self.places.folder(user, &folder)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                Ok(mount) => return Ok(mount != self.mount),
-                Err(_) if folder.is_root() => return Ok(false),
-                Err(_) => folder = folder.parent(),
+            match mount {
+                Ok(Some(mount)) if mount == self.mount => {}
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error.into()),
             }
+            let Some(segment) = segments.next() else { return Ok(false) };
+            folder.push(segment);
+            mount = self.disk.mount_unless_link(&folder);
         }
     }
 
@@ -229,7 +236,7 @@ fn admit_one_more(index: &Index, header: &Header) -> Result<(), StoreError> {
     let staged = index.names.get(&key).map_or(0, |name| name.staged.len());
     match staged >= MAX_STAGED {
         true => Err(StoreError::TooManyStaged),
-        false if index.is_full() => Err(StoreError::TooManyOfUser),
+        false if index.is_full(header.kind) => Err(StoreError::TooManyOfUser),
         false => Ok(()),
     }
 }

@@ -1,14 +1,14 @@
 //! Opening a disk that a crash or a power failure has left.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use super::Store;
-use super::disk::Disk;
+use super::disk::{Disk, named};
 use super::error::StoreError;
 use super::index::{Index, Waiting};
 use super::keys::parse_key;
@@ -66,7 +66,7 @@ impl<D: Disk> Store<D> {
                     // Somebody has put it here.
                     Ok(Some(_)) => {}
                     Ok(None) | Err(ReadError::Format | ReadError::Missing) => self.remove_if_there(&file)?,
-                    Err(ReadError::Io(error)) => return Err(error.into()),
+                    Err(ReadError::Io(error)) => return Err(named(&file, &error).into()),
                 }
             }
         }
@@ -157,19 +157,32 @@ impl<D: Disk> Store<D> {
         for directory in [self.places.staged(), self.places.tombstones()] {
             let entries = self.disk.entries(&directory)?;
             let files = entries.into_iter().filter(|(_, is_dir)| !is_dir).map(|(entry, _)| entry);
-            let mut users = BTreeSet::new();
+            let mut found = Vec::new();
             for entry in files {
                 let file = directory.join(&entry);
-                let user = match piece::claim(&self.disk, &file) {
-                    Ok(claim) => claim.header.user,
+                match piece::claim(&self.disk, &file) {
+                    Ok(claim) => found.push((entry, directory.join(claim.header.user.as_str()))),
                     Err(ReadError::Format | ReadError::Missing) => {
                         // It was never acknowledged, and does not matter.
                         let _ = self.disk.remove(&file);
-                        continue;
                     }
-                    Err(ReadError::Io(error)) => return Err(error.into()),
-                };
-                let folder = directory.join(user.as_str());
+                    Err(ReadError::Io(error)) => return Err(named(&file, &error).into()),
+                }
+            }
+            // A file may have the name of a user, who needs a folder of that name. No user's begins with a dot.
+            let folders: BTreeSet<PathBuf> = found.iter().map(|(_, folder)| folder.clone()).collect();
+            for (entry, _) in &mut found {
+                let file = directory.join(&*entry);
+                if folders.contains(&file) {
+                    let mut other = OsString::from(".");
+                    other.push(&*entry);
+                    self.disk.rename(&file, &directory.join(&other))?;
+                    *entry = other;
+                }
+            }
+            let mut users = BTreeSet::new();
+            for (entry, folder) in found {
+                let file = directory.join(&entry);
                 self.make_dir(&folder)?;
                 self.disk.rename(&file, &folder.join(&entry))?;
                 // A power failure may have left it with both its names, and then a rename does nothing.

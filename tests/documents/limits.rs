@@ -67,6 +67,8 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("server::DESCRIPTORS", count(server::DESCRIPTORS)),
         ("store::MAX_STAGED_OF_USER", count(store::MAX_STAGED_OF_USER)),
         ("store::MAX_WAITING", count(store::MAX_WAITING)),
+        ("store::RESERVED_FOR_DELETES", count(store::RESERVED_FOR_DELETES)),
+        ("store::RESERVED_WAITING", count(store::RESERVED_WAITING)),
         ("server::LIFE_SIGN", Limit::Time(server::LIFE_SIGN)),
         ("version::MAX_GENERATION", count(shareit::version::MAX_GENERATION)),
         ("commit::MAX_JUMP", count(shareit::commit::MAX_JUMP)),

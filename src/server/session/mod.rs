@@ -51,6 +51,7 @@ pub(super) fn run(shared: &Shared, mut visit: Visit) {
             return log(&format!("not logged in: {end}"));
         }
     };
+    let ending = shared.store.ends(user.clone(), connection);
     log(&format!("{user} logged in"));
     channel.voice.seal_with(LineSealer::new(keys.server_lines));
     shared.voices.add(&channel.voice);
@@ -70,7 +71,7 @@ pub(super) fn run(shared: &Shared, mut visit: Visit) {
     };
     let end = session.serve();
     session.channel.voice.rest();
-    shared.store.disconnect(&session.user, connection);
+    drop(ending);
     match end {
         end if end.is_quiet() => session.log("left"),
         End::Refused(refusal) => {
