@@ -6,7 +6,7 @@ mod common;
 
 use common::client::{CONF, PROGRAM};
 use common::process::{run, wait_until};
-use common::{Client, Cluster, Fault, Way, disk, noise};
+use common::{Client, Cluster, Fault, Proxy, Way, disk, noise};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -194,10 +194,10 @@ fn what_is_uploaded_while_the_password_is_changed_is_refused_with_a_word() {
     let other = cluster.client("Aditi");
     for name in ["a", "b"] {
         other.put(name, b"meanwhile");
-        let outcome = other.run(&["Upload", name]).fails_with(1).complains_of("is being changed");
+        let outcome = other.run(&["Upload", name]).fails_with(3).complains_of("is being changed");
         outcome.does_not_complain_of("start the servers");
     }
-    other.run(&["Delete", "a"]).fails_with(1);
+    other.run(&["Delete", "a"]).fails_with(3);
     other.run(&["Move", "a", "c"]).fails_with(1);
     proxies[0].heal();
     passwd.finish().succeeds();
@@ -269,7 +269,7 @@ fn a_server_that_refuses_the_last_step_leaves_the_new_password_on_disk() {
         // Not all can be done, but what can be is.
         aditi.forget_downloads();
         let outcome = aditi.run(&["Download", "a"]).succeeds();
-        outcome.complains_of("a change of the password was cut off").complains_of(&format!("{CONF}.passwd"));
+        outcome.complains_of("an interrupted password change").complains_of(&format!("{CONF}.passwd"));
         aditi.has_downloaded("a", &bytes);
 
         std::fs::write(&users, good).unwrap();
@@ -330,7 +330,7 @@ fn a_file_that_is_lost_while_a_change_is_cut_off_can_be_deleted() {
     (1..=2).for_each(|n| std::fs::remove_file(cluster.piece_file(n, "lost", 1)).unwrap());
     aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("lost is not in order");
     let outcome = aditi.run(&["Delete", "lost"]).succeeds();
-    outcome.complains_of("cannot be ended now").complains_of(&format!("{CONF}.passwd"));
+    outcome.complains_of("cannot be finished now").complains_of(&format!("{CONF}.passwd"));
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
     has_ended_with(&mut aditi, "another", &["Aditi@123"]);
     aditi.download("a", b"a");
@@ -351,9 +351,11 @@ fn a_change_that_was_begun_elsewhere_is_ended_there_or_taken_back() {
 
         let mut other = cluster.client("Aditi");
         let refused = other.pipe("Passwd\nanother\n").fails_with(1);
-        refused.complains_of("a change to another password was begun").does_not_complain_of(".passwd");
+        refused
+            .complains_of("reports an unfinished change to a different password")
+            .does_not_complain_of(".passwd");
         other.put("b", b"b");
-        other.run(&["Upload", "b"]).fails_with(1).complains_of("is being changed");
+        other.run(&["Upload", "b"]).fails_with(3).complains_of("is being changed");
         if taken_back {
             other.pipe("Passwd\nAditi@123\n").succeeds();
             other.upload("b", b"b");
@@ -369,6 +371,76 @@ fn a_change_that_was_begun_elsewhere_is_ended_there_or_taken_back() {
             aditi.download("a", b"a");
         }
     }
+}
+
+/// Somebody's Passwd is killed when one file of two is under the new password.
+fn half_changed(cluster: &Cluster, proxies: &[Proxy]) -> Client {
+    let aditi = cluster.client_through("Aditi", proxies);
+    aditi.upload("a", b"a");
+    aditi.upload("lost", b"lost");
+    proxies[0].fail_at_line("COPY lost", Fault::Silence);
+    let mut passwd = aditi.start(&["Passwd"]);
+    passwd.send("new");
+    proxies[0].wait_for_the_fault();
+    passwd.kill();
+    proxies[0].cut();
+    cluster.wait_until_all_left();
+    proxies[0].heal();
+    aditi
+}
+
+#[test]
+fn a_change_that_fails_is_not_taken_back_where_another_client_has_begun_the_same() {
+    let cluster = Cluster::with_passwords(2, false);
+    half_changed(&cluster, &cluster.proxies_together());
+    (1..=2).for_each(|n| std::fs::remove_file(cluster.piece_file(n, "lost", 1)).unwrap());
+    let mut other = cluster.client("Aditi");
+    let outcome = other.pipe("Passwd\nnew\n").fails_with(1).complains_of("lost is not in order");
+    outcome.does_not_complain_of("no password was changed").complains_of(&format!("{CONF}.passwd"));
+    assert!(journal_of(&other).exists());
+    // A client that knows nothing of the change cannot make another.
+    let third = cluster.client("Aditi");
+    third.pipe("Passwd\nthird\n").fails_with(1).complains_of("unfinished change");
+    other.run(&["Delete", "lost"]).succeeds();
+    other.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+    has_ended_with(&mut other, "new", &["Aditi@123"]);
+    other.download("a", b"a");
+}
+
+#[test]
+fn a_change_is_not_taken_back_once_a_file_is_under_the_new_password() {
+    let cluster = Cluster::with_passwords(2, false);
+    let proxies = cluster.proxies_together();
+    let mut aditi = half_changed(&cluster, &proxies);
+    let other = cluster.client("Aditi");
+    let outcome = other.pipe("Passwd\nAditi@123\n").fails_with(1);
+    outcome.complains_of("1 file is already under").complains_of("no password was changed");
+    assert!(!journal_of(&other).exists());
+    other.pipe("Passwd\nthird\n").fails_with(1).complains_of("unfinished change");
+    // Where it was begun it still goes on.
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a", "lost"]);
+    has_ended_with(&mut aditi, "new", &["Aditi@123"]);
+    aditi.download("a", b"a");
+    aditi.download("lost", b"lost");
+}
+
+#[test]
+fn a_journal_that_cannot_be_removed_is_reported() {
+    let cluster = Cluster::with_passwords(2, false);
+    let proxies = cluster.proxies_together();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    aditi.upload("lost", b"lost");
+    (1..=2).for_each(|n| std::fs::remove_file(cluster.piece_file(n, "lost", 1)).unwrap());
+    proxies[0].fail_at_line("REKEY", Fault::Silence);
+    let mut passwd = aditi.start(&["Passwd"]);
+    passwd.send("another");
+    proxies[0].wait_for_the_fault();
+    // A folder is not removed as a file is.
+    std::fs::remove_file(journal_of(&aditi)).unwrap();
+    std::fs::create_dir(journal_of(&aditi)).unwrap();
+    proxies[0].heal();
+    let outcome = passwd.finish().fails_with(1).complains_of("cannot remove");
+    outcome.does_not_complain_of("no password was changed");
 }
 
 #[test]
@@ -390,7 +462,7 @@ fn a_second_change_waits_for_the_first_whether_that_runs_or_was_cut_off() {
     proxies[0].cut();
     cluster.wait_until_all_left();
     proxies[0].heal();
-    aditi.pipe("Passwd\nsecond\n").succeeds().complains_of("was cut off");
+    aditi.pipe("Passwd\nsecond\n").succeeds().complains_of("finishing an interrupted password change");
     has_ended_with(&mut aditi, "second", &["Aditi@123", "first"]);
     aditi.download("a", b"a");
 }
@@ -406,9 +478,9 @@ fn a_change_that_cannot_be_ended_yet_does_not_keep_from_reading() {
     assert_ne!(outcome.status, 0, "{outcome}");
     proxies[0].heal();
     cluster.stop(3);
-    aditi.download("a", b"a").complains_of("cannot be ended now").complains_of(&format!("{CONF}.passwd"));
+    aditi.download("a", b"a").complains_of("cannot be finished now").complains_of(&format!("{CONF}.passwd"));
     aditi.put("b", b"b");
-    aditi.run(&["Upload", "b"]).fails_with(1).complains_of("is being changed");
+    aditi.run(&["Upload", "b"]).fails_with(3).complains_of("is being changed");
     aditi
         .pipe("Passwd\nanother\n")
         .fails_with(4)
@@ -429,7 +501,7 @@ fn a_change_that_is_cut_at_a_commit_says_nothing_of_another_name() {
     aditi.upload("a", b"a");
     proxies[1].fail_at_line("COMMIT", Fault::Cut);
     let outcome = aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("Server2");
-    let outcome = outcome.complains_of("run Passwd again").complains_of(&format!("{CONF}.passwd"));
+    let outcome = outcome.complains_of("goes on with the change").does_not_complain_of("run Passwd again");
     outcome.does_not_complain_of("fewer copies").does_not_complain_of("Delete");
     proxies[1].heal();
     aditi.pipe("Passwd\nanother\n").succeeds();

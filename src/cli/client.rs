@@ -141,7 +141,7 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
             let of_journal = match (&error, &pending, &no_journal) {
                 (LaunchError::Denied, Some(journal), _) => {
                     let path = journal.path().display();
-                    Some(format!("nor is the password in {path} accepted, of a change that was cut off"))
+                    Some(format!("the password in {path}, of an interrupted change, is not accepted either"))
                 }
                 (LaunchError::Denied, None, Some(why)) => Some(why.to_string()),
                 _ => None,

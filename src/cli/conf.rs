@@ -104,7 +104,7 @@ impl fmt::Display for NoJournal {
             NoJournal::Unusable(path, why) => {
                 write!(
                     f,
-                    "cannot use {}, which has the password of a change that was cut off ({why})",
+                    "cannot use {}, which has the password of an interrupted change ({why})",
                     path.display()
                 )
             }
@@ -134,6 +134,13 @@ impl Journal {
         if !there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
             return Ok(None);
         }
+        // Where a rename is made of two links, the process may have been killed between them.
+        let draft = beside(&place, DRAFT);
+        if fs::symlink_metadata(&draft)
+            .is_ok_and(|left| (left.dev(), left.ino()) == (locked.dev(), locked.ino()))
+        {
+            fs::remove_file(&draft).map_err(unusable)?;
+        }
         let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
         Read::by_ref(&mut file).take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
         match Config::parse(&text) {
@@ -156,7 +163,7 @@ impl Journal {
         let file = draft.file.try_clone()?;
         let journal = Self { path, place, _file: file, password: password.to_owned().into() };
         if let Err(error) = sync_folder(&journal.path) {
-            journal.discard();
+            let _ = journal.discard();
             return Err(error);
         }
         Ok(journal)
@@ -168,9 +175,18 @@ impl Journal {
     }
 
     /// Removes it: no server knows of the change.
-    pub(super) fn discard(self) {
-        // One that stays would make the change at the next launch, which is worth no error.
-        let _ = fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path));
+    ///
+    /// # Errors
+    /// If it stays, and so makes the change at the next launch.
+    pub(super) fn discard(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
+                // It comes back only with a loss of power.
+                let _ = sync_folder(&self.path);
+                Ok(())
+            }
+        }
     }
 
     /// Puts it in the place of the .conf, in one step. What was edited there meanwhile stays.
@@ -194,7 +210,11 @@ impl Journal {
     }
 }
 
-/// A file that is written and synced, and locked, under a name of this process. Dropped, that name goes.
+/// What a draft's name has behind the .conf's. Always the same: what a killed process has left there, with a password
+/// in it, goes with the next draft.
+const DRAFT: &str = ".passwd.new";
+
+/// A file that is written and synced, and locked. Dropped, its name goes.
 struct Draft {
     path: PathBuf,
     file: File,
@@ -202,22 +222,43 @@ struct Draft {
 
 impl Draft {
     fn write(place: &Path, text: &str) -> io::Result<Self> {
-        let path = beside(place, &format!(".{}", std::process::id()));
-        // Of a process of this number that was killed.
-        let _ = fs::remove_file(&path);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let mut draft = Self { path, file };
-        draft.file.try_lock()?;
+        let path = beside(place, DRAFT);
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        if let Ok(left) = options.open(&path) {
+            // It is not written over: it may have a second name, see `rename_new`.
+            drop(Self::lock(path.clone(), left)?);
+        }
+        let file = options.create_new(true).mode(0o600).open(&path)?;
+        let mut draft = Self::lock(path, file)?;
         draft.file.write_all(text.as_bytes())?;
         draft.file.sync_all()?;
         Ok(draft)
+    }
+
+    /// Locks what is there, unless that is a living process's.
+    fn lock(path: PathBuf, file: File) -> io::Result<Self> {
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::ErrorKind::AlreadyExists.into(),
+            TryLockError::Error(error) => error,
+        })?;
+        let draft = Self { path, file };
+        if draft.has_its_name() { Ok(draft) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    }
+
+    /// Not after it was renamed, perhaps by the process that had it before.
+    fn has_its_name(&self) -> bool {
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::symlink_metadata(&self.path).map(id);
+        self.file.metadata().map(id).is_ok_and(|own| there.is_ok_and(|there| there == own))
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After it was renamed it is not there any more.
-        let _ = fs::remove_file(&self.path);
+        if self.has_its_name() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -318,8 +359,31 @@ mod tests {
     #[test]
     fn a_journal_that_no_server_knows_of_goes() {
         let folder = Folder::of("discarded");
-        Journal::write(&folder.conf(), "new").unwrap().discard();
+        Journal::write(&folder.conf(), "new").unwrap().discard().unwrap();
         assert_eq!(folder.names(), ["home.conf"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_goes_with_the_next_draft() {
+        let folder = Folder::of("draft");
+        let left = beside(&folder.conf(), DRAFT);
+        fs::hard_link(folder.conf(), &left).unwrap();
+        let journal = Journal::write(&folder.conf(), "new").unwrap();
+        assert_eq!(folder.names(), ["home.conf", "home.conf.passwd"]);
+        assert!(fs::read_to_string(folder.conf()).unwrap().contains("Password old"));
+        fs::hard_link(journal.path(), &left).unwrap();
+        drop(journal);
+        Journal::find(&folder.conf()).unwrap().unwrap().publish().unwrap();
+        assert_eq!(folder.names(), ["home.conf"]);
+    }
+
+    #[test]
+    fn a_draft_of_a_living_process_stays() {
+        let folder = Folder::of("living");
+        let draft = Draft::write(&folder.conf(), "living").unwrap();
+        let refused = Journal::write(&folder.conf(), "new").err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&draft.path).unwrap(), "living");
     }
 
     #[test]

@@ -87,7 +87,7 @@ const TOPICS: &[Topic] = &[
                server must be up, and your other sessions end. The new .conf is written beside the old one first, as \
                CONF.passwd: cut off or refused anywhere, the next command goes on from it. Copies of the .conf elsewhere \
                need the new password too. With the password that you have, Passwd takes back a change that was begun \
-               with another .conf and cannot be ended there.",
+               with another .conf and cannot be finished there, as long as no file is under its new password.",
         examples: &["Passwd"],
     },
     Topic {

@@ -354,8 +354,14 @@ impl Session<'_> {
             };
             console.begin_work();
             if let Err(NotChanged { error, begun }) = self.change_password(false) {
-                if !begun && let Some(journal) = self.pending.take() {
-                    journal.discard();
+                if !begun && let Some(journal) = &self.pending {
+                    match journal.discard() {
+                        Ok(()) => self.pending = None,
+                        Err(why) => console.warning(&format!(
+                            "cannot remove {} ({why}); remove it if the password is not to be changed",
+                            journal.path().display()
+                        )),
+                    }
                 }
                 return Err(error);
             }
@@ -369,7 +375,7 @@ impl Session<'_> {
         let Some(journal) = &self.pending else { return Ok(false) };
         self.console.begin_work();
         self.client.can_go_on_with(&journal.password)?;
-        self.console.warning(&"a change of the password was cut off; it is made now");
+        self.console.warning(&"finishing an interrupted password change");
         self.change_password(true).map_err(|why| why.error)?;
         self.console.end_work();
         Ok(true)
@@ -379,8 +385,8 @@ impl Session<'_> {
         let Some(journal) = &self.pending else { return };
         self.console.end_work();
         self.console.warning(&format!(
-            "a change of the password was cut off and cannot be ended now ({error}); until it is, files may not \
-             open, or not be stored"
+            "an interrupted password change cannot be finished now ({error}); until it is, some files may not open, \
+             and none may be stored"
         ));
         self.console.hint(&goes_on(journal));
     }
@@ -451,7 +457,7 @@ fn status_of(error: &ClientError) -> u8 {
         | ClientError::NotAllSeen(_)
         | ClientError::Lost(..)
         | ClientError::Ended(_) => NO_SERVER,
-        ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) => DENIED,
+        ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) | ClientError::Rekeyed(_) => DENIED,
         _ => FAILED,
     }
 }

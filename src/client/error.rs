@@ -168,6 +168,8 @@ pub enum ClientError {
     CannotChange(ServerName, String),
     /// A change to another password was begun, as this server knows.
     OtherChange(ServerName),
+    /// So many files are under another key, where a change of password would be taken back.
+    UnderOtherPassword(usize),
     /// A connection was lost during a change of password, and made again.
     Interrupted,
     /// A file that stays as it is: its key was, or is being, retired by another client's change of password.
@@ -258,11 +260,7 @@ impl fmt::Display for ClientError {
                 write!(f, "{path} is not in order ({why})")
             }
             ClientError::NotRewrapped(path, reasons) => {
-                write!(
-                    f,
-                    "{path} is not under the new password on all its servers yet ({})",
-                    Reasons(reasons)
-                )
+                write!(f, "some servers do not have {path} under the new password yet ({})", Reasons(reasons))
             }
             ClientError::PasswordNotEverywhere(server, why) => {
                 write!(f, "{server} did not take the new password ({why}); all files are under it already")
@@ -271,10 +269,16 @@ impl fmt::Display for ClientError {
                 write!(f, "{server} could not take a new password ({why})")
             }
             ClientError::OtherChange(server) => {
-                write!(f, "a change to another password was begun, as {server} knows")
+                write!(f, "{server} reports an unfinished change to a different password")
+            }
+            ClientError::UnderOtherPassword(1) => {
+                f.write_str("1 file is already under a different password or Key line")
+            }
+            ClientError::UnderOtherPassword(files) => {
+                write!(f, "{files} files are already under a different password or Key line")
             }
             ClientError::Interrupted => {
-                f.write_str("a connection was lost; the servers do not have the new password yet")
+                f.write_str("a connection was lost; some servers do not have the new password yet")
             }
             ClientError::Rekeyed(path) => {
                 write!(
@@ -335,18 +339,19 @@ impl ClientError {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
-            ClientError::NotInOrder(..)
-            | ClientError::NotRewrapped(..)
-            | ClientError::PasswordNotEverywhere(..)
-            | ClientError::Interrupted => {
-                "run Passwd again with the same new password when that is repaired".into()
+            ClientError::NotInOrder(..) => "Verify says more; a file that is lost can be deleted".into(),
+            ClientError::UnderOtherPassword(_) => {
+                "an unfinished change of password must be finished, not taken back: run Passwd again where it was \
+                begun, with the same new password as there"
+                    .into()
             }
             ClientError::Lost(..) => {
                 "run it again; servers that are down at the start are skipped".into()
             }
             ClientError::OtherChange(_) => {
                 "run Passwd again where that was begun, with the same new password as \
-                there; or take that change back: give Passwd the password that is in this .conf"
+                there; or, if no file is under that one yet, take that change back: give Passwd the password that \
+                is in this .conf"
                     .into()
             }
             ClientError::Rekeyed(_) => {

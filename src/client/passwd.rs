@@ -12,6 +12,7 @@ use super::repair::{NotRepaired, Repaired};
 use super::report::{Notice, Progress};
 use super::sight::Unseen;
 use super::survey::Survey;
+use super::verify::BATCH;
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -34,6 +35,8 @@ pub struct NotChanged {
 struct Done {
     /// Servers that know which key is retired.
     told: Vec<usize>,
+    /// How many logins there had been before the first was told.
+    logins: u64,
     /// Whether something may be under the new key, or a server may know of the change that does not answer: from
     /// then on it can only be gone on with.
     begun: bool,
@@ -95,16 +98,16 @@ impl Client {
         };
         let change = KeyChange { retired: self.key.check_value(), current: new_key.check_value() };
         let begun = again || self.cluster.has_other_password();
-        let mut done = Done { told: Vec::new(), begun };
-        match self.change(password, change, new_key, &mut done) {
+        let mut done = Done { told: Vec::new(), logins: self.cluster.logins(), begun };
+        match self.change(password, change, &new_key, &mut done) {
             Ok(()) => {
                 self.cluster.set_password(password);
                 self.config.password = password.to_owned().into();
                 Ok(())
             }
             Err(error) => {
+                let begun = done.begun || !self.take_back(change, &new_key, &done);
                 self.adopt(password);
-                let begun = done.begun || !self.take_back(change, &done.told);
                 Err(NotChanged { error, begun })
             }
         }
@@ -114,21 +117,26 @@ impl Client {
         &mut self,
         password: &str,
         change: KeyChange,
-        new_key: MasterKey,
+        new_key: &MasterKey,
         done: &mut Done,
     ) -> Result<(), ClientError> {
         self.require_every_server()?;
-        let logins = self.cluster.logins();
+        if self.config.key.is_none() && change.retired == change.current {
+            // It may take a change back that was begun elsewhere. What is under its new key would be lost: the next
+            // change would retire the old key for a third one.
+            self.require_no_other_key()?;
+        }
+        done.logins = self.cluster.logins();
         self.rekey(change, done)?;
         if self.config.key.is_none() {
-            self.rewrap_everything(&new_key, done)?;
+            self.rewrap_everything(new_key, done)?;
         }
         self.require_every_server()?;
-        if self.cluster.logins() != logins {
+        if self.cluster.logins() != done.logins {
             // The new connection's server may have forgotten what it was told, with its disk.
             return Err(ClientError::Interrupted);
         }
-        self.key = new_key;
+        self.key = new_key.clone();
         done.begun = true;
         (0..self.cluster.len()).try_for_each(|server| self.send_verifier(server, password))
     }
@@ -156,10 +164,57 @@ impl Client {
         Ok(())
     }
 
-    /// Takes back what servers were told, before anything is under the new key; whether all have done so.
-    fn take_back(&mut self, change: KeyChange, told: &[usize]) -> bool {
-        let back = Request::Rekey(KeyChange { current: change.retired, ..change });
-        told.iter().all(|&server| matches!(self.ask_one(server, back.clone()), Some(Ok(()))))
+    /// Takes back what servers were told; whether no server knows of the change then, and nothing is under the new
+    /// key. That can be there without a doing of this client: another one may have begun the same change.
+    fn take_back(&mut self, change: KeyChange, new_key: &MasterKey, done: &Done) -> bool {
+        let is_under_new =
+            if change.retired == change.current { Ok(false) } else { self.is_anything_under(new_key) };
+        match is_under_new {
+            Ok(true) => false,
+            // Behind a new connection another client may have taken the change over.
+            Ok(false) if self.cluster.logins() == done.logins => {
+                let back = Request::Rekey(KeyChange { current: change.retired, ..change });
+                done.told.iter().all(|&server| matches!(self.ask_one(server, back.clone()), Some(Ok(()))))
+            }
+            _ => done.told.is_empty(),
+        }
+    }
+
+    /// Whether anything was decided under a key.
+    ///
+    /// # Errors
+    /// If not every server has said all that it has.
+    fn is_anything_under(&mut self, key: &MasterKey) -> Result<bool, ClientError> {
+        let surveys = self.survey_everything(key, |survey| survey.view().decided.is_some())?;
+        Ok(surveys > 0)
+    }
+
+    fn require_no_other_key(&mut self) -> Result<(), ClientError> {
+        let key = self.key.clone();
+        match self.survey_everything(&key, Survey::has_other_keys)? {
+            0 => Ok(()),
+            files => Err(ClientError::UnderOtherPassword(files)),
+        }
+    }
+
+    /// Of how many names something holds, as seen with a key.
+    fn survey_everything(
+        &mut self,
+        key: &MasterKey,
+        holds: impl Fn(&Survey) -> bool,
+    ) -> Result<usize, ClientError> {
+        let names = self.names(&FolderPath::root(), true, &mut Unseen::default())?;
+        let mut count = 0;
+        for batch in names.chunks(BATCH) {
+            let surveys = self.cluster.ask(batch, &self.config.user, key, &*self.report);
+            if surveys.iter().any(|survey| survey.answers.iter().any(Option::is_none)) {
+                self.require_every_server()?;
+                return Err(ClientError::NotListed(FolderPath::root()));
+            }
+            count += surveys.iter().filter(|survey| holds(survey)).count();
+        }
+        self.require_every_server()?;
+        Ok(count)
     }
 
     fn send_verifier(&mut self, server: usize, password: &str) -> Result<(), ClientError> {
@@ -241,6 +296,10 @@ impl Client {
         if survey.only_other_keys() {
             return match rewrapped.file_version() {
                 Some(_) => self.whole_version(rewrapped).map(drop),
+                // It came while the change to it was taken back.
+                None if self.key.check_value() == new_key.check_value() => {
+                    Err(ClientError::UnderOtherPassword(1))
+                }
                 None => {
                     self.report.notice(Notice::OtherKeyKept { path: path.clone() });
                     Ok(())
@@ -263,15 +322,22 @@ impl Client {
         Err(ClientError::NotRewrapped(path.clone(), self.why_missing(&copied.missing)))
     }
 
-    /// Whether a file was made under another key already, by a run that was interrupted.
-    pub(super) fn is_under(&mut self, path: &FilePath, key: &MasterKey) -> bool {
-        let paths = std::slice::from_ref(path);
-        let mut surveys = self.cluster.ask(paths, &self.config.user, key, &*self.report);
-        if surveys.iter().all(|survey| survey.file_version().is_none()) {
-            return false;
+    /// The files that were not made under another key already, by a run that was interrupted.
+    pub(super) fn not_under(&mut self, names: &[FilePath], key: &MasterKey) -> Vec<FilePath> {
+        let mut left = Vec::new();
+        for batch in names.chunks(BATCH) {
+            let under = self.cluster.ask(batch, &self.config.user, key, &*self.report);
+            if under.iter().all(|survey| survey.file_version().is_none()) {
+                left.extend_from_slice(batch);
+                continue;
+            }
+            let surveys = self.cluster.ask(batch, &self.config.user, &self.key, &*self.report);
+            let both = batch.iter().zip(under.iter().zip(&surveys));
+            left.extend(
+                both.filter(|(_, (under, survey))| !is_newest(under, survey)).map(|(path, _)| path.clone()),
+            );
         }
-        surveys.extend(self.cluster.ask(paths, &self.config.user, &self.key, &*self.report));
-        matches!(&surveys[..], [under, survey] if is_newest(under, survey))
+        left
     }
 }
 

@@ -169,7 +169,12 @@ impl Survey {
 
     /// Whether there is something, but all of it was made under another key.
     pub(super) fn only_other_keys(&self) -> bool {
-        self.claims.is_empty() && self.distrusted.iter().any(|d| d.why == Distrust::OtherKey)
+        self.claims.is_empty() && self.has_other_keys()
+    }
+
+    /// Whether anything of it was made under another key.
+    pub(super) fn has_other_keys(&self) -> bool {
+        self.distrusted.iter().any(|d| d.why == Distrust::OtherKey)
     }
 
     /// Whether the newest decided version is a delete.

@@ -53,8 +53,8 @@ impl Client {
     ) -> Result<RepairSummary, ClientError> {
         let present = self.present();
         let mut unseen = Unseen::default();
-        let mut names = self.names(folder, true, &mut unseen)?;
-        names.retain(|name| !self.is_under(name, other_key));
+        let names = self.names(folder, true, &mut unseen)?;
+        let names = self.not_under(&names, other_key);
         self.repair_without(&[], names, unseen, false, &present, tell)
     }
 
