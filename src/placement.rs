@@ -112,10 +112,10 @@ pub fn copies_wanted(replicas: usize, servers: usize) -> usize {
 /// Whether something may be out of sight, a file, a delete or damage, when `unseen` of `servers` servers did not say
 /// what they have: then nobody can say that a name does not exist, or that all is well.
 ///
-/// What is stored while `replicas` servers or more are up is on `replicas` of them at least: one of these answers unless
-/// as many are unseen. What is stored while fewer are up, though fewer than `replicas` are down, is on all that are up:
-/// one of these answers if `replicas` servers do. (What is stored while more are down than that has fewer copies, and
-/// its writer was warned; the rule does not cover it.)
+/// What is stored while `replicas` servers or more are up is on `replicas` of them at least: one of these answers
+/// unless as many are unseen. What is stored while fewer are up, though fewer than `replicas` are down, is on all
+/// that are up: one of these answers if `replicas` servers do. (What is stored while more are down than that has
+/// fewer copies, and its writer was warned; the rule does not cover it.)
 pub fn out_of_sight(replicas: usize, servers: usize, unseen: usize) -> bool {
     let replicas = copies_wanted(replicas, servers);
     unseen > 0 && (unseen >= replicas || servers.saturating_sub(unseen) < replicas)

@@ -40,7 +40,8 @@ impl Hasher {
     }
 }
 
-/// What one of a [`PayloadMac`]'s two hashes takes before it is the other's turn: four blocks, which POLYVAL takes at once.
+/// What one of a [`PayloadMac`]'s two hashes takes before it is the other's turn: four blocks, which POLYVAL takes
+/// at once.
 const STRIPE: usize = 4 * BLOCK_SIZE;
 const PAIR: usize = 2 * STRIPE;
 
@@ -66,8 +67,8 @@ const PAIR: usize = 2 * STRIPE;
 /// - Nobody who listens learns anything about the hash keys. Each hashes one payload, and the hash travels under HMAC
 ///   only; from a hash in the clear and its payload, the key could be computed.
 ///
-/// So who changes a payload of 2^40 bytes, more than any piece has, goes unnoticed with a chance of 2^35 in 2^128, which
-/// is 2^-93, and has one try for each number. Anything better would break HMAC-SHA-256.
+/// So who changes a payload of 2^40 bytes, more than any piece has, goes unnoticed with a chance of 2^35 in 2^128,
+/// which is 2^-93, and has one try for each number. Anything better would break HMAC-SHA-256.
 ///
 /// What a caller must never do: use a number twice with one key, or share a key among more than two parties, since
 /// whoever can check a tag can also make one.

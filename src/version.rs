@@ -19,8 +19,9 @@ const FAR_OFF: u64 = 1 << 40;
 /// A version of one name. The greater one is the newer: by [rank](Version::rank), then by upload id.
 ///
 /// A generation is greater than any that the writer saw on a server, and not less than its clock's milliseconds
-/// since 1970: two writers that could not see each other's servers are ordered by time. (A file that comes to a name by a Move is the exception: [`Version::of_moved`].) Two that saw the same
-/// at the same time may get the same generation, and the ids break the tie in the same way for every reader.
+/// since 1970: two writers that could not see each other's servers are ordered by time. (A file that comes to a
+/// name by a Move is the exception: [`Version::of_moved`].) Two that saw the same at the same time may get the same
+/// generation, and the ids break the tie in the same way for every reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     /// See [`commit::next_generation`](crate::commit::next_generation); at least 1.

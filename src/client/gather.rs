@@ -117,8 +117,8 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
     candidates.into_iter().min_by_key(|&server| if few { u64::from(load[server] == 0) } else { load[server] })
 }
 
-/// Threads for so many bytes from so many servers; `few` as for [`giver`]. For many bytes a thread for each server keeps
-/// the cores busier than one for each core, which has to wait now and then.
+/// Threads for so many bytes from so many servers; `few` as for [`giver`]. For many bytes a thread for each server
+/// keeps the cores busier than one for each core, which has to wait now and then.
 fn threads_for(bytes: u64, servers: usize, cores: usize, few: bool) -> usize {
     if !few {
         return servers;

@@ -203,8 +203,8 @@ impl Verified {
 }
 
 impl Client {
-    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share` so much
-    /// of every copy is read and verified here, which proves what a server only says.
+    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share` so
+    /// much of every copy is read and verified here, which proves what a server only says.
     ///
     /// # Errors
     /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up will not list

@@ -102,8 +102,8 @@ pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     Ok(publish.chain(outdated).chain(drop_staged(held, |v| v < version)).collect())
 }
 
-/// What a server does with an abort of `version`, whose floor [`aborted_floor`] raises first. `own` says whether the asker staged it on this very
-/// connection; a writer may always take back its own.
+/// What a server does with an abort of `version`, whose floor [`aborted_floor`] raises first. `own` says whether
+/// the asker staged it on this very connection; a writer may always take back its own.
 ///
 /// # Errors
 /// [`Refused::Decided`] or [`Refused::Open`].

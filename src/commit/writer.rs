@@ -88,8 +88,9 @@ impl<P> Writer<P> {
 }
 
 impl Writer<Staging> {
-    /// A new version: `generation` is from [`next_generation`](super::next_generation); `upload` is random. An upload is staged on the holders of its pieces, a delete
-    /// on every server that can be reached. `servers` may name one more than once.
+    /// A new version: `generation` is from [`next_generation`](super::next_generation); `upload` is random. An
+    /// upload is staged on the holders of its pieces, a delete on every server that can be reached. `servers` may
+    /// name one more than once.
     pub fn new(generation: u64, upload: UploadId, mut servers: Vec<usize>) -> Self {
         servers.sort_unstable();
         servers.dedup();
@@ -97,7 +98,8 @@ impl Writer<Staging> {
     }
 
     /// A version that follows from what it is about: the delete of one version alone has that one's
-    /// [`Version::successor`], a file that comes to a name by a Move is [`Version::of_moved`]. `servers` as in [`Writer::new`].
+    /// [`Version::successor`], a file that comes to a name by a Move is [`Version::of_moved`]. `servers` as in
+    /// [`Writer::new`].
     pub fn at(version: Version, mut servers: Vec<usize>) -> Self {
         servers.sort_unstable();
         servers.dedup();

@@ -14,8 +14,8 @@ impl<D: Disk> Store<D> {
     /// Publishes what is staged of a version. What it replaces goes when the batch is flushed.
     ///
     /// # Errors
-    /// [`Refused::NotStaged`](crate::commit::Refused::NotStaged), [`Refused::Rekeyed`](crate::commit::Refused::Rekeyed),
-    /// [`StoreError::Ended`], or the disk's.
+    /// [`Refused::NotStaged`](crate::commit::Refused::NotStaged),
+    /// [`Refused::Rekeyed`](crate::commit::Refused::Rekeyed), [`StoreError::Ended`], or the disk's.
     pub fn commit(
         &self,
         connection: Connection,
@@ -85,7 +85,8 @@ impl<D: Disk> Store<D> {
     /// comes too late.
     ///
     /// # Errors
-    /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or the disk's.
+    /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or
+    /// the disk's.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let own = self.own(user);
         let mut index = self.index(&own, user)?;
@@ -96,7 +97,8 @@ impl<D: Disk> Store<D> {
     /// Drops what is staged of a version, which can then never be staged again.
     ///
     /// # Errors
-    /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or the disk's.
+    /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or
+    /// the disk's.
     pub fn abort(
         &self,
         connection: Connection,

@@ -40,7 +40,8 @@ enum Checking {
     Mac(Box<PayloadMac>),
 }
 
-/// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing behind.
+/// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing
+/// behind.
 pub struct Staging<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,

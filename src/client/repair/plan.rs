@@ -25,11 +25,11 @@ pub(in crate::client) struct Task {
 impl Client {
     /// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had.
     ///
-    /// Nothing is spread that cannot become a file: what is left of one that was deleted meanwhile, on a server that was
-    /// restored from an old backup, or of an upload that was never finished, if a server lies about it. Where another
-    /// server may have what is missing, the rest is copied, but nowhere in place of something older: that may be all
-    /// there is. Nor is anything spread that stands on one server's word: two servers would then seem to have got the
-    /// writer's commit. Nothing is copied to the servers `without`.
+    /// Nothing is spread that cannot become a file: what is left of one that was deleted meanwhile, on a server
+    /// that was restored from an old backup, or of an upload that was never finished, if a server lies about it.
+    /// Where another server may have what is missing, the rest is copied, but nowhere in place of something older:
+    /// that may be all there is. Nor is anything spread that stands on one server's word: two servers would then
+    /// seem to have got the writer's commit. Nothing is copied to the servers `without`.
     pub(super) fn plan_repair(
         &self,
         survey: &Survey,
