@@ -13,13 +13,12 @@ mod rogue;
 
 use common::cluster::password;
 use common::{Client, Cluster, USER, noise};
-use raw::Guest;
+use raw::{Guest, tombstone};
 use rogue::{Rogue, now, text, yes_to_all};
 use shareit::auth::{MIN_ITERATIONS, Verifier};
-use shareit::commit::{MAX_AHEAD, MAX_JUMP, Phase, TOMBSTONE};
-use shareit::name::{FilePath, UserName};
-use shareit::primitives::{Bytes32, Hasher, sha256};
-use shareit::sealed::{Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
+use shareit::commit::{MAX_AHEAD, MAX_JUMP, Phase};
+use shareit::primitives::{Bytes32, Hasher};
+use shareit::sealed::{Claim, Header, MasterKey};
 use shareit::version::{MAX_GENERATION, Version};
 use shareit::wire::{NameReport, Refusal, Reply, Reported, Request, StageEnd};
 use std::fs;
@@ -242,9 +241,9 @@ fn no_request_of_a_user_uses_up_his_own_generations() {
                 let answer = guest.ask(&format!("{word} a {generation}-{id}"));
                 assert!(matches!(answer, Reply::No(Refusal::Ahead, _)), "{word} {generation}: {answer:?}");
             }
-            let answer = stage(&mut guest, &tombstone("a", generation), None);
+            let answer = stage(&mut guest, &tombstone("a", generation, &ADITIS_KEY), None);
             assert!(matches!(answer, Reply::No(Refusal::Ahead, _)), "{generation}: {answer:?}");
-            let answer = stage(&mut guest, &tombstone("a", generation), Some(0));
+            let answer = stage(&mut guest, &tombstone("a", generation, &ADITIS_KEY), Some(0));
             assert!(matches!(answer, Reply::No(Refusal::Ahead, _)), "{generation}: {answer:?}");
         }
         // These count as long past.
@@ -253,7 +252,7 @@ fn no_request_of_a_user_uses_up_his_own_generations() {
             guest.ask(&format!("FENCE new {generation}-{id}"));
             guest.ask(&format!("ABORT new {generation}-{id}"));
             guest.ask(&format!("FORGET new {generation}-{id}"));
-            let answer = stage(&mut guest, &tombstone("a", generation), None);
+            let answer = stage(&mut guest, &tombstone("a", generation, &ADITIS_KEY), None);
             assert!(matches!(answer, Reply::No(Refusal::Ahead, _)), "{generation}: {answer:?}");
         }
     }
@@ -281,29 +280,6 @@ fn what_one_user_fences_far_ahead_at_one_server_is_over_with_its_next_start() {
         aditi.run(&["Status"]).succeeds();
         aditi.pipe("Passwd\nanother password\n").succeeds();
     }
-}
-
-/// A delete as Aditi's client would seal it.
-fn tombstone(path: &str, generation: u64) -> Claim {
-    let key = MasterKey::from_key(&ADITIS_KEY);
-    let header = Header {
-        kind: Kind::Tombstone,
-        piece: TOMBSTONE,
-        chunk_log2: MIN_CHUNK_LOG2,
-        replicas: 2,
-        version: Version { generation, upload: [7; 16] },
-        file_size: 0,
-        piece_size: 0,
-        modified: ModifiedTime::default(),
-        key_check: key.check_value(),
-        wrap_block: [0; 16],
-        wrapped_key: [0; 32],
-        user: UserName::parse(USER).unwrap(),
-        path: FilePath::parse(path).unwrap(),
-    };
-    let root = sha256(b"");
-    let seal = key.seal(&header.encode(), &root);
-    Claim { header, root, seal }
 }
 
 #[track_caller]
@@ -466,13 +442,13 @@ fn newest_at(cluster: &Cluster, n: usize, path: &str) -> Version {
 fn what_was_aborted_is_never_staged_again_also_after_a_restart() {
     let mut cluster = Cluster::quick(1);
     let mut guest = Guest::at(cluster.port(1), USER, &password(USER));
-    let aborted = tombstone("a", now());
+    let aborted = tombstone("a", now(), &ADITIS_KEY);
     assert_eq!(stage(&mut guest, &aborted, None), Reply::Ok);
     assert_eq!(guest.ask(&format!("ABORT a {}", aborted.header.version)), Reply::Ok);
     assert_eq!(guest.look("a").floor, aborted.header.version.generation);
     let behind = |reply: &Reply| matches!(reply, Reply::No(Refusal::Behind, _));
     assert!(behind(&stage(&mut guest, &aborted, None)));
-    let next_try = tombstone("a", aborted.header.version.generation + 1);
+    let next_try = tombstone("a", aborted.header.version.generation + 1, &ADITIS_KEY);
     assert_eq!(stage(&mut guest, &next_try, None), Reply::Ok);
     assert_eq!(guest.ask(&format!("ABORT a {}", next_try.header.version)), Reply::Ok);
     drop(guest);
@@ -487,14 +463,14 @@ fn what_was_aborted_is_never_staged_again_also_after_a_restart() {
 fn a_fence_always_changes_the_floor() {
     let cluster = Cluster::quick(1);
     let mut guest = Guest::at(cluster.port(1), USER, &password(USER));
-    let version = tombstone("a", now()).header.version;
+    let version = tombstone("a", now(), &ADITIS_KEY).header.version;
     let mut floor = guest.look("a").floor;
     for _ in 0..3 {
         assert_eq!(guest.ask(&format!("FENCE a {version}")), Reply::Ok);
         let raised = guest.look("a").floor;
         assert!(raised > floor && raised >= version.generation, "{floor} {raised}");
         // Who looked before the fence comes too late.
-        let answer = stage(&mut guest, &tombstone("a", now()), Some(floor));
+        let answer = stage(&mut guest, &tombstone("a", now(), &ADITIS_KEY), Some(floor));
         assert!(matches!(answer, Reply::No(Refusal::Behind, _)), "{answer:?}");
         floor = raised;
     }

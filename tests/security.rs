@@ -21,9 +21,8 @@ use raw::{Guest, Stranger, nonce};
 use rogue::{Rogue, Shelf, claim, now, text, yes_to_all};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shareit::auth::{MAX_ITERATIONS, MIN_ITERATIONS, Verifier};
-use shareit::commit::TOMBSTONE;
 use shareit::name::{FilePath, UserName};
-use shareit::primitives::{Bytes32, hmac_sha256, sha256};
+use shareit::primitives::{Bytes32, hmac_sha256};
 use shareit::sealed::{Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
 use shareit::server::{
     FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT, MAX_CONNECTIONS, USERS_SHARE,
@@ -79,24 +78,7 @@ fn held_by(cluster: &Cluster, n: usize, path: &str) -> Vec<Vec<u8>> {
 
 /// A delete as Aditi's client would seal it, as a file.
 fn tombstone(path: &str, generation: u64, key: &Bytes32) -> Vec<u8> {
-    let key = MasterKey::from_key(key);
-    let header = Header {
-        kind: Kind::Tombstone,
-        piece: TOMBSTONE,
-        chunk_log2: MIN_CHUNK_LOG2,
-        replicas: 2,
-        version: Version { generation, upload: [7; 16] },
-        file_size: 0,
-        piece_size: 0,
-        modified: ModifiedTime::default(),
-        key_check: key.check_value(),
-        wrap_block: [0; 16],
-        wrapped_key: [0; 32],
-        user: UserName::parse(USER).unwrap(),
-        path: FilePath::parse(path).unwrap(),
-    };
-    let root = sha256(b"");
-    let seal = key.seal(&header.encode(), &root);
+    let Claim { header, root, seal } = raw::tombstone(path, generation, key);
     [&header.encode()[..], &root, &seal].concat()
 }
 
