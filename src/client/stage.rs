@@ -12,9 +12,9 @@ use super::error::ClientError;
 use super::report::{Progress, Report};
 use super::source::OpenSource;
 use crate::peer::{No, Peer, PeerError};
+use crate::placement;
 use crate::primitives::Bytes32;
 use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
-use crate::split;
 use crate::wire::Request;
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
@@ -156,7 +156,7 @@ impl Work<'_> {
 
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let draft = &self.drafts[job.draft];
-        let range = split::range(draft.header.file_size, crate::placement::PIECES, job.piece);
+        let range = placement::range(draft.header.file_size, job.piece);
         let header = Header { piece: job.piece, piece_size: range.end - range.start, ..draft.header.clone() };
         let length = header.piece_size + 32 * header.chunks();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
+use crate::placement;
 use crate::version::Version;
-use crate::{placement, split};
 
 /// The first bytes of every piece: the name of the format and its version, 1.
 pub const MAGIC: [u8; 8] = *b"ShareIt\x01";
@@ -112,7 +112,7 @@ impl std::error::Error for FormatError {}
 /// The smallest chunk size, as a power of two, with which a file of `file_size` bytes keeps within
 /// [`MAX_CHUNKS`] in every piece.
 pub fn chunk_log2_for(file_size: u64) -> u8 {
-    let largest_piece = file_size.div_ceil(u64::from(placement::PIECES));
+    let largest_piece = placement::range(file_size, 1).end;
     (MIN_CHUNK_LOG2..MAX_CHUNK_LOG2)
         .find(|log2| largest_piece.div_ceil(1 << log2) <= MAX_CHUNKS)
         .unwrap_or(MAX_CHUNK_LOG2)
@@ -236,7 +236,7 @@ impl Header {
         }
         let piece_size = match self.kind {
             Kind::Data if self.file_size <= MAX_FILE_SIZE => {
-                let range = split::range(self.file_size, pieces, self.piece);
+                let range = placement::range(self.file_size, self.piece);
                 range.end - range.start
             }
             Kind::Tombstone if self.file_size == 0 => 0,

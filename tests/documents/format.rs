@@ -10,7 +10,6 @@ use shareit::sealed::{
     ChunkCipher, ChunkHasher, Claim, Distrust, FileKey, Header, Kind, MAX_HEADER, MasterKey, ModifiedTime,
     chunk_log2_for,
 };
-use shareit::split;
 use shareit::version::Version;
 use shareit::wire::{NameReport, base64_encode, hex};
 
@@ -133,7 +132,7 @@ fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
     let wrapped_key = key.wrap(&file_key, &wrap_block);
     assert_eq!(wrapped_key, small.array("wrapped key"));
     let (seconds, nanos) = small.text("modified").split_once('.').unwrap();
-    let range = split::range(file_size, placement::PIECES, piece);
+    let range = placement::range(file_size, piece);
     let header = Header {
         kind: Kind::Data,
         piece,
@@ -167,7 +166,7 @@ fn names_are_good_or_bad_as_the_document_says() {
 fn files_are_split_as_the_document_says() {
     for row in document().section("Splitting").table("file size") {
         let size: u64 = row[0].parse().unwrap();
-        let ranges = placement::pieces().map(|piece| split::range(size, placement::PIECES, piece));
+        let ranges = placement::pieces().map(|piece| placement::range(size, piece));
         let lengths: Vec<String> = ranges.map(|range| (range.end - range.start).to_string()).collect();
         assert_eq!(lengths, row[1..], "{size} bytes");
     }
@@ -276,7 +275,7 @@ fn two_chunks() -> (Values, Vec<u8>, Vec<u8>) {
     let values = example("two chunks");
     let file: Vec<u8> = (0..values.number("file size")).map(|i| (i % 251) as u8).collect();
     let header = header(&values, values.text("path"), values.number("piece") as u8, file.len() as u64);
-    let range = split::range(header.file_size, placement::PIECES, header.piece);
+    let range = placement::range(header.file_size, header.piece);
     let plain = file[range.start as usize..range.end as usize].to_vec();
     let file_key = FileKey::new(example("a small piece").array("file key"));
     let piece = write(&header, &master_key(), &file_key, &plain).concat();

@@ -4,8 +4,8 @@ use super::disk::MemoryDisk;
 use super::ledger::Ledger;
 use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
+use shareit::placement;
 use shareit::sealed::{ChunkHasher, Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
-use shareit::split;
 use shareit::store::{Batch, Check, Connection, Disk, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
@@ -110,7 +110,7 @@ impl Piece {
             _ if name.starts_with("huge") => 12_000_000 + generation,
             (_, false) => 600 + generation,
         };
-        let range = if number == TOMBSTONE { 0..0 } else { split::range(file_size, 4, number) };
+        let range = if number == TOMBSTONE { 0..0 } else { placement::range(file_size, number) };
         let header = Header {
             kind: if number == TOMBSTONE { Kind::Tombstone } else { Kind::Data },
             piece: number,
