@@ -11,12 +11,12 @@ use super::report::{Notice, Progress};
 use super::sight::Unseen;
 use super::survey::Survey;
 use super::writing::staging_answer;
-use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
+use crate::commit::{Outcome, Staging, Writer};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::No;
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{Header, Kind, MIN_CHUNK_LOG2, ModifiedTime};
+use crate::sealed::Header;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
@@ -186,22 +186,9 @@ impl Client {
         // As the file has it, so that two clients that delete one version make the same tombstone.
         let of_file = survey.file_version().and_then(|version| survey.any_claim(version));
         let replicas = of_file.map(|claim| claim.header.replicas);
-        let header = Header {
-            kind: Kind::Tombstone,
-            piece: TOMBSTONE,
-            chunk_log2: MIN_CHUNK_LOG2,
-            replicas: replicas.unwrap_or(u8::try_from(self.config.replicas).unwrap_or(u8::MAX)),
-            version: writer.version(),
-            file_size: 0,
-            piece_size: 0,
-            modified: ModifiedTime::default(),
-            key_check: self.key.check_value(),
-            // A delete has no bytes to encrypt, so it wraps no key.
-            wrap_block: [0; 16],
-            wrapped_key: [0; 32],
-            user: self.config.user.clone(),
-            path: survey.path.clone(),
-        };
+        let replicas = replicas.unwrap_or(u8::try_from(self.config.replicas).unwrap_or(u8::MAX));
+        let (user, path) = (self.config.user.clone(), survey.path.clone());
+        let header = Header::tombstone(user, path, writer.version(), replicas, self.key.check_value());
         let root = sha256(b"");
         let seal = self.key.seal(&header.encode(), &root);
         Tombstone { header, root, seal }

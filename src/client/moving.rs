@@ -270,9 +270,7 @@ impl Client {
             let header = Header {
                 path: new.clone(),
                 version: writer.version(),
-                key_check: new_key.check_value(),
-                wrapped_key: new_key.wrap(&self.key.unwrap(&verified), &wrap_block),
-                wrap_block,
+                key: new_key.wrap(&self.key.unwrap(&verified), wrap_block),
                 ..claim.header.clone()
             };
             let seal = new_key.seal(&header.encode(), &claim.root);

@@ -156,8 +156,7 @@ impl Work<'_> {
 
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let draft = &self.drafts[job.draft];
-        let range = placement::range(draft.header.file_size, job.piece);
-        let header = Header { piece: job.piece, piece_size: range.end - range.start, ..draft.header.clone() };
+        let header = draft.header.of_piece(job.piece);
         let length = header.piece_size + 32 * header.chunks();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
         let mut in_order = job.holders.clone();
@@ -167,7 +166,13 @@ impl Work<'_> {
             link.expected.push_back(job.draft);
             link.try_send(|peer| peer.send(&request));
         }
-        match self.send_body(draft, &header, range.start, &mut links, buffer) {
+        match self.send_body(
+            draft,
+            &header,
+            placement::range(header.file_size, job.piece).start,
+            &mut links,
+            buffer,
+        ) {
             Ok((table, root)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for link in &mut links {

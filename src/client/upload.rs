@@ -15,7 +15,7 @@ use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
 use crate::primitives::{self, sha256};
-use crate::sealed::{FileKey, Header, Kind, chunk_log2_for};
+use crate::sealed::{Facts, FileKey, Header};
 use crate::wire::Refusal;
 
 /// Files that are staged and committed together: one round trip serves them all.
@@ -204,21 +204,14 @@ impl Client {
         let source = OpenSource::open(&task.source)?;
         let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
         let wrap_block = primitives::random().map_err(ClientError::Random)?;
-        let header = Header {
-            kind: Kind::Data,
-            piece: 1,
-            chunk_log2: chunk_log2_for(source.size),
-            replicas: u8::try_from(self.config.replicas).unwrap_or(u8::MAX),
+        let facts = Facts {
             version: writer.version(),
-            file_size: source.size,
-            piece_size: 0,
+            size: source.size,
             modified: source.modified,
-            key_check: self.key.check_value(),
-            wrap_block,
-            wrapped_key: self.key.wrap(&key, &wrap_block),
-            user: self.config.user.clone(),
-            path: task.target.clone(),
+            replicas: u8::try_from(self.config.replicas).unwrap_or(u8::MAX),
         };
+        let (user, path) = (self.config.user.clone(), task.target.clone());
+        let header = Header::data(user, path, facts, 1, self.key.wrap(&key, wrap_block));
         Ok((Draft { source, key, header, holders }, writer))
     }
 

@@ -55,7 +55,7 @@ impl<D: Disk> Store<D> {
         restore: Option<u64>,
     ) -> Result<(), StoreError> {
         let (user, path) = (&header.user, &header.path);
-        index.may_use_keys(connection, std::iter::once(header.key_check))?;
+        index.may_use_keys(connection, std::iter::once(header.key.check))?;
         let floor = index.floor(path);
         let held = self.held(index, user, path)?;
         match restore {
@@ -100,13 +100,20 @@ impl<D: Disk> Store<D> {
             let _ = self.disk.remove(&received.path);
             return Err(error);
         }
-        let Header { user, path, version, piece, key_check: key, .. } = received.header.clone();
+        let Header { user, path, version, piece, key, .. } = received.header.clone();
         let connection = Some(received.connection);
         batch.user.get_or_insert_with(|| user.clone());
         index.add(
             user,
             path,
-            Waiting { piece, version, key, connection, file: received.path.clone(), synced: false },
+            Waiting {
+                piece,
+                version,
+                key: key.check,
+                connection,
+                file: received.path.clone(),
+                synced: false,
+            },
         );
         batch.received.push(received);
         Ok(())

@@ -76,8 +76,8 @@ impl<D: Disk> Store<D> {
         self.disk.sync_all(&paths)?;
         self.disk.sync_dir(&staged)?;
         self.sync(index, vec![self.places.staged(), self.places.tombstones()])?;
-        for (Header { user, path, version, piece, key_check: key, .. }, file, published) in whole {
-            let waiting = Waiting { piece, version, key, connection: None, file, synced: true };
+        for (Header { user, path, version, piece, key, .. }, file, published) in whole {
+            let waiting = Waiting { piece, version, key: key.check, connection: None, file, synced: true };
             match published {
                 true => index.add_tombstone(user, path, waiting),
                 false => index.add(user, path, waiting),
