@@ -15,7 +15,7 @@ use crate::config::MAX_SERVERS;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement::{self, PieceSet};
-use crate::sealed::{Distrust, ModifiedTime};
+use crate::sealed::{Distrust, Facts};
 use crate::version::Version;
 use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
 
@@ -49,10 +49,8 @@ pub enum Shown {
 pub struct ShownFile {
     /// Its name in the listed folder.
     pub path: FilePath,
-    /// Its size in bytes; none where no header can be trusted.
-    pub size: Option<u64>,
-    /// When it was last modified, at the uploader's; none as above.
-    pub modified: Option<ModifiedTime>,
+    /// What its pieces' headers say of it; none where no header can be trusted.
+    pub facts: Option<Facts>,
     /// How whole it is.
     pub health: Health,
     /// By server of the .conf: its name and what it holds, `None` where it did not answer.
@@ -84,13 +82,6 @@ pub struct ShownFolder {
     pub unseen: Vec<(ServerName, String)>,
 }
 
-/// What a header says of a file, for a listing.
-#[derive(Clone, Copy)]
-struct Facts {
-    size: u64,
-    modified: ModifiedTime,
-}
-
 /// What the servers say of one name in a list.
 #[derive(Default)]
 struct Listed {
@@ -111,13 +102,10 @@ type Servers = u64;
 const _: () = assert!(MAX_SERVERS <= Servers::BITS as usize);
 
 /// What all pieces of a version have in common.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct ListedVersion {
-    version: Version,
-    size: u64,
-    modified: ModifiedTime,
-    replicas: u8,
-    tombstone: bool,
+#[derive(Clone, PartialEq, Eq)]
+enum ListedVersion {
+    File(Facts),
+    Tombstone(Version),
 }
 
 /// What all servers together say is in a folder.
@@ -211,9 +199,8 @@ impl Client {
         let mut doubtful = Vec::new();
         for (path, listed) in files {
             match listed.unanimous() {
-                Some(version) => {
-                    let facts = Facts { size: version.size, modified: version.modified };
-                    let file = self.shown(path, Some(facts), version.replicas, |s| Holding {
+                Some(facts) => {
+                    let file = self.shown(path, Some(facts.clone()), |s| Holding {
                         pieces: listed.held_by(s),
                         ..Holding::default()
                     });
@@ -242,23 +229,17 @@ impl Client {
             let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
             let no_version = |server| holding(survey, None, server);
             let health = if survey.only_other_keys() { Health::OtherKey } else { Health::Incomplete };
-            return unreadable.then(|| ShownFile { health, ..self.shown(path, None, 1, no_version) });
+            return unreadable.then(|| ShownFile { health, ..self.shown(path, None, no_version) });
         };
         let header = &survey.any_claim(version)?.header;
-        let facts = Facts { size: header.file_size, modified: header.modified };
-        Some(self.shown(path, Some(facts), header.replicas, |server| holding(survey, Some(version), server)))
+        Some(self.shown(path, Some(header.into()), |server| holding(survey, Some(version), server)))
     }
 
-    fn shown(
-        &self,
-        path: FilePath,
-        facts: Option<Facts>,
-        replicas: u8,
-        held_by: impl Fn(usize) -> Holding,
-    ) -> ShownFile {
+    fn shown(&self, path: FilePath, facts: Option<Facts>, held_by: impl Fn(usize) -> Holding) -> ShownFile {
         let by_server: Vec<Option<Holding>> =
             (0..self.cluster.len()).map(|s| self.cluster.is_up(s).then(|| held_by(s))).collect();
         let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(piece)).count();
+        let replicas = facts.as_ref().map_or(1, |facts| facts.replicas);
         let wanted = placement::copies_wanted(usize::from(replicas), self.cluster.len());
         let health = if !placement::suffices(|piece| copies(piece) > 0) {
             Health::Incomplete
@@ -269,8 +250,7 @@ impl Client {
         };
         let names = (0..self.cluster.len()).map(|s| self.cluster.name(s).clone());
         let holders = names.zip(by_server).collect();
-        let (size, modified) = (facts.map(|facts| facts.size), facts.map(|facts| facts.modified));
-        ShownFile { path, size, modified, health, holders }
+        ShownFile { path, facts, health, holders }
     }
 
     /// Asks every server that is up for its list of a folder, all at once: one that takes its time must not hold
@@ -360,14 +340,16 @@ impl Listing {
                 listed.by |= bit(server);
             }
             Entry::Tombstone { path, version, published } => {
-                let (modified, replicas) = (ModifiedTime::default(), 1);
-                let told = ListedVersion { version, size: 0, modified, replicas, tombstone: true };
-                let pieces = PieceSet::from_iter([TOMBSTONE]);
+                let (told, pieces) = (ListedVersion::Tombstone(version), PieceSet::from_iter([TOMBSTONE]));
                 self.files.entry(path).or_default().take(server, told, published, pieces);
             }
-            Entry::File { path, version, published, pieces, size, modified, replicas } => {
-                let told = ListedVersion { version, size, modified, replicas, tombstone: false };
-                self.files.entry(path).or_default().take(server, told, published, pieces);
+            Entry::File { path, published, pieces, facts } => {
+                self.files.entry(path).or_default().take(
+                    server,
+                    ListedVersion::File(facts),
+                    published,
+                    pieces,
+                );
             }
         }
     }
@@ -393,7 +375,10 @@ fn bit(server: usize) -> Servers {
 
 impl Listed {
     fn take(&mut self, server: usize, told: ListedVersion, published: bool, pieces: PieceSet) {
-        self.disputed |= *self.version.get_or_insert(told) != told;
+        match &self.version {
+            Some(known) => self.disputed |= *known != told,
+            None => self.version = Some(told),
+        }
         self.decided |= published;
         self.by |= bit(server);
         match self.pieces.iter_mut().find(|(of, _)| usize::from(*of) == server) {
@@ -403,11 +388,14 @@ impl Listed {
     }
 
     /// The one version that every server speaks of, if it is a decided file.
-    fn unanimous(&self) -> Option<&ListedVersion> {
+    fn unanimous(&self) -> Option<&Facts> {
         // One server alone can say what it likes.
         let witnesses = self.pieces.len() > 1;
         let known = !self.disputed && self.decided && witnesses;
-        self.version.as_ref().filter(|version| known && !version.tombstone)
+        match &self.version {
+            Some(ListedVersion::File(facts)) if known => Some(facts),
+            _ => None,
+        }
     }
 
     fn held_by(&self, server: usize) -> PieceSet {

@@ -7,8 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::name::{FilePath, UserName};
-use crate::sealed::{Header, ModifiedTime};
-use crate::version::Version;
+use crate::sealed::Facts;
 
 /// Headers that are remembered, of all users: 64 bytes each. One more, and all are forgotten: the next
 /// listing of a folder reads them again.
@@ -32,48 +31,32 @@ impl Stamp {
     }
 }
 
-/// What a listing tells of a piece.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) version: Version,
-    pub(super) file_size: u64,
-    pub(super) modified: ModifiedTime,
-    pub(super) replicas: u8,
-}
-
-impl From<&Header> for Summary {
-    fn from(header: &Header) -> Self {
-        let &Header { version, file_size, modified, replicas, .. } = header;
-        Self { version, file_size, modified, replicas }
-    }
-}
-
 /// Which piece file, and what it looked like before its header was read.
 pub(super) type Sight<'a> = (&'a UserName, &'a FilePath, u8, Stamp);
 
-/// Summaries by a hash of the sight, under a key of this process: with 64 bits, two of them have the same
+/// Facts by a hash of the sight, under a key of this process: with 64 bits, two of them have the same
 /// once in a billion servers that are full.
 #[derive(Default)]
 pub(super) struct Seen {
-    summaries: Mutex<HashMap<u64, Summary>>,
+    facts: Mutex<HashMap<u64, Facts>>,
     hasher: RandomState,
 }
 
 impl Seen {
-    fn summaries(&self) -> MutexGuard<'_, HashMap<u64, Summary>> {
+    fn facts(&self) -> MutexGuard<'_, HashMap<u64, Facts>> {
         // What a thread that panicked has put in is whole.
-        self.summaries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn recall(&self, sight: &Sight<'_>) -> Option<Summary> {
-        self.summaries().get(&self.hasher.hash_one(sight)).copied()
+    pub(super) fn recall(&self, sight: &Sight<'_>) -> Option<Facts> {
+        self.facts().get(&self.hasher.hash_one(sight)).cloned()
     }
 
-    pub(super) fn remember(&self, sight: &Sight<'_>, summary: Summary) {
-        let mut summaries = self.summaries();
-        if summaries.len() >= MAX_SEEN {
-            summaries.clear();
+    pub(super) fn remember(&self, sight: &Sight<'_>, read: Facts) {
+        let mut facts = self.facts();
+        if facts.len() >= MAX_SEEN {
+            facts.clear();
         }
-        summaries.insert(self.hasher.hash_one(sight), summary);
+        facts.insert(self.hasher.hash_one(sight), read);
     }
 }
