@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::disk::Disk;
+use super::core::Store;
+use super::disk::{Disk, Stamp};
+use super::error::StoreError;
 use super::piece::{self, ReadError};
-use super::seen::Stamp;
-use super::{Store, StoreError, is_the_piece};
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, UserName, parse_piece_file};
 use crate::placement::PieceSet;
@@ -72,7 +72,7 @@ impl<D: Disk> Store<D> {
                 folders.push(entry);
             }
         };
-        match self.disk.visit(&self.places.folder(user, folder), &mut see) {
+        match self.files.disk.visit(&self.files.places.folder(user, folder), &mut see) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             seen => seen?,
         }
@@ -115,11 +115,8 @@ impl<D: Disk> Store<D> {
         if let Some(known) = sight.and_then(|sight| self.seen.recall(&sight)) {
             return Ok(known);
         }
-        let header = piece::claim(&self.disk, &self.places.piece(user, path, found.piece))?.header;
-        if !is_the_piece(&header, user, path, found.piece) {
-            return Err(ReadError::Format);
-        }
-        let facts = Facts::from(&header);
+        let (_, claim) = self.files.piece(user, path, found.piece)?;
+        let facts = Facts::from(&claim.header);
         if let Some(sight) = sight {
             self.seen.remember(&sight, facts.clone());
         }
@@ -133,10 +130,10 @@ impl<D: Disk> Store<D> {
         folder: &FolderPath,
         recursive: bool,
     ) -> Result<Vec<Entry>, StoreError> {
-        let own = self.own(user);
-        let index = self.index(&own, user)?;
+        let part = self.part(user);
+        let locked = part.lock()?;
         let mut entries = Vec::new();
-        for ((_, path), name) in &index.names {
+        for (path, name) in &locked.index.names {
             let Some(relative) = folder.relative(path) else { continue };
             if !recursive && !relative.folder().is_root() {
                 continue;
@@ -146,9 +143,9 @@ impl<D: Disk> Store<D> {
                 entries.push(Entry::Tombstone { path: relative.clone(), version, published: true });
             }
             // What is in the way of one name must not keep the others from being listed.
-            let hidden = self.hides_staged(user, path, name).unwrap_or(true);
+            let hidden = locked.hides_staged(path, name).unwrap_or(true);
             for waiting in name.staged.iter().filter(|waiting| waiting.piece == TOMBSTONE || !hidden) {
-                let entry = match piece::open(&self.disk, &waiting.file) {
+                let entry = match piece::open(&self.files.disk, &waiting.file) {
                     _ if waiting.piece == TOMBSTONE => Entry::Tombstone {
                         path: relative.clone(),
                         version: waiting.version,
@@ -193,7 +190,8 @@ impl<D: Disk> Store<D> {
         if let Some(stamp) = found.stamp {
             return Ok(stamp.len);
         }
-        let directory = self.places.folder(user, folder);
-        self.disk.len(&self.disk.open(&directory.join(&*found.entry))?)
+        let directory = self.files.places.folder(user, folder);
+        let disk = &self.files.disk;
+        disk.len(&disk.open(&directory.join(&*found.entry))?)
     }
 }

@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey};
-use shareit::store::{Batch, Check, Connection, Disk, Store, StoreError};
+use shareit::store::{Batch, Connection, Disk, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
 use std::collections::BTreeMap;
@@ -198,7 +198,7 @@ impl Server {
         let store =
             Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap(), NOW, &mut |_| ())?;
         let mut settled = Ok(());
-        store.settle(|_, error| settled = Err(error));
+        store.recover_all(|_, error| settled = Err(error));
         settled.map(|()| Self { disk: disk.clone(), store, clients: BTreeMap::new() })
     }
 
@@ -325,7 +325,7 @@ pub(crate) fn receive<D: Disk>(
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = claim;
-    let mut staging = store.stage(connection, header.clone(), None, Check::Chunks)?;
+    let mut staging = store.stage(connection, header.clone(), None, None)?;
     for mut part in payload.chunks(100_000) {
         while !part.is_empty() {
             let room = staging.room();

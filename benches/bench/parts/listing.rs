@@ -13,7 +13,7 @@ use shareit::name::{FilePath, ServerName, UserName};
 use shareit::placement;
 use shareit::primitives::sha256;
 use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey, ModifiedTime, chunk_log2_for};
-use shareit::store::{Batch, Check, Disk, OsDisk, Store};
+use shareit::store::{Batch, Disk, OsDisk, Store};
 use shareit::version::Version;
 
 use super::Stage;
@@ -111,7 +111,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
                 let wrapped = key.wrap(&FileKey::new([1; 32]), wrap_block);
                 let header = Header::data(user()?, path.clone(), facts, piece, wrapped);
                 let seal = key.seal(&header.encode(), &root_hash);
-                let staging = store.stage(connection, header, None, Check::Chunks)?;
+                let staging = store.stage(connection, header, None, None)?;
                 store.stage_end(staging, &root_hash, &seal, None, &mut batch)?;
             }
             store.commit(connection, &user()?, &path, version, &mut batch)?;
