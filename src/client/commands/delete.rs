@@ -13,12 +13,12 @@ use crate::client::core::retry::{Pending, until_settled};
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::client::core::versions::{Ready, abort_all, commit_all, writer};
-use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
+use crate::commit::{Outcome, Staging, Writer};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{Answer, No, Peer};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{Header, Kind, MIN_CHUNK_LOG2, ModifiedTime};
+use crate::sealed::Header;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
@@ -172,22 +172,9 @@ fn tombstone(core: &Core, survey: &Survey, writer: &Writer<Staging>) -> Tombston
     // As the file has it, so that two clients that delete one version make the same tombstone.
     let of_file = survey.file_version().and_then(|version| survey.any_claim(version));
     let replicas = of_file.map(|claim| claim.header.replicas);
-    let header = Header {
-        kind: Kind::Tombstone,
-        piece: TOMBSTONE,
-        chunk_log2: MIN_CHUNK_LOG2,
-        replicas: replicas.unwrap_or(u8::try_from(core.config.replicas).unwrap_or(u8::MAX)),
-        version: writer.version(),
-        file_size: 0,
-        piece_size: 0,
-        modified: ModifiedTime::default(),
-        key_check: core.key.check_value(),
-        // A delete has no bytes to encrypt, so it wraps no key.
-        wrap_block: [0; 16],
-        wrapped_key: [0; 32],
-        user: core.config.user.clone(),
-        path: survey.path.clone(),
-    };
+    let replicas = replicas.unwrap_or(u8::try_from(core.config.replicas).unwrap_or(u8::MAX));
+    let (user, path) = (core.config.user.clone(), survey.path.clone());
+    let header = Header::tombstone(user, path, writer.version(), replicas, core.key.check_value());
     let root = sha256(b"");
     let seal = core.key.seal(&header.encode(), &root);
     Tombstone { header, root, seal }

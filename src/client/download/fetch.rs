@@ -8,10 +8,10 @@ use super::target::Target;
 use crate::client::core::error::ClientError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{No, Peer, PeerError};
+use crate::placement;
 use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{ChunkCipher, Claim, FileKey};
 use crate::wire::{Refusal, Request};
-use crate::{placement, split};
 
 /// Bytes of READs, without their MACs, that are sent ahead of their replies: a server that is writing does not read, so
 /// its socket's buffer must have room for them.
@@ -310,7 +310,7 @@ fn take_chunks(
     buffer: &mut Vec<u8>,
 ) -> Result<(), Stop> {
     let header = piece.claim.header.clone();
-    let in_file = split::range(header.file_size, placement::PIECES, header.piece).start;
+    let in_file = placement::range(header.file_size, header.piece).start;
     let at_once = (STEP / header.chunk_size()).max(1);
     let (first, end) = (*taking.chunks.start(), *taking.chunks.end());
     let last = (first + at_once - 1).min(end);

@@ -22,7 +22,7 @@ use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
 use crate::primitives::{self, sha256};
-use crate::sealed::{FileKey, Header, Kind, chunk_log2_for};
+use crate::sealed::{Facts, FileKey, Header};
 use crate::wire::Refusal;
 
 /// Files that are staged and committed together: one round trip serves them all.
@@ -211,21 +211,14 @@ fn plan(
     let source = OpenSource::open(&file.source)?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
     let wrap_block = primitives::random().map_err(ClientError::Random)?;
-    let header = Header {
-        kind: Kind::Data,
-        piece: 1,
-        chunk_log2: chunk_log2_for(source.size),
-        replicas: u8::try_from(core.config.replicas).unwrap_or(u8::MAX),
+    let facts = Facts {
         version: writer.version(),
-        file_size: source.size,
-        piece_size: 0,
+        size: source.size,
         modified: source.modified,
-        key_check: core.key.check_value(),
-        wrap_block,
-        wrapped_key: core.key.wrap(&key, &wrap_block),
-        user: core.config.user.clone(),
-        path: file.target.clone(),
+        replicas: u8::try_from(core.config.replicas).unwrap_or(u8::MAX),
     };
+    let (user, path) = (core.config.user.clone(), file.target.clone());
+    let header = Header::data(user, path, facts, 1, core.key.wrap(&key, wrap_block));
     Ok((Plan { source, key, header, holders }, writer))
 }
 

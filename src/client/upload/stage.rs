@@ -12,10 +12,10 @@ use super::source::OpenSource;
 use crate::client::core::error::ClientError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
+use crate::placement;
 use crate::primitives::Bytes32;
 use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
 use crate::wire::Request;
-use crate::{placement, split};
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
 const STEP: usize = 256 * 1024;
@@ -161,8 +161,7 @@ impl Work<'_> {
 
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let plan = self.plans[job.file];
-        let range = split::range(plan.header.file_size, placement::PIECES, job.piece);
-        let header = Header { piece: job.piece, piece_size: range.end - range.start, ..plan.header.clone() };
+        let header = plan.header.of_piece(job.piece);
         let length = header.piece_size + 32 * header.chunks();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
         let mut in_order = plan.holders[usize::from(job.piece) - 1].clone();
@@ -172,7 +171,8 @@ impl Work<'_> {
             lane.expected.push_back(job.file);
             lane.try_send(|peer| peer.send(&request));
         }
-        match self.send_body(plan, &header, range.start, &mut lanes, buffer) {
+        let start = placement::range(header.file_size, job.piece).start;
+        match self.send_body(plan, &header, start, &mut lanes, buffer) {
             Ok((table, root)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for lane in &mut lanes {
