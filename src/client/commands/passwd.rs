@@ -1,9 +1,9 @@
 //! Passwd: a new password for the login on every server, and for the keys in every header.
 //!
 //! First every server is told which key is retired, so that from then on nobody else makes anything under it, and
-//! all that was made is there to be seen. Then all is brought in order under the old key, each file gets a header
-//! under the new one, and last the servers learn the new verifier. Each step can be repeated: interrupted, it goes
-//! on where it stopped, as long as the new password is known. To keep that is the caller's, before the first step.
+//! all that was made is there to be seen. Then everything is repaired under the old key, each file gets a header
+//! under the new one, and last the servers learn the new verifier. Each step can be repeated: interrupted, it continues
+//! where it stopped, as long as the new password is known. The caller must keep it, before the first step.
 
 use super::repair::{NotRepaired, Repaired, Terms, repair_names};
 use super::reseal::{NotResealed, reseal};
@@ -31,7 +31,7 @@ pub struct NotChanged {
     /// What went wrong.
     pub error: ClientError,
     /// Whether a server may know of the change. Then the new password must not be lost: with it, the change can
-    /// be gone on with.
+    /// be continued.
     pub begun: bool,
 }
 
@@ -42,7 +42,7 @@ struct Done {
     /// How many logins there had been before the first was told.
     logins: u64,
     /// Whether something may be under the new key, or a server may know of the change that does not answer: from
-    /// then on it can only be gone on with.
+    /// then on it can only be continued.
     begun: bool,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn can_go_on_with(core: &mut Core, password: &str) -> Result<(), Clie
     all_up
 }
 
-/// Where a server has the new password already, every header is under the new key, and so is all that this
+/// If a server has the new password already, every header is under the new key, and so is all that this
 /// client does from now on.
 fn adopt(core: &mut Core, password: &str) {
     if core.cluster.has_other_password() && core.config.key.is_none() {
@@ -111,7 +111,7 @@ fn change_everywhere(
 ) -> Result<(), ClientError> {
     core.require_every_server()?;
     if core.config.key.is_none() && change.retired == change.current {
-        // It may take a change back that was begun elsewhere. What is under its new key would be lost: the next
+        // This may take back a change that was begun elsewhere. What is under its new key would be lost: the next
         // change would retire the old key for a third one.
         require_no_other_key(core)?;
     }
@@ -154,13 +154,13 @@ fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), Clie
 }
 
 /// Takes back what servers were told; whether no server knows of the change then, and nothing is under the new
-/// key. That can be there without a doing of this client: another one may have begun the same change.
+/// key. It can be there without any action of this client: another one may have begun the same change.
 fn take_back(core: &mut Core, change: KeyChange, new_key: &MasterKey, done: &Done) -> bool {
     let is_under_new =
         if change.retired == change.current { Ok(false) } else { is_anything_under(core, new_key) };
     match is_under_new {
         Ok(true) => false,
-        // Behind a new connection another client may have taken the change over.
+        // Before a new connection was made, another client may have taken the change over.
         Ok(false) if core.cluster.logins() == done.logins => {
             let back = Request::Rekey(KeyChange { current: change.retired, ..change });
             done.told.iter().all(|&server| core.cluster.ask(server, back.clone()).is_done())
@@ -261,7 +261,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     // What one server alone says must not pass for done: afterwards nobody could open the old version.
     prove(core, &mut surveys, new_key, &[], |_, _| true);
     surveys.extend(survey_to_read(core, paths));
-    // What is not seen of a server that has just fallen away might be the newest.
+    // What a server has that was just lost might be the newest.
     core.require_every_server()?;
     let [rewrapped, survey] = &surveys[..] else { return Err(core.no_server()) };
     if rewrapped.view().decided.is_some() {
@@ -274,7 +274,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     if survey.only_other_keys() {
         return match rewrapped.file_version() {
             Some(_) => whole_version(core, rewrapped).map(drop),
-            // It came while the change to it was taken back.
+            // It was stored while the change to it was taken back.
             None if core.key.check_value() == new_key.check_value() => {
                 Err(ClientError::UnderOtherPassword(1))
             }
@@ -317,7 +317,7 @@ fn not_under(core: &mut Core, names: &[FilePath], key: &MasterKey) -> Vec<FilePa
     left
 }
 
-/// Whether a file is whole under one key, and nothing newer was decided under the other. That can be where a
+/// Whether a file is whole under one key, and nothing newer was decided under the other. That can happen if a
 /// change was taken back and is made again.
 fn is_newest(under_one: &Survey, under_other: &Survey) -> bool {
     let newest = under_one.file_version().filter(|&version| under_one.is_complete(version));

@@ -11,7 +11,7 @@ use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
 pub enum LaunchError {
     /// Every server that answered refused the name or password.
     Denied,
-    /// Servers answered that they take no login from here for now; each with the reason.
+    /// Servers answered that they accept no login from here for now; each with the reason.
     Busy(Vec<(ServerName, String)>),
     /// No server could be reached; each with the reason.
     NoServer(Vec<(ServerName, String)>),
@@ -22,7 +22,7 @@ impl fmt::Display for LaunchError {
         match self {
             LaunchError::Denied => f.write_str("Invalid username or password"),
             LaunchError::Busy(reasons) | LaunchError::NoServer(reasons) => {
-                write!(f, "no server can be used ({})", Reasons(reasons))
+                write!(f, "no server is available ({})", Reasons(reasons))
             }
         }
     }
@@ -39,12 +39,12 @@ impl LaunchError {
     }
 }
 
-/// What to do where nobody can be reached.
+/// What to do if no server can be reached.
 const START_SERVERS: &str = "start the servers, or check their addresses in the .conf";
-/// What a file may be of which a piece is on no server.
+/// What may have happened to a file if no server has one of its pieces.
 pub const DELETED_BEFORE: &str = "if it was deleted before, a server that was restored from an old backup may show it \
                                   again: Delete it once more";
-/// What to do where everything found is under another key.
+/// What to do if everything found is under another key.
 pub const OTHER_KEY_HINT: &str =
     "the Key line or the password in the .conf is not the one that it was uploaded with";
 
@@ -81,7 +81,7 @@ impl fmt::Display for Reasons<'_> {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{server} {why}")?;
+            write!(f, "{server}: {why}")?;
         }
         Ok(())
     }
@@ -94,13 +94,13 @@ pub enum ClientError {
     Name(String, NameError),
     /// A local path that leaves DIR.
     Outside(PathBuf),
-    /// A local file that is not there.
+    /// A local file that does not exist.
     LocalMissing(PathBuf),
     /// A local path that is neither a file nor a folder.
     LocalKind(PathBuf),
     /// A local file that cannot be read or written.
     Local(PathBuf, io::Error),
-    /// A link where a download has a folder: it may lead anywhere.
+    /// A link in the place of a folder below Downloads: it may lead anywhere.
     LinkBelowDownloads(PathBuf),
     /// A local file that changed while it was read.
     Changed(PathBuf),
@@ -113,10 +113,10 @@ pub enum ClientError {
     /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
     /// may be the only one to know it.
     OutOfSight(String, Vec<(ServerName, String)>),
-    /// What was found is dealt with, but so many servers did not say what they hold, each with the reason, that they
+    /// What was found was dealt with, but so many servers did not say what they hold, each with the reason, that they
     /// may know of more.
     NotAllSeen(Vec<(ServerName, String)>),
-    /// A folder where a file is meant; a delete needs `-r` for one.
+    /// A folder where a file was expected; to delete one needs `-r`.
     IsFolder(FolderPath),
     /// A server that is up would not list a folder, so that nothing can be said of all of it.
     NotListed(FolderPath),
@@ -133,11 +133,11 @@ pub enum ClientError {
     },
     /// Everything found was made under another password or `Key`.
     OtherKey(FilePath),
-    /// No server took the upload, or not all its pieces; each with the reason.
+    /// No server accepted the upload, or not all its pieces; each with the reason.
     NotTaken(FilePath, Vec<(ServerName, String)>),
-    /// A name that is a folder on the servers where a file is meant, or the other way round.
+    /// A name that is a folder on the servers where a file was expected, or the other way round.
     Conflict(FilePath),
-    /// A move to a name that there is already.
+    /// A move to an existing name.
     Exists(FilePath),
     /// A move for whose copies too few servers are up: how many it needs, and those that are down, each with
     /// the reason.
@@ -154,7 +154,7 @@ pub enum ClientError {
     Undecided(FilePath),
     /// The same, because another client changed the password during the commit.
     UndecidedAtChange(FilePath),
-    /// A name whose newest version has the last generation that there is.
+    /// A name whose newest version has the last possible generation.
     UsedUp(FilePath),
     /// A command that needs every server; those that are down, with the reason.
     NeedsEveryServer(Vec<(ServerName, String)>),
@@ -162,27 +162,27 @@ pub enum ClientError {
     NotInOrder(FilePath, String),
     /// A file that does not have its header under the new password on all its servers yet; each with the reason.
     NotRewrapped(FilePath, Vec<(ServerName, String)>),
-    /// The password was changed on the servers before this one, and not on it and those behind it; and why.
+    /// The password was changed on the servers before this one, and not on it and those after it; and why.
     PasswordNotEverywhere(ServerName, String),
     /// A server that says beforehand that it could not change the password, and why.
     CannotChange(ServerName, String),
-    /// A change to another password was begun, as this server knows.
+    /// This server knows of an unfinished change to another password.
     OtherChange(ServerName),
-    /// So many files are under another key, where a change of password would be taken back.
+    /// So many files are under another key while a change of password is being taken back.
     UnderOtherPassword(usize),
     /// A connection was lost during a change of password, and made again.
     Interrupted,
     /// A file that stays as it is: its key was, or is being, retired by another client's change of password.
     Rekeyed(FilePath),
-    /// The password was changed since this client logged in: no server takes it any more.
+    /// The password was changed after this client logged in: no server accepts it anymore.
     PasswordChanged,
-    /// The servers ended all connections, and take logins again; each with the reason.
+    /// The servers ended all connections, and accept logins again; each with the reason.
     Ended(Vec<(ServerName, String)>),
     /// A server was lost during a command that is about what all servers hold, and why.
     Lost(ServerName, String),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
-    /// The system has no random bytes to give.
+    /// The system gave no random bytes.
     Random(io::Error),
 }
 
@@ -190,7 +190,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
-            ClientError::Outside(path) => write!(f, "'{}' leaves the folder to upload from", Shown(path)),
+            ClientError::Outside(path) => write!(f, "'{}' is outside the folder that Upload reads from", Shown(path)),
             ClientError::LocalMissing(path) => write!(f, "no such file: '{}'", Shown(path)),
             ClientError::LocalKind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
             ClientError::Local(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
@@ -224,20 +224,20 @@ impl fmt::Display for ClientError {
             }
             ClientError::NotTaken(path, reasons) => write!(f, "cannot store {path} ({})", Reasons(reasons)),
             ClientError::Conflict(path) => {
-                write!(f, "cannot store {path}: a file and a folder cannot have one name")
+                write!(f, "cannot store {path}: a file and a folder cannot have the same name")
             }
-            ClientError::Exists(path) => write!(f, "'{path}' is there already"),
+            ClientError::Exists(path) => write!(f, "'{path}' already exists"),
             ClientError::NeedsServers(path, count, reasons) => {
                 write!(f, "cannot move {path}: its copies need {count} servers ({})", Reasons(reasons))
             }
-            ClientError::HalfMoved(old, new, why) => write!(f, "{old} is kept beside {new} ({why})"),
+            ClientError::HalfMoved(old, new, why) => write!(f, "{old} was kept beside {new} ({why})"),
             ClientError::MovedOlder(old, new) => {
-                write!(f, "{old} was replaced meanwhile and is kept; {new} has the version before it")
+                write!(f, "{old} was replaced in the meantime and was kept; {new} has the version before it")
             }
             ClientError::Replaced(path) => {
-                write!(f, "{path} was replaced meanwhile; the newer version is kept")
+                write!(f, "{path} was replaced in the meantime; the newer version was kept")
             }
-            ClientError::Contended(path) => write!(f, "{path} was replaced again and again by other clients"),
+            ClientError::Contended(path) => write!(f, "other clients kept replacing {path}"),
             ClientError::Undecided(path) => {
                 write!(
                     f,
@@ -257,16 +257,16 @@ impl fmt::Display for ClientError {
                 write!(f, "every server is needed ({})", Reasons(reasons))
             }
             ClientError::NotInOrder(path, why) => {
-                write!(f, "{path} is not in order ({why})")
+                write!(f, "{path} could not be repaired first ({why})")
             }
             ClientError::NotRewrapped(path, reasons) => {
-                write!(f, "some servers do not have {path} under the new password yet ({})", Reasons(reasons))
+                write!(f, "not every server confirmed the new key of {path} ({})", Reasons(reasons))
             }
             ClientError::PasswordNotEverywhere(server, why) => {
-                write!(f, "{server} did not take the new password ({why}); all files are under it already")
+                write!(f, "{server} did not accept the new password ({why}); all files are under it already")
             }
             ClientError::CannotChange(server, why) => {
-                write!(f, "{server} could not take a new password ({why})")
+                write!(f, "{server} cannot accept a new password ({why})")
             }
             ClientError::OtherChange(server) => {
                 write!(f, "{server} reports an unfinished change to a different password")
@@ -287,16 +287,16 @@ impl fmt::Display for ClientError {
                 )
             }
             ClientError::PasswordChanged => {
-                f.write_str("the password was changed since this client logged in")
+                f.write_str("the password was changed after this client logged in")
             }
             ClientError::Ended(reasons) => {
-                write!(f, "the servers ended all connections ({}); they take logins again", Reasons(reasons))
+                write!(f, "the servers ended all connections ({}); they accept logins again", Reasons(reasons))
             }
             ClientError::Lost(server, why) => {
                 write!(f, "lost the connection to {server} ({why}); the rest was not checked")
             }
-            ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
-            ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
+            ClientError::NoServer(reasons) => write!(f, "no server is available ({})", Reasons(reasons)),
+            ClientError::Random(error) => write!(f, "cannot get random bytes from the system ({error})"),
         }
     }
 }
@@ -307,20 +307,20 @@ impl ClientError {
     /// What the user might do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            ClientError::Outside(_) => "give an absolute path for a file elsewhere".into(),
+            ClientError::Outside(_) => "use an absolute path for a file elsewhere".into(),
             ClientError::LocalMissing(path) if path.is_relative() => {
-                "paths are looked up in DIR; a name with spaces is written in quotes".into()
+                "paths are looked up in DIR; put a name with spaces in quotes".into()
             }
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::HalfMoved(..) => {
-                "give the same Move again when that is put right: it goes on where it stopped".into()
+                "fix that, then run the same Move again: it continues where it stopped".into()
             }
-            ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
+            ClientError::NotTaken(..) => "Verify gives details; Repair restores lost copies".into(),
             ClientError::LinkBelowDownloads(_) => {
                 "remove the link, or move it: Downloads itself and the user's folder in it may be links"
                     .into()
             }
-            ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
+            ClientError::NotFound(_) => "ShowFiles lists what is stored".into(),
             ClientError::OutOfSight(..) => {
                 "no server that answered has it; start the servers that are down and try again".into()
             }
@@ -331,15 +331,15 @@ impl ClientError {
             ClientError::Name(name, NameError::OuterSlash) => {
                 format!("write it as '{}'", printable(name.trim_matches('/')))
             }
-            ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
+            ClientError::IsFolder(_) => "add -r to delete a folder with everything below it".into(),
             ClientError::Incomplete { down: false, .. } => {
-                format!("no server is down: no good copy can be had; upload it again if you have it; {DELETED_BEFORE}")
+                format!("every server is up, and none gave a good copy; upload the file again if you still have it; {DELETED_BEFORE}")
             }
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
-            ClientError::NotInOrder(..) => "Verify says more; a file that is lost can be deleted".into(),
+            ClientError::NotInOrder(..) => "Verify gives details; a file that is lost can be deleted".into(),
             ClientError::UnderOtherPassword(_) => {
                 "an unfinished change of password must be finished, not taken back: run Passwd again where it was \
                 begun, with the same new password as there"
@@ -349,9 +349,8 @@ impl ClientError {
                 "run it again; servers that are down at the start are skipped".into()
             }
             ClientError::OtherChange(_) => {
-                "run Passwd again where that was begun, with the same new password as \
-                there; or, if no file is under that one yet, take that change back: give Passwd the password that \
-                is in this .conf"
+                "run Passwd again where that change was begun, with the same new password; or, if no file is under that \
+                one yet, take the change back: run Passwd with the password that is in this .conf"
                     .into()
             }
             ClientError::Rekeyed(_) => {
@@ -390,8 +389,8 @@ mod tests {
 
     #[test]
     fn a_reason_that_all_have_is_said_once() {
-        assert_eq!(reasons(&[("A", "is late")]), "A is late");
+        assert_eq!(reasons(&[("A", "is late")]), "A: is late");
         assert_eq!(reasons(&[("A", "is late"), ("B", "is late")]), "A, B: is late");
-        assert_eq!(reasons(&[("A", "is late"), ("B", "is ill")]), "A is late, B is ill");
+        assert_eq!(reasons(&[("A", "is late"), ("B", "is ill")]), "A: is late, B: is ill");
     }
 }

@@ -27,11 +27,11 @@ const UNIQUE: usize = 8;
 /// Drafts of one download that others may sweep away. A second one is rare already.
 const MAX_SWEPT: usize = 100;
 
-/// A download on its way. Dropped before [`Target::finish`], it leaves nothing behind.
+/// A download in progress. Dropped before [`Target::finish`], it leaves nothing behind.
 pub(super) struct Target {
     file: File,
     folder: OwnedFd,
-    /// Its name in the folder for now, and that which it is to have.
+    /// Its name in the folder for now, and its final one.
     draft: String,
     name: String,
     /// Where that is, for messages.
@@ -39,7 +39,7 @@ pub(super) struct Target {
     finished: bool,
 }
 
-/// A folder below `downloads`; with `make` it and those around it are made where they are not there.
+/// A folder below `downloads`; with `make` it and those around it are made if they do not exist.
 fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> Result<OwnedFd, ClientError> {
     const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
     let local = |path: &Path, error: io::Error| ClientError::Local(path.to_path_buf(), error);
@@ -66,14 +66,14 @@ fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> Result<Owne
     Ok(inner)
 }
 
-/// What an entry of a folder is, links not followed; none where there is no such entry.
+/// What an entry of a folder is, links not followed; none if it does not exist.
 fn kind(folder: &OwnedFd, name: &str) -> Option<FileType> {
     let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     Some(FileType::from_raw_mode(status.st_mode))
 }
 
 impl Target {
-    /// Begins a file that is to be at `path` below `downloads`; makes the folders around it.
+    /// Begins a file that will be at `path` below `downloads`; makes the folders around it.
     pub(super) fn create(downloads: &Path, path: &FilePath, size: u64) -> Result<Self, ClientError> {
         let place = downloads.join(path.as_str());
         let local = |error: io::Error| ClientError::Local(place.clone(), error);
@@ -160,9 +160,9 @@ pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
     let Ok(entries) = Dir::read_from(&folder) else { return };
     for entry in entries.flatten() {
         let Ok(name) = entry.file_name().to_str() else { continue };
-        // A FIFO would wait for a writer, a link lead elsewhere.
+        // A FIFO would wait for a writer, a link would lead elsewhere.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        // Locked until it is gone: who made it just now sees one or the other, and makes another.
+        // Locked until it is gone: a download that has just made it sees one or the other, and makes another.
         if is_draft(name)
             && let Ok(file) = openat(&folder, name, flags, Mode::empty()).map(File::from)
             && file.metadata().is_ok_and(|file| file.is_file())

@@ -12,19 +12,19 @@ use crate::client::core::report::{Notice, Report};
 use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
 use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
 
-/// A local file and the name that it is to have on the servers.
+/// A local file and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Where it is.
     pub local: PathBuf,
-    /// What it is to be called.
+    /// What it will be called.
     pub target: FilePath,
 }
 
-/// The files that `Upload WHAT FOLDER` means: WHAT itself, or every file below it. A path that is not
+/// The files that `Upload WHAT FOLDER` uploads: WHAT itself, or every file below it. A path that is not
 /// absolute is looked up in `dir`, and must not leave it.
 ///
-/// What cannot be stored below a folder is told to `report` and left out; the result says so.
+/// What cannot be stored below a folder is skipped and reported to `report`; the result says whether all can be.
 ///
 /// # Errors
 /// If WHAT itself cannot be stored.
@@ -84,7 +84,7 @@ fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, ClientErro
 struct Walk<'a> {
     sources: Vec<Source>,
     whole: bool,
-    /// Device and number of each folder around the present one, to find circles of links.
+    /// Device and number of each folder around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
     report: &'a dyn Report,
 }
@@ -94,7 +94,7 @@ impl Walk<'_> {
         let metadata = fs::metadata(local)?;
         let here = (metadata.dev(), metadata.ino());
         if self.on_the_way.contains(&here) {
-            return Err(io::Error::other("a circle of links"));
+            return Err(io::Error::other("a loop of links"));
         }
         self.on_the_way.push(here);
         let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
@@ -115,7 +115,7 @@ impl Walk<'_> {
         let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
         if metadata.is_dir() {
             if depth + 1 >= MAX_DEPTH {
-                return Err("too deep".into());
+                return Err("too many nested folders".into());
             }
             let folder = folder.folder(name).map_err(|why| why.to_string())?;
             self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())
@@ -144,7 +144,7 @@ impl OpenSource {
             io::ErrorKind::NotFound => ClientError::LocalMissing(path.to_path_buf()),
             _ => ClientError::Local(path.to_path_buf(), error),
         };
-        // Without waiting, should a FIFO have come to its place.
+        // Without waiting, in case a FIFO has taken its place.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
         let metadata = file.metadata().map_err(local)?;
@@ -171,8 +171,8 @@ impl OpenSource {
         })
     }
 
-    /// Whether the file is still the one that was opened: what was read of it at different moments is
-    /// then of one piece.
+    /// Whether the file is still the one that was opened: what was read of it at different moments
+    /// then belongs together.
     pub(super) fn check_unchanged(&self) -> Result<(), ClientError> {
         let metadata = self.file.metadata().map_err(|error| ClientError::Local(self.path.clone(), error))?;
         let same = metadata.len() == self.size

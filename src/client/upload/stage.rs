@@ -1,7 +1,7 @@
 //! Staging the pieces of a batch: encrypt and hash each byte once, send it to every holder.
 //!
 //! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders,
-//! always in the order of the servers, so that no two wait for each other in a circle. Replies are
+//! always in the order of the servers, so that no two wait for each other. Replies are
 //! read when all is sent: they are short and wait in the sockets' buffers.
 
 use std::collections::VecDeque;
@@ -219,7 +219,7 @@ impl Work<'_> {
     }
 }
 
-/// The announced bytes must follow, so that the next request is found behind them.
+/// The announced bytes must follow, so that the next request is found after them.
 fn cancel(lanes: &mut [MutexGuard<'_, Lane>], mut left: u64) {
     let zeros = [0; 4096];
     while left > 0 {
