@@ -82,6 +82,10 @@ impl Message {
 }
 
 impl Section<'_> {
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+
     /// The rows of the table whose first column has this title, without backquotes.
     pub(crate) fn table(&self, first_title: &str) -> Vec<Vec<String>> {
         let cells = |line: &str| -> Vec<String> {
