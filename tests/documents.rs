@@ -17,5 +17,7 @@ mod markdown;
 mod protocol;
 #[path = "documents/reliability.rs"]
 mod reliability;
+#[path = "documents/survey.rs"]
+mod survey;
 #[path = "documents/tour.rs"]
 mod tour;

@@ -43,7 +43,12 @@ impl Document {
         Self { name, text }
     }
 
-    /// What stands under a heading, up to the next of the same or a higher level.
+    /// Whether these lines are somewhere in it.
+    pub(crate) fn contains(&self, lines: &str) -> bool {
+        self.text.contains(lines)
+    }
+
+    /// What is under a heading, up to the next of the same or a higher level.
     pub(crate) fn section(&self, heading: &str) -> Section<'_> {
         let name = format!("{}, {heading:?}", self.name);
         let mut found: Option<(usize, usize)> = None;
