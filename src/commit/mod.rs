@@ -3,7 +3,7 @@
 //!
 //! *Stage*, then *commit*. One server that has published a piece of a version has *decided* that
 //! version: its staged pieces elsewhere then count. With no commit anywhere it never happened.
-//! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons, and `tests/commit_model.rs`
+//! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons, and `tests/it/commit_model.rs`
 //! explores what these functions do together when writers and servers die at any step.
 
 mod generation;
