@@ -98,6 +98,11 @@ impl Section<'_> {
         lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect()
     }
 
+    /// The lines of the blocks that are indented by four, without those that go on with the line before.
+    pub(crate) fn indented(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| !line.starts_with(' '))
+    }
+
     /// The headings below this one.
     pub(crate) fn headings(&self) -> impl Iterator<Item = &str> {
         self.text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim())
