@@ -48,8 +48,8 @@ enum Link {
 impl Link {
     fn answer(self) -> Answer {
         match self {
-            Link::Staged | Link::Broken | Link::Committed => Answer::Done,
-            Link::NotStaged | Link::CommitRefused => Answer::Refused,
+            Link::Staged | Link::Broken | Link::Committed => Answer::Done(()),
+            Link::NotStaged | Link::CommitRefused => Answer::Refused(()),
             _ => Answer::Lost,
         }
     }

@@ -7,7 +7,7 @@ use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKey
 use shareit::commit::Phase;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{Keystream, PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
-use shareit::sealed::{Claim, Header, MasterKey};
+use shareit::sealed::{Claim, Facts, Header, MasterKey};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, MAX_LINE, NameReport, Refusal, Reply, Reported, Request, StageEnd,
     base64_decode, hex, parse_hex32, percent_decode, percent_encode, read_line,
@@ -313,12 +313,9 @@ fn conversation(keys: &SessionKeys) -> Vec<Message> {
 
     let listed = Entry::File {
         path: FilePath::parse(path.file_name()).unwrap(),
-        version,
         published: true,
         pieces: [header.piece].into_iter().collect(),
-        size: header.file_size,
-        modified: header.modified,
-        replicas: header.replicas,
+        facts: Facts::from(&header),
     };
     both.ask(&Request::List { folder: path.folder(), recursive: false });
     both.text(&listed.to_line());

@@ -7,7 +7,7 @@ use shareit::commit::{self, Asked, Held, Phase, Refused, Seen, Step, TOMBSTONE, 
 use shareit::name::FilePath;
 use shareit::placement;
 use shareit::primitives::{Keystream, sha256};
-use shareit::sealed::{Claim, FileKey, Header, MasterKey};
+use shareit::sealed::{Claim, Facts, FileKey, Header, MasterKey};
 use shareit::version::Version;
 use shareit::wire::{NameReport, Reply, Reported, Request, base64_encode};
 
@@ -132,24 +132,23 @@ impl Claims {
     /// Files of ten bytes under the keys of FORMAT.md; that of generation 7 is the one which that page describes.
     fn of_the_example() -> Self {
         let golden = Document::read("FORMAT.md").section("Example: a small piece").values();
-        let template = Header::decode(&golden.bytes("header")).unwrap();
+        let small = Header::decode(&golden.bytes("header")).unwrap();
         let master = MasterKey::from_key(&std::array::from_fn(|i| i as u8));
         let mut by_name = BTreeMap::new();
         for (generation, content) in [(6, b"9876543210"), (7, b"0123456789"), (8, b"0011223344")] {
-            let mut at = 0;
-            for (piece, size) in (1..).zip([3, 3, 2, 2]) {
-                let mut header = Header { piece, piece_size: size as u64, ..template.clone() };
-                let mut key = golden.array("file key");
-                if generation != 7 {
-                    header.version = version(generation);
-                    header.wrap_block = [generation as u8; 16];
-                    key = [generation as u8; 32];
-                    header.wrapped_key = master.wrap(&FileKey::new(key), &header.wrap_block);
-                }
-                let mut body = content[at..at + size].to_vec();
-                at += size;
-                Keystream::new(&key, &std::array::from_fn(|i| if i == 0 { piece } else { 0 }))
-                    .apply(&mut body);
+            let is_small = generation == 7;
+            let version = if is_small { small.version } else { version(generation) };
+            let file_key = if is_small { golden.array("file key") } else { [generation as u8; 32] };
+            let block = if is_small { golden.array("wrap block") } else { [generation as u8; 16] };
+            let wrapped = master.wrap(&FileKey::new(file_key), block);
+            for piece in placement::pieces() {
+                let facts = Facts { version, ..Facts::from(&small) };
+                let header =
+                    Header::data(small.user.clone(), small.path.clone(), facts, piece, wrapped.clone());
+                let range = placement::range(content.len() as u64, piece);
+                let mut body = content[range.start as usize..range.end as usize].to_vec();
+                let counter = std::array::from_fn(|i| if i == 0 { piece } else { 0 });
+                Keystream::new(&file_key, &counter).apply(&mut body);
                 let root = sha256(&sha256(&body));
                 let seal = master.seal(&header.encode(), &root);
                 by_name.insert(format!("{generation}.{piece}"), Claim { header, root, seal });

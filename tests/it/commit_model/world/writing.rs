@@ -318,7 +318,7 @@ fn answers(author: &Author) -> Vec<(usize, Answer)> {
 
 fn committed(author: &Author) -> Outcome {
     let plan = plan(author);
-    let staged: Vec<(usize, Answer)> = plan.servers().iter().map(|&s| (s, Answer::Done)).collect();
+    let staged: Vec<(usize, Answer)> = plan.servers().iter().map(|&s| (s, Answer::Done(()))).collect();
     let least = staged.len();
     match plan.staged(&staged, least) {
         Ok(committing) => committing.committed(&answers(author)),
