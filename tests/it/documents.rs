@@ -1,6 +1,7 @@
 //! The documents, held by tests: every example in docs/FORMAT.md and docs/PROTOCOL.md is replayed against
 //! the library, and every number in their tables compared with the code's.
 
+mod architecture;
 mod format;
 mod limits;
 mod manual;
