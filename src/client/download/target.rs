@@ -199,7 +199,7 @@ mod tests {
             let failed = (0..500).find_map(|number| {
                 let path = FilePath::parse(&number.to_string()).unwrap();
                 Target::create(&folder, &path, 1)
-                    .and_then(|target| target.finish(ModifiedTime::default()))
+                    .and_then(|target| target.finish(ModifiedTime::default()).map_err(ClientError::from))
                     .err()
             });
             over.store(true, Ordering::Relaxed);
