@@ -3,6 +3,16 @@
 use super::colour::{Paint, Palette};
 use super::text::columns;
 
+/// What a table is drawn for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    /// Columns of the terminal.
+    pub(super) width: usize,
+    /// Sizes to the byte and times to the second.
+    pub(super) exact: bool,
+    pub(super) palette: Palette,
+}
+
 /// A cell: words, each with its paint.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell(Vec<(Paint, String)>);

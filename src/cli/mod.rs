@@ -1,30 +1,33 @@
 //! The command lines of the two programs: arguments, messages, exit codes. The only module that
 //! prints.
 
+mod arguments;
 mod client;
 mod colour;
 mod command;
+mod commands;
 mod conf;
 mod console;
+#[cfg(test)]
+mod fixtures;
 mod grid;
 mod help;
 mod hints;
+mod journal;
 mod json;
-mod lines;
 mod meter;
-mod names;
-mod nearest;
+mod options;
+mod parse;
 mod password;
 mod progress;
 mod prompt;
 mod server;
 mod session;
-mod suggest;
-mod table;
 mod tally;
 mod terminal;
 mod text;
 mod units;
+mod words;
 
 pub use client::run as run_client;
 pub use server::run as run_server;

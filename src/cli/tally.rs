@@ -4,7 +4,9 @@ use super::text::counted;
 use super::units;
 use crate::name::FilePath;
 
-/// More files than this are counted and not named, but for those that failed.
+/// Files handed to the client at a time: so each is reported while the others are in work.
+pub(super) const AT_A_TIME: usize = 1024;
+/// If there are more files than this, only those that failed are named.
 const NAMED: usize = 50;
 
 /// Counts files, and says what is worth saying of each.
@@ -60,7 +62,7 @@ impl Tally {
     }
 
     /// How many failures were not told.
-    pub(super) fn not_said(&self) -> Option<String> {
+    pub(super) fn not_reported(&self) -> Option<String> {
         (self.same > 0).then(|| format!("the same for {}", counted(self.same, "more file")))
     }
 
@@ -113,9 +115,9 @@ mod tests {
         let mut fail = |error: &str| tally.failed(error.into(), 1, Some("start the servers".into()));
         let told = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
         assert_eq!(told.iter().flatten().count(), 3);
-        assert_eq!(tally.not_said().unwrap(), "the same for 2 more files");
+        assert_eq!(tally.not_reported().unwrap(), "the same for 2 more files");
         assert_eq!(tally.hints(), ["start the servers"]);
-        assert_eq!(Tally::of("deleted", 1).not_said(), None);
+        assert_eq!(Tally::of("deleted", 1).not_reported(), None);
     }
 
     #[test]
