@@ -17,24 +17,16 @@ pub(super) struct Command {
     pub(super) aliases: &'static [&'static str],
     /// What other programs call it, for a hint.
     pub(super) elsewhere: &'static [&'static str],
-    /// The ways to write it. The first says which arguments there are.
-    pub(super) forms: &'static [Form],
+    /// The ways to write it, each with a line that says what it does. The first has all arguments; those in brackets may
+    /// be left out.
+    pub(super) forms: &'static [(&'static str, &'static str)],
     /// Its own options, each with what it means here. One that means nothing is accepted all the same, and not listed.
     pub(super) options: &'static [(&'static Flag, &'static str)],
     /// What else is worth knowing.
     pub(super) details: &'static str,
+    /// Examples, the first ones of each form in turn: these are short enough for the list of commands.
     pub(super) examples: &'static [&'static str],
     pub(super) action: Action,
-}
-
-/// One way to write a command.
-pub(super) struct Form {
-    /// The name and the arguments; one in brackets may be left out.
-    pub(super) usage: &'static str,
-    /// One line for the lists of commands.
-    pub(super) summary: &'static str,
-    /// An example short enough for a list.
-    pub(super) example: &'static str,
 }
 
 /// Runs a command that works with the servers: prints its results, and gives its exit status.
@@ -61,6 +53,18 @@ const COMMON: [(&Flag, &str); 5] =
     [(&QUIET, QUIET.means), (&TRACE, TRACE.means), (&END, END.means), (&HELP, ""), (&HELP_SHORT, "")];
 
 impl Command {
+    /// For what a row leaves out.
+    pub(super) const EMPTY: Self = Self {
+        name: "",
+        aliases: &[],
+        elsewhere: &[],
+        forms: &[],
+        options: &[],
+        details: "",
+        examples: &[],
+        action: Action::Exit,
+    };
+
     /// Its own options and those of every command.
     pub(super) fn options(&self) -> impl Iterator<Item = &'static (&'static Flag, &'static str)> + Clone {
         self.options.iter().chain(&COMMON)
@@ -75,7 +79,7 @@ impl Command {
 
     /// Its arguments, as the help writes them.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.forms.first().into_iter().flat_map(|form| form.usage.split(' ').skip(1))
+        self.forms.first().into_iter().flat_map(|(usage, _)| usage.split(' ').skip(1))
     }
 
     /// Those that must be given.
@@ -85,7 +89,7 @@ impl Command {
 
     /// How it is written, for a hint.
     pub(super) fn usage(&self) -> String {
-        self.forms.iter().map(|form| form.usage).collect::<Vec<_>>().join(", or ")
+        self.forms.iter().map(|(usage, _)| *usage).collect::<Vec<_>>().join(", or ")
     }
 }
 

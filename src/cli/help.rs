@@ -1,6 +1,6 @@
 //! The help texts, made from the table of commands.
 
-use super::command::{Command, Form};
+use super::command::Command;
 use super::commands::TABLE;
 use super::console::Console;
 use super::options;
@@ -11,8 +11,8 @@ const DETAILS_WIDTH: usize = 80;
 
 /// What `Client --help` prints.
 pub(super) fn client() -> String {
-    let usage_room = longest(|form| form.usage.len()) + 2;
-    let commands = forms().map(|form| format!("  {:usage_room$}{}\n", form.usage, form.summary));
+    let (room, _, _) = rooms();
+    let commands = forms().map(|(usage, summary, _)| format!("  {usage:room$}{summary}\n"));
     let options = options::ALL
         .iter()
         .map(|flag| format!("  {:14}{}\n", format!("{}{}", flag.name, flag.value), flag.means));
@@ -56,37 +56,41 @@ pub(super) fn show(console: &Console, topic: Option<&Command>) {
     console.results(&topic.map_or_else(|| list(width), |topic| command(topic, width)));
 }
 
-fn forms() -> impl Iterator<Item = &'static Form> {
-    TABLE.into_iter().flat_map(|command| command.forms)
+/// Each form of each command: how it is written, what it does, and an example.
+fn forms() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    TABLE.into_iter().flat_map(|command| {
+        let examples = command.examples.iter().copied().chain(std::iter::repeat(""));
+        command.forms.iter().zip(examples).map(|((usage, summary), example)| (*usage, *summary, example))
+    })
 }
 
-fn longest(part: fn(&Form) -> usize) -> usize {
-    forms().map(part).max().unwrap_or(0)
+/// The columns that the parts of all forms need, side by side.
+fn rooms() -> (usize, usize, usize) {
+    forms().fold((0, 0, 0), |(a, b, c), (usage, summary, example)| {
+        (a.max(usage.len() + 2), b.max(summary.len() + 2), c.max(example.len()))
+    })
 }
 
 /// The list of commands, with an example for each where there is room.
 fn list(width: usize) -> Vec<String> {
-    let (usage_room, summary_room) =
-        (longest(|form| form.usage.len()) + 2, longest(|form| form.summary.len()) + 2);
-    let with_examples = usage_room + summary_room + longest(|form| form.example.len()) <= width;
-    let line = |Form { usage, summary, example }: &Form| {
+    let (usage_room, summary_room, example_room) = rooms();
+    let with_examples = usage_room + summary_room + example_room <= width;
+    let line = |(usage, summary, example): (&str, &str, &str)| {
         let example = if with_examples { example } else { "" };
         let line = format!("{usage:usage_room$}{summary:summary_room$}{example}").trim_end().to_owned();
-        if line.len() <= width { vec![line] } else { vec![(*usage).to_owned(), format!("    {summary}")] }
+        if line.len() <= width { vec![line] } else { vec![usage.to_owned(), format!("    {summary}")] }
     };
     let mut lines: Vec<String> = forms().flat_map(line).collect();
-    lines.extend(fold(
-        "Help COMMAND explains one. Put a name with spaces in quotes: \"my notes.txt\".",
-        width,
-    ));
+    let more = "Help COMMAND explains one. Put a name with spaces in quotes: \"my notes.txt\".";
+    lines.extend(fold(more, width));
     lines
 }
 
 /// All about one command.
 fn command(command: &Command, width: usize) -> Vec<String> {
-    let room = command.forms.iter().map(|form| form.usage.len()).max().unwrap_or(0) + 2;
-    let mut lines: Vec<String> =
-        command.forms.iter().flat_map(|form| hang(form.usage, room, form.summary, width)).collect();
+    let room = command.forms.iter().map(|(usage, _)| usage.len()).max().unwrap_or(0) + 2;
+    let forms = command.forms.iter().flat_map(|(usage, summary)| hang(usage, room, summary, width));
+    let mut lines: Vec<String> = forms.collect();
     let options =
         command.listed_options().map(|(flag, means)| (format!("  {}{}", flag.name, flag.value), means));
     let room = options.clone().map(|(option, _)| option.len()).max().unwrap_or(0) + 2;
@@ -125,7 +129,7 @@ mod tests {
                 let lines = command(row, width);
                 assert!(lines.iter().all(|line| line.len() <= width), "{lines:#?}");
             }
-            for example in row.examples.iter().chain(row.forms.iter().map(|form| &form.example)) {
+            for example in row.examples {
                 match parse(&split(example).unwrap()).unwrap() {
                     Parsed::Call(call) => assert_eq!(call.command, row, "{example}"),
                     _ => assert!(example.starts_with(row.name), "{example}"),
@@ -137,9 +141,10 @@ mod tests {
     #[test]
     fn every_form_names_its_command_and_what_may_be_left_out_comes_last() {
         for row in TABLE {
-            for form in row.forms {
-                assert_eq!(form.usage.split(' ').next(), Some(row.name));
+            for (usage, _) in row.forms {
+                assert_eq!(usage.split(' ').next(), Some(row.name));
             }
+            assert!(row.examples.len() >= row.forms.len(), "{row:?}");
             let needed = row.needed().count();
             assert!(row.arguments().skip(needed).all(|argument| argument.starts_with('[')), "{row:?}");
         }

@@ -36,9 +36,9 @@ pub use server::run as run_server;
 pub const FAILED: u8 = 1;
 /// Exit status: usage, or a mistake in the .conf.
 pub const USAGE: u8 = 2;
-/// Exit status: name or password refused.
+/// Exit status: the user name or password was refused.
 pub const DENIED: u8 = 3;
 /// Exit status: too few servers can be reached.
 pub const NO_SERVER: u8 = 4;
-/// Exit status: Ctrl-C where it could not end the process by itself, as shells count it.
+/// Exit status: Ctrl-C while a password is typed, by the convention of shells.
 pub const INTERRUPTED: u8 = 130;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use crate::cli::FAILED;
 use crate::cli::arguments::{ALL, join};
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::console::Console;
 use crate::cli::options::RECURSIVE;
 use crate::cli::session::Session;
@@ -15,19 +15,15 @@ use crate::client::{ClientError, Files};
 
 pub(super) const COMMAND: Command = Command {
     name: "Delete",
-    aliases: &[],
     elsewhere: &["del", "remove", "rm"],
-    forms: &[Form {
-        usage: "Delete FILE [FOLDER]",
-        summary: "delete; a folder with -r",
-        example: "Delete -r holiday",
-    }],
+    forms: &[("Delete FILE [FOLDER]", "delete; a folder with -r")],
     options: &[(&RECURSIVE, "a folder with everything below it")],
     details: "A server that is down now gets the delete from a Repair once it is back. `Delete -r .` deletes everything \
               you have; on a terminal it asks first. A file that is uploaded under the name in the meantime is kept, and \
               the exit status is 1.",
-    examples: &["Delete poem.txt", "Delete beach.jpg holiday", "Delete -r holiday"],
+    examples: &["Delete -r holiday", "Delete poem.txt", "Delete beach.jpg holiday"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

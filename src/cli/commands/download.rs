@@ -2,7 +2,7 @@
 
 use crate::cli::FAILED;
 use crate::cli::arguments::join;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::RECURSIVE;
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
@@ -11,23 +11,21 @@ use crate::name::printable;
 
 pub(super) const COMMAND: Command = Command {
     name: "Download",
-    aliases: &[],
     elsewhere: &["get"],
-    forms: &[
-        Form { usage: "Download FILE [FOLDER]", summary: "get a file back", example: "Download poem.txt" },
-        Form { usage: "Download FOLDER", summary: "get everything below it", example: "Download holiday" },
-    ],
+    forms: &[("Download FILE [FOLDER]", "get a file back"), ("Download FOLDER", "get everything below it")],
     options: &[(&RECURSIVE, "")],
     details: "It goes to Downloads/USER/FOLDER/FILE in the folder where the client was started. An older download is \
               replaced in one step, and only by a file that is whole. A link below Downloads/USER is not followed. \
               `Download .` gets everything.",
     examples: &[
         "Download poem.txt",
+        "Download holiday",
         "Download beach.jpg holiday",
         "Download holiday/beach.jpg",
         "Download .",
     ],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

@@ -10,7 +10,7 @@ pub(super) mod status;
 mod upload;
 mod verify;
 
-use super::command::{Action, Call, Command, Form};
+use super::command::{Action, Call, Command};
 use super::session::Session;
 
 /// The table of commands, in the order of the help.
@@ -30,24 +30,22 @@ pub(super) const TABLE: [&Command; 11] = [
 
 const HELP: Command = Command {
     name: "Help",
-    aliases: &[],
     elsewhere: &["?"],
-    forms: &[Form { usage: "Help [COMMAND]", summary: "this list, or more on one", example: "Help Upload" }],
-    options: &[],
-    details: "",
-    examples: &["Help", "Help Upload"],
+    forms: &[("Help [COMMAND]", "this list, or more on one")],
+    examples: &["Help Upload", "Help"],
     action: Action::Help,
+    ..Command::EMPTY
 };
 
 const EXIT: Command = Command {
     name: "Exit",
     aliases: &["Quit"],
     elsewhere: &["bye", "logout"],
-    forms: &[Form { usage: "Exit", summary: "leave; also Quit, Ctrl-D", example: "Exit" }],
-    options: &[],
+    forms: &[("Exit", "leave; also Quit, Ctrl-D")],
     details: "Nothing is lost by leaving, in whatever way: what was acknowledged is stored.",
-    examples: &[],
+    examples: &["Exit"],
     action: Action::Exit,
+    ..Command::EMPTY
 };
 
 /// Runs a command, and reports it if it fails; its exit status.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use crate::cli::FAILED;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
 use crate::cli::password;
 use crate::cli::session::Session;
@@ -11,10 +11,8 @@ use crate::client::{ClientError, NotChanged};
 
 pub(in crate::cli) const COMMAND: Command = Command {
     name: "Passwd",
-    aliases: &[],
     elsewhere: &["password"],
-    forms: &[Form { usage: "Passwd", summary: "change your password", example: "Passwd" }],
-    options: &[],
+    forms: &[("Passwd", "change your password")],
     details: "The new password is asked for twice, or read from the next line of a pipe, even one that begins with #. \
               Every server must be up, and your other sessions end. The new .conf is first written beside the old one, as \
               CONF.passwd: if the change is interrupted or refused, the next command continues it from there. Copies of \
@@ -23,6 +21,7 @@ pub(in crate::cli) const COMMAND: Command = Command {
               password.",
     examples: &["Passwd"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, _: &Call) -> Result<u8, ClientError> {

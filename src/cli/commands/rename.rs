@@ -2,7 +2,7 @@
 
 use crate::cli::FAILED;
 use crate::cli::arguments::{parse_file, without_slash};
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::hints::did_you_mean;
 use crate::cli::session::Session;
 use crate::cli::words::quoted;
@@ -11,19 +11,14 @@ use crate::name::FilePath;
 
 pub(super) const COMMAND: Command = Command {
     name: "Move",
-    aliases: &[],
     elsewhere: &["mv", "rename"],
-    forms: &[Form {
-        usage: "Move OLD NEW",
-        summary: "give a file another name",
-        example: "Move a.txt papers/b.txt",
-    }],
-    options: &[],
+    forms: &[("Move OLD NEW", "give a file another name")],
     details: "The bytes do not travel again. An existing file is never replaced; a folder cannot be moved. At least as \
               many servers must be up as the file should have copies. If the old name is uploaded again in the meantime, \
               the newer version is kept, and the exit status is 1. To finish a Move that was interrupted, run it again.",
-    examples: &["Move a.txt b.txt", "Move a.txt papers/a.txt"],
+    examples: &["Move a.txt papers/b.txt", "Move a.txt b.txt"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

@@ -2,7 +2,7 @@
 
 use crate::cli::FAILED;
 use crate::cli::arguments::parse_folder;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
 use crate::cli::options::{DRY_RUN, JSON, RECURSIVE};
 use crate::cli::session::Session;
@@ -12,9 +12,7 @@ use crate::name::ServerName;
 
 pub(super) const COMMAND: Command = Command {
     name: "Repair",
-    aliases: &[],
-    elsewhere: &[],
-    forms: &[Form { usage: "Repair [FOLDER]", summary: "make lost copies again", example: "Repair -n" }],
+    forms: &[("Repair [FOLDER]", "make lost copies again")],
     options: &[
         (&DRY_RUN, "only show what would be done"),
         (&JSON, "one JSON object for each step"),
@@ -22,8 +20,9 @@ pub(super) const COMMAND: Command = Command {
     ],
     details: "Everything below FOLDER gets the copies that were asked for. They are made from other copies, without \
               decrypting anything. FOLDER may also be the name of a single file.",
-    examples: &["Repair", "Repair -n", "Repair holiday"],
+    examples: &["Repair -n", "Repair", "Repair holiday"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

@@ -2,7 +2,7 @@
 
 use crate::cli::NO_SERVER;
 use crate::cli::colour::Paint;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::console::Console;
 use crate::cli::grid::{self, Cell, Column, View};
 use crate::cli::json;
@@ -14,13 +14,12 @@ use crate::client::{ClientError, ServerStatus};
 
 pub(in crate::cli) const COMMAND: Command = Command {
     name: "Status",
-    aliases: &[],
-    elsewhere: &[],
-    forms: &[Form { usage: "Status", summary: "the state of the servers", example: "Status" }],
+    forms: &[("Status", "the state of the servers")],
     options: &[(&LONG, "sizes to the byte"), (&JSON, "one JSON object for each server")],
     details: "Up or down, the round trip, the pieces and bytes held for you, and the free space.",
     examples: &["Status"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

@@ -2,7 +2,7 @@
 
 use crate::cli::FAILED;
 use crate::cli::arguments::parse_folder;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::{ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
@@ -10,15 +10,10 @@ use crate::client::{self, ClientError};
 
 pub(super) const COMMAND: Command = Command {
     name: "Upload",
-    aliases: &[],
     elsewhere: &["put"],
     forms: &[
-        Form { usage: "Upload FILE [FOLDER]", summary: "store a file", example: "Upload poem.txt papers" },
-        Form {
-            usage: "Upload DIRECTORY [FOLDER]",
-            summary: "store everything below it",
-            example: "Upload holiday",
-        },
+        ("Upload FILE [FOLDER]", "store a file"),
+        ("Upload DIRECTORY [FOLDER]", "store everything below it"),
     ],
     options: &[
         (&ONLY_CHANGED, "skip files already stored with the same size and time and all their copies"),
@@ -27,8 +22,16 @@ pub(super) const COMMAND: Command = Command {
     details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
               part of its path, in FOLDER on the servers if one is given; folders are made as needed. An older file of \
               that name is replaced in one step. `Upload .` stores all of DIR.",
-    examples: &["Upload poem.txt", "Upload \"my notes.txt\" papers", "Upload /etc/hosts", "Upload -u ."],
+    examples: &[
+        "Upload poem.txt papers",
+        "Upload holiday",
+        "Upload poem.txt",
+        "Upload \"my notes.txt\" papers",
+        "Upload /etc/hosts",
+        "Upload -u .",
+    ],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

@@ -2,7 +2,7 @@
 
 use crate::cli::FAILED;
 use crate::cli::arguments::parse_folder;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
 use crate::cli::options::{JSON, READ, RECURSIVE};
 use crate::cli::session::Session;
@@ -12,9 +12,8 @@ use crate::client::{ClientError, Problem};
 
 pub(super) const COMMAND: Command = Command {
     name: "Verify",
-    aliases: &[],
     elsewhere: &["fsck"],
-    forms: &[Form { usage: "Verify [FOLDER]", summary: "check every copy", example: "Verify -r" }],
+    forms: &[("Verify [FOLDER]", "check every copy")],
     options: &[
         (&RECURSIVE, "everything below the folder"),
         (&READ, "also fetch and check the bytes: all of them, or a random part such as 5%"),
@@ -25,8 +24,9 @@ pub(super) const COMMAND: Command = Command {
               a random 5% of the chunks of each copy, at least one. Each problem is a line, and if there is one, the exit \
               status is 1. If there is none, but so many servers did not answer that they alone may know of files, deletes \
               or damage, it is 4. FOLDER may also be the name of a single file.",
-    examples: &["Verify", "Verify -r", "Verify --read=5% -r", "Verify holiday"],
+    examples: &["Verify -r", "Verify", "Verify --read=5% -r", "Verify holiday"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

@@ -15,30 +15,30 @@ use crate::peer::Direction;
 
 /// Most servers that a warning names one by one.
 const NAMED: usize = 8;
-/// Most characters of a traced line; headers in base64 are longer.
+/// Most characters of a traced line; those with a header in base64 are longer.
 const TRACE_WIDTH: usize = 120;
+
+impl Console {
+    fn traced(&self, line: impl FnOnce() -> String) {
+        if self.traced.load(Ordering::Relaxed) {
+            let now = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
+            self.say("trace", Paint::Dim, &format!("{now:9.3} ms {}", line()));
+        }
+    }
+}
 
 impl Report for Console {
     fn trace(&self, server: &ServerName, direction: Direction, line: &str) {
-        if self.traced.load(Ordering::Relaxed) {
+        self.traced(|| {
             let arrow = if direction == Direction::Sent { "->" } else { "<-" };
-            let milliseconds = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
             let shown: String = line.chars().take(TRACE_WIDTH).collect();
             let cut = if shown.len() < line.len() { "..." } else { "" };
-            self.say(
-                "trace",
-                Paint::Dim,
-                &format!("{milliseconds:9.3} ms {arrow} {server} {}{cut}", printable(&shown)),
-            );
-        }
+            format!("{arrow} {server} {}{cut}", printable(&shown))
+        });
     }
 
     fn phase(&self, phase: Phase, took: Duration) {
-        if self.traced.load(Ordering::Relaxed) {
-            let now = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
-            let took = took.as_secs_f64() * 1000.0;
-            self.say("trace", Paint::Dim, &format!("{now:9.3} ms == {phase} took {took:.3} ms"));
-        }
+        self.traced(|| format!("== {phase} took {:.3} ms", took.as_secs_f64() * 1000.0));
     }
 
     fn expect(&self, files: usize) {

@@ -13,10 +13,6 @@ pub(super) fn paint(health: Health) -> Paint {
     }
 }
 
-pub(super) fn is_held(file: &ShownFile, piece: u8) -> bool {
-    file.holders.iter().any(|(_, held)| held.as_ref().is_some_and(|held| held.pieces.contains(piece)))
-}
-
 /// The sign for a piece that a server has, but not as it should be.
 fn flaw(held: &Holding, piece: u8) -> Option<(char, Paint)> {
     let flaws = [
@@ -56,4 +52,19 @@ pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
     }
     let cell = if good.is_empty() { Cell::painted(Paint::Red, "none") } else { Cell::new(good.join(",")) };
     flawed.into_iter().fold(cell, |cell, (text, paint)| cell.and(Paint::Plain, ",").and(paint, text))
+}
+
+/// The pieces that no server has.
+pub(super) fn missing(file: &ShownFile) -> Cell {
+    let has = |held: &Option<Holding>, piece| held.as_ref().is_some_and(|held| held.pieces.contains(piece));
+    let missing = placement::pieces().filter(|piece| !file.holders.iter().any(|(_, held)| has(held, *piece)));
+    let missing: Vec<String> = missing.map(|piece| piece.to_string()).collect();
+    Cell::painted(
+        Paint::Red,
+        match &missing[..] {
+            // A number alone would be read as how many.
+            [piece] => format!("piece {piece}"),
+            pieces => pieces.join(","),
+        },
+    )
 }

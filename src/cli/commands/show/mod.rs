@@ -6,7 +6,7 @@ mod lines;
 mod table;
 
 use crate::cli::arguments::parse_folder;
-use crate::cli::command::{Action, Call, Command, Form};
+use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::{JSON, LONG};
 use crate::cli::session::Session;
 use crate::cli::text::and;
@@ -16,11 +16,7 @@ pub(super) const COMMAND: Command = Command {
     name: "ShowFiles",
     aliases: &["Show_files"],
     elsewhere: &["dir", "list", "ls", "show"],
-    forms: &[Form {
-        usage: "ShowFiles [FOLDER]",
-        summary: "list what is stored",
-        example: "ShowFiles holiday",
-    }],
+    forms: &[("ShowFiles [FOLDER]", "list what is stored")],
     options: &[
         (&LONG, "all columns, even into a pipe; exact sizes and times"),
         (&JSON, "one JSON object per line"),
@@ -30,8 +26,9 @@ pub(super) const COMMAND: Command = Command {
               be rebuilt now. A file that needs another password or Key line is marked [other key] if you name the file \
               itself; a folder's list is not sealed and seldom shows it. Into a pipe go only the names and these marks. \
               Show_files is the same command.",
-    examples: &["ShowFiles", "ShowFiles holiday", "ShowFiles poem.txt"],
+    examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles poem.txt"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

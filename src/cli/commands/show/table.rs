@@ -3,7 +3,7 @@
 //! Of the layouts, from rich to poor, the first is taken in which the names have room. What is drawn from a listing and
 //! a width is text and nothing else, so that tests can look at it.
 
-use super::cells::{holders, is_held, map, paint};
+use super::cells::{holders, map, missing, paint};
 use super::legend::{NAMED, legend};
 use super::lines::{UNKNOWN, mark};
 use crate::cli::colour::Paint;
@@ -110,6 +110,27 @@ struct Table<'a> {
     view: View,
 }
 
+/// A column other than that of the names.
+struct Part<'a> {
+    column: Column,
+    head: String,
+    cell: Box<dyn Fn(&ShownFile) -> Cell + 'a>,
+}
+
+impl<'a> Part<'a> {
+    fn new(column: Column, head: impl Into<String>, cell: impl Fn(&ShownFile) -> Cell + 'a) -> Self {
+        Self { column, head: head.into(), cell: Box::new(cell) }
+    }
+}
+
+fn header(parts: &[Part<'_>]) -> Vec<Cell> {
+    parts.iter().map(|part| Cell::painted(Paint::Bold, part.head.clone())).collect()
+}
+
+fn row(parts: &[Part<'_>], file: &ShownFile) -> Vec<Cell> {
+    parts.iter().map(|part| (part.cell)(file)).collect()
+}
+
 impl Table<'_> {
     fn down(&self) -> Vec<String> {
         self.servers.iter().filter(|(_, up)| !up).map(|(name, _)| name.to_string()).collect()
@@ -121,138 +142,80 @@ impl Table<'_> {
         let wanted = |file: &ShownFile| columns(&file.path.to_string()) + mark_room(file);
         let longest = files(self.listing).map(wanted).max().unwrap_or(0).max("Name".len());
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);
-        let least = (mark + 6).min(longest);
-        let mut rooms: [Option<usize>; LAYOUTS.len()] = [None; LAYOUTS.len()];
-        for wanted in [LONG_NAME, SHORT_NAME.max(mark + 8)] {
-            for (layout, room) in LAYOUTS.into_iter().zip(&mut rooms) {
-                let room = *room.get_or_insert_with(|| self.room(layout, least));
-                if room >= wanted.min(longest) && room > 0 {
-                    return Some((layout, room));
-                }
-            }
-        }
+        let rooms = || LAYOUTS.into_iter().map(|layout| (layout, self.room(layout, (mark + 6).min(longest))));
+        let with = |wanted: usize| rooms().find(|(_, room)| *room >= wanted.min(longest));
         // Where names are cut short anyway, no other column comes before them.
-        let left = LAYOUTS.into_iter().zip(rooms.map(|room| room.unwrap_or(0))).rev();
-        left.max_by_key(|(_, room)| *room).filter(|(_, room)| *room > 0)
+        let with_most = || rooms().rev().max_by_key(|(_, room)| *room).filter(|(_, room)| *room > 0);
+        with(LONG_NAME).or_else(|| with(SHORT_NAME.max(mark + 8))).or_else(with_most)
     }
 
-    /// The columns that a layout leaves for the names; 0 if they are fewer than `least`.
+    /// The columns of the terminal that a layout leaves for the names; 0 if they are fewer than `least`.
     fn room(&self, layout: Layout, least: usize) -> usize {
+        let parts = self.parts(layout);
+        let grid: Vec<Column> = parts.iter().map(|part| part.column).collect();
         let room = |rows: &[Vec<Cell>]| {
-            let rest = grid::width(&self.columns(layout)[1..], rows);
-            self.view.width.checked_sub(rest).filter(|room| *room >= least).unwrap_or(0)
+            let room = self.view.width.checked_sub(grid::width(&grid, rows));
+            room.filter(|room| *room >= least).unwrap_or(0)
         };
         // Most that are too wide are so by their header alone.
-        if room(&[self.header(layout)]) == 0 {
-            return 0;
+        let header = header(&parts);
+        let rows = || files(self.listing).map(|file| row(&parts, file));
+        if room(std::slice::from_ref(&header)) == 0 {
+            0
+        } else {
+            room(&rows().chain([header]).collect::<Vec<_>>())
         }
-        room(&self.rows(layout).into_iter().map(|(_, rest)| rest).collect::<Vec<_>>())
     }
 
-    fn columns(&self, layout: Layout) -> Vec<Column> {
-        let mut grid = vec![Column::left(0)];
+    /// All columns but the name.
+    fn parts(&self, layout: Layout) -> Vec<Part<'_>> {
+        let mut parts = Vec::new();
         if layout.size {
-            grid.push(Column::right(2));
+            parts.push(Part::new(Column::right(2), "Size", |file| self.size(file)));
         }
         if layout.when != When::Omitted {
-            grid.push(Column::left(2));
-        }
-        let in_map =
-            if layout.map == Map::Holders { placement::pieces().count() } else { self.servers.len() };
-        // The cells of a map by server are of one width and need less between them.
-        let gap = if layout.map == Map::Holders { 2 } else { 1 };
-        grid.extend((0..in_map).map(|index| Column::left(if index == 0 { 2 } else { gap })));
-        grid.extend(self.has_missing(layout).then(|| Column::left(2)));
-        grid
-    }
-
-    /// In a map by piece, a cell without a holder shows it.
-    fn has_missing(&self, layout: Layout) -> bool {
-        self.missing && layout.map != Map::Holders
-    }
-
-    /// The header and a row for each entry: the entry, none for the header, and all cells but the name.
-    fn rows(&self, layout: Layout) -> Vec<(Option<&Shown>, Vec<Cell>)> {
-        let mut rows = vec![(None, self.header(layout))];
-        for shown in self.listing {
-            rows.push(match shown {
-                Shown::Folder(_) => (Some(shown), Vec::new()),
-                Shown::File(file) => (Some(shown), self.row(file, layout)),
-            });
-        }
-        rows
-    }
-
-    fn header(&self, layout: Layout) -> Vec<Cell> {
-        let mut header = Vec::new();
-        if layout.size {
-            header.push("Size".to_owned());
-        }
-        match layout.when {
-            When::Time if self.view.exact => header.push("Modified".to_owned()),
-            When::Time => header.push("Modified (UTC)".to_owned()),
-            When::Date => header.push("Modified".to_owned()),
-            When::Omitted => {}
-        }
-        match layout.map {
-            Map::Names => header.extend(self.servers.iter().map(|(name, _)| name.to_string())),
-            Map::Short => header.extend(self.short_names().unwrap_or_else(|| self.places())),
-            Map::Holders => header.extend(placement::pieces().map(|piece| match piece {
-                1 => "Piece 1".to_owned(),
-                piece => piece.to_string(),
-            })),
-        }
-        if self.has_missing(layout) {
-            header.push("Missing".to_owned());
-        }
-        header.into_iter().map(|text| Cell::painted(Paint::Bold, text)).collect()
-    }
-
-    fn row(&self, file: &ShownFile, layout: Layout) -> Vec<Cell> {
-        let mut row = Vec::new();
-        if layout.size {
-            let exact = self.view.exact;
-            let text = |size: u64| if exact { size.to_string() } else { units::bytes(size as f64) };
-            row.push(Cell::new(file.size.map_or(UNKNOWN.to_owned(), text)));
-        }
-        if layout.when != When::Omitted {
-            row.push(Cell::new(self.when(file, layout.when)));
+            let zone = if layout.when == When::Time && !self.view.exact { " (UTC)" } else { "" };
+            let when = move |file: &ShownFile| self.when(file, layout.when);
+            parts.push(Part::new(Column::left(2), format!("Modified{zone}"), when));
         }
         if layout.map == Map::Holders {
-            row.extend(placement::pieces().map(|piece| holders(file, piece)));
-        } else {
-            row.extend(file.holders.iter().map(|(_, held)| map(held.as_ref())));
+            parts.extend(placement::pieces().map(|piece| {
+                let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
+                Part::new(Column::left(2), head, move |file| holders(file, piece))
+            }));
+            return parts;
         }
-        if self.has_missing(layout) {
-            let missing: Vec<String> = placement::pieces()
-                .filter(|&piece| !is_held(file, piece))
-                .map(|piece| piece.to_string())
-                .collect();
-            // A number alone would be read as how many.
-            let missing = match &missing[..] {
-                [piece] => format!("piece {piece}"),
-                pieces => pieces.join(","),
-            };
-            row.push(Cell::painted(Paint::Red, missing));
+        let names = || self.servers.iter().map(|(name, _)| name.to_string()).collect();
+        let short = || {
+            self.short_names().unwrap_or_else(|| (1..=self.servers.len()).map(|n| n.to_string()).collect())
+        };
+        let heads: Vec<String> = if layout.map == Map::Names { names() } else { short() };
+        parts.extend(heads.into_iter().enumerate().map(|(index, head)| {
+            let held =
+                move |file: &ShownFile| map(file.holders.get(index).and_then(|(_, held)| held.as_ref()));
+            Part::new(Column::left(if index == 0 { 2 } else { 1 }), head, held)
+        }));
+        if self.missing {
+            parts.push(Part::new(Column::left(2), "Missing", missing));
         }
-        row
+        parts
     }
 
-    fn when(&self, file: &ShownFile, when: When) -> String {
-        let Some(modified) = file.modified else { return UNKNOWN.to_owned() };
+    fn size(&self, file: &ShownFile) -> Cell {
+        let text = |size: u64| if self.view.exact { size.to_string() } else { units::bytes(size as f64) };
+        Cell::new(file.size.map_or(UNKNOWN.to_owned(), text))
+    }
+
+    fn when(&self, file: &ShownFile, when: When) -> Cell {
+        let Some(modified) = file.modified else { return Cell::new(UNKNOWN) };
         let text = utc_text(modified.seconds);
-        match text.split_once('T') {
+        Cell::new(match text.split_once('T') {
             Some((date, _)) if when == When::Date => date.to_owned(),
             Some((date, time)) if !self.view.exact => {
                 format!("{date} {}", cut(time.get(..5).unwrap_or(""), 5))
             }
             _ => text,
-        }
-    }
-
-    /// The places of the servers in the .conf.
-    fn places(&self) -> Vec<String> {
-        (1..=self.servers.len()).map(|place| place.to_string()).collect()
+        })
     }
 
     /// What tells the servers apart in little room: the first name, and of the others what follows the part that all
@@ -272,25 +235,22 @@ impl Table<'_> {
     }
 
     fn drawn(&self, layout: Layout, room: usize) -> Vec<String> {
+        let parts = self.parts(layout);
+        let name = |shown: &Shown, room: usize| {
+            let (mark, paint) = mark_of(shown);
+            Cell::new(cut_middle(&name(shown), room.saturating_sub(mark.len()))).and(paint, mark)
+        };
+        let rows = self.listing.iter().map(|shown| match shown {
+            // It has its line to itself.
+            Shown::Folder(_) => vec![name(shown, self.view.width)],
+            Shown::File(file) => [vec![name(shown, room)], row(&parts, file)].concat(),
+        });
+        let header = [vec![Cell::painted(Paint::Bold, "Name")], header(&parts)].concat();
+        let rows: Vec<Vec<Cell>> = std::iter::once(header).chain(rows).collect();
+        let grid: Vec<Column> =
+            std::iter::once(Column::left(0)).chain(parts.iter().map(|part| part.column)).collect();
         let mut lines = self.key(layout.map);
-        let rows: Vec<Vec<Cell>> = self
-            .rows(layout)
-            .into_iter()
-            .map(|(shown, rest)| {
-                let first = match shown {
-                    None => Cell::painted(Paint::Bold, "Name"),
-                    Some(shown) => {
-                        let (mark, paint) = mark_of(shown);
-                        // A folder has its line to itself.
-                        let room = if rest.is_empty() { self.view.width } else { room };
-                        let name = cut_middle(&name(shown), room.saturating_sub(mark.len()));
-                        Cell::new(name).and(paint, mark)
-                    }
-                };
-                std::iter::once(first).chain(rest).collect()
-            })
-            .collect();
-        lines.extend(grid::lines(&self.columns(layout), &rows, self.view.palette));
+        lines.extend(grid::lines(&grid, &rows, self.view.palette));
         lines
     }
 
