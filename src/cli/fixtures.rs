@@ -2,7 +2,8 @@
 
 use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::sealed::ModifiedTime;
+use crate::sealed::{Facts, ModifiedTime};
+use crate::version::Version;
 
 pub(in crate::cli) fn held(pieces: &[u8]) -> Option<Holding> {
     Some(Holding { pieces: pieces.iter().copied().collect(), ..Holding::default() })
@@ -14,10 +15,10 @@ pub(in crate::cli) fn shown_file(
     servers: Vec<(&str, Option<Holding>)>,
 ) -> ShownFile {
     let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
+    let version = Version { generation: 1, upload: [1; 16] };
     ShownFile {
         path: FilePath::parse(name).unwrap(),
-        size: Some(12),
-        modified: Some(ModifiedTime::default()),
+        facts: Some(Facts { version, size: 12, modified: ModifiedTime::default(), replicas: 2 }),
         health,
         holders: servers.into_iter().map(server).collect(),
     }

@@ -35,8 +35,9 @@ pub(super) fn long(listing: &[Shown]) -> Vec<String> {
         match shown {
             Shown::Folder(_) => name,
             Shown::File(file) => {
-                let size = file.size.map_or(UNKNOWN.to_owned(), |size| size.to_string());
-                let date = file.modified.map_or(UNKNOWN.to_owned(), |modified| utc_text(modified.seconds));
+                let facts = file.facts.as_ref();
+                let size = facts.map_or(UNKNOWN.to_owned(), |facts| facts.size.to_string());
+                let date = facts.map_or(UNKNOWN.to_owned(), |facts| utc_text(facts.modified.seconds));
                 format!("{name}{pad}  {size:>13}  {date:<20}  {}", holders(file))
             }
         }
@@ -67,13 +68,14 @@ pub(super) fn json(shown: &Shown) -> String {
         Health::Incomplete => "incomplete",
         Health::OtherKey => "other_key",
     };
+    let facts = file.facts.as_ref();
     let held = file.holders.iter().map(|(name, held)| (name, held.as_ref().map(|held| held.pieces)));
     let servers = held.map(|(name, pieces)| (name.as_str(), or_null(pieces.map(numbers))));
     object([
         ("name", text(file.path.as_str())),
         ("type", text("file")),
-        ("size", or_null(file.size)),
-        ("modified", or_null(file.modified.map(|modified| text(&utc_text(modified.seconds))))),
+        ("size", or_null(facts.map(|facts| facts.size))),
+        ("modified", or_null(facts.map(|facts| text(&utc_text(facts.modified.seconds))))),
         ("state", text(state)),
         ("servers", object(servers)),
         ("outdated", by_server(file, |held| held.outdated)),
@@ -101,7 +103,7 @@ mod tests {
 
     fn under_another_key(servers: Vec<(&str, Option<Holding>)>) -> Shown {
         let file = shown_file("a", Health::OtherKey, servers);
-        Shown::File(ShownFile { size: None, modified: None, ..file })
+        Shown::File(ShownFile { facts: None, ..file })
     }
 
     #[test]

@@ -203,12 +203,12 @@ impl Table<'_> {
 
     fn size(&self, file: &ShownFile) -> Cell {
         let text = |size: u64| if self.view.exact { size.to_string() } else { units::bytes(size as f64) };
-        Cell::new(file.size.map_or(UNKNOWN.to_owned(), text))
+        Cell::new(file.facts.as_ref().map_or(UNKNOWN.to_owned(), |facts| text(facts.size)))
     }
 
     fn when(&self, file: &ShownFile, when: When) -> Cell {
-        let Some(modified) = file.modified else { return Cell::new(UNKNOWN) };
-        let text = utc_text(modified.seconds);
+        let Some(facts) = &file.facts else { return Cell::new(UNKNOWN) };
+        let text = utc_text(facts.modified.seconds);
         Cell::new(match text.split_once('T') {
             Some((date, _)) if when == When::Date => date.to_owned(),
             Some((date, time)) if !self.view.exact => {
@@ -348,7 +348,7 @@ mod tests {
         let of = |pieces: [u8; 2]| Holding { other_key: PieceSet::from_iter(pieces), ..Holding::default() };
         let servers = vec![("Server1", Some(of([1, 4]))), ("Server2", Some(of([2, 3])))];
         let file = shown_file("a", Health::OtherKey, servers);
-        let listing = [Shown::File(ShownFile { size: None, modified: None, ..file })];
+        let listing = [Shown::File(ShownFile { facts: None, ..file })];
         let expected = [
             "Name           Size  Modified (UTC)  Server1 Server2",
             "a [other key]     ?  ?               k--k    -kk-",
