@@ -117,7 +117,7 @@ fn a_password_that_replaces_one_comes_with_a_warning() {
     let cluster = Cluster::quick(1);
     cluster.add_user("Carl", "one").succeeds().prints(&[]).does_not_complain_of("warning");
     let again = cluster.add_user("Carl", "other").succeeds().prints(&[]);
-    again.complains_of("warning: Carl is there already").complains_of("Key line");
+    again.complains_of("warning: Carl already exists").complains_of("Key line");
     server(&cluster, &["adduser", "Servers", "Dora"], "\n").exits(1).complains_of("the password is empty");
 }
 
@@ -129,9 +129,9 @@ fn on_a_terminal_a_user_is_added_with_a_password_typed_twice() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("password for Carl: ");
     session.press("a password\na password\n");
-    session.wait_for_text("Carl is added in New; the folder is new");
+    session.wait_for_text("added Carl in New (new folder)");
     session.press("one\nother\n");
-    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("the passwords do not match");
     session.wait_for_text("status 1");
     session.finish();
 }
