@@ -5,7 +5,7 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`split`], [`placement`], [`version`]: pure rules.
+//! 0. [`name`], [`placement`], [`version`]: pure rules.
 //! 1. [`commit`], [`primitives`], [`config`], [`tcp`]: the two-step commit, cryptography, the .conf file, connections.
 //! 2. [`sealed`]: the piece format.
 //! 3. [`wire`]: the protocol's lines.
@@ -27,7 +27,6 @@ pub mod placement;
 pub mod primitives;
 pub mod sealed;
 pub mod server;
-pub mod split;
 pub mod store;
 pub mod tcp;
 pub mod version;

@@ -176,7 +176,7 @@ impl Server {
         let settling = Arc::clone(&shared);
         // Clients need not wait for it: what is not in order yet of a user is put so at the first request.
         std::thread::spawn(move || {
-            settling.store.settle(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
+            settling.store.recover_all(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
         });
         Ok(Self { shared, listener, address, _lock: lock })
     }

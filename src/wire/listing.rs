@@ -5,7 +5,7 @@ use super::text::{ParseError, Words, base64_decode, base64_encode, percent_decod
 use crate::commit::Phase;
 use crate::name::{FilePath, FolderPath};
 use crate::placement::PieceSet;
-use crate::sealed::{Claim, Header, ModifiedTime};
+use crate::sealed::{Claim, Facts, Header, ModifiedTime};
 use crate::version::Version;
 
 /// The greatest number of a piece: a piece file's name ends in one digit.
@@ -121,18 +121,12 @@ pub enum Entry {
     File {
         /// Its name, or its path in a list of everything below.
         path: FilePath,
-        /// Which version.
-        version: Version,
         /// Whether the pieces are published; staged ones count once another server has decided.
         published: bool,
         /// The pieces' numbers.
         pieces: PieceSet,
-        /// Bytes of the whole file.
-        size: u64,
-        /// When the file was last modified.
-        modified: ModifiedTime,
-        /// Copies that the writer asked for.
-        replicas: u8,
+        /// What their headers say.
+        facts: Facts,
     },
     /// A delete.
     Tombstone {
@@ -168,13 +162,15 @@ impl Entry {
         let phase = |published: bool| if published { "published" } else { "staged" };
         match self {
             Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
-            Entry::File { path, version, published, pieces, size, modified, replicas } => format!(
-                "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
-                percent_encode(path.as_str()),
-                phase(*published),
-                modified.seconds,
-                modified.nanos,
-            ),
+            Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } } => {
+                format!(
+                    "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
+                    percent_encode(path.as_str()),
+                    phase(*published),
+                    modified.seconds,
+                    modified.nanos,
+                )
+            }
             Entry::Tombstone { path, version, published } => {
                 format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), phase(*published))
             }
@@ -193,18 +189,18 @@ impl Entry {
         let path = || FilePath::parse(&name).map_err(|_| ParseError("path"));
         let entry = match kind {
             "folder" => Entry::Folder(FolderPath::parse(&name).map_err(|_| ParseError("folder"))?),
-            "file" => Entry::File {
-                path: path()?,
-                version: version(&mut words)?,
-                published: published(&mut words)?,
-                pieces: pieces(&mut words)?,
-                size: words.number("size")?,
-                modified: ModifiedTime {
+            "file" => {
+                let path = path()?;
+                let version = version(&mut words)?;
+                let (published, pieces) = (published(&mut words)?, pieces(&mut words)?);
+                let size = words.number("size")?;
+                let modified = ModifiedTime {
                     seconds: seconds(&mut words)?,
                     nanos: words.number("nanoseconds").and_then(|n| within(n, 0, 999_999_999))?,
-                },
-                replicas: words.number("replicas").and_then(|n| within(n, 1, u8::MAX))?,
-            },
+                };
+                let replicas = words.number("replicas").and_then(|n| within(n, 1, u8::MAX))?;
+                Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } }
+            }
             "tombstone" => Entry::Tombstone {
                 path: path()?,
                 version: version(&mut words)?,
@@ -292,7 +288,6 @@ impl Usage {
 mod tests {
     use super::*;
     use crate::name::UserName;
-    use crate::sealed::Kind;
 
     fn path(text: &str) -> FilePath {
         FilePath::parse(text).unwrap()
@@ -305,12 +300,14 @@ mod tests {
             Entry::Folder(FolderPath::parse("my folder").unwrap()),
             Entry::File {
                 path: path("a b/ü"),
-                version,
                 published: true,
                 pieces: [1, 4].into_iter().collect(),
-                size: 12,
-                modified: ModifiedTime { seconds: -5, nanos: 7 },
-                replicas: 2,
+                facts: Facts {
+                    version,
+                    size: 12,
+                    modified: ModifiedTime { seconds: -5, nanos: 7 },
+                    replicas: 2,
+                },
             },
             Entry::Tombstone { path: path("x"), version, published: false },
             Entry::Damaged { path: path("x"), piece: 3 },
@@ -342,21 +339,8 @@ mod tests {
 
     #[test]
     fn reports_come_back() {
-        let header = Header {
-            kind: Kind::Tombstone,
-            piece: 0,
-            chunk_log2: 16,
-            replicas: 2,
-            version: Version { generation: 1, upload: [1; 16] },
-            file_size: 0,
-            piece_size: 0,
-            modified: ModifiedTime::default(),
-            key_check: [0; 16],
-            wrap_block: [0; 16],
-            wrapped_key: [0; 32],
-            user: UserName::parse("u").unwrap(),
-            path: path("p"),
-        };
+        let version = Version { generation: 1, upload: [1; 16] };
+        let header = Header::tombstone(UserName::parse("u").unwrap(), path("p"), version, 2, [0; 16]);
         let claim = Box::new(Claim { header, root: [1; 32], seal: [2; 32] });
         let report = NameReport {
             floor: 4,

@@ -128,8 +128,8 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
     );
     hint(&["Download", "my notse.txt"], 1, "did you mean \"my notes.txt\"?");
     hint(&["Download", "my notes"], 1, "did you mean \"my notes.txt\"?");
-    hint(&["Download", "other"], 1, "ShowFiles lists what there is");
-    hint(&["Download", "-q", "my notse.txt"], 1, "ShowFiles lists what there is");
+    hint(&["Download", "other"], 1, "ShowFiles lists what is stored");
+    hint(&["Download", "-q", "my notse.txt"], 1, "ShowFiles lists what is stored");
     let Some(session) = aditi.on_terminal(80, "$client Download 'my notse.txt'") else { return };
     let seen = as_seen(&session.finish().exits(1).stdout);
     assert!(seen.iter().any(|line| line == "Client: hint: did you mean \"my notes.txt\"?"), "{seen:#?}");
@@ -466,7 +466,7 @@ fn a_new_password_is_not_asked_for_where_it_cannot_be_changed() {
     let aditi = cluster.client("Aditi");
     cluster.stop(2);
     let Some(session) = aditi.on_terminal(80, "$client Passwd; echo \"status $?\"") else { return };
-    session.wait_for_text("every server is needed (Server2 refused the connection)");
+    session.wait_for_text("every server is needed (Server2: refused the connection)");
     session.wait_for_text("status 4");
     let outcome = session.finish();
     assert!(!outcome.stdout.contains("new password"), "{outcome}");

@@ -1,8 +1,8 @@
 //! Delete: a version like any other, whose one piece is a tombstone on every server.
 //!
-//! It takes what it saw. Its tombstone has the version right behind the one that is to go, which hides that
-//! one and nothing newer, however late it is committed. Only where a server is away, so that it may know of
-//! something newer that is meant too, is the tombstone as new as can be.
+//! It takes what it saw. Its tombstone has the version right after the one that is to go, which hides that
+//! one and nothing newer, however late it is committed. Only if a server is down, which may know of
+//! something newer that should go too, is the tombstone as new as possible.
 
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
@@ -13,18 +13,18 @@ use crate::client::core::retry::{Pending, until_settled};
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::client::core::versions::{Ready, abort_all, commit_all, writer};
-use crate::commit::{Outcome, Staging, TOMBSTONE, Writer};
+use crate::commit::{Outcome, Staging, Writer};
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::{Answer, No, Peer};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{Header, Kind, MIN_CHUNK_LOG2, ModifiedTime};
+use crate::sealed::Header;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
 /// Names that are deleted together.
 const BATCH: usize = 64;
-/// How often a delete that another client was quicker than is tried again.
+/// How often a delete is tried again that another client got ahead of.
 const ATTEMPTS: usize = 8;
 
 /// A server, and its answer to a STAGE.
@@ -35,7 +35,7 @@ type Deleted = Result<FilePath, ClientError>;
 /// One name to delete, over all attempts.
 struct Doomed {
     path: FilePath,
-    /// What is to go: the version that the first look showed, itself none where only unreadable pieces are.
+    /// What is to go: the version that the first look showed, itself none if only unreadable pieces exist.
     seen: Option<Option<Version>>,
     /// Whether that version alone is to go, even if a server is down that may know of a newer one.
     alone: bool,
@@ -60,7 +60,7 @@ impl Doomed {
         (is_deleted || is_nowhere).then(|| Ok(self.path.clone()))
     }
 
-    /// The version that hides what is to go and nothing else; `None` where it is not known what that is.
+    /// The version that hides what is to go and nothing else; `None` if that is not known.
     fn successor(&self, survey: &Survey) -> Option<Version> {
         let all_is_seen = survey.all_answered() && survey.distrusted.is_empty();
         self.seen.flatten().filter(|_| self.alone || all_is_seen)?.successor()
@@ -172,22 +172,9 @@ fn tombstone(core: &Core, survey: &Survey, writer: &Writer<Staging>) -> Tombston
     // As the file has it, so that two clients that delete one version make the same tombstone.
     let of_file = survey.file_version().and_then(|version| survey.any_claim(version));
     let replicas = of_file.map(|claim| claim.header.replicas);
-    let header = Header {
-        kind: Kind::Tombstone,
-        piece: TOMBSTONE,
-        chunk_log2: MIN_CHUNK_LOG2,
-        replicas: replicas.unwrap_or(u8::try_from(core.config.replicas).unwrap_or(u8::MAX)),
-        version: writer.version(),
-        file_size: 0,
-        piece_size: 0,
-        modified: ModifiedTime::default(),
-        key_check: core.key.check_value(),
-        // A delete has no bytes to encrypt, so it wraps no key.
-        wrap_block: [0; 16],
-        wrapped_key: [0; 32],
-        user: core.config.user.clone(),
-        path: survey.path.clone(),
-    };
+    let replicas = replicas.unwrap_or(u8::try_from(core.config.replicas).unwrap_or(u8::MAX));
+    let (user, path) = (core.config.user.clone(), survey.path.clone());
+    let header = Header::tombstone(user, path, writer.version(), replicas, core.key.check_value());
     let root = sha256(b"");
     let seal = core.key.seal(&header.encode(), &root);
     Tombstone { header, root, seal }

@@ -103,9 +103,7 @@ fn copy_requests(
         let header = Header {
             path: new.clone(),
             version: new_version,
-            key_check: new_key.check_value(),
-            wrapped_key: new_key.wrap(&core.key.unwrap(&verified), &wrap_block),
-            wrap_block,
+            key: new_key.wrap(&core.key.unwrap(&verified), wrap_block),
             ..claim.header.clone()
         };
         let seal = new_key.seal(&header.encode(), &claim.root);

@@ -10,7 +10,7 @@ use super::sight::Unseen;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::placement::{self, PieceSet};
-use crate::sealed::{Distrust, ModifiedTime};
+use crate::sealed::{Distrust, Facts};
 use crate::version::Version;
 
 /// Names that a list leaves in doubt and that are looked at together.
@@ -34,13 +34,11 @@ pub enum Health {
 pub struct ShownFile {
     /// Its name in the listed folder.
     pub path: FilePath,
-    /// Its size in bytes; none where no header can be trusted.
-    pub size: Option<u64>,
-    /// When it was last modified, at the uploader's; none as above.
-    pub modified: Option<ModifiedTime>,
+    /// What its pieces' headers say of it; none if no header can be trusted.
+    pub facts: Option<Facts>,
     /// How whole it is.
     pub health: Health,
-    /// By server of the .conf: its name and what it holds, `None` where it did not answer.
+    /// By server of the .conf: its name and what it holds, `None` if it did not answer.
     pub holders: Vec<(ServerName, Option<Holding>)>,
 }
 
@@ -51,19 +49,12 @@ pub struct ShownFile {
 pub struct Holding {
     /// Of the version that is shown.
     pub pieces: PieceSet,
-    /// Of an older version, where it has none of this one's.
+    /// Of an older version, if it has none of this one's.
     pub outdated: PieceSet,
     /// With a header or seal that is not what the client wrote.
     pub damaged: PieceSet,
     /// Made under another password or `Key`.
     pub other_key: PieceSet,
-}
-
-/// What a header says of a file, for a listing.
-#[derive(Clone, Copy)]
-struct Facts {
-    size: u64,
-    modified: ModifiedTime,
 }
 
 /// What is in a folder.
@@ -115,7 +106,7 @@ pub(crate) fn names(
     if files.is_empty() && folders.is_empty() && !folder.is_root() {
         return name_of_file(core, folder, unseen);
     }
-    // A name that only a server that lies can have sent is no reason to stop.
+    // A name that only a lying server can have sent is no reason to stop.
     Ok(files.keys().filter_map(|path| whole_path(folder, path).ok()).collect())
 }
 
@@ -137,13 +128,12 @@ fn show_files(core: &mut Core, folder: &FolderPath, files: BTreeMap<FilePath, Li
     let mut shown = Vec::new();
     let mut doubtful = Vec::new();
     for (path, listed) in files {
-        let Some(version) = listed.unanimous() else {
+        let Some(facts) = listed.unanimous() else {
             doubtful.push(path);
             continue;
         };
-        let facts = Facts { size: version.size, modified: version.modified };
         let held_by = |s| Holding { pieces: listed.held_by(s), ..Holding::default() };
-        let file = shown_file(core, path, Some(facts), version.replicas, held_by);
+        let file = shown_file(core, path, Some(facts.clone()), held_by);
         if file.health == Health::Incomplete && all_are_up {
             doubtful.push(file.path);
         } else {
@@ -166,26 +156,25 @@ pub(crate) fn shown_survey(core: &Core, folder: &FolderPath, survey: &Survey) ->
         let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
         let no_version = |server| holding(survey, None, server);
         let health = if survey.only_other_keys() { Health::OtherKey } else { Health::Incomplete };
-        return unreadable.then(|| ShownFile { health, ..shown_file(core, path, None, 1, no_version) });
+        return unreadable.then(|| ShownFile { health, ..shown_file(core, path, None, no_version) });
     };
     let header = &survey.any_claim(version)?.header;
-    let facts = Facts { size: header.file_size, modified: header.modified };
     let held_by = |server| holding(survey, Some(version), server);
-    Some(shown_file(core, path, Some(facts), header.replicas, held_by))
+    Some(shown_file(core, path, Some(header.into()), held_by))
 }
 
 fn shown_file(
     core: &Core,
     path: FilePath,
     facts: Option<Facts>,
-    replicas: u8,
     held_by: impl Fn(usize) -> Holding,
 ) -> ShownFile {
     let cluster = &core.cluster;
     let by_server: Vec<Option<Holding>> =
         (0..cluster.len()).map(|s| cluster.is_up(s).then(|| held_by(s))).collect();
     let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(piece)).count();
-    let wanted = placement::copies_wanted(usize::from(replicas), cluster.len());
+    let replicas = facts.as_ref().map_or(1, |facts| usize::from(facts.replicas));
+    let wanted = placement::copies_wanted(replicas, cluster.len());
     let health = if !placement::suffices(|piece| copies(piece) > 0) {
         Health::Incomplete
     } else if placement::pieces().any(|piece| copies(piece) < wanted) {
@@ -194,8 +183,7 @@ fn shown_file(
         Health::Whole
     };
     let holders = cluster.names().into_iter().zip(by_server).collect();
-    let (size, modified) = (facts.map(|facts| facts.size), facts.map(|facts| facts.modified));
-    ShownFile { path, size, modified, health, holders }
+    ShownFile { path, facts, health, holders }
 }
 
 /// What a server has of a name, `version` being the one that is shown.

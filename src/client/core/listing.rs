@@ -13,7 +13,7 @@ use crate::config::MAX_SERVERS;
 use crate::name::{FilePath, FolderPath};
 use crate::peer::{Peer, PeerError, Received};
 use crate::placement::PieceSet;
-use crate::sealed::ModifiedTime;
+use crate::sealed::Facts;
 use crate::version::Version;
 use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
 
@@ -21,7 +21,7 @@ use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
 #[derive(Default)]
 pub(super) struct Listed {
     version: Option<ListedVersion>,
-    /// Whether there is damage, or servers speak of different versions, or differ on what all pieces of one
+    /// Whether damage was found, or servers speak of different versions, or differ on what all pieces of one
     /// have in common: a list cannot tell then.
     disputed: bool,
     /// Whether the version is published somewhere.
@@ -37,13 +37,10 @@ pub(super) type Servers = u64;
 const _: () = assert!(MAX_SERVERS <= Servers::BITS as usize);
 
 /// What all pieces of a version have in common.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct ListedVersion {
-    version: Version,
-    pub(super) size: u64,
-    pub(super) modified: ModifiedTime,
-    pub(super) replicas: u8,
-    tombstone: bool,
+#[derive(Clone, PartialEq, Eq)]
+enum ListedVersion {
+    File(Facts),
+    Tombstone(Version),
 }
 
 /// What all servers together say is in a folder.
@@ -134,13 +131,11 @@ impl Listing {
                 listed.by |= bit(server);
             }
             Entry::Tombstone { path, version, published } => {
-                let (modified, replicas) = (ModifiedTime::default(), 1);
-                let told = ListedVersion { version, size: 0, modified, replicas, tombstone: true };
-                let pieces = PieceSet::from_iter([TOMBSTONE]);
+                let (told, pieces) = (ListedVersion::Tombstone(version), PieceSet::from_iter([TOMBSTONE]));
                 self.files.entry(path).or_default().take(server, told, published, pieces);
             }
-            Entry::File { path, version, published, pieces, size, modified, replicas } => {
-                let told = ListedVersion { version, size, modified, replicas, tombstone: false };
+            Entry::File { path, published, pieces, facts } => {
+                let told = ListedVersion::File(facts);
                 self.files.entry(path).or_default().take(server, told, published, pieces);
             }
         }
@@ -167,7 +162,10 @@ fn bit(server: usize) -> Servers {
 
 impl Listed {
     fn take(&mut self, server: usize, told: ListedVersion, published: bool, pieces: PieceSet) {
-        self.disputed |= *self.version.get_or_insert(told) != told;
+        match &self.version {
+            Some(known) => self.disputed |= *known != told,
+            None => self.version = Some(told),
+        }
         self.decided |= published;
         self.by |= bit(server);
         match self.pieces.iter_mut().find(|(of, _)| usize::from(*of) == server) {
@@ -177,11 +175,14 @@ impl Listed {
     }
 
     /// The one version that every server speaks of, if it is a decided file.
-    pub(super) fn unanimous(&self) -> Option<&ListedVersion> {
+    pub(super) fn unanimous(&self) -> Option<&Facts> {
         // One server alone can say what it likes.
         let witnesses = self.pieces.len() > 1;
         let known = !self.disputed && self.decided && witnesses;
-        self.version.as_ref().filter(|version| known && !version.tombstone)
+        match &self.version {
+            Some(ListedVersion::File(facts)) if known => Some(facts),
+            _ => None,
+        }
     }
 
     pub(super) fn held_by(&self, server: usize) -> PieceSet {

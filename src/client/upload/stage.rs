@@ -1,7 +1,7 @@
 //! Staging the pieces of a batch: encrypt and hash each byte once, send it to every holder.
 //!
 //! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders,
-//! always in the order of the servers, so that no two wait for each other in a circle. Replies are
+//! always in the order of the servers, so that no two wait for each other. Replies are
 //! read when all is sent: they are short and wait in the sockets' buffers.
 
 use std::collections::VecDeque;
@@ -9,13 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use super::source::OpenSource;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
+use crate::placement;
 use crate::primitives::Bytes32;
 use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
 use crate::wire::Request;
-use crate::{placement, split};
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
 const STEP: usize = 256 * 1024;
@@ -39,7 +39,7 @@ pub(super) struct Plan {
 #[derive(Default)]
 pub(super) struct Staged {
     /// The local file failed.
-    pub(super) local: Option<ClientError>,
+    pub(super) local: Option<LocalError>,
     /// What each server answered, for each of its pieces.
     pub(super) answers: Vec<(usize, Answer<()>)>,
 }
@@ -161,8 +161,7 @@ impl Work<'_> {
 
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let plan = self.plans[job.file];
-        let range = split::range(plan.header.file_size, placement::PIECES, job.piece);
-        let header = Header { piece: job.piece, piece_size: range.end - range.start, ..plan.header.clone() };
+        let header = plan.header.of_piece(job.piece);
         let length = header.piece_size + 32 * header.chunks();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
         let mut in_order = plan.holders[usize::from(job.piece) - 1].clone();
@@ -172,7 +171,8 @@ impl Work<'_> {
             lane.expected.push_back(job.file);
             lane.try_send(|peer| peer.send(&request));
         }
-        match self.send_body(plan, &header, range.start, &mut lanes, buffer) {
+        let start = placement::range(header.file_size, job.piece).start;
+        match self.send_body(plan, &header, start, &mut lanes, buffer) {
             Ok((table, root)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for lane in &mut lanes {
@@ -197,7 +197,7 @@ impl Work<'_> {
         start: u64,
         lanes: &mut [MutexGuard<'_, Lane>],
         buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32), (ClientError, u64)> {
+    ) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
         let mut cipher = ChunkCipher::new(&plan.key, header.piece);
         let mut hasher = ChunkHasher::new(header.chunk_size());
         let mut table = Vec::new();
@@ -219,7 +219,7 @@ impl Work<'_> {
     }
 }
 
-/// The announced bytes must follow, so that the next request is found behind them.
+/// The announced bytes must follow, so that the next request is found after them.
 fn cancel(lanes: &mut [MutexGuard<'_, Lane>], mut left: u64) {
     let zeros = [0; 4096];
     while left > 0 {

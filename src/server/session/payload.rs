@@ -10,7 +10,7 @@ use crate::server::channel::End;
 use crate::server::limits::IDLE_LIMIT;
 use crate::server::space;
 use crate::server::voice::Speech;
-use crate::store::{Check, OsDisk, Staging, StoreError};
+use crate::store::{Incoming, OsDisk, StoreError};
 use crate::version::Version;
 use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
 
@@ -33,10 +33,7 @@ impl Session<'_> {
             return Err(End::Refused(Refusal::BadRequest));
         }
         // Who restores a piece passes on what another server has sent.
-        let check = match restore {
-            Some(_) => Check::Chunks,
-            None => Check::Mac(Box::new(PayloadMac::new(&self.payloads, self.opener.last()))),
-        };
+        let mac = restore.is_none().then(|| PayloadMac::new(&self.payloads, self.opener.last()));
         let store = &self.shared.store;
         // A version that was decided while there was no bound can be repaired: its rank is one that moves nothing.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
@@ -44,7 +41,7 @@ impl Session<'_> {
         let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
             true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
             false => {
-                within_reach(generation).and_then(|()| store.stage(self.connection, header, restore, check))
+                within_reach(generation).and_then(|()| store.stage(self.connection, header, restore, mac))
             }
         };
         self.channel.voice.rest();
@@ -94,9 +91,9 @@ impl Session<'_> {
     /// the next request begins behind it.
     fn receive<'s>(
         &mut self,
-        mut staging: Result<Staging<'s, OsDisk>, StoreError>,
+        mut staging: Result<Incoming<'s, OsDisk>, StoreError>,
         length: u64,
-    ) -> Result<(Result<Staging<'s, OsDisk>, StoreError>, StageEnd), End> {
+    ) -> Result<(Result<Incoming<'s, OsDisk>, StoreError>, StageEnd), End> {
         let all_here = self.channel.reader.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();

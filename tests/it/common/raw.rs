@@ -3,10 +3,9 @@
 use super::USER;
 use super::process::LIMIT;
 use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted};
-use shareit::commit::TOMBSTONE;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{Bytes32, PayloadMac, sha256};
-use shareit::sealed::{Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
+use shareit::sealed::{Claim, Header, MasterKey};
 use shareit::version::Version;
 use shareit::wire::{LineOpener, LineSealer, Login, NameReport, Reply, base64_encode, read_line};
 use std::io::{BufReader, Read, Write};
@@ -163,21 +162,9 @@ impl Guest {
 /// A delete as Aditi's client would seal it under a key.
 pub(crate) fn tombstone(path: &str, generation: u64, key: &Bytes32) -> Claim {
     let key = MasterKey::from_key(key);
-    let header = Header {
-        kind: Kind::Tombstone,
-        piece: TOMBSTONE,
-        chunk_log2: MIN_CHUNK_LOG2,
-        replicas: 2,
-        version: Version { generation, upload: [7; 16] },
-        file_size: 0,
-        piece_size: 0,
-        modified: ModifiedTime::default(),
-        key_check: key.check_value(),
-        wrap_block: [0; 16],
-        wrapped_key: [0; 32],
-        user: UserName::parse(USER).unwrap(),
-        path: FilePath::parse(path).unwrap(),
-    };
+    let (user, path) = (UserName::parse(USER).unwrap(), FilePath::parse(path).unwrap());
+    let version = Version { generation, upload: [7; 16] };
+    let header = Header::tombstone(user, path, version, 2, key.check_value());
     let root = sha256(b"");
     let seal = key.seal(&header.encode(), &root);
     Claim { header, root, seal }

@@ -6,7 +6,7 @@ use shareit::commit::Phase;
 use shareit::name::{FilePath, ServerName};
 use shareit::placement::PieceSet;
 use shareit::primitives::sha256;
-use shareit::sealed::{Claim, Header};
+use shareit::sealed::{Claim, Facts, Header};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, NameReport, Refusal, Reply, Reported, Request, StageEnd, read_line,
 };
@@ -285,12 +285,9 @@ impl Shelf {
                     let header = Header::decode(bytes).unwrap();
                     Entry::File {
                         path: FilePath::parse(name).unwrap(),
-                        version: header.version,
                         published: !self.staged,
                         pieces: PieceSet::from_iter([header.piece]),
-                        size: header.file_size,
-                        modified: header.modified,
-                        replicas: header.replicas,
+                        facts: Facts::from(&header),
                     }
                 };
                 text(&self.pieces.iter().map(|piece| entry(piece).to_line()).collect::<String>())

@@ -7,10 +7,8 @@ use shareit::name::{FilePath, UserName};
 use shareit::placement;
 use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
-    ChunkCipher, ChunkHasher, Claim, Distrust, FileKey, Header, Kind, MAX_HEADER, MasterKey, ModifiedTime,
-    chunk_log2_for,
+    ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, MAX_HEADER, MasterKey, ModifiedTime,
 };
-use shareit::split;
 use shareit::version::Version;
 use shareit::wire::{NameReport, base64_encode, hex};
 
@@ -129,27 +127,17 @@ fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
     let small = example("a small piece");
     let key = master_key();
     let file_key = FileKey::new(small.array("file key"));
-    let wrap_block = small.array("wrap block");
-    let wrapped_key = key.wrap(&file_key, &wrap_block);
-    assert_eq!(wrapped_key, small.array("wrapped key"));
+    let wrapped = key.wrap(&file_key, small.array("wrap block"));
+    assert_eq!(wrapped.bytes, small.array("wrapped key"));
     let (seconds, nanos) = small.text("modified").split_once('.').unwrap();
-    let range = split::range(file_size, placement::PIECES, piece);
-    let header = Header {
-        kind: Kind::Data,
-        piece,
-        chunk_log2: u8::try_from(small.number("exponent")).unwrap(),
-        replicas: u8::try_from(small.number("replicas")).unwrap(),
+    let facts = Facts {
         version: small.text("version").parse().unwrap(),
-        file_size,
-        piece_size: range.end - range.start,
+        size: file_size,
         modified: ModifiedTime { seconds: seconds.parse().unwrap(), nanos: nanos.parse().unwrap() },
-        key_check: key.check_value(),
-        wrap_block,
-        wrapped_key,
-        user: user(),
-        path: path(name),
+        replicas: u8::try_from(small.number("replicas")).unwrap(),
     };
-    assert_eq!(header.chunk_log2, chunk_log2_for(file_size));
+    let header = Header::data(user(), path(name), facts, piece, wrapped);
+    assert_eq!(u64::from(header.chunk_log2), small.number("exponent"));
     assert_eq!(header.encode(), values.bytes("header"));
     header
 }
@@ -167,7 +155,7 @@ fn names_are_good_or_bad_as_the_document_says() {
 fn files_are_split_as_the_document_says() {
     for row in document().section("Splitting").table("file size") {
         let size: u64 = row[0].parse().unwrap();
-        let ranges = placement::pieces().map(|piece| split::range(size, placement::PIECES, piece));
+        let ranges = placement::pieces().map(|piece| placement::range(size, piece));
         let lengths: Vec<String> = ranges.map(|range| (range.end - range.start).to_string()).collect();
         assert_eq!(lengths, row[1..], "{size} bytes");
     }
@@ -233,9 +221,9 @@ fn each_field_of_a_header_is_where_the_table_says() {
             "piece size" => header.piece_size.to_be_bytes().to_vec(),
             "modified, seconds" => header.modified.seconds.to_be_bytes().to_vec(),
             "modified, nanoseconds" => header.modified.nanos.to_be_bytes().to_vec(),
-            "key check" => header.key_check.to_vec(),
-            "wrap block" => header.wrap_block.to_vec(),
-            "wrapped key" => header.wrapped_key.to_vec(),
+            "key check" => header.key.check.to_vec(),
+            "wrap block" => header.key.block.to_vec(),
+            "wrapped key" => header.key.bytes.to_vec(),
             "user length" => vec![user_length as u8],
             "user" => header.user.as_str().as_bytes().to_vec(),
             "path length" => (header.path.as_str().len() as u16).to_be_bytes().to_vec(),
@@ -250,6 +238,22 @@ fn each_field_of_a_header_is_where_the_table_says() {
         assert_eq!(bytes[offset..end], expected, "{}", row[2]);
     }
     assert_eq!(end, bytes.len());
+}
+
+/// The picture has a box for each field or few, with the bytes below it: `8`, `6 × 1`, `8 + 16`, `1 + L`.
+#[test]
+fn the_picture_of_a_piece_has_all_bytes_of_the_header() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images/piece.svg");
+    let picture = std::fs::read_to_string(path).unwrap();
+    let texts = picture.split('>').skip(1).filter_map(|rest| rest.split('<').next());
+    let is_bytes = |text: &&str| {
+        !text.trim().is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +×LP".contains(c))
+    };
+    let header = texts.skip_while(|text| *text != "The header").take_while(|text| *text != "The keys");
+    let product = |text: &str| text.split(" × ").map(number).product::<usize>();
+    let sum =
+        |text: &str| text.split(" + ").filter(|part| !["L", "P"].contains(part)).map(product).sum::<usize>();
+    assert_eq!(header.filter(is_bytes).map(sum).sum::<usize>(), shareit::sealed::HEADER_FIXED);
 }
 
 fn number(text: &str) -> usize {
@@ -276,7 +280,7 @@ fn two_chunks() -> (Values, Vec<u8>, Vec<u8>) {
     let values = example("two chunks");
     let file: Vec<u8> = (0..values.number("file size")).map(|i| (i % 251) as u8).collect();
     let header = header(&values, values.text("path"), values.number("piece") as u8, file.len() as u64);
-    let range = split::range(header.file_size, placement::PIECES, header.piece);
+    let range = placement::range(header.file_size, header.piece);
     let plain = file[range.start as usize..range.end as usize].to_vec();
     let file_key = FileKey::new(example("a small piece").array("file key"));
     let piece = write(&header, &master_key(), &file_key, &plain).concat();
@@ -303,17 +307,8 @@ fn the_piece_of_two_chunks_is_written_and_read_byte_for_byte() {
 fn the_tombstone_is_written_and_read_byte_for_byte() {
     let values = example("a tombstone");
     let version: Version = values.text("version").parse().unwrap();
-    let header = Header {
-        kind: Kind::Tombstone,
-        piece: 0,
-        version,
-        file_size: 0,
-        piece_size: 0,
-        modified: ModifiedTime::default(),
-        wrap_block: [0; 16],
-        wrapped_key: [0; 32],
-        ..header(&example("a small piece"), "holiday/ten.txt", 1, 10)
-    };
+    let file = header(&example("a small piece"), "holiday/ten.txt", 1, 10);
+    let header = Header::tombstone(file.user, file.path, version, file.replicas, master_key().check_value());
     let piece = values.bytes("piece");
     assert_eq!(write(&header, &master_key(), &FileKey::new([0; 32]), &[]).concat(), piece);
     assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));

@@ -7,7 +7,7 @@ use crate::common::rogue::{Rogue, Shelf, Told, claim, now, text, yes_to_all};
 use crate::common::{Cluster, Trap, USER, Way, noise};
 use shareit::auth::{DEFAULT_ITERATIONS, Verifier};
 use shareit::commit::Phase;
-use shareit::sealed::Claim;
+use shareit::sealed::{Claim, Facts};
 use shareit::wire::{Entry, NameReport, Refusal, Reply, Reported, Request};
 use std::sync::{Arc, Mutex};
 
@@ -32,12 +32,9 @@ impl Loot {
                 let header = &self.claims[0].header;
                 let entry = Entry::File {
                     path: header.path.clone(),
-                    version: header.version,
                     published: true,
                     pieces: self.claims.iter().map(|claim| claim.header.piece).collect(),
-                    size: header.file_size,
-                    modified: header.modified,
-                    replicas: header.replicas,
+                    facts: Facts::from(header),
                 };
                 text(&entry.to_line())
             }
@@ -129,7 +126,7 @@ fn an_upload_that_nobody_else_has_replaces_nothing_until_all_of_it_is_there() {
             let repaired = lied_to.run(&["Repair"]).fails_with(1);
             assert!(pieces(&cluster, &[2]) == whole, "without piece {withheld}: {repaired}");
             let why = format!(
-                "Server1 alone says that it was stored, which was not proved: no other server has piece {withheld} ("
+                "Server1 alone says that it was stored, which could not be proved: no other server has piece {withheld} ("
             );
             assert!(repaired.stdout.contains(&why), "{repaired}");
             lied_to.download_is_incomplete("a").complains_of("Server1");

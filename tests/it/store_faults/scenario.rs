@@ -4,9 +4,8 @@ use super::disk::MemoryDisk;
 use super::ledger::Ledger;
 use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
-use shareit::sealed::{ChunkHasher, Claim, Header, Kind, MIN_CHUNK_LOG2, MasterKey, ModifiedTime};
-use shareit::split;
-use shareit::store::{Batch, Check, Connection, Disk, Store, StoreError};
+use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey};
+use shareit::store::{Batch, Connection, Disk, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
 use std::collections::BTreeMap;
@@ -104,27 +103,17 @@ impl Piece {
     }
 
     fn make(name: Name, generation: Generation, number: u8) -> Self {
-        let file_size = match (number, name.starts_with("large")) {
-            (TOMBSTONE, _) => 0,
-            (_, true) => 1_400_000 + generation,
+        let size = match name.starts_with("large") {
+            true => 1_400_000 + generation,
             _ if name.starts_with("huge") => 12_000_000 + generation,
-            (_, false) => 600 + generation,
+            false => 600 + generation,
         };
-        let range = if number == TOMBSTONE { 0..0 } else { split::range(file_size, 4, number) };
-        let header = Header {
-            kind: if number == TOMBSTONE { Kind::Tombstone } else { Kind::Data },
-            piece: number,
-            chunk_log2: MIN_CHUNK_LOG2,
-            replicas: 2,
-            version: version(generation),
-            file_size,
-            piece_size: range.end - range.start,
-            modified: ModifiedTime::default(),
-            key_check: [1; 16],
-            wrap_block: [2; 16],
-            wrapped_key: [3; 32],
-            user: aditi(),
-            path: path(name),
+        let facts =
+            Facts { version: version(generation), size, modified: ModifiedTime::default(), replicas: 2 };
+        let key = WrappedKey { check: [1; 16], block: [2; 16], bytes: [3; 32] };
+        let header = match number {
+            TOMBSTONE => Header::tombstone(aditi(), path(name), facts.version, facts.replicas, key.check),
+            _ => Header::data(aditi(), path(name), facts, number, key),
         };
         let mut random = Random(generation << 8 | u64::from(number));
         let mut payload: Vec<u8> = (0..header.piece_size).map(|_| random.next() as u8).collect();
@@ -209,7 +198,7 @@ impl Server {
         let store =
             Store::open(disk.clone(), &root(), &ServerName::parse(SERVER).unwrap(), NOW, &mut |_| ())?;
         let mut settled = Ok(());
-        store.settle(|_, error| settled = Err(error));
+        store.recover_all(|_, error| settled = Err(error));
         settled.map(|()| Self { disk: disk.clone(), store, clients: BTreeMap::new() })
     }
 
@@ -336,7 +325,7 @@ pub(crate) fn receive<D: Disk>(
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = claim;
-    let mut staging = store.stage(connection, header.clone(), None, Check::Chunks)?;
+    let mut staging = store.stage(connection, header.clone(), None, None)?;
     for mut part in payload.chunks(100_000) {
         while !part.is_empty() {
             let room = staging.room();

@@ -3,10 +3,11 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use super::connections::Connection;
 use super::disk::Disk;
+use super::error::StoreError;
 use super::output::Output;
 use super::piece::{BUFFER, SUM, own_sum};
-use super::{Connection, StoreError};
 use crate::primitives::{Bytes32, Hasher, PayloadMac};
 use crate::sealed::{ChunkHasher, Header};
 
@@ -28,13 +29,6 @@ pub(super) struct Admission {
 }
 
 /// How the bytes of a piece are checked.
-pub enum Check {
-    /// By their chunks: for bytes that nobody vouches for.
-    Chunks,
-    /// By the tag that the writer sends behind them: many times as fast.
-    Mac(Box<PayloadMac>),
-}
-
 enum Checking {
     Chunks(Box<ChunkHasher>),
     Mac(Box<PayloadMac>),
@@ -42,7 +36,7 @@ enum Checking {
 
 /// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing
 /// behind.
-pub struct Staging<'a, D: Disk> {
+pub struct Incoming<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,
     pub(super) connection: Connection,
@@ -61,20 +55,20 @@ pub struct Staging<'a, D: Disk> {
     table: Hasher,
 }
 
-impl<'a, D: Disk> Staging<'a, D> {
+impl<'a, D: Disk> Incoming<'a, D> {
     pub(super) fn create(
         disk: &'a D,
         path: PathBuf,
         connection: Connection,
         header: Header,
         admission: Admission,
-        check: Check,
+        mac: Option<PayloadMac>,
     ) -> Result<Self, StoreError> {
         let encoded = header.encode();
         let size = usize::try_from(header.layout().tail.end + SUM).unwrap_or(usize::MAX);
         let mut output = Output::new(disk.create(&path)?, size.min(BUFFER));
         let written = output.write_all(&encoded);
-        let staging = Self {
+        let incoming = Self {
             disk,
             connection,
             admission,
@@ -84,15 +78,15 @@ impl<'a, D: Disk> Staging<'a, D> {
             arrived: 0,
             unsynced: 0,
             synced_early: false,
-            checking: Some(match check {
-                Check::Chunks => Checking::Chunks(Box::new(ChunkHasher::new(header.chunk_size()))),
-                Check::Mac(mac) => Checking::Mac(mac),
+            checking: Some(match mac {
+                None => Checking::Chunks(Box::new(ChunkHasher::new(header.chunk_size()))),
+                Some(mac) => Checking::Mac(Box::new(mac)),
             }),
             table: Hasher::default(),
             header,
         };
         written?;
-        Ok(staging)
+        Ok(incoming)
     }
 
     /// Bytes of body and table that are still to come.
@@ -108,7 +102,7 @@ impl<'a, D: Disk> Staging<'a, D> {
         &mut room[..part]
     }
 
-    /// The first bytes of [`Staging::room`] have arrived.
+    /// The first bytes of [`Incoming::room`] have arrived.
     ///
     /// # Errors
     /// If the disk is full or fails.
@@ -186,7 +180,7 @@ impl<'a, D: Disk> Staging<'a, D> {
     }
 }
 
-impl<D: Disk> Drop for Staging<'_, D> {
+impl<D: Disk> Drop for Incoming<'_, D> {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
             // Nothing depends on it: a restart removes whatever is not a whole piece.
