@@ -41,7 +41,7 @@ fn with_another_key_verify_does_not_advise_a_repair() {
     verified.complains_of("not the one that it was uploaded with").does_not_complain_of("Repair");
     other.run(&["Repair"]).fails_with(1).complains_of("not the one that it was uploaded with");
     cluster.corrupt_piece(cluster.holders("a", 1)[0], "a", 1);
-    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair brings back");
+    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair restores");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn nobody_is_to_be_started_where_nobody_is_down() {
         cluster.corrupt_piece(server, "a", 1);
     }
     let lost = aditi.download_is_incomplete("a");
-    lost.complains_of("no server is down").complains_of("upload it again").does_not_complain_of("start the");
+    lost.complains_of("every server is up").complains_of("upload the file again").does_not_complain_of("start the");
     let holders = cluster.holders("a", 2);
     holders.iter().for_each(|&server| cluster.stop(server));
     aditi.download_is_incomplete("a").complains_of("start the servers that are down");
