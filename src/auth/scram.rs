@@ -11,7 +11,7 @@ use crate::primitives::{
     Bytes32, Key, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256, sha256,
 };
 use crate::sealed::MASTER_SALT;
-use crate::wire::{base64_decode, base64_encode};
+use crate::text::{base64_decode, base64_encode, parse_number};
 
 /// Longest nonce of each side, in characters.
 pub const MAX_NONCE: usize = 128;
@@ -143,10 +143,10 @@ impl FromStr for Verifier {
             let (iterations, salt) = parameters.split_once(':')?;
             let (stored_key, server_key) = keys.split_once(':')?;
             Some(Verifier {
-                iterations: parse_number(iterations)?,
-                salt: base64_decode(salt).ok()?,
-                stored_key: Bytes32::try_from(base64_decode(stored_key).ok()?).ok()?.into(),
-                server_key: Bytes32::try_from(base64_decode(server_key).ok()?).ok()?.into(),
+                iterations: parse_iterations(iterations)?,
+                salt: base64_decode(salt)?,
+                stored_key: Bytes32::try_from(base64_decode(stored_key)?).ok()?.into(),
+                server_key: Bytes32::try_from(base64_decode(server_key)?).ok()?.into(),
             })
         };
         let verifier = parse().ok_or(ScramError::Malformed)?;
@@ -230,8 +230,9 @@ impl ClientFirst {
     pub fn challenge(self, server_first: &str, least: u32) -> Result<ClientChallenge, ScramError> {
         let mut attributes = server_first.split(',');
         let nonce = attribute(attributes.next(), "r=")?;
-        let salt = base64_decode(attribute(attributes.next(), "s=")?).map_err(|_| ScramError::Malformed)?;
-        let iterations = parse_number(attribute(attributes.next(), "i=")?).ok_or(ScramError::Malformed)?;
+        let salt = base64_decode(attribute(attributes.next(), "s=")?).ok_or(ScramError::Malformed)?;
+        let iterations =
+            parse_iterations(attribute(attributes.next(), "i=")?).ok_or(ScramError::Malformed)?;
         if attributes.next().is_some() || salt.is_empty() || salt.len() > MAX_SALT {
             return Err(ScramError::Malformed);
         }
@@ -277,8 +278,7 @@ impl ClientProof {
     /// [`ScramError::ServerUnproven`] if the server does not know the verifier.
     pub fn finish(self, server_final: &str, server: &ServerName) -> Result<SessionKeys, ScramError> {
         let signature = base64_decode(server_final.strip_prefix("v=").ok_or(ScramError::Malformed)?);
-        let signature: Bytes32 =
-            signature.ok().and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
+        let signature: Bytes32 = signature.and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
         if !hmac_verify(&*self.salted.server_key(), &[self.auth_message.as_bytes()], &signature) {
             return Err(ScramError::ServerUnproven);
         }
@@ -349,7 +349,7 @@ impl ServerChallenge {
             return Err(ScramError::Nonce);
         }
         let proof: Bytes32 =
-            base64_decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
+            base64_decode(proof).and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
         let auth_message = format!("{},{},{without_proof}", self.bare, self.message);
         let signature = hmac_sha256(&*self.verifier.stored_key, &[auth_message.as_bytes()]);
         let client_key = Key::from(xor(&proof, &signature));
@@ -366,10 +366,9 @@ fn attribute<'a>(attribute: Option<&'a str>, name: &str) -> Result<&'a str, Scra
     attribute.and_then(|a| a.strip_prefix(name)).ok_or(ScramError::Malformed)
 }
 
-/// A number in its one decimal spelling.
-fn parse_number(text: &str) -> Option<u32> {
-    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-    text.parse().ok().filter(|_| canonical)
+/// RFC 5802, section 5.1: a positive number.
+fn parse_iterations(text: &str) -> Option<u32> {
+    parse_number(text).filter(|&iterations| iterations > 0)
 }
 
 /// RFC 5802, section 7: printable ASCII except the comma.

@@ -3,7 +3,7 @@
 use crate::client::{Health, Holding, Problem, Repaired, ServerStatus, Shown, ShownFile};
 use crate::name::is_unprintable;
 use crate::placement::PieceSet;
-use crate::wire::utc_text;
+use crate::text::utc_text;
 
 /// An entry of a listing.
 pub(super) fn shown(shown: &Shown) -> String {

@@ -1,7 +1,7 @@
 //! Results as lines for pipes; scripts read them, so they change with the README or not at all.
 
 use crate::client::{Health, Holding, Repaired, ServerStatus, Shown, ShownFile};
-use crate::wire::utc_text;
+use crate::text::utc_text;
 
 /// One line for an entry: the name, to the letter, and a mark if it is not whole.
 pub(super) fn short(shown: &Shown) -> String {

@@ -12,7 +12,8 @@ use crate::config::{Config, MAX_SERVERS, ServerAddress};
 use crate::name::{ServerName, UserName, printable};
 use crate::peer::{Answer, Challenged, Connected, Direction, Limits, No, Peer, PeerError, Proven};
 use crate::primitives;
-use crate::wire::{Refusal, Request, base64_encode};
+use crate::text::base64_encode;
+use crate::wire::{Refusal, Request};
 
 /// A server that is down is tried again after this many times what the last try cost: at once where
 /// it refuses quickly, seldom where it lets one wait.

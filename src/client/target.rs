@@ -18,7 +18,7 @@ use super::error::ClientError;
 use crate::name::{FilePath, FolderPath};
 use crate::primitives;
 use crate::sealed::ModifiedTime;
-use crate::wire::hex;
+use crate::text::hex;
 
 const PREFIX: &str = ".shareit-";
 const SUFFIX: &str = ".part";

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
+use crate::placement::TOMBSTONE;
 use crate::version::Version;
 use crate::{placement, split};
 

@@ -101,7 +101,7 @@ fn write_lines(lines: &Receiver<String>, mut out: Box<dyn Write + Send>, left_ou
 
 fn utc_now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    crate::wire::utc_text(i64::try_from(seconds).unwrap_or(0))
+    crate::text::utc_text(i64::try_from(seconds).unwrap_or(0))
 }
 
 #[cfg(test)]

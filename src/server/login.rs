@@ -12,7 +12,8 @@ use crate::auth::{ScramError, ServerFirst, SessionKeys};
 use crate::name::UserName;
 use crate::primitives;
 use crate::store::Connection;
-use crate::wire::{Login, Refusal, Reply, base64_encode, read_line};
+use crate::text::base64_encode;
+use crate::wire::{Login, Refusal, Reply, read_line};
 
 /// Wait before a wrong password is refused.
 pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);

@@ -34,6 +34,7 @@ pub use voice::LIFE_SIGN;
 use crate::name::ServerName;
 use crate::store::{FolderLock, LockError, OsDisk, Store, StoreError};
 use crate::tcp;
+use crate::text::is_digits;
 use admission::Admission;
 use log::Log;
 use users::Users;
@@ -104,11 +105,10 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     if let Ok(port) = text.parse::<u16>() {
         return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
     }
-    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().map_err(|_| match text.rsplit_once(':') {
-        _ if is_number(text) => AddressError::Port,
+        _ if is_digits(text) => AddressError::Port,
         Some((_, port)) if port.parse::<u16>().is_ok() => AddressError::Host,
-        Some((_, port)) if is_number(port) => AddressError::Port,
+        Some((_, port)) if is_digits(port) => AddressError::Port,
         _ => AddressError::Form,
     })
 }

@@ -7,7 +7,7 @@ use super::index::Index;
 use super::{Connection, Store};
 use crate::commit::{self, KeyChange, KeyCheck};
 use crate::name::UserName;
-use crate::wire::{hex, parse_hex16};
+use crate::text::{hex, parse_hex};
 
 /// What is remembered of a user's key.
 #[derive(Default)]
@@ -83,8 +83,8 @@ impl<D: Disk> Store<D> {
 /// What the name of a file of [`Places::keys`](super::places::Places::keys) says.
 pub(super) fn parse_key(entry: &str) -> Option<(UserName, u64, KeyChange)> {
     let mut words = entry.rsplitn(4, '.');
-    let current = parse_hex16(words.next()?).ok()?;
-    let retired = parse_hex16(words.next()?).ok()?;
+    let current = parse_hex(words.next()?)?;
+    let retired = parse_hex(words.next()?)?;
     let count = words.next()?.parse().ok()?;
     Some((UserName::parse(words.next()?).ok()?, count, KeyChange { retired, current }))
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use super::MAX_LINE;
-use super::text::{hex, parse_hex32};
 use crate::primitives::{Key, hmac_sha256, hmac_verify};
+use crate::text::{hex, parse_hex};
 
 /// Why no line could be read.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl LineOpener {
     /// [`BadMac`]; then the connection must be closed, because somebody else writes on it.
     pub fn open<'a>(&mut self, line: &'a str) -> Result<&'a str, BadMac> {
         let (text, mac) = line.rsplit_once(' ').ok_or(BadMac)?;
-        let mac = parse_hex32(mac).map_err(|_| BadMac)?;
+        let mac = parse_hex(mac).ok_or(BadMac)?;
         if !hmac_verify(&*self.key, &[&self.number.to_be_bytes(), text.as_bytes()], &mac) {
             return Err(BadMac);
         }

@@ -1,11 +1,12 @@
 //! The text payloads: reports on one name (LOOK), entries of a folder (LIST), usage (STATUS). One
 //! record a line.
 
-use super::text::{ParseError, Words, base64_decode, base64_encode, percent_decode, percent_encode};
+use super::words::{ParseError, Words};
 use crate::commit::Phase;
 use crate::name::{FilePath, FolderPath};
 use crate::placement::PieceSet;
 use crate::sealed::{Claim, Header, ModifiedTime};
+use crate::text::{base64_decode, base64_encode, parse_number, percent_encode};
 use crate::version::Version;
 
 /// The greatest number of a piece: a piece file's name ends in one digit.
@@ -79,7 +80,7 @@ impl NameReport {
                     report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?))
                 }
                 "damaged" => {
-                    let piece = words.number("piece number").and_then(|n| within(n, 0, MAX_PIECE))?;
+                    let piece = words.number_within("piece number", 0..=MAX_PIECE)?;
                     report.pieces.push(Reported::Damaged(piece));
                 }
                 _ => return Err(ParseError("a record")),
@@ -102,14 +103,15 @@ fn number_of(record: &str, word: &'static str) -> Result<u64, ParseError> {
 }
 
 fn claim(words: &mut Words<'_>) -> Result<Box<Claim>, ParseError> {
-    const EXPECTED: ParseError = ParseError("a claim");
-    let bytes = base64_decode(words.next("a claim")?)?;
-    let header = Header::decode(&bytes).map_err(|_| EXPECTED)?;
-    let tail: &[u8; 64] = bytes[header.encoded_len()..].try_into().map_err(|_| EXPECTED)?;
-    let mut claim = Box::new(Claim { header, root: [0; 32], seal: [0; 32] });
-    claim.root.copy_from_slice(&tail[..32]);
-    claim.seal.copy_from_slice(&tail[32..]);
-    Ok(claim)
+    words.parse("a claim", |word| {
+        let bytes = base64_decode(word)?;
+        let header = Header::decode(&bytes).ok()?;
+        let tail: &[u8; 64] = bytes[header.encoded_len()..].try_into().ok()?;
+        let mut claim = Box::new(Claim { header, root: [0; 32], seal: [0; 32] });
+        claim.root.copy_from_slice(&tail[..32]);
+        claim.seal.copy_from_slice(&tail[32..]);
+        Some(claim)
+    })
 }
 
 /// One entry of a folder. Names are relative to the folder that was asked for.
@@ -189,30 +191,28 @@ impl Entry {
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let kind = words.next("an entry")?;
-        let name = percent_decode(words.next("name")?)?;
-        let path = || FilePath::parse(&name).map_err(|_| ParseError("path"));
         let entry = match kind {
-            "folder" => Entry::Folder(FolderPath::parse(&name).map_err(|_| ParseError("folder"))?),
+            "folder" => Entry::Folder(words.folder()?),
             "file" => Entry::File {
-                path: path()?,
-                version: version(&mut words)?,
+                path: words.path()?,
+                version: words.version()?,
                 published: published(&mut words)?,
                 pieces: pieces(&mut words)?,
                 size: words.number("size")?,
                 modified: ModifiedTime {
                     seconds: seconds(&mut words)?,
-                    nanos: words.number("nanoseconds").and_then(|n| within(n, 0, 999_999_999))?,
+                    nanos: words.number_within("nanoseconds", 0..=999_999_999)?,
                 },
-                replicas: words.number("replicas").and_then(|n| within(n, 1, u8::MAX))?,
+                replicas: words.number_within("replicas", 1..=u8::MAX)?,
             },
             "tombstone" => Entry::Tombstone {
-                path: path()?,
-                version: version(&mut words)?,
+                path: words.path()?,
+                version: words.version()?,
                 published: published(&mut words)?,
             },
             "damaged" => Entry::Damaged {
-                path: path()?,
-                piece: words.number("piece number").and_then(|n| within(n, 0, MAX_PIECE))?,
+                path: words.path()?,
+                piece: words.number_within("piece number", 0..=MAX_PIECE)?,
             },
             _ => return Err(ParseError("an entry")),
         };
@@ -221,37 +221,24 @@ impl Entry {
     }
 }
 
-fn version(words: &mut Words<'_>) -> Result<Version, ParseError> {
-    words.next("version")?.parse().map_err(|_| ParseError("version"))
-}
-
 fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
-    match words.next("published or staged")? {
-        "published" => Ok(true),
-        "staged" => Ok(false),
-        _ => Err(ParseError("published or staged")),
-    }
+    words.either("published or staged", [("published", true), ("staged", false)])
 }
 
 /// Ascending: a set has one spelling.
 fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
-    let mut last = 0;
-    let numbers = words.next("pieces")?.split(',').map(|number| {
-        last = Words::of(number).number("pieces").and_then(|n| within(n, last + 1, MAX_PIECE))?;
-        Ok(last)
-    });
-    numbers.collect()
+    words.parse("pieces", |word| {
+        let mut last = 0;
+        let numbers = word.split(',').map(|number| {
+            last = parse_number(number).filter(|number| (last + 1..=MAX_PIECE).contains(number))?;
+            Some(last)
+        });
+        numbers.collect()
+    })
 }
 
 fn seconds(words: &mut Words<'_>) -> Result<i64, ParseError> {
-    const EXPECTED: ParseError = ParseError("seconds");
-    let word = words.next("seconds")?;
-    let number: i64 = word.parse().map_err(|_| EXPECTED)?;
-    if number.to_string() == word { Ok(number) } else { Err(EXPECTED) }
-}
-
-fn within<T: PartialOrd>(number: T, least: T, most: T) -> Result<T, ParseError> {
-    if (least..=most).contains(&number) { Ok(number) } else { Err(ParseError("a number in its range")) }
+    words.parse("seconds", |word| word.parse().ok().filter(|seconds: &i64| seconds.to_string() == word))
 }
 
 /// What a server holds for one user.
@@ -279,10 +266,10 @@ impl Usage {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(text.trim_end_matches('\n'));
         let (pieces, bytes) = (words.number("pieces")?, words.number("bytes")?);
-        let free = match words.next("free bytes")? {
-            "unknown" => None,
-            number => Some(Words::of(number).number("free bytes")?),
-        };
+        let free = words.parse("free bytes", |word| match word {
+            "unknown" => Some(None),
+            number => parse_number(number).map(Some),
+        })?;
         words.end()?;
         Ok(Usage { pieces, bytes, free })
     }

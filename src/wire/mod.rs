@@ -7,17 +7,13 @@ mod line;
 mod listing;
 mod reply;
 mod request;
-mod text;
-mod time;
+mod words;
 
 pub use line::{BadMac, LineError, LineOpener, LineSealer, read_line};
 pub use listing::{Entry, MAX_RECORDS, NameReport, Reported, Usage};
 pub use reply::{MAX_DETAIL, Refusal, Reply};
 pub use request::{Login, Request, StageEnd};
-pub use text::{
-    ParseError, base64_decode, base64_encode, hex, parse_hex16, parse_hex32, percent_decode, percent_encode,
-};
-pub use time::utc_text;
+pub use words::ParseError;
 
 /// The protocol's version, the first word of a login.
 pub const PROTOCOL_VERSION: u32 = 1;

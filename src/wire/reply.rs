@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::text::{ParseError, Words, base64_encode, hex, parse_hex32, percent_decode, percent_encode};
+use super::words::{ParseError, Words};
 use crate::name::ServerName;
 use crate::primitives::Bytes32;
+use crate::text::{base64_encode, hex, percent_decode, percent_encode};
 
 /// Why a server did not do what was asked; the word on the wire is fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,18 +129,17 @@ impl Reply {
         let mut words = Words::of(line);
         let reply = match words.next("a reply")? {
             "CHALLENGE" => {
-                let name =
-                    ServerName::parse(words.next("server name")?).map_err(|_| ParseError("server name"))?;
-                Reply::Challenge(name, super::request::message(&mut words)?)
+                let name = words.parse("server name", |word| ServerName::parse(word).ok())?;
+                Reply::Challenge(name, words.message()?)
             }
-            "WELCOME" => Reply::Welcome(super::request::message(&mut words)?),
+            "WELCOME" => Reply::Welcome(words.message()?),
             "OK" => Reply::Ok,
-            "TEXT" => Reply::Text(words.number("length")?, parse_hex32(words.next("hash")?)?),
-            "MORE" => Reply::More(words.number("length")?, parse_hex32(words.next("hash")?)?),
+            "TEXT" => Reply::Text(words.number("length")?, words.hex("hash")?),
+            "MORE" => Reply::More(words.number("length")?, words.hex("hash")?),
             "DATA" => Reply::Data(words.number("length")?),
             "NO" => {
                 let refusal = Refusal::parse(words.next("refusal")?)?;
-                let detail = percent_decode(words.next("detail")?)?;
+                let detail = words.parse("detail", percent_decode)?;
                 Reply::No(refusal, cut(&detail).to_owned())
             }
             _ => return Err(ParseError("a reply")),

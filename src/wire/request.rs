@@ -1,14 +1,12 @@
 //! What a client asks: the lines of a login, and the requests after it.
 
-use super::text::{
-    ParseError, Words, base64_decode, base64_encode, hex, parse_hex16, parse_hex32, percent_decode,
-    percent_encode,
-};
+use super::words::{ParseError, Words};
 use super::{MAX_LINE, PROTOCOL_VERSION};
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath};
 use crate::primitives::Bytes32;
 use crate::sealed::Header;
+use crate::text::{base64_decode, base64_encode, hex, percent_decode, percent_encode};
 use crate::version::Version;
 
 /// A client's two lines before it is logged in; they carry no MAC.
@@ -42,19 +40,14 @@ impl Login {
                 if words.number::<u32>("protocol version")? != PROTOCOL_VERSION {
                     return Err(ParseError("protocol version 1"));
                 }
-                Login::Login(message(&mut words)?)
+                Login::Login(words.message()?)
             }
-            "PROVE" => Login::Prove(message(&mut words)?),
+            "PROVE" => Login::Prove(words.message()?),
             _ => return Err(ParseError("LOGIN or PROVE")),
         };
         words.end()?;
         Ok(login)
     }
-}
-
-pub(super) fn message(words: &mut Words<'_>) -> Result<String, ParseError> {
-    let bytes = base64_decode(words.next("base64")?)?;
-    String::from_utf8(bytes).map_err(|_| ParseError("UTF-8 in base64"))
 }
 
 /// A request after login.
@@ -202,47 +195,47 @@ impl Request {
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let request = match words.next("a request")? {
-            "LOOK" => Request::Look(path(&mut words)?),
-            "LIST" => Request::List { folder: folder(&mut words)?, recursive: recursive(&mut words)? },
+            "LOOK" => Request::Look(words.path()?),
+            "LIST" => Request::List {
+                folder: folder(&mut words)?,
+                recursive: words.either("here or below", [("here", false), ("below", true)])?,
+            },
             "READ" => Request::Read {
-                path: path(&mut words)?,
+                path: words.path()?,
                 piece: words.number("piece number")?,
-                version: version(&mut words)?,
+                version: words.version()?,
                 offset: words.number("offset")?,
                 length: words.number("length")?,
             },
             "STAGE" => {
-                Request::Stage { header: header(&mut words)?, length: words.number("length")?, restore: None }
+                Request::Stage { header: words.header()?, length: words.number("length")?, restore: None }
             }
             "RESTORE" => Request::Stage {
-                header: header(&mut words)?,
+                header: words.header()?,
                 length: words.number("length")?,
                 restore: Some(words.number("floor")?),
             },
-            "COMMIT" => Request::Commit(path(&mut words)?, version(&mut words)?),
-            "FENCE" => Request::Fence(path(&mut words)?, version(&mut words)?),
-            "ABORT" => Request::Abort(path(&mut words)?, version(&mut words)?),
-            "RETIRE" => Request::Retire(path(&mut words)?, version(&mut words)?),
-            "FORGET" => Request::Forget(path(&mut words)?, version(&mut words)?),
-            "CHECK" => Request::Check(path(&mut words)?, words.number("piece number")?, version(&mut words)?),
+            "COMMIT" => Request::Commit(words.path()?, words.version()?),
+            "FENCE" => Request::Fence(words.path()?, words.version()?),
+            "ABORT" => Request::Abort(words.path()?, words.version()?),
+            "RETIRE" => Request::Retire(words.path()?, words.version()?),
+            "FORGET" => Request::Forget(words.path()?, words.version()?),
+            "CHECK" => Request::Check(words.path()?, words.number("piece number")?, words.version()?),
             "COPY" => Request::Copy {
-                path: path(&mut words)?,
+                path: words.path()?,
                 piece: words.number("piece number")?,
-                version: version(&mut words)?,
-                header: header(&mut words)?,
-                seal: parse_hex32(words.next("seal")?)?,
+                version: words.version()?,
+                header: words.header()?,
+                seal: words.hex("seal")?,
             },
             "STATUS" => Request::Status,
             "REKEY" => Request::Rekey(KeyChange {
-                retired: parse_hex16(words.next("key check")?)?,
-                current: parse_hex16(words.next("key check")?)?,
+                retired: words.hex("key check")?,
+                current: words.hex("key check")?,
             }),
             "PASSWD" => Request::Passwd {
-                block: {
-                    let block = base64_decode(words.next("counter block")?)?;
-                    block.try_into().map_err(|_| ParseError("counter block"))?
-                },
-                verifier: base64_decode(words.next("verifier")?)?,
+                block: words.parse("counter block", |word| base64_decode(word)?.try_into().ok())?,
+                verifier: words.base64("verifier")?,
             },
             "PING" => Request::Ping,
             _ => return Err(ParseError("a request")),
@@ -272,9 +265,9 @@ impl StageEnd {
         let mut words = Words::of(line);
         let end = match words.next("END or CANCEL")? {
             "END" => StageEnd::End {
-                root: parse_hex32(words.next("root")?)?,
-                seal: parse_hex32(words.next("seal")?)?,
-                tag: words.optional("tag")?.map(parse_hex32).transpose()?,
+                root: words.hex("root")?,
+                seal: words.hex("seal")?,
+                tag: words.optional_hex("tag")?,
             },
             "CANCEL" => StageEnd::Cancel,
             _ => return Err(ParseError("END or CANCEL")),
@@ -284,36 +277,11 @@ impl StageEnd {
     }
 }
 
-fn path(words: &mut Words<'_>) -> Result<FilePath, ParseError> {
-    FilePath::parse(&percent_decode(words.next("path")?)?).map_err(|_| ParseError("path"))
-}
-
 fn folder(words: &mut Words<'_>) -> Result<FolderPath, ParseError> {
-    match words.next("folder")? {
-        "/" => Ok(FolderPath::root()),
-        word => FolderPath::parse(&percent_decode(word)?).map_err(|_| ParseError("folder")),
-    }
-}
-
-fn recursive(words: &mut Words<'_>) -> Result<bool, ParseError> {
-    match words.next("here or below")? {
-        "here" => Ok(false),
-        "below" => Ok(true),
-        _ => Err(ParseError("here or below")),
-    }
-}
-
-fn version(words: &mut Words<'_>) -> Result<Version, ParseError> {
-    words.next("version")?.parse().map_err(|_| ParseError("version"))
-}
-
-fn header(words: &mut Words<'_>) -> Result<Box<Header>, ParseError> {
-    let bytes = base64_decode(words.next("header")?)?;
-    let header = Header::decode(&bytes).map_err(|_| ParseError("header"))?;
-    if header.encoded_len() != bytes.len() {
-        return Err(ParseError("header"));
-    }
-    Ok(Box::new(header))
+    words.parse("folder", |word| match word {
+        "/" => Some(FolderPath::root()),
+        word => FolderPath::parse(&percent_decode(word)?).ok(),
+    })
 }
 
 const _: () = assert!(

@@ -11,8 +11,9 @@ use shareit::sealed::{
     chunk_log2_for,
 };
 use shareit::split;
+use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
-use shareit::wire::{NameReport, base64_encode, hex};
+use shareit::wire::NameReport;
 
 fn document() -> Document {
     Document::read("FORMAT.md")

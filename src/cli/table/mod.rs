@@ -17,7 +17,7 @@ use super::units;
 use crate::client::{Health, Shown, ShownFile};
 use crate::name::ServerName;
 use crate::placement;
-use crate::wire::utc_text;
+use crate::text::utc_text;
 use cells::{holders, is_held, map};
 use legend::legend;
 

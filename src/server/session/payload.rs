@@ -11,8 +11,9 @@ use crate::server::limits::IDLE_LIMIT;
 use crate::server::space;
 use crate::server::voice::Speech;
 use crate::store::{Check, OsDisk, Staging, StoreError};
+use crate::text::percent_encode;
 use crate::version::Version;
-use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
+use crate::wire::{LineError, Refusal, Reply, StageEnd};
 
 /// Bytes that are taken from one side and given to the other at a time.
 const COPY_BUFFER: usize = 256 * 1024;
