@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use super::MAX_LINE;
+use super::limits::MAX_LINE;
 use crate::primitives::{Key, hmac_sha256, hmac_verify};
 use crate::text::{hex, parse_hex};
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::limits::MAX_DETAIL;
 use super::words::{ParseError, Words};
 use crate::name::ServerName;
 use crate::primitives::Bytes32;
@@ -154,9 +155,6 @@ impl Reply {
     }
 }
 
-/// Most bytes of a detail, before percent-encoding triples them at worst.
-pub const MAX_DETAIL: usize = 300;
-
 /// A detail is for people: it is cut so that its line is never too long, and by a reader so that it does not fill
 /// the screen.
 fn cut(detail: &str) -> &str {
@@ -193,7 +191,7 @@ mod tests {
     fn a_long_detail_is_cut_to_fit_its_line() {
         assert_eq!(cut(&format!("a{}", "ü".repeat(400))).len(), MAX_DETAIL - 1);
         let line = Reply::No(Refusal::DiskError, "ü".repeat(5000)).to_line();
-        assert!(line.len() < super::super::MAX_LINE - 65);
+        assert!(line.len() < crate::wire::MAX_LINE - 65);
         assert!(Reply::parse(&line).is_ok());
         assert!(Reply::parse(&Reply::No(Refusal::DiskError, String::new()).to_line()).is_ok());
     }

@@ -1,54 +1,13 @@
-//! What a client asks: the lines of a login, and the requests after it.
+//! What a client asks once it is logged in.
 
+use super::limits::MAX_LINE;
 use super::words::{ParseError, Words};
-use super::{MAX_LINE, PROTOCOL_VERSION};
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath};
 use crate::primitives::Bytes32;
 use crate::sealed::Header;
 use crate::text::{base64_decode, base64_encode, hex, percent_decode, percent_encode};
 use crate::version::Version;
-
-/// A client's two lines before it is logged in; they carry no MAC.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Login {
-    /// `LOGIN 1 BASE64`: the SCRAM client-first message.
-    Login(String),
-    /// `PROVE BASE64`: the SCRAM client-final message.
-    Prove(String),
-}
-
-impl Login {
-    /// The line without its LF.
-    pub fn to_line(&self) -> String {
-        match self {
-            Login::Login(message) => {
-                format!("LOGIN {PROTOCOL_VERSION} {}", base64_encode(message.as_bytes()))
-            }
-            Login::Prove(message) => format!("PROVE {}", base64_encode(message.as_bytes())),
-        }
-    }
-
-    /// Understands a line.
-    ///
-    /// # Errors
-    /// What was expected in its place.
-    pub fn parse(line: &str) -> Result<Self, ParseError> {
-        let mut words = Words::of(line);
-        let login = match words.next("LOGIN or PROVE")? {
-            "LOGIN" => {
-                if words.number::<u32>("protocol version")? != PROTOCOL_VERSION {
-                    return Err(ParseError("protocol version 1"));
-                }
-                Login::Login(words.message()?)
-            }
-            "PROVE" => Login::Prove(words.message()?),
-            _ => return Err(ParseError("LOGIN or PROVE")),
-        };
-        words.end()?;
-        Ok(login)
-    }
-}
 
 /// A request after login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,9 +304,6 @@ mod tests {
             assert_eq!(StageEnd::parse(&end.to_line()), Ok(end));
         }
         assert_eq!(StageEnd::parse("CANCEL"), Ok(StageEnd::Cancel));
-        for login in [Login::Login("n,,n=u,r=x".into()), Login::Prove("c=biws".into())] {
-            assert_eq!(Login::parse(&login.to_line()), Ok(login));
-        }
     }
 
     #[test]
@@ -369,9 +325,9 @@ mod tests {
             "LOOK a//b",
             "LIST / now",
             "READ a 256 1-0 0 0",
-            "LOGIN 2 eA==",
+            "LOGIN 1 eA==",
         ] {
-            assert!(Request::parse(line).is_err() && Login::parse(line).is_err(), "{line}");
+            assert!(Request::parse(line).is_err(), "{line}");
         }
     }
 
