@@ -6,7 +6,7 @@
 //! Read from the ground up; each floor uses only the floors below it:
 //!
 //! 0. [`name`], [`text`], [`split`], [`placement`]: pure rules.
-//! 1. [`version`], [`primitives`], [`config`], [`tcp`]: versions, cryptography, the .conf file, connections.
+//! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
 //! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
 //! 3. [`wire`], [`auth`]: the protocol's lines, login.
 //! 4. [`store`]: a server's disk.
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod client;
 pub mod commit;
 pub mod config;
+pub mod link;
 pub mod name;
 pub mod peer;
 pub mod placement;

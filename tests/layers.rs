@@ -16,9 +16,9 @@ const TABLE: &str = "| floor | modules |";
 /// What only some modules may name, and which these are.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aes", "ctr", "hmac", "sha2", "polyval", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
-    (&["std::net"], &["peer", "server", "tcp"]),
+    (&["std::net"], &["link", "peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
-    (&["rustix"], &["cli", "client", "server", "store", "tcp"]),
+    (&["rustix"], &["cli", "client", "link", "server", "store", "tcp"]),
     (&["SystemTime"], &["client", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];

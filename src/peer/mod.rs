@@ -6,21 +6,21 @@ mod limits;
 mod login;
 mod socket;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 pub use error::{Answer, No, PeerError};
 pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 
-use crate::auth::Verifier;
+use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
 use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
 use limits::at_rate;
-use socket::Wire;
+use socket::Socket;
 
 /// Which way a line travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +38,25 @@ pub type Tracer = Box<dyn Fn(Direction, &str) + Send>;
 /// A connection that is logged in.
 pub struct Peer {
     tracer: Option<Tracer>,
-    wire: Wire,
+    socket: Socket,
     sealer: LineSealer,
     opener: LineOpener,
     payloads: Key,
     /// Of the STAGE whose end is still to come.
     payload: Option<PayloadMac>,
     secrets: Key,
+}
+
+impl Proven {
+    /// Waits for the welcome.
+    ///
+    /// # Errors
+    /// See [`PeerError`]; [`PeerError::is_denied`] for a wrong name or password.
+    pub fn welcomed(self) -> Result<Peer, PeerError> {
+        let (socket, SessionKeys { client_lines, server_lines, payloads, secrets }) = self.finish()?;
+        let (sealer, opener) = (LineSealer::new(client_lines), LineOpener::new(server_lines));
+        Ok(Peer { tracer: None, socket, sealer, opener, payloads, payload: None, secrets })
+    }
 }
 
 impl Peer {
@@ -55,18 +67,12 @@ impl Peer {
 
     /// Whether the server has closed the connection, or sent what nobody asked for.
     pub fn is_stale(&self) -> bool {
-        let stream = &self.wire.reader.get_ref().stream;
-        if stream.set_nonblocking(true).is_err() {
-            return true;
-        }
-        let peeked = stream.peek(&mut [0]);
-        let quiet = matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        stream.set_nonblocking(false).is_err() || !quiet
+        self.socket.reader.get_ref().has_arrived()
     }
 
     /// Whether the server is on this machine, so that its work takes of the same processor.
     pub fn is_local(&self) -> bool {
-        let server = self.wire.reader.get_ref().stream.peer_addr();
+        let server = self.socket.reader.get_ref().stream().peer_addr();
         server.is_ok_and(|server| tcp::is_local(server.ip()))
     }
 
@@ -100,8 +106,8 @@ impl Peer {
         if let Some(mac) = &mut self.payload {
             mac.update(bytes);
         }
-        self.wire.begin_sending(bytes.len());
-        Ok(self.wire.writer.write_all(bytes)?)
+        self.socket.begin_sending(bytes.len());
+        Ok(self.socket.writer.write_all(bytes)?)
     }
 
     /// Sends the line behind a payload that is whole.
@@ -125,8 +131,8 @@ impl Peer {
         if let Some(tracer) = &self.tracer {
             tracer(Direction::Sent, text);
         }
-        self.wire.begin_sending(text.len());
-        Ok(self.wire.writer.write_all(self.sealer.seal(text).as_bytes())?)
+        self.socket.begin_sending(text.len());
+        Ok(self.socket.writer.write_all(self.sealer.seal(text).as_bytes())?)
     }
 
     /// Sends what is buffered.
@@ -134,14 +140,14 @@ impl Peer {
     /// # Errors
     /// As [`Peer::send`].
     pub fn flush(&mut self) -> Result<(), PeerError> {
-        self.wire.begin_sending(0);
-        Ok(self.wire.writer.flush()?)
+        self.socket.begin_sending(0);
+        Ok(self.socket.writer.flush()?)
     }
 
     /// The next line, and what is left of `waiting` after it.
     fn receive(&mut self, limit: Duration, waiting: &mut Waiting) -> Result<Reply, PeerError> {
         let allowed = limit.min(waiting.left);
-        let (line, left) = self.wire.receive_line(allowed)?;
+        let (line, left) = self.socket.receive_line(allowed)?;
         waiting.left = waiting.left.saturating_sub(allowed.saturating_sub(left));
         match self.opener.open(&line) {
             Ok(text) => {
@@ -177,7 +183,7 @@ impl Peer {
     /// # Errors
     /// See [`PeerError`].
     pub fn receive_done_with(&mut self, bytes: u64) -> Answer<()> {
-        let limits = self.wire.limits;
+        let limits = self.socket.limits;
         match self.receive_reply(limits.durable, &mut Waiting::new(limits.life_of(bytes)))? {
             Reply::Ok => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
@@ -194,7 +200,7 @@ impl Peer {
         most: usize,
         sink: impl FnMut(&str) -> Result<(), PeerError>,
     ) -> Answer<()> {
-        let waiting = Waiting::new(self.wire.limits.list());
+        let waiting = Waiting::new(self.socket.limits.list());
         self.receive_text(most, waiting, sink)
     }
 
@@ -204,7 +210,7 @@ impl Peer {
         mut waiting: Waiting,
         mut sink: impl FnMut(&str) -> Result<(), PeerError>,
     ) -> Answer<()> {
-        let limit = self.wire.limits.answer;
+        let limit = self.socket.limits.answer;
         let mut left = most;
         loop {
             let (length, hash, last) = match self.receive_reply(limit, &mut waiting)? {
@@ -229,7 +235,7 @@ impl Peer {
     /// See [`PeerError`].
     pub fn receive_parsed<T>(&mut self, parse: impl Fn(&str) -> Result<T, ParseError>) -> Answer<T> {
         let mut text = String::new();
-        let waiting = Waiting::new(self.wire.limits.life);
+        let waiting = Waiting::new(self.socket.limits.life);
         let answer = self.receive_text(MAX_TEXT, waiting, |part| {
             text.push_str(part);
             Ok(())
@@ -250,8 +256,8 @@ impl Peer {
         let mut bytes = vec![0; size.ok_or(ParseError("a text within the limit"))?];
         // Bytes have time of their own; what comes with them otherwise is waited for as all else is.
         waiting.left += at_rate(length, LEAST_RATE);
-        let allowed = self.wire.limits.payload(length).min(waiting.left);
-        let left = self.wire.receive_bytes(&mut bytes, allowed)?;
+        let allowed = self.socket.limits.payload(length).min(waiting.left);
+        let left = self.socket.receive_bytes(&mut bytes, allowed)?;
         waiting.left = waiting.left.saturating_sub(allowed.saturating_sub(left));
         if sha256(&bytes) != *hash {
             return Err(PeerError::Altered);
@@ -264,7 +270,7 @@ impl Peer {
     /// # Errors
     /// See [`PeerError`].
     pub fn receive_data(&mut self, length: u64) -> Answer<()> {
-        let limits = self.wire.limits;
+        let limits = self.socket.limits;
         match self.receive_reply(limits.answer, &mut Waiting::new(limits.life))? {
             Reply::Data(announced) if announced == length => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
@@ -277,8 +283,8 @@ impl Peer {
     /// # Errors
     /// See [`PeerError`].
     pub fn receive_payload(&mut self, buffer: &mut [u8]) -> Result<(), PeerError> {
-        let limit = self.wire.limits.payload(buffer.len() as u64);
-        self.wire.receive_bytes(buffer, limit).map(drop)
+        let limit = self.socket.limits.payload(buffer.len() as u64);
+        self.socket.receive_bytes(buffer, limit).map(drop)
     }
 }
 

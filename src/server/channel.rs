@@ -3,14 +3,15 @@
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::limits::{LOGIN_LIMIT, STALL_LIMIT};
-use super::stream::Incoming;
+use super::limits::LOGIN_LIMIT;
 use super::voice::Voice;
+use crate::link::{self, Incoming, Limit};
 use crate::wire::{LineError, Refusal, Reply};
 
-/// All of it is resident from the first read on, so it is what an idle session costs.
-const READ_BUFFER: usize = 16 * 1024;
+/// For each direction. That for reading is resident from the first read on, so it is what an idle session costs.
+const BUFFER: usize = 16 * 1024;
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -63,16 +64,15 @@ pub(super) struct Channel {
 
 impl Channel {
     pub(super) fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(STALL_LIMIT))?;
-        Ok(Self {
-            reader: BufReader::with_capacity(
-                READ_BUFFER,
-                Incoming::with_deadline(Arc::clone(stream), LOGIN_LIMIT),
-            ),
-            voice: Voice::new(Arc::clone(stream)),
-            stream: Arc::clone(stream),
-        })
+        // One limit for all reads until the login: a stranger who sends a byte now and then gains nothing.
+        let until_login = Limit::Until(Instant::now() + LOGIN_LIMIT);
+        let (reader, out) = link::open(Arc::clone(stream), BUFFER, until_login)?;
+        Ok(Self { reader, voice: Voice::new(out), stream: Arc::clone(stream) })
+    }
+
+    /// From now on each read has this limit by itself.
+    pub(super) fn limit_each_read(&mut self, limit: Duration) {
+        self.reader.get_mut().limit(Limit::Each(limit, None));
     }
 
     pub(super) fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {

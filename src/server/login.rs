@@ -74,7 +74,8 @@ pub(super) fn login(
 
 fn welcome(channel: &mut Channel, server_final: String) -> io::Result<()> {
     channel.send_plain(&Reply::Welcome(server_final))?;
-    channel.reader.get_mut().limit_each_read(IDLE_LIMIT)
+    channel.limit_each_read(IDLE_LIMIT);
+    Ok(())
 }
 
 fn read_login(channel: &mut Channel) -> Result<Login, End> {

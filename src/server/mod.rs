@@ -11,7 +11,6 @@ mod login;
 mod refusal;
 mod session;
 mod space;
-mod stream;
 mod users;
 mod voice;
 

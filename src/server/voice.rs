@@ -4,11 +4,11 @@
 //! comes back.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::stream::Outgoing;
+use super::limits;
+use crate::link::Outgoing;
 use crate::primitives::sha256;
 use crate::wire::{LineSealer, Reply};
 
@@ -17,15 +17,12 @@ pub const LIFE_SIGN: Duration = Duration::from_secs(1);
 /// How often it is looked whether somebody has to get one.
 const ROUND: Duration = Duration::from_millis(250);
 
-const BUFFER: usize = 16 * 1024;
-
 /// One client's replies. A clone is the same.
 #[derive(Clone)]
 pub(super) struct Voice(Arc<Mutex<Speech>>);
 
 pub(super) struct Speech {
     out: Outgoing,
-    buffer: Vec<u8>,
     /// None until the login is done.
     sealer: Option<LineSealer>,
     /// Since when the client has heard nothing, while the session works for it.
@@ -33,9 +30,8 @@ pub(super) struct Speech {
 }
 
 impl Voice {
-    pub(super) fn new(stream: Arc<TcpStream>) -> Self {
-        let out = Outgoing(stream);
-        Self(Arc::new(Mutex::new(Speech { out, buffer: Vec::new(), sealer: None, silent: None })))
+    pub(super) fn new(out: Outgoing) -> Self {
+        Self(Arc::new(Mutex::new(Speech { out, sealer: None, silent: None })))
     }
 
     /// For a reply. Nobody else speaks until this is dropped.
@@ -79,7 +75,8 @@ impl Speech {
     /// Sends bytes behind what is buffered, and keeps none of them.
     pub(super) fn send_past_buffer(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.flush()?;
-        self.out.send_all(bytes)
+        self.out.limit(limits::payload(bytes.len() as u64));
+        self.out.send(bytes)
     }
 
     /// Gives a sign of life if one is due; never waits. A client that does not read what it has needs none.
@@ -88,12 +85,11 @@ impl Speech {
             return;
         }
         self.silent = Some(Instant::now());
-        if self.buffer.len() < BUFFER {
+        if self.out.has_room(1) {
             let sign = self.line(&Reply::More(0, sha256(b"")));
-            self.buffer.extend_from_slice(sign.as_bytes());
+            self.out.add(sign.as_bytes());
         }
-        let sent = self.out.send_some(&self.buffer);
-        self.buffer.drain(..sent);
+        self.out.send_without_waiting();
     }
 }
 
@@ -102,21 +98,16 @@ impl Write for Speech {
         if self.silent.is_some() {
             self.silent = Some(Instant::now());
         }
-        if self.buffer.len() + bytes.len() > BUFFER {
+        if !self.out.has_room(bytes.len()) {
             self.flush()?;
         }
-        if bytes.len() < BUFFER {
-            self.buffer.extend_from_slice(bytes);
-        } else {
-            self.out.send_all(bytes)?;
-        }
-        Ok(bytes.len())
+        self.out.limit(limits::payload(bytes.len() as u64));
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.send_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        self.out.limit(limits::payload(self.out.buffered() as u64));
+        self.out.flush()
     }
 }
 
@@ -165,18 +156,22 @@ fn give_signs_of_life((voices, added): &Present) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link;
     use crate::wire::{LineOpener, read_line};
     use std::io::BufReader;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     const KEY: [u8; 32] = [7; 32];
+    const BUFFER: usize = 16 * 1024;
 
     /// A voice, and what its client hears.
     fn voice() -> (Voice, impl FnMut() -> Reply) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let voice = Voice::new(Arc::new(listener.accept().unwrap().0));
+        let stream = Arc::new(listener.accept().unwrap().0);
+        let (_, out) = link::open(stream, BUFFER, limits::payload(0)).unwrap();
+        let voice = Voice::new(out);
         voice.seal_with(LineSealer::new(KEY));
         let (mut reader, mut opener) = (BufReader::new(client), LineOpener::new(KEY));
         let hear = move || {
@@ -217,6 +212,6 @@ mod tests {
             speech.silent = Instant::now().checked_sub(2 * LIFE_SIGN);
             speech.give_sign_of_life();
         }
-        assert!(speech.buffer.len() < BUFFER + 256, "{} bytes", speech.buffer.len());
+        assert!(speech.out.buffered() < BUFFER + 256, "{} bytes", speech.out.buffered());
     }
 }

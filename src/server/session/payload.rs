@@ -7,7 +7,7 @@ use crate::name::FilePath;
 use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::Header;
 use crate::server::channel::End;
-use crate::server::limits::IDLE_LIMIT;
+use crate::server::limits::{self, IDLE_LIMIT};
 use crate::server::space;
 use crate::server::voice::Speech;
 use crate::store::{Check, OsDisk, Staging, StoreError};
@@ -102,7 +102,7 @@ impl Session<'_> {
         if !all_here {
             self.lines.hand_over();
             self.flush()?;
-            self.channel.reader.get_mut().limit_payload(length)?;
+            self.channel.reader.get_mut().limit(limits::payload(length));
         }
         let mut left = length;
         let mut unwanted = [0; SKIP_BUFFER];
@@ -124,7 +124,7 @@ impl Session<'_> {
         }
         let line = self.read_text()?;
         if !all_here {
-            self.channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
+            self.channel.limit_each_read(IDLE_LIMIT);
         }
         let end = StageEnd::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
         Ok((staging, end))
