@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use super::Shared;
 use super::admission::Visit;
 use super::channel::{Channel, End};
 use super::limits::IDLE_LIMIT;
 use super::refusal::refusal_for;
+use super::shared::Shared;
 use crate::auth::{ScramError, ServerFirst, SessionKeys};
 use crate::name::UserName;
 use crate::primitives;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::StartError;
+use super::error::StartError;
 use super::log::Log;
 use crate::auth::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError, Verifier};
 use crate::name::UserName;

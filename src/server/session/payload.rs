@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::{Session, within_reach};
+use super::replies::Session;
 use crate::name::FilePath;
 use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::Header;
 use crate::server::channel::End;
+use crate::server::clock::within_reach;
 use crate::server::limits::{self, IDLE_LIMIT};
 use crate::server::space;
 use crate::server::voice::Speech;
@@ -38,32 +39,27 @@ impl Session<'_> {
             Some(_) => Check::Chunks,
             None => Check::Mac(Box::new(PayloadMac::new(&self.payloads, self.opener.last()))),
         };
-        let store = &self.shared.store;
         // A version that was decided while there was no bound can be repaired: its rank is one that moves nothing.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
-        self.channel.voice.work();
-        let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
-            true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
-            false => {
-                within_reach(generation).and_then(|()| store.stage(self.connection, header, restore, check))
+        let staging = self.work(|s| {
+            if length >= SPACE_CHECK && !space::has_room(&s.shared.folder, length) {
+                return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
             }
-        };
-        self.channel.voice.rest();
+            within_reach(generation)?;
+            s.shared.store.stage(s.connection, header, restore, check)
+        });
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
             (_, StageEnd::End { tag, .. }) if tag.is_some() == restore.is_some() => {
                 return Err(End::Refused(Refusal::BadRequest));
             }
             (Ok(staging), StageEnd::End { root, seal, tag }) => {
-                self.channel.voice.work();
-                let staged = store.stage_end(staging, &root, &seal, tag.as_ref(), &mut self.batch);
-                self.channel.voice.rest();
-                staged
+                self.work(|s| s.shared.store.stage_end(staging, &root, &seal, tag.as_ref(), &mut s.batch))
             }
             (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
             (Err(error), _) => Err(error),
         };
-        self.hold(result, what, length)
+        self.hold(what, length, &result)
     }
 
     pub(super) fn copy(
@@ -81,14 +77,11 @@ impl Session<'_> {
         let what =
             format!("COPY {} {piece} {version} to {} {}", word(path), word(&header.path), header.version);
         let bytes = header.piece_size;
-        if let Err(error) = within_reach(header.version.generation) {
-            return self.hold(Err(error), what, 0);
-        }
-        let store = &self.shared.store;
-        self.channel.voice.work();
-        let result = store.copy(self.connection, (path, piece, version), header, seal, &mut self.batch);
-        self.channel.voice.rest();
-        self.hold(result, what, bytes)
+        let result = self.work(|s| {
+            within_reach(header.version.generation)?;
+            s.shared.store.copy(s.connection, (path, piece, version), header, seal, &mut s.batch)
+        });
+        self.hold(what, bytes, &result)
     }
 
     /// Takes a payload and the line behind it. After an error the rest is read all the same, because
@@ -139,9 +132,10 @@ impl Session<'_> {
         offset: u64,
         length: u64,
     ) -> Result<(), End> {
+        self.release_held()?;
         let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
             Ok((file, claim)) => (file, claim.header.layout().tail.end),
-            Err(error) => return self.done(what, Err(error)),
+            Err(error) => return self.reply(what, &Err(error)),
         };
         if offset.checked_add(length).is_none_or(|end| end > size) {
             return Err(End::Refused(Refusal::BadRequest));
