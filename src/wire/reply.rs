@@ -1,90 +1,11 @@
 //! What a server answers: one reply to each request, in order.
 
-use std::fmt;
-
 use super::limits::MAX_DETAIL;
+use super::refusal::Refusal;
 use super::words::{ParseError, Words};
 use crate::name::ServerName;
 use crate::primitives::Bytes32;
 use crate::text::{base64_encode, hex, percent_decode, percent_encode};
-
-/// Why a server did not do what was asked; the word on the wire is fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// Name or password is wrong; which of them is not said.
-    Denied,
-    /// Too many connections, too many failed logins from there, or too many staged pieces of one name.
-    Busy,
-    /// Not logged in within the time limit.
-    Slow,
-    /// A line that is not understood, too long, or not in its place.
-    BadRequest,
-    /// A line whose MAC is wrong.
-    BadMac,
-    /// Nothing of that name, piece and version is here.
-    NotFound,
-    /// A commit of what is not staged here.
-    NotStaged,
-    /// An abort or a fence of what is published here; a fence of what is older than that.
-    Decided,
-    /// An abort or a fence of what was staged on a connection that is still open.
-    Open,
-    /// A stage that is not newer than what is here.
-    Behind,
-    /// A generation too far beyond the server's clock.
-    Ahead,
-    /// The key of a piece was retired by a change of password.
-    Rekeyed,
-    /// A file where a folder of that name is, or the other way round.
-    Conflict,
-    /// The bytes do not have the hashes that were announced, or not any more.
-    Damaged,
-    /// The disk is full.
-    DiskFull,
-    /// The disk failed.
-    DiskError,
-}
-
-const WORDS: [(Refusal, &str, &str); 16] = [
-    (Refusal::Denied, "denied", "invalid username or password"),
-    (Refusal::Busy, "busy", "too many connections, wrong passwords or unfinished uploads"),
-    (Refusal::Slow, "slow", "not logged in in time"),
-    (Refusal::BadRequest, "bad-request", "request not understood"),
-    (Refusal::BadMac, "bad-mac", "a line was altered on its way"),
-    (Refusal::NotFound, "not-found", "no such piece"),
-    (Refusal::NotStaged, "not-staged", "nothing staged to commit"),
-    (Refusal::Decided, "decided", "already committed"),
-    (Refusal::Open, "open", "another client is still writing it"),
-    (Refusal::Behind, "behind", "a newer version is there"),
-    (Refusal::Ahead, "ahead", "its generation is far beyond the clock there"),
-    (Refusal::Rekeyed, "rekeyed", "the password was changed, or is being changed, by another client"),
-    (Refusal::Conflict, "conflict", "a file and a folder cannot have one name"),
-    (Refusal::Damaged, "damaged", "bytes that do not fit their hashes"),
-    (Refusal::DiskFull, "disk-full", "disk full"),
-    (Refusal::DiskError, "disk-error", "disk error"),
-];
-
-impl Refusal {
-    /// The word on the wire.
-    pub fn word(self) -> &'static str {
-        WORDS.iter().find(|(refusal, ..)| *refusal == self).map_or("", |(_, word, _)| word)
-    }
-
-    fn parse(word: &str) -> Result<Self, ParseError> {
-        WORDS.iter().find(|(_, w, _)| *w == word).map(|(refusal, ..)| *refusal).ok_or(ParseError("a refusal"))
-    }
-
-    /// All of them, in the order of the protocol document.
-    pub fn all() -> impl Iterator<Item = Refusal> {
-        WORDS.iter().map(|(refusal, ..)| *refusal)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(WORDS.iter().find(|(refusal, ..)| refusal == self).map_or("", |(_, _, text)| text))
-    }
-}
 
 /// A server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +60,7 @@ impl Reply {
             "MORE" => Reply::More(words.number("length")?, words.hex("hash")?),
             "DATA" => Reply::Data(words.number("length")?),
             "NO" => {
-                let refusal = Refusal::parse(words.next("refusal")?)?;
+                let refusal = words.parse("a refusal", Refusal::parse)?;
                 let detail = words.parse("detail", percent_decode)?;
                 Reply::No(refusal, cut(&detail).to_owned())
             }
