@@ -41,7 +41,7 @@ struct Standing {
 }
 
 #[derive(Default)]
-struct State {
+struct Roster {
     connected: usize,
     next: u64,
     /// Connections that have not logged in. Those that have not even asked to come first, then the
@@ -53,13 +53,13 @@ struct State {
 }
 
 pub(super) struct Admission {
-    state: Arc<Mutex<State>>,
+    roster: Arc<Mutex<Roster>>,
     cap: usize,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { state: Arc::default(), cap: raised_descriptor_limit().map_or(MAX_CONNECTIONS, connections) }
+        Self { roster: Arc::default(), cap: raised_descriptor_limit().map_or(MAX_CONNECTIONS, connections) }
     }
 }
 
@@ -72,56 +72,56 @@ pub(super) struct Visit {
     share: usize,
     /// Once it is no stranger any more.
     user: Option<UserName>,
-    state: Arc<Mutex<State>>,
+    roster: Arc<Mutex<Roster>>,
 }
 
-impl State {
+impl Roster {
     fn forget_stranger(&mut self, number: u64) -> Option<(IpAddr, Arc<TcpStream>)> {
         let standing = |challenged| Standing { challenged, number };
         self.strangers.remove(&standing(false)).or_else(|| self.strangers.remove(&standing(true)))
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
+    roster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Admission {
     /// Lets a connection in. In a full house the oldest that has not logged in is closed for it;
     /// where all have, it is refused.
     pub(super) fn enter(&self, stream: TcpStream, from: SocketAddr) -> Option<Visit> {
-        let mut state = lock(&self.state);
-        if state.connected >= self.cap && !state.drop_oldest_stranger() {
-            drop(state);
+        let mut roster = lock(&self.roster);
+        if roster.connected >= self.cap && !roster.drop_oldest_stranger() {
+            drop(roster);
             // A courtesy that must not hold up the accept loop: a new socket's buffer has room for it.
             let _ = (&stream).write_all(format!("{}\n", Reply::no(Refusal::Busy).to_line()).as_bytes());
             return None;
         }
-        state.make_room_for_address(from.ip());
+        roster.make_room_for_address(from.ip());
         let stream = Arc::new(stream);
-        let number = state.next;
-        state.next += 1;
-        state.connected += 1;
+        let number = roster.next;
+        roster.next += 1;
+        roster.connected += 1;
         let standing = Standing { challenged: false, number };
-        state.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
+        roster.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
         // Where there is room for few, one user still needs more than one.
         let share = (self.cap / USERS_SHARE).max(4);
-        Some(Visit { stream, from, number, share, user: None, state: Arc::clone(&self.state) })
+        Some(Visit { stream, from, number, share, user: None, roster: Arc::clone(&self.roster) })
     }
 
     pub(super) fn drop_oldest_stranger(&self) {
-        lock(&self.state).drop_oldest_stranger();
+        lock(&self.roster).drop_oldest_stranger();
     }
 
     /// Whether this user has failed too often from this address.
     pub(super) fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
-        lock(&self.state).is_barred(from, user)
+        lock(&self.roster).is_barred(from, user)
     }
 
     /// Ends every session of a user but one; gives their connections. Their threads see it and leave.
     pub(super) fn end_others(&self, user: &UserName, keep: Connection) -> Vec<Connection> {
-        let state = lock(&self.state);
-        let sessions = state.sessions.get(user).into_iter().flat_map(HashMap::values);
+        let roster = lock(&self.roster);
+        let sessions = roster.sessions.get(user).into_iter().flat_map(HashMap::values);
         let others = sessions.filter(|(connection, _)| *connection != keep);
         others
             .map(|(connection, stream)| {
@@ -142,13 +142,13 @@ impl Admission {
         prove: impl FnOnce() -> Result<T, E>,
         is_wrong: impl FnOnce(&E) -> bool,
     ) -> Option<Result<T, E>> {
-        let mut state = lock(&self.state);
-        if state.is_barred(from, user) {
+        let mut roster = lock(&self.roster);
+        if roster.is_barred(from, user) {
             return None;
         }
         let proved = prove();
         if proved.as_ref().err().is_some_and(is_wrong) {
-            state.note_failure(from, user);
+            roster.note_failure(from, user);
         }
         Some(proved)
     }
@@ -158,7 +158,7 @@ fn bars((since, count): &(Instant, u32)) -> bool {
     since.elapsed() < MINUTE && *count >= FAILED_LOGINS_PER_MINUTE
 }
 
-impl State {
+impl Roster {
     fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
         self.failures.get(&(from, user.clone())).is_some_and(bars)
     }
@@ -205,38 +205,38 @@ impl State {
 impl Visit {
     /// It has asked for a login and is being answered.
     pub(super) fn challenged(&self) {
-        let mut state = lock(&self.state);
-        if let Some(stranger) = state.forget_stranger(self.number) {
-            state.strangers.insert(Standing { challenged: true, number: self.number }, stranger);
+        let mut roster = lock(&self.roster);
+        if let Some(stranger) = roster.forget_stranger(self.number) {
+            roster.strangers.insert(Standing { challenged: true, number: self.number }, stranger);
         }
     }
 
     /// From now on it is no stranger, but a session of this user, with this connection to the store. False if that
     /// user has as many as one may have.
     pub(super) fn belongs_to(&mut self, user: &UserName, connection: Connection) -> bool {
-        let mut state = lock(&self.state);
-        let sessions = state.sessions.entry(user.clone()).or_default();
+        let mut roster = lock(&self.roster);
+        let sessions = roster.sessions.entry(user.clone()).or_default();
         if sessions.len() >= self.share {
             return false;
         }
         sessions.insert(self.number, (connection, Arc::clone(&self.stream)));
         self.user = Some(user.clone());
-        state.forget_stranger(self.number);
+        roster.forget_stranger(self.number);
         true
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.connected -= 1;
-        state.forget_stranger(self.number);
+        let mut roster = lock(&self.roster);
+        roster.connected -= 1;
+        roster.forget_stranger(self.number);
         if let Some(user) = &self.user
-            && let Some(sessions) = state.sessions.get_mut(user)
+            && let Some(sessions) = roster.sessions.get_mut(user)
         {
             sessions.remove(&self.number);
             if sessions.is_empty() {
-                state.sessions.remove(user);
+                roster.sessions.remove(user);
             }
         }
     }
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_full_house_drops_the_oldest_stranger_and_never_a_user() {
-        let admission = Admission { state: Arc::default(), cap: 2 };
+        let admission = Admission { roster: Arc::default(), cap: 2 };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut visitors: Vec<TcpStream> =
             (0..4).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn one_address_crowds_out_only_its_own_strangers() {
-        let admission = Admission { state: Arc::default(), cap: 1000 };
+        let admission = Admission { roster: Arc::default(), cap: 1000 };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let enter = |from: &str| {
             let visitor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(client.read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         }
         drop(visit);
-        assert_eq!(lock(&admission.state).sessions[&aditi].len(), 1);
+        assert_eq!(lock(&admission.roster).sessions[&aditi].len(), 1);
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
         (0..FAILED_LOGINS_PER_MINUTE).for_each(|_| fail("Aditi"));
         (0..=MAX_REMEMBERED).for_each(|at| fail(&format!("user{at}")));
         assert!(admission.is_barred(here, &UserName::parse("Aditi").unwrap()));
-        assert!(lock(&admission.state).failures.len() <= MAX_REMEMBERED);
+        assert!(lock(&admission.roster).failures.len() <= MAX_REMEMBERED);
     }
 
     #[test]
@@ -373,7 +373,7 @@ mod tests {
         let start = Instant::now();
         for at in 0..MAX_REMEMBERED {
             let since = start + Duration::from_nanos(at as u64);
-            lock(&admission.state).failures.insert((here, user(at)), (since, FAILED_LOGINS_PER_MINUTE));
+            lock(&admission.roster).failures.insert((here, user(at)), (since, FAILED_LOGINS_PER_MINUTE));
         }
         fail(MAX_REMEMBERED);
         let barred = (0..=MAX_REMEMBERED).filter(|&at| admission.is_barred(here, &user(at)));
@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_user_has_a_share_of_the_connections_and_what_is_closed_counts_no_more() {
-        let admission = Admission { state: Arc::default(), cap: 6 * USERS_SHARE };
+        let admission = Admission { roster: Arc::default(), cap: 6 * USERS_SHARE };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let enter = || {
             let visitor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -400,7 +400,7 @@ mod tests {
         visits.pop();
         assert!(enter().1.belongs_to(&aditi, Connection::numbered(2)));
         drop(visits);
-        assert!(lock(&admission.state).sessions.is_empty());
+        assert!(lock(&admission.roster).sessions.is_empty());
     }
 
     #[test]

@@ -28,7 +28,7 @@ const LOCK_ROUND: Duration = Duration::from_millis(20);
 /// What tells whether a file was changed: size, modification and change time, file number.
 type Stamp = (u64, i64, i64, i64, i64, u64);
 
-struct State {
+struct LastRead {
     table: UserTable,
     stamp: Option<Stamp>,
 }
@@ -37,7 +37,7 @@ struct State {
 pub(super) struct Users {
     root: PathBuf,
     path: PathBuf,
-    state: Mutex<State>,
+    last_read: Mutex<LastRead>,
 }
 
 impl Users {
@@ -47,10 +47,10 @@ impl Users {
         let (text, stamp) = read(&path).map_err(|error| StartError::Root(path.clone(), error))?;
         let table =
             UserTable::new(secret).read(&text).map_err(|error| StartError::Users(path.clone(), error))?;
-        let users = Self { root: root.to_path_buf(), path, state: Mutex::new(State { table, stamp }) };
-        let state = users.state.lock().unwrap_or_else(PoisonError::into_inner);
-        users.warn(&state.table, &[], log);
-        drop(state);
+        let users = Self { root: root.to_path_buf(), path, last_read: Mutex::new(LastRead { table, stamp }) };
+        let last_read = users.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        users.warn(&last_read.table, &[], log);
+        drop(last_read);
         Ok(users)
     }
 
@@ -88,16 +88,16 @@ impl Users {
     /// The verifier to challenge a user with, from the file as it is now. A file that is not
     /// understood changes nothing and is told in the log.
     pub(super) fn verifier(&self, user: &UserName, log: &Log) -> Verifier {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamp(&self.path).ok() != Some(state.stamp) {
-            match read(&self.path).map(|(text, stamp)| (state.table.read(&text), stamp)) {
+        let mut last_read = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp(&self.path).ok() != Some(last_read.stamp) {
+            match read(&self.path).map(|(text, stamp)| (last_read.table.read(&text), stamp)) {
                 Ok((Ok(table), stamp)) => {
                     log.line(&format!("{}: read again, {} users", self.path.display(), table.len()));
-                    self.warn(&table, &state.table.plain_text_users(), log);
-                    *state = State { table, stamp };
+                    self.warn(&table, &last_read.table.plain_text_users(), log);
+                    *last_read = LastRead { table, stamp };
                 }
                 Ok((Err(error), stamp)) => {
-                    state.stamp = stamp;
+                    last_read.stamp = stamp;
                     log.line(&format!(
                         "warning: {}: {error}; the users stay as they were",
                         self.path.display()
@@ -106,7 +106,7 @@ impl Users {
                 Err(error) => log.line(&format!("warning: {}: {error}", self.path.display())),
             }
         }
-        state.table.verifier(user)
+        last_read.table.verifier(user)
     }
 }
 
