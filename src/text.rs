@@ -1,8 +1,8 @@
-//! How names, bytes, numbers and times are written as text. Each has one spelling; readers refuse every other.
+//! Names, bytes, numbers and times as text. Each has one spelling; readers reject every other one.
 
 use base64ct::{Base64, Encoding};
 
-/// By byte, whether it stands for itself in a name.
+/// For each byte, whether it is written as itself in a name.
 const PLAIN: [bool; 256] = {
     let (mut plain, mut byte) = ([false; 256], 0);
     while byte < 256 {
@@ -33,7 +33,7 @@ pub fn percent_encode(name: &str) -> String {
     out
 }
 
-/// Reads what [`percent_encode`] wrote; none if it is not UTF-8 or spelled in another way.
+/// Reads what [`percent_encode`] wrote; `None` for another spelling, or if the name is not UTF-8.
 pub fn percent_decode(word: &str) -> Option<String> {
     if is_plain(word) {
         return Some(word.to_owned());

@@ -1,5 +1,4 @@
-//! A connection before it is logged in: types that consume each other, so that a wrong order does not
-//! compile.
+//! A connection before the login is done: types that consume each other, so that a wrong order does not compile.
 
 use super::error::PeerError;
 use super::limits::Limits;
@@ -9,7 +8,7 @@ use crate::config::ServerAddress;
 use crate::name::{ServerName, UserName};
 use crate::wire::{Login, ParseError, Reply};
 
-/// A connection whose login has been asked for.
+/// A connection that has asked for a login.
 pub struct Connected {
     socket: Socket,
     expected: ServerName,
@@ -32,11 +31,8 @@ pub struct Proven {
 }
 
 impl Connected {
-    /// Connects, trying each address of the host within the limit, and asks for a login. `nonce` is
-    /// as in [`ClientFirst::new`], `min_iterations` as in [`ClientFirst::challenge`].
-    ///
-    /// # Errors
-    /// See [`PeerError`].
+    /// Connects, trying each address of the host within the limit, and asks for a login. `nonce` is that of
+    /// [`ClientFirst::new`], `min_iterations` the least that [`ClientFirst::challenge`] accepts.
     pub fn open(
         server: &ServerAddress,
         user: &UserName,
@@ -51,9 +47,6 @@ impl Connected {
     }
 
     /// Waits for the challenge.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
     pub fn challenged(mut self) -> Result<Challenged, PeerError> {
         let Reply::Challenge(server, message) = self.socket.receive_plain()? else {
             return Err(PeerError::Protocol(ParseError("CHALLENGE")));
@@ -67,15 +60,12 @@ impl Connected {
 }
 
 impl Challenged {
-    /// The salt and the iterations that the server asks for.
+    /// The salt and the number of iterations that the server asks for.
     pub fn parameters(&self) -> (&[u8], u32) {
         (&self.challenge.salt, self.challenge.iterations)
     }
 
     /// Sends the proof.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
     pub fn prove(mut self, salted: Salted) -> Result<Proven, PeerError> {
         let proof = self.challenge.prove(salted);
         self.socket.send_line(&Login::Prove(proof.message().to_owned()).to_line())?;
@@ -84,7 +74,7 @@ impl Challenged {
 }
 
 impl Proven {
-    /// Waits for the welcome, and gives the session's keys.
+    /// Waits for the welcome; returns the session's keys.
     pub(super) fn finish(mut self) -> Result<(Socket, SessionKeys), PeerError> {
         let Reply::Welcome(message) = self.socket.receive_plain()? else {
             return Err(PeerError::Protocol(ParseError("WELCOME")));

@@ -27,14 +27,14 @@ impl Socket {
         Ok(Self { reader, writer, limits })
     }
 
-    /// A line, waiting for all of it no longer than this; and what is left of that.
+    /// Receives a line, waiting for all of it no longer than `limit`; returns what is left of that too.
     pub(super) fn receive_line(&mut self, limit: Duration) -> Result<(String, Duration), PeerError> {
         self.reader.get_mut().limit(Limit::Waited(limit));
         let line = read_line(&mut self.reader)?;
         Ok((line, self.reader.get_ref().left()))
     }
 
-    /// Fills a buffer, waiting for all of it no longer than this; returns what is left of that.
+    /// Fills a buffer, waiting for all of it no longer than `limit`; returns what is left of that.
     pub(super) fn receive_bytes(
         &mut self,
         buffer: &mut [u8],
@@ -45,7 +45,7 @@ impl Socket {
         Ok(self.reader.get_ref().left())
     }
 
-    /// Before that many bytes are sent: how long the server may take to take them, with what is buffered.
+    /// Before that many bytes are sent: sets how long the server may need for them and for what is buffered.
     pub(super) fn begin_sending(&mut self, bytes: usize) {
         self.writer.limit(Limit::Waited(self.limits.payload((BUFFER + bytes) as u64)));
     }

@@ -1,16 +1,16 @@
-//! The address to listen on, as it is given on the command line.
+//! The address to listen on, as given on the command line.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::text::is_digits;
 
-/// Why a text is no address to listen on.
+/// Why a text is not an address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressError {
     /// A port out of range.
     Port,
-    /// Something else than a number before the port.
+    /// Something other than an IP address before the port.
     Host,
     /// Neither `PORT` nor `ADDR:PORT`.
     Form,
@@ -19,19 +19,16 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            AddressError::Port => "a port is a number from 1 to 65535",
-            AddressError::Host => "ADDR is a number such as 127.0.0.1, or [::1]",
-            AddressError::Form => "PORT or ADDR:PORT is meant",
+            AddressError::Port => "a port must be a number from 1 to 65535",
+            AddressError::Host => "ADDR must be an IP address such as 127.0.0.1 or [::1]",
+            AddressError::Form => "expected PORT or ADDR:PORT",
         })
     }
 }
 
 impl std::error::Error for AddressError {}
 
-/// Understands `PORT`, which means this machine only, or `ADDR:PORT`.
-///
-/// # Errors
-/// See [`AddressError`].
+/// Parses `PORT`, which means this machine only, or `ADDR:PORT`.
 pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     if let Ok(port) = text.parse::<u16>() {
         return Ok(SocketAddr::from(([127, 0, 0, 1], port)));

@@ -1,5 +1,5 @@
-//! Who may be connected: a cap, under which strangers make room for each other, and a cap on failed
-//! logins.
+//! Who may be connected: a cap on connections, within which those that have not logged in (strangers) make room for
+//! each other, and a cap on failed logins.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -13,25 +13,25 @@ use crate::name::UserName;
 use crate::store::{Connection, MAX_SYNC_THREADS};
 use crate::wire::{Refusal, Reply};
 
-/// Most connections at once. One costs a thread, some 37 KiB with its buffers, and up to
-/// [`DESCRIPTORS`] descriptors, the limit on which may lower it.
+/// Most connections at once. Each costs a thread, about 37 KiB with its buffers, and up to [`DESCRIPTORS`]
+/// descriptors; the limit on open files may lower this number.
 pub const MAX_CONNECTIONS: usize = 4096;
-/// Of a server's connections those that one user may have: one part in so many.
+/// One user may have one part in this many of a server's connections.
 pub const USERS_SHARE: usize = 4;
 /// Most connections from one address that have not logged in; one more closes the oldest of them.
 pub const MAX_STRANGERS_PER_ADDRESS: usize = 128;
-/// Failed logins of one user from one address within a minute; then that pair is refused for the rest
-/// of it. Counted for users that there are not, too.
+/// Most failed logins of one user from one address within a minute; then that pair is refused for the rest of it.
+/// Unknown users count too.
 pub const FAILED_LOGINS_PER_MINUTE: u32 = 30;
 
 /// Descriptors of a connection: its socket, a file that is read, and one that is written.
 pub const DESCRIPTORS: usize = 3;
-/// Descriptors that are kept for the listener, the log, the locks and whoever reads Users.conf or a directory, and
-/// for the threads that sync.
+/// Descriptors reserved for the listener, the log, the locks, reading Users.conf and directories, and the threads that
+/// sync.
 const RESERVED_DESCRIPTORS: usize = 36 + MAX_SYNC_THREADS;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Pairs remembered for failed logins, of some 200 bytes each; beyond, those that are not barred are forgotten, and
-/// if all are, the oldest.
+/// Most pairs remembered for failed logins, of about 200 bytes each. Beyond it those that are not barred are forgotten
+/// or, if all are barred, the oldest.
 const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,10 +44,10 @@ struct Standing {
 struct Roster {
     connected: usize,
     next: u64,
-    /// Connections that have not logged in. Those that have not even asked to come first, then the
-    /// oldest: a flood of idle ones must not push out a login that is under way.
+    /// Connections that have not logged in. Those that have not even asked to come first, then the oldest: a flood of
+    /// idle ones must not push out a login in progress.
     strangers: BTreeMap<Standing, (IpAddr, Arc<TcpStream>)>,
-    /// Who has logged in on which connections, by the visit's number.
+    /// Who has logged in, on which connections, by the visit's number.
     sessions: HashMap<UserName, HashMap<u64, (Connection, Arc<TcpStream>)>>,
     failures: HashMap<(IpAddr, UserName), (Instant, u32)>,
 }
@@ -63,14 +63,14 @@ impl Default for Admission {
     }
 }
 
-/// A connection that was let in; dropped, it makes room again.
+/// A connection that was let in. Dropping it makes room again.
 pub(super) struct Visit {
     pub(super) stream: Arc<TcpStream>,
     pub(super) from: SocketAddr,
     number: u64,
     /// Most connections that its user may have.
     share: usize,
-    /// Once it is no stranger any more.
+    /// `None` while it is a stranger.
     user: Option<UserName>,
     roster: Arc<Mutex<Roster>>,
 }
@@ -87,13 +87,13 @@ fn lock(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
 }
 
 impl Admission {
-    /// Lets a connection in. In a full house the oldest that has not logged in is closed for it;
-    /// where all have, it is refused.
+    /// Lets a connection in. If the limit is reached, it takes the place of the oldest connection that has not logged
+    /// in; if all have logged in, it is refused.
     pub(super) fn enter(&self, stream: TcpStream, from: SocketAddr) -> Option<Visit> {
         let mut roster = lock(&self.roster);
         if roster.connected >= self.cap && !roster.drop_oldest_stranger() {
             drop(roster);
-            // A courtesy that must not hold up the accept loop: a new socket's buffer has room for it.
+            // A courtesy that cannot hold up the accept loop: the buffer of a new socket has room for it.
             let _ = (&stream).write_all(format!("{}\n", Reply::no(Refusal::Busy).to_line()).as_bytes());
             return None;
         }
@@ -104,7 +104,7 @@ impl Admission {
         roster.connected += 1;
         let standing = Standing { challenged: false, number };
         roster.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
-        // Where there is room for few, one user still needs more than one.
+        // Even where few connections are possible, one user needs more than one.
         let share = (self.cap / USERS_SHARE).max(4);
         Some(Visit { stream, from, number, share, user: None, roster: Arc::clone(&self.roster) })
     }
@@ -118,23 +118,23 @@ impl Admission {
         lock(&self.roster).is_barred(from, user)
     }
 
-    /// Ends every session of a user but one; gives their connections. Their threads see it and leave.
+    /// Ends every session of a user except one, and returns their connections. Their threads notice and end.
     pub(super) fn end_others(&self, user: &UserName, keep: Connection) -> Vec<Connection> {
         let roster = lock(&self.roster);
         let sessions = roster.sessions.get(user).into_iter().flat_map(HashMap::values);
         let others = sessions.filter(|(connection, _)| *connection != keep);
         others
             .map(|(connection, stream)| {
-                // One that is closed already is just as well.
+                // It may be closed already.
                 let _ = stream.shutdown(Shutdown::Both);
                 *connection
             })
             .collect()
     }
 
-    /// Lets `prove` look at a proof, and counts it if it is wrong. None, and the proof is not looked at, if the user
-    /// has failed too often from this address by now: asked, looked at and counted in one step, so that those who
-    /// have all been challenged before the first was refused gain nothing.
+    /// Has `prove` check a proof, and counts it if it is wrong. Returns `None` without checking if the user has failed
+    /// too often from this address by now. Asking, checking and counting are one step, so that logins that were all
+    /// challenged before the first was refused gain nothing.
     pub(super) fn attempt<T, E>(
         &self,
         from: IpAddr,
@@ -166,10 +166,10 @@ impl Roster {
     fn note_failure(&mut self, from: IpAddr, user: &UserName) {
         let pair = (from, user.clone());
         if self.failures.len() >= MAX_REMEMBERED && !self.failures.contains_key(&pair) {
-            // Who is barred must not get out of it by failing as many others.
+            // A barred pair must not be freed by failures of many others.
             self.failures.retain(|_, failures| bars(failures));
             if self.failures.len() >= MAX_REMEMBERED {
-                // All are barred: who has been for longest is free soonest anyway.
+                // All are barred: the one barred longest would be free first anyway.
                 let oldest = self.failures.iter().min_by_key(|(_, (since, _))| *since);
                 let oldest = oldest.map(|(pair, _)| pair.clone());
                 oldest.and_then(|pair| self.failures.remove(&pair));
@@ -183,7 +183,7 @@ impl Roster {
         failures.1 += 1;
     }
 
-    /// The thread of a dropped stranger sees its connection end, and leaves.
+    /// The thread of a dropped stranger sees its connection end, and ends too.
     fn drop_oldest_stranger(&mut self) -> bool {
         let Some((_, (_, stream))) = self.strangers.pop_first() else { return false };
         let _ = stream.shutdown(Shutdown::Both);
@@ -211,8 +211,8 @@ impl Visit {
         }
     }
 
-    /// From now on it is no stranger, but a session of this user, with this connection to the store. False if that
-    /// user has as many as one may have.
+    /// From now on it is a session of this user, with this connection to the store. False if the user already has as
+    /// many as one may have.
     pub(super) fn belongs_to(&mut self, user: &UserName, connection: Connection) -> bool {
         let mut roster = lock(&self.roster);
         let sessions = roster.sessions.entry(user.clone()).or_default();
@@ -242,15 +242,15 @@ impl Drop for Visit {
     }
 }
 
-/// The limit on open files, raised as far as the system lets this process raise it; none where there is no limit.
+/// The limit on open files, raised as far as this process is allowed to; `None` if there is no limit.
 fn raised_descriptor_limit() -> Option<usize> {
     let before = getrlimit(Resource::Nofile);
-    // What is not allowed leaves it as it is.
+    // If that is not allowed it stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });
     usize::try_from(getrlimit(Resource::Nofile).current?).ok()
 }
 
-/// How many connections there may be, so that each has its descriptors, and the rest of the server too.
+/// How many connections are possible, so that each has its descriptors and so has the rest of the server.
 fn connections(descriptors: usize) -> usize {
     (descriptors.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS).clamp(8, MAX_CONNECTIONS)
 }
@@ -262,7 +262,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn a_full_house_drops_the_oldest_stranger_and_never_a_user() {
+    fn at_the_limit_the_oldest_stranger_is_dropped_and_never_a_user() {
         let admission = Admission { roster: Arc::default(), cap: 2 };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut visitors: Vec<TcpStream> =
@@ -344,7 +344,7 @@ mod tests {
         assert!(admission.is_barred(here, &aditi));
         assert!(!admission.is_barred(there, &aditi));
         assert!(!admission.is_barred(here, &ritu));
-        // Who was challenged before gains nothing, and neither does the right password.
+        // A login that was challenged before gains nothing, and neither does the right password.
         assert_eq!(admission.attempt(here, &aditi, || Ok::<_, ()>(()), |()| true), None);
     }
 

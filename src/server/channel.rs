@@ -1,4 +1,4 @@
-//! A connection with its buffers, and how it can end.
+//! A connection with its buffers, and the ways in which it ends.
 
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use super::voice::Voice;
 use crate::link::{self, Incoming, Limit};
 use crate::wire::{LineError, Refusal, Reply};
 
-/// For each direction. That for reading is resident from the first read on, so it is what an idle session costs.
+/// For each direction. The one for reading is resident from the first read on, so it is what an idle session costs.
 const BUFFER: usize = 16 * 1024;
 
 /// Why a session ended.
@@ -18,9 +18,9 @@ const BUFFER: usize = 16 * 1024;
 pub(super) enum End {
     /// The client left, or the connection failed.
     Line(LineError),
-    /// The connection failed while sending or within a payload.
+    /// The connection failed while sending or during a payload.
     Io(io::Error),
-    /// The client was refused, and told so.
+    /// The server refused the client, and gets to say so.
     Refused(Refusal),
 }
 
@@ -64,13 +64,13 @@ pub(super) struct Channel {
 
 impl Channel {
     pub(super) fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
-        // One limit for all reads until the login: a stranger who sends a byte now and then gains nothing.
+        // One limit for all reads before the login: a stranger that sends a byte now and then gains nothing.
         let until_login = Limit::Until(Instant::now() + LOGIN_LIMIT);
         let (reader, out) = link::open(Arc::clone(stream), BUFFER, until_login)?;
         Ok(Self { reader, voice: Voice::new(out), stream: Arc::clone(stream) })
     }
 
-    /// From now on each read has this limit by itself.
+    /// From now on this limit holds for each read by itself.
     pub(super) fn limit_each_read(&mut self, limit: Duration) {
         self.reader.get_mut().limit(Limit::Each(limit, None));
     }
@@ -88,9 +88,9 @@ impl Channel {
 }
 
 impl Drop for Channel {
-    /// Who is gone for the session is gone for the client too, whoever else still has the stream.
+    /// When the session ends the client sees the end too, even if others still hold the stream.
     fn drop(&mut self) {
-        // Closed already is just as well.
+        // It may be closed already.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 }

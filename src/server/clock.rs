@@ -11,7 +11,7 @@ pub(super) fn now() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Whether the clock allows a generation: asked of all that stages something or raises a floor.
+/// Whether the clock allows a generation. Every request that stages something or raises a floor asks this.
 pub(super) fn within_reach(generation: u64) -> Result<(), StoreError> {
     Ok(commit::not_ahead(generation, now())?)
 }

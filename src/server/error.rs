@@ -11,9 +11,9 @@ use crate::store::{LockError, StoreError};
 /// Why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// ROOT/NAME is another server's.
+    /// Another server uses ROOT/NAME.
     Lock(LockError),
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     Listen(SocketAddr, io::Error),
     /// ROOT/NAME or a file in it cannot be used.
     Store(PathBuf, StoreError),

@@ -18,7 +18,7 @@ use crate::wire::{Login, Refusal, Reply, read_line};
 /// Wait before a wrong password is refused.
 pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 
-/// Lets a user prove the password; the keys are those of the session.
+/// Has a user prove the password. The keys are those of the session.
 pub(super) fn login(
     shared: &Shared,
     visit: &mut Visit,
@@ -43,7 +43,7 @@ pub(super) fn login(
         None => Err(End::Refused(Refusal::Busy)),
         Some(Ok((server_final, keys))) => {
             if let Err(error) = shared.store.make_user(&user) {
-                shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
+                shared.log.line(&format!("{} cannot make the folder of {user}: {error}", visit.from));
                 return Err(End::Refused(refusal_for(&error)));
             }
             let connection = shared.store.connect();
@@ -51,7 +51,7 @@ pub(super) fn login(
                 shared.store.disconnect(&user, connection);
                 return Err(End::Refused(Refusal::Busy));
             }
-            // A PASSWD ends the sessions that it sees: one that comes too late for that must have the new password.
+            // A PASSWD ends the sessions that it sees: one that begins too late for that must have the new password.
             let welcomed = match shared.users.verifier(&user, &shared.log) == verifier {
                 true => welcome(channel, server_final).map_err(End::from),
                 false => Err(End::Refused(Refusal::Denied)),

@@ -1,7 +1,7 @@
 //! The server: an accept loop, and a thread for each client.
 //!
-//! It knows users and bytes, not other servers, and holds no key that opens a piece. A client speaks
-//! to one session's thread; all of them share one [`Store`].
+//! It knows users and bytes, but no other servers, and holds no key that opens a piece. Each connection has a session
+//! with a thread of its own; all sessions share one [`Store`].
 
 mod address;
 mod admission;
@@ -50,8 +50,8 @@ const THREAD_STACK: usize = 256 * 1024;
 /// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// From now on what this process makes is its user's alone: files that others cannot read, folders that they cannot
-/// look into.
+/// From now on, what this process creates is private to its user: files that others cannot read, directories that they
+/// cannot list.
 pub fn make_private_files() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
@@ -65,20 +65,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, locks ROOT/NAME, brings its disk in order and reads Users.conf. The log goes to `log`.
-    ///
-    /// # Errors
-    /// See [`StartError`].
+    /// Listens, locks ROOT/NAME, opens the store and reads Users.conf. The log goes to `log`.
     pub fn start(
         root: &Path,
         name: ServerName,
         address: SocketAddr,
         log: Box<dyn Write + Send>,
     ) -> Result<Self, StartError> {
-        // First what makes nothing on the disk. A client that comes early waits to be accepted.
+        // First the step that creates nothing on the disk. A client that connects early waits to be accepted.
         let listener = tcp::listen(address).map_err(|error| {
             if FolderLock::is_taken(root, &name) {
-                // The likely reason, where the same server is started twice.
+                // The likely reason if the same server is started twice.
                 return StartError::Lock(LockError::Taken(name.clone()));
             }
             StartError::Listen(address, error)
@@ -93,19 +90,19 @@ impl Server {
         let (admission, voices) = (Admission::default(), Voices::start());
         let shared = Arc::new(Shared { folder, name, store, users, admission, voices, log });
         let settling = Arc::clone(&shared);
-        // Clients need not wait for it: what is not in order yet of a user is put so at the first request.
+        // Clients need not wait for this: a user's part that is not recovered yet is recovered at the first request.
         std::thread::spawn(move || {
             settling.store.settle(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
         });
         Ok(Self { shared, listener, address, _lock: lock })
     }
 
-    /// Where it listens, with the real port where 0 was asked for.
+    /// The address that it listens on, with the actual port if port 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts clients, for ever.
+    /// Accepts clients for ever.
     pub fn serve(&self) -> ! {
         loop {
             match self.listener.accept() {
@@ -121,14 +118,14 @@ impl Server {
 
     fn admit(&self, stream: TcpStream, from: SocketAddr) {
         let Some(visit) = self.shared.admission.enter(stream, from) else {
-            self.shared.log.line(&format!("{from} refused: full house"));
+            self.shared.log.line(&format!("{from} refused: too many connections"));
             return;
         };
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name(from.to_string()).stack_size(THREAD_STACK);
         // On failure the closure is dropped, and with it the visit and the connection.
         if let Err(error) = thread.spawn(move || session::run(&shared, visit)) {
-            self.shared.log.line(&format!("{from} refused: no thread ({error})"));
+            self.shared.log.line(&format!("{from} refused: cannot start a thread ({error})"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a server says to one client: replies, through a buffer, and signs of life while it works.
 //!
-//! A thread of its own gives the signs, since the session's may be in a call of the disk that takes long, or never
-//! comes back.
+//! A separate thread sends the signs, since the session's own may be in a system call of the disk that takes long or
+//! never returns.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,20 +12,20 @@ use crate::link::Outgoing;
 use crate::primitives::sha256;
 use crate::wire::{LineSealer, Reply};
 
-/// How long a client that waits for a reply hears nothing, before it gets a sign of life.
+/// How long a client that waits for a reply hears nothing before it gets a sign of life.
 pub const LIFE_SIGN: Duration = Duration::from_secs(1);
-/// How often it is looked whether somebody has to get one.
+/// How often the thread looks who is due to get one.
 const ROUND: Duration = Duration::from_millis(250);
 
-/// One client's replies. A clone is the same.
+/// One client's replies. Clones share them.
 #[derive(Clone)]
 pub(super) struct Voice(Arc<Mutex<Speech>>);
 
 pub(super) struct Speech {
     out: Outgoing,
-    /// None until the login is done.
+    /// `None` until the login is done.
     sealer: Option<LineSealer>,
-    /// Since when the client has heard nothing, while the session works for it.
+    /// Since when the client has heard nothing, if the session works for it.
     silent: Option<Instant>,
 }
 
@@ -34,9 +34,9 @@ impl Voice {
         Self(Arc::new(Mutex::new(Speech { out, sealer: None, silent: None })))
     }
 
-    /// For a reply. Nobody else speaks until this is dropped.
+    /// Locks it for a reply. Nobody else speaks until this is dropped.
     pub(super) fn speak(&self) -> MutexGuard<'_, Speech> {
-        // What a thread that panicked has sent is sent.
+        // Whatever a thread that panicked has sent stays sent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,7 +45,7 @@ impl Voice {
         self.speak().sealer = Some(sealer);
     }
 
-    /// The client waits for what is done now: it gets signs of life until the reply, or [`Voice::rest`].
+    /// The client waits for what the session does now: it gets signs of life until the reply, or [`Voice::rest`].
     pub(super) fn work(&self) {
         self.speak().silent = Some(Instant::now());
     }
@@ -58,7 +58,7 @@ impl Voice {
 impl Speech {
     pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
         if !matches!(reply, Reply::More(..)) {
-            // At once: what comes behind a reply is for the next request.
+            // Even before it is sent: what follows a reply belongs to the next request.
             self.silent = None;
         }
         let line = self.line(reply);
@@ -72,15 +72,15 @@ impl Speech {
         }
     }
 
-    /// Sends bytes behind what is buffered, and keeps none of them.
+    /// Sends bytes after those in the buffer, and buffers none of them.
     pub(super) fn send_past_buffer(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.flush()?;
         self.out.limit(limits::payload(bytes.len() as u64));
         self.out.send(bytes)
     }
 
-    /// Gives a sign of life if one is due; never waits. A client that does not read what it has needs none.
-    fn give_sign_of_life(&mut self) {
+    /// Sends a sign of life if one is due; never waits. A client that does not read what was sent needs none.
+    fn send_sign_of_life(&mut self) {
         if self.silent.is_none_or(|since| since.elapsed() < LIFE_SIGN) {
             return;
         }
@@ -111,10 +111,10 @@ impl Write for Speech {
     }
 }
 
-/// Those of sessions, and a signal that one has come.
+/// The voices of all sessions, and a signal that one was added.
 type Present = (Mutex<Vec<Weak<Mutex<Speech>>>>, Condvar);
 
-/// All voices, and the thread that gives their signs of life.
+/// All voices, and the thread that sends their signs of life.
 pub(super) struct Voices(Arc<Present>);
 
 impl Voices {
@@ -123,14 +123,14 @@ impl Voices {
         let present = Arc::clone(&voices);
         std::thread::spawn(move || {
             loop {
-                give_signs_of_life(&present);
+                send_signs_of_life(&present);
                 std::thread::sleep(ROUND);
             }
         });
         Self(voices)
     }
 
-    /// This one's client gets signs of life from now on, for as long as somebody keeps it.
+    /// From now on this voice's client gets signs of life, as long as the voice exists.
     pub(super) fn add(&self, voice: &Voice) {
         let (voices, added) = &*self.0;
         voices.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&voice.0));
@@ -138,17 +138,17 @@ impl Voices {
     }
 }
 
-fn give_signs_of_life((voices, added): &Present) {
+fn send_signs_of_life((voices, added): &Present) {
     let mut present = Vec::new();
     let all = voices.lock().unwrap_or_else(PoisonError::into_inner);
-    // With nobody there, nothing has to be looked at.
+    // While there is nobody, the thread sleeps.
     let mut all = added.wait_while(all, |all| all.is_empty()).unwrap_or_else(PoisonError::into_inner);
     all.retain(|voice| voice.upgrade().map(|voice| present.push(voice)).is_some());
     drop(all);
     for voice in present {
-        // Who speaks just now is alive.
+        // A session that is speaking now needs no sign.
         if let Ok(mut speech) = voice.try_lock() {
-            speech.give_sign_of_life();
+            speech.send_sign_of_life();
         }
     }
 }
@@ -191,8 +191,8 @@ mod tests {
             .send(&Reply::No(crate::wire::Refusal::NotFound, "of an earlier request".into()))
             .unwrap();
         voice.work();
-        // Nobody flushes: the session's thread is somewhere else.
-        assert!(matches!(hear(), Reply::No(..)), "what was said before comes first");
+        // Nobody flushes: the session's thread is busy elsewhere.
+        assert!(matches!(hear(), Reply::No(..)), "an earlier reply comes first");
         for _ in 0..2 {
             assert!(matches!(hear(), Reply::More(0, _)));
         }
@@ -210,7 +210,7 @@ mod tests {
         let mut speech = voice.speak();
         for _ in 0..100_000 {
             speech.silent = Instant::now().checked_sub(2 * LIFE_SIGN);
-            speech.give_sign_of_life();
+            speech.send_sign_of_life();
         }
         assert!(speech.out.buffered() < BUFFER + 256, "{} bytes", speech.out.buffered());
     }

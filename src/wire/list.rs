@@ -11,7 +11,7 @@ use crate::version::Version;
 /// One entry of a folder. Names are relative to the folder that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A folder in it; not in a list of everything below.
+    /// A folder in it; never in a list of everything below.
     Folder(FolderPath),
     /// The pieces of one version of a file.
     File {
@@ -19,7 +19,7 @@ pub enum Entry {
         path: FilePath,
         /// Which version.
         version: Version,
-        /// Whether the pieces are published; staged ones count once another server has decided.
+        /// Whether the pieces are published; staged ones count once another server has published one.
         published: bool,
         /// The pieces' numbers.
         pieces: PieceSet,
@@ -27,7 +27,7 @@ pub enum Entry {
         size: u64,
         /// When the file was last modified.
         modified: ModifiedTime,
-        /// Copies that the writer asked for.
+        /// How many copies of each piece the writer asked for.
         replicas: u8,
     },
     /// A delete.
@@ -36,7 +36,7 @@ pub enum Entry {
         path: FilePath,
         /// The delete's version.
         version: Version,
-        /// Whether it is committed here.
+        /// Whether it is published on the server.
         published: bool,
     },
     /// A piece file whose header cannot be read.
@@ -49,7 +49,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The name that it is about.
+    /// The name that the entry is about.
     pub fn name(&self) -> &str {
         match self {
             Entry::Folder(folder) => folder.as_str(),
@@ -78,10 +78,7 @@ impl Entry {
         }
     }
 
-    /// Understands a line without its LF.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line without its LF.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let kind = words.next("an entry")?;
@@ -119,7 +116,7 @@ fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
     words.either("published or staged", [("published", true), ("staged", false)])
 }
 
-/// Ascending: a set has one spelling.
+/// Ascending, so that a set has one spelling.
 fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
     words.parse("pieces", |word| {
         let mut last = 0;

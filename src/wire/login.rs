@@ -24,10 +24,7 @@ impl Login {
         }
     }
 
-    /// Understands a line.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line without its LF.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let login = match words.next("LOGIN or PROVE")? {

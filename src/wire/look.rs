@@ -22,7 +22,7 @@ pub struct NameReport {
 pub enum Reported {
     /// A piece whose header can be read.
     Piece(Phase, Box<Claim>),
-    /// A piece file whose header cannot, by its number.
+    /// A piece file whose header cannot be read, by its number.
     Damaged(u8),
 }
 
@@ -47,10 +47,7 @@ impl NameReport {
         text
     }
 
-    /// Understands a payload.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a payload.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut report = NameReport::default();
         let (first, rest) = text.split_once('\n').ok_or(ParseError("floor"))?;
@@ -59,7 +56,7 @@ impl NameReport {
         report.clock = number_of(second, "clock")?;
         for line in rest.split_terminator('\n') {
             if report.pieces.len() == MAX_RECORDS {
-                return Err(ParseError("no more records than there can be pieces"));
+                return Err(ParseError("no more records than a name can have pieces"));
             }
             let mut words = Words::of(line);
             match words.next("a record")? {
@@ -82,7 +79,7 @@ impl NameReport {
     }
 }
 
-/// A record of a word and a number.
+/// The number of a record that has a word and a number.
 fn number_of(record: &str, word: &'static str) -> Result<u64, ParseError> {
     let mut words = Words::of(record);
     if words.next(word)? != word {

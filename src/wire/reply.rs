@@ -18,8 +18,8 @@ pub enum Reply {
     Ok,
     /// `TEXT LENGTH HASH`: done; LENGTH bytes of text with this SHA-256 follow.
     Text(u64, Bytes32),
-    /// `MORE LENGTH HASH`: as TEXT, and another MORE or TEXT comes behind it. Also a sign of life in
-    /// a long operation, with length 0.
+    /// `MORE LENGTH HASH`: like TEXT, but followed by another MORE or a TEXT. With length 0, also a sign of life
+    /// during a long operation.
     More(u64, Bytes32),
     /// `DATA LENGTH`: bytes of a piece file follow, which the piece's own hashes protect.
     Data(u64),
@@ -43,10 +43,7 @@ impl Reply {
         }
     }
 
-    /// Understands a line whose MAC, if it has one, was taken off.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line from which the MAC, if it has one, was removed.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let reply = match words.next("a reply")? {
@@ -70,14 +67,14 @@ impl Reply {
         Ok(reply)
     }
 
-    /// A refusal in the words of the protocol.
+    /// A refusal with its usual text.
     pub fn no(refusal: Refusal) -> Reply {
         Reply::No(refusal, refusal.to_string())
     }
 }
 
-/// A detail is for people: it is cut so that its line is never too long, and by a reader so that it does not fill
-/// the screen.
+/// A detail is for people: a writer cuts it so that its line is never too long, a reader so that it does not fill the
+/// screen.
 fn cut(detail: &str) -> &str {
     if detail.is_empty() {
         return "-";

@@ -12,20 +12,20 @@ use crate::version::Version;
 /// A request after login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// `LOOK PATH`: every piece of one name that the server holds, with its claim.
+    /// `LOOK PATH`: every piece of one name that the server holds, each with its claim.
     Look(FilePath),
     /// `LIST FOLDER here|below`: the entries of a folder, or all files below it.
     List {
-        /// The folder; the root is written `/`.
+        /// The folder; `/` in the line is the root.
         folder: FolderPath,
-        /// Whether everything below is meant.
+        /// Whether to list all files below it.
         recursive: bool,
     },
     /// `READ PATH PIECE VERSION OFFSET LENGTH`: bytes of a published piece file.
     Read {
-        /// Which file.
+        /// The file.
         path: FilePath,
-        /// Number of the piece.
+        /// The piece's number.
         piece: u8,
         /// The version that the piece must have.
         version: Version,
@@ -34,38 +34,38 @@ pub enum Request {
         /// How many bytes.
         length: u64,
     },
-    /// `STAGE HEADER LENGTH`: a piece to keep until its commit. LENGTH bytes follow, body and table,
+    /// `STAGE HEADER LENGTH`: a piece to keep until its commit. LENGTH bytes follow, the body and the table,
     /// then the line of a [`StageEnd`].
     ///
-    /// `RESTORE HEADER LENGTH FLOOR`: the same for a version that is decided elsewhere, which may be
-    /// older than what the server has forgotten, as long as its floor is still FLOOR.
+    /// `RESTORE HEADER LENGTH FLOOR`: the same for a version that is decided elsewhere. It may be older than
+    /// what the server has forgotten, as long as the name's floor there is still FLOOR.
     Stage {
         /// The header, base64 in the line.
         header: Box<Header>,
-        /// Bytes of body and table.
+        /// Bytes of the body and the table.
         length: u64,
         /// For a RESTORE, the floor that the server reported.
         restore: Option<u64>,
     },
     /// `COMMIT PATH VERSION`: publish what is staged of this version.
     Commit(FilePath, Version),
-    /// `FENCE PATH VERSION`: promise that this version is not published here and never will be. Asked of
-    /// every server before a stage that seems abandoned is aborted.
+    /// `FENCE PATH VERSION`: promise that this version is not published on the server and never will be. Sent
+    /// to every server before a stage that seems abandoned is aborted.
     Fence(FilePath, Version),
     /// `ABORT PATH VERSION`: drop what is staged of this version.
     Abort(FilePath, Version),
-    /// `RETIRE PATH VERSION`: drop what is older than this version, which is whole elsewhere.
+    /// `RETIRE PATH VERSION`: drop everything older than this version, which is whole elsewhere.
     Retire(FilePath, Version),
-    /// `FORGET PATH VERSION`: drop the tombstone of this version, which every server has.
+    /// `FORGET PATH VERSION`: drop the tombstone of this version, now that every server has it.
     Forget(FilePath, Version),
-    /// `CHECK PATH PIECE VERSION`: hash a published piece where it lies.
+    /// `CHECK PATH PIECE VERSION`: hash a published piece as it is on the disk.
     Check(FilePath, u8, Version),
-    /// `COPY PATH PIECE VERSION HEADER SEAL`: stage a piece under another header, with the body of a
-    /// published one, so that a new name or key needs no bytes to travel.
+    /// `COPY PATH PIECE VERSION HEADER SEAL`: stage a piece with another header and the body of a published
+    /// one, so that a new name or key needs no upload.
     Copy {
-        /// Which file the body is taken from.
+        /// The file whose body is copied.
         path: FilePath,
-        /// Number of the piece, there and in the new header.
+        /// The piece's number, in that file and in the new header.
         piece: u8,
         /// The version that the piece must have.
         version: Version,
@@ -74,24 +74,24 @@ pub enum Request {
         /// The seal over the new header and the old root.
         seal: Bytes32,
     },
-    /// `STATUS`: what the server holds for this user.
+    /// `STATUS`: how much the server holds for this user.
     Status,
-    /// `REKEY RETIRED CURRENT`: from now on nothing new comes under the user's key whose check is RETIRED, but on
-    /// this connection, and the user's other sessions end.
+    /// `REKEY RETIRED CURRENT`: from now on accept nothing new under the user's key whose check is RETIRED, except
+    /// on this connection, and end the user's other sessions.
     Rekey(KeyChange),
-    /// `PASSWD BLOCK VERIFIER`: the user's new verifier, in the text form of Users.conf, encrypted: who
-    /// reads a verifier can answer for the server, and with one more recorded login for the user.
+    /// `PASSWD BLOCK VERIFIER`: the user's new verifier, in the text form of Users.conf, encrypted: anyone who reads
+    /// a verifier can pose as the server and, after recording one more login, as the user.
     Passwd {
         /// The first counter block, random; base64 in the line.
         block: [u8; 16],
         /// The verifier under the session's key for secrets, base64 in the line.
         verifier: Vec<u8>,
     },
-    /// `PING`: nothing; its answer tells the round trip.
+    /// `PING`: do nothing; the answer measures the round trip.
     Ping,
 }
 
-/// The line behind the payload of a STAGE.
+/// The line after the payload of a STAGE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageEnd {
     /// `END ROOT SEAL TAG`, or without TAG for a RESTORE: the piece is whole.
@@ -100,11 +100,11 @@ pub enum StageEnd {
         root: Bytes32,
         /// The seal, which the server cannot check.
         seal: Bytes32,
-        /// The payload's MAC. The writer vouches for the table; who restores a piece cannot, and lets the
-        /// server hash the body chunk by chunk.
+        /// The payload's MAC. A writer vouches for the table. A client that restores a piece cannot: the server
+        /// hashes the body chunk by chunk instead.
         tag: Option<Bytes32>,
     },
-    /// `CANCEL`: the payload is of no use; the server drops it.
+    /// `CANCEL`: the server drops the payload.
     Cancel,
 }
 
@@ -147,10 +147,7 @@ impl Request {
         }
     }
 
-    /// Understands a line whose MAC was taken off.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line from which the MAC was removed.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let request = match words.next("a request")? {
@@ -216,10 +213,7 @@ impl StageEnd {
         }
     }
 
-    /// Understands a line whose MAC was taken off.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line from which the MAC was removed.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let end = match words.next("END or CANCEL")? {

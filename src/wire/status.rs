@@ -10,7 +10,7 @@ pub struct Usage {
     pub pieces: u64,
     /// Bytes of all piece files.
     pub bytes: u64,
-    /// Free bytes on the server's disk, where it can tell.
+    /// Free bytes on the server's disk, if the server knows.
     pub free: Option<u64>,
 }
 
@@ -21,10 +21,7 @@ impl Usage {
         format!("{} {} {free}\n", self.pieces, self.bytes)
     }
 
-    /// Understands a payload.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a payload.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(text.trim_end_matches('\n'));
         let (pieces, bytes) = (words.number("pieces")?, words.number("bytes")?);

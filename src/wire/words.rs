@@ -1,4 +1,4 @@
-//! The words of a line, taken one after another. Each says what its place asks for.
+//! The words of a line, read one after another, each as what its place calls for.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use crate::sealed::Header;
 use crate::text::{base64_decode, parse_hex, parse_number, percent_decode};
 use crate::version::Version;
 
-/// A word that is not of the form that its place asks for.
+/// A word that does not have the form that its place calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseError(
     /// What was expected, for example `path`.
@@ -18,7 +18,7 @@ pub struct ParseError(
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not understood: {} expected", self.0)
+        write!(f, "expected {}", self.0)
     }
 }
 
@@ -68,7 +68,7 @@ impl<'a> Words<'a> {
         self.parse(expected, parse_hex)
     }
 
-    /// A word that may be missing at the end of the line.
+    /// A word that may be missing, at the end of the line.
     pub(super) fn optional_hex<const N: usize>(
         &mut self,
         expected: &'static str,

@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::wire::{LineError, MAX_TEXT, NameReport, Refusal, Reply, Request, Usage};
 use replies::Session;
 
-/// Serves one connection to its end.
+/// Serves one connection until it ends.
 pub(super) fn run(shared: &Shared, mut visit: Visit) {
     let from = visit.from;
     let log = |text: &str| shared.log.line(&format!("{from} {text}"));
@@ -56,7 +56,7 @@ pub(super) fn run(shared: &Shared, mut visit: Visit) {
     match end {
         end if end.is_quiet() => session.log("left"),
         End::Refused(refusal) => {
-            // The last line that this client gets; whether it arrives is no longer our concern.
+            // The last line to this client. Whether it arrives no longer matters.
             let _ = session.send(&Reply::no(refusal)).and_then(|()| session.flush());
             session.log(&format!("disconnected: {refusal}"));
         }
@@ -68,7 +68,7 @@ impl Session<'_> {
     fn serve(&mut self) -> End {
         loop {
             if let Err(end) = self.serve_one() {
-                // What was staged or committed is so; only its acknowledgement may not arrive.
+                // What was staged or committed stays so, even if its acknowledgement does not arrive.
                 let _ = self.release_held();
                 return end;
             }
@@ -130,7 +130,7 @@ impl Session<'_> {
         }
     }
 
-    /// First what PASSWD will need, so that what keeps it from its work is found before any piece is changed.
+    /// Checks first what PASSWD will need, so that whatever would make it fail is found before any piece changes.
     fn rekey(&mut self, change: KeyChange) -> Result<(), End> {
         self.begin()?;
         if let Err(error) = self.shared.users.can_change() {
@@ -144,7 +144,7 @@ impl Session<'_> {
         self.reply("REKEY", &result)
     }
 
-    /// Ends the user's other sessions. What they staged may be settled at once.
+    /// Ends the user's other sessions. What they staged can be settled at once.
     fn end_others(&mut self) {
         let others = self.shared.admission.end_others(&self.user, self.connection);
         others.iter().for_each(|&other| self.shared.store.disconnect(&self.user, other));
@@ -173,7 +173,7 @@ impl Session<'_> {
     }
 
     fn list(&mut self, what: &str, folder: &FolderPath, recursive: bool) -> Result<(), End> {
-        /// The store's errors end the list with a refusal; the connection's end the session.
+        /// An error of the store ends the list with a refusal, one of the connection the session.
         enum Stop {
             Store(StoreError),
             Io(io::Error),

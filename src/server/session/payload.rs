@@ -1,4 +1,4 @@
-//! Requests that move a piece's bytes: STAGE and RESTORE bring them, COPY makes them here, READ gives them.
+//! Requests that move a piece's bytes: STAGE and RESTORE receive them, COPY copies them on the disk, READ sends them.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -16,14 +16,14 @@ use crate::text::percent_encode;
 use crate::version::Version;
 use crate::wire::{LineError, Refusal, Reply, StageEnd};
 
-/// Bytes that are taken from one side and given to the other at a time.
+/// Bytes that are read from a file and sent at a time.
 const COPY_BUFFER: usize = 256 * 1024;
-/// Bytes of a payload that is not wanted any more, taken at a time.
+/// Bytes of a refused payload that are read at a time.
 const SKIP_BUFFER: usize = 512;
 /// Pieces up to this size are sent through the write buffer, larger ones past it.
 const SMALL_READ: u64 = 64 * 1024;
-/// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
-/// find out while they are written.
+/// Payloads of this size or more are refused beforehand if the disk has no room for them; smaller ones fail while they
+/// are written.
 pub const SPACE_CHECK: u64 = 16 << 20;
 
 impl Session<'_> {
@@ -34,12 +34,12 @@ impl Session<'_> {
         if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
             return Err(End::Refused(Refusal::BadRequest));
         }
-        // Who restores a piece passes on what another server has sent.
+        // A client that restores a piece passes on what another server sent.
         let check = match restore {
             Some(_) => Check::Chunks,
             None => Check::Mac(Box::new(PayloadMac::new(&self.payloads, self.opener.last()))),
         };
-        // A version that was decided while there was no bound can be repaired: its rank is one that moves nothing.
+        // A version that was decided before generations had a bound can still be repaired: its rank raises no floor.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
         let staging = self.work(|s| {
             if length >= SPACE_CHECK && !space::has_room(&s.shared.folder, length) {
@@ -84,8 +84,8 @@ impl Session<'_> {
         self.hold(what, bytes, &result)
     }
 
-    /// Takes a payload and the line behind it. After an error the rest is read all the same, because
-    /// the next request begins behind it.
+    /// Receives a payload and the line after it. Even after an error the rest is read, because the next request comes
+    /// after it.
     fn receive<'s>(
         &mut self,
         mut staging: Result<Staging<'s, OsDisk>, StoreError>,
@@ -160,8 +160,8 @@ impl Session<'_> {
     }
 }
 
-/// As `io::copy`, which takes steps of 8 KiB: std leaves sendfile(2) alone between file and socket,
-/// because the file's pages could still change while they are on their way.
+/// Like `io::copy`, whose steps are 8 KiB: std does not use sendfile(2) between a file and a socket, because the file's
+/// pages could change in transit.
 fn copy_in_large_steps(from: &mut impl Read, to: &mut Speech) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BUFFER];
     let mut sent = 0;

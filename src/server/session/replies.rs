@@ -1,4 +1,4 @@
-//! A session: the lines that it reads, and its replies, sent at once or when the batch is on disk.
+//! A session: the lines that it reads, and its replies, which are sent at once or when the batch is on disk.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::wire::{LineOpener, LineSealer, Refusal, Reply, read_line};
 
 /// Most replies that wait for one sync.
 pub const MAX_BATCH: usize = 256;
-/// Bytes of payload that wait for one sync.
+/// Most bytes of payloads that wait for one sync.
 pub const MAX_BATCH_BYTES: u64 = 8 << 20;
 
-/// A reply that waits for the batch, with what to log of it.
+/// A reply that waits for the batch, and what to log with it.
 struct HeldReply {
     reply: Reply,
     what: String,
@@ -35,7 +35,7 @@ pub(super) struct Session<'a> {
     pub(super) batch: Batch,
     held: Vec<HeldReply>,
     held_bytes: u64,
-    /// What the log does not have yet: nothing while the session waits for its client.
+    /// What is not in the log yet: nothing while the session waits for its client.
     pub(super) lines: Lines<'a>,
     who: String,
 }
@@ -69,10 +69,10 @@ impl<'a> Session<'a> {
         self.lines.line(&format!("{} {text}", self.who));
     }
 
-    /// The line of the next request. Before it waits for one, replies that wait for the batch are sent.
+    /// The line of the next request. Before the session waits for it, it sends the replies that wait for the batch.
     pub(super) fn next_request(&mut self) -> Result<String, End> {
-        // For held replies a part of a line is enough to wait for more: of many requests that come at once the
-        // buffer mostly ends with one.
+        // While replies wait, part of a line is reason enough to wait for the rest: when many requests arrive
+        // together the buffer mostly ends within one.
         let more = || self.has_line() || !self.held.is_empty() && self.channel.reader.get_ref().has_arrived();
         if !more() {
             self.release_held()?;
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
         self.read_text()
     }
 
-    /// Whether a whole line is here. What follows a part of one may be long in coming.
+    /// Whether a whole line has arrived. The rest of a part may take long.
     fn has_line(&self) -> bool {
         self.channel.reader.buffer().contains(&b'\n')
     }
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
         self.channel.voice.speak().flush()
     }
 
-    /// Works for the client, which gets signs of life meanwhile.
+    /// Works for the client, which gets signs of life in the meantime.
     pub(super) fn work<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
         self.channel.voice.work();
         let result = act(self);
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
         result
     }
 
-    /// Holds a reply until the batch is on disk. `bytes` are those that the request adds to it.
+    /// Holds a reply until the batch is on disk. The request added `bytes` to the batch.
     pub(super) fn hold(
         &mut self,
         what: String,
@@ -146,15 +146,15 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Before a request that is answered at once: the replies that wait come first, then the client gets signs of
-    /// life until this one.
+    /// Before a request that is answered at once: sends the replies that wait, then has the client get signs of life
+    /// until the answer.
     pub(super) fn begin(&mut self) -> Result<(), End> {
         self.release_held()?;
         self.channel.voice.work();
         Ok(())
     }
 
-    /// Does what a request asks for, and replies at once.
+    /// Carries out a request, and replies at once.
     pub(super) fn done(
         &mut self,
         what: &str,
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
         self.reply(what, &result)
     }
 
-    /// Makes the text that a request asks for, and replies at once.
+    /// Makes the text that answers a request, and replies at once.
     pub(super) fn text(
         &mut self,
         what: &str,
