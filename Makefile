@@ -77,7 +77,7 @@ deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespace
 
 chaos: ## users and faults for some minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the story
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-2000} \
-	  $(CARGO) test --locked --test chaos -- --nocapture nobody_has_seen
+	  $(CARGO) test --locked --test it -- --nocapture nobody_has_seen
 
 # What cargo-fuzz passes to the compiler, but for the sanitizer, which needs a nightly Rust and would find little
 # in a program without unsafe code: the fuzzer sees which code an input reaches. libFuzzer itself is C++; where

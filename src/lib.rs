@@ -5,7 +5,7 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`text`], [`split`], [`placement`]: pure rules.
+//! 0. [`name`], [`text`], [`placement`]: pure rules.
 //! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
 //! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
 //! 3. [`wire`], [`auth`]: the protocol's lines, login.
@@ -28,7 +28,6 @@ pub mod placement;
 pub mod primitives;
 pub mod sealed;
 pub mod server;
-pub mod split;
 pub mod store;
 pub mod tcp;
 pub mod text;

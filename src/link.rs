@@ -77,9 +77,9 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// The receiving direction; it is read through a [`BufReader`].
-pub struct Incoming(Half);
+pub struct Inbound(Half);
 
-impl Incoming {
+impl Inbound {
     /// The limit from now on.
     pub fn limit(&mut self, limit: Limit) {
         self.0.limit = limit;
@@ -105,7 +105,7 @@ impl Incoming {
     }
 }
 
-impl Read for Incoming {
+impl Read for Inbound {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.call(|mut stream| stream.read(buffer))
     }
@@ -113,13 +113,13 @@ impl Read for Incoming {
 
 /// The sending direction with its buffer. What is buffered when this is dropped is not sent: the other end may no
 /// longer take it.
-pub struct Outgoing {
+pub struct Outbound {
     half: Half,
     buffer: Vec<u8>,
     capacity: usize,
 }
 
-impl Outgoing {
+impl Outbound {
     /// The limit from now on.
     pub fn limit(&mut self, limit: Limit) {
         self.half.limit = limit;
@@ -168,7 +168,7 @@ impl Write for Half {
     }
 }
 
-impl Write for Outgoing {
+impl Write for Outbound {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.has_room(bytes.len()) {
             self.flush()?;
@@ -197,13 +197,13 @@ pub fn open(
     stream: Arc<TcpStream>,
     capacity: usize,
     limit: Limit,
-) -> io::Result<(BufReader<Incoming>, Outgoing)> {
+) -> io::Result<(BufReader<Inbound>, Outbound)> {
     stream.set_nodelay(true)?;
-    let incoming =
+    let inbound =
         Half { stream: Arc::clone(&stream), set_timeout: TcpStream::set_read_timeout, timeout: None, limit };
-    let outgoing = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
-    let reader = BufReader::with_capacity(capacity, Incoming(incoming));
-    Ok((reader, Outgoing { half: outgoing, buffer: Vec::new(), capacity }))
+    let outbound = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
+    let reader = BufReader::with_capacity(capacity, Inbound(inbound));
+    Ok((reader, Outbound { half: outbound, buffer: Vec::new(), capacity }))
 }
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn pair(capacity: usize, limit: Limit) -> ((BufReader<Incoming>, Outgoing), TcpStream) {
+    fn pair(capacity: usize, limit: Limit) -> ((BufReader<Inbound>, Outbound), TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (open(listener.accept().unwrap().0.into(), capacity, limit).unwrap(), other)

@@ -1,8 +1,11 @@
-//! Redundancy: which pieces a file has, which servers hold them, and which sets of pieces suffice.
+//! Redundancy: which pieces a file has, which bytes are in each, which servers hold them, and which sets of pieces
+//! suffice.
 //!
 //! The scheme is *chained declustering* (Hsiao and DeWitt, 1990): the pieces lie around the ring of
 //! servers from a start that the file's path picks, and each is copied to the servers before its
 //! home. No other module counts to four or to R: another scheme would be added here.
+
+use std::ops::Range;
 
 /// How many pieces a file has.
 pub const PIECES: u8 = 4;
@@ -16,6 +19,25 @@ pub const DEFAULT_REPLICAS: usize = 2;
 /// The numbers of the pieces, in file order.
 pub fn pieces() -> impl Iterator<Item = u8> + Clone {
     1..=PIECES
+}
+
+/// The bytes of a file of `size` bytes that a piece holds.
+///
+/// The ranges of all pieces are contiguous and cover the file; lengths differ by at most one byte, the longer
+/// ones first. A file shorter than the number of pieces has empty pieces at its end.
+///
+/// # Panics
+/// Never for one of [`pieces`]; other numbers are a caller's mistake.
+pub fn range(size: u64, piece: u8) -> Range<u64> {
+    stripe(size, PIECES, piece)
+}
+
+/// One of `pieces` parts, counted from 1.
+fn stripe(size: u64, pieces: u8, piece: u8) -> Range<u64> {
+    debug_assert!((1..=pieces).contains(&piece));
+    let (part, longer) = (size / u64::from(pieces), size % u64::from(pieces));
+    let start = |index: u8| u64::from(index) * part + u64::from(index).min(longer);
+    start(piece - 1)..start(piece)
 }
 
 /// The holders of each piece: `holders[p - 1]` are the indices of the servers for piece `p`, home
@@ -142,6 +164,16 @@ mod tests {
         assert!(PieceSet::default().is_empty() && PieceSet::default().to_string().is_empty());
     }
 
+    #[test]
+    fn small_sizes_are_split_as_the_format_says() {
+        let length = |size, piece| range(size, piece).end - range(size, piece).start;
+        let lengths = |size| [1, 2, 3, 4].map(|piece| length(size, piece));
+        assert_eq!(lengths(0), [0, 0, 0, 0]);
+        assert_eq!(lengths(1), [1, 0, 0, 0]);
+        assert_eq!(lengths(6), [2, 2, 1, 1]);
+        assert_eq!(lengths(1_001_718), [250_430, 250_430, 250_429, 250_429]);
+    }
+
     fn hash_with_start(x: u8) -> [u8; 32] {
         let mut hash = [0; 32];
         hash[31] = x;
@@ -207,6 +239,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_ranges_cover_every_byte_once(size in any::<u64>(), pieces in 1u8..=8) {
+            let mut end = 0;
+            for piece in 1..=pieces {
+                let range = stripe(size, pieces, piece);
+                prop_assert_eq!(range.start, end);
+                let length = range.end - range.start;
+                prop_assert!(length == size / u64::from(pieces) || length == size / u64::from(pieces) + 1);
+                end = range.end;
+            }
+            prop_assert_eq!(end, size);
+        }
+
         #[test]
         fn every_piece_has_as_many_distinct_usable_holders_as_there_can_be(
             hash in any::<[u8; 32]>(),

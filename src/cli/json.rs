@@ -24,8 +24,10 @@ pub(super) fn shown(shown: &Shown) -> String {
                 "{{\"name\":{},\"type\":\"file\",\"size\":{},\"modified\":{},\"state\":\"{state}\",\"servers\":{{{}}},\
                  \"outdated\":{},\"damaged\":{},\"other_key\":{}}}",
                 text(file.path.as_str()),
-                file.size.map_or("null".to_owned(), |size| size.to_string()),
-                file.modified.map_or("null".to_owned(), |modified| text(&utc_text(modified.seconds))),
+                file.facts.as_ref().map_or("null".to_owned(), |facts| facts.size.to_string()),
+                file.facts
+                    .as_ref()
+                    .map_or("null".to_owned(), |facts| text(&utc_text(facts.modified.seconds))),
                 servers.collect::<Vec<_>>().join(","),
                 by_server(file, |held| held.outdated),
                 by_server(file, |held| held.damaged),
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn what_is_not_known_of_a_file_under_another_key_is_null() {
         let Shown::File(file) = file("a", Health::OtherKey, vec![]) else { panic!("no file") };
-        let line = shown(&Shown::File(ShownFile { size: None, modified: None, ..file }));
+        let line = shown(&Shown::File(ShownFile { facts: None, ..file }));
         assert!(line.contains(r#""size":null,"modified":null,"state":"other_key","#), "{line}");
     }
 }

@@ -33,8 +33,9 @@ pub(super) fn long(listing: &[Shown]) -> Vec<String> {
         match shown {
             Shown::Folder(_) => name,
             Shown::File(file) => {
-                let size = file.size.map_or(UNKNOWN.to_owned(), |size| size.to_string());
-                let date = file.modified.map_or(UNKNOWN.to_owned(), |modified| utc_text(modified.seconds));
+                let facts = file.facts.as_ref();
+                let size = facts.map_or(UNKNOWN.to_owned(), |facts| facts.size.to_string());
+                let date = facts.map_or(UNKNOWN.to_owned(), |facts| utc_text(facts.modified.seconds));
                 format!("{name}{pad}  {size:>13}  {date:<20}  {}", holders(file))
             }
         }
@@ -86,7 +87,8 @@ pub(super) fn status(status: &ServerStatus) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::name::{FilePath, FolderPath, ServerName};
-    use crate::sealed::ModifiedTime;
+    use crate::sealed::{Facts, ModifiedTime};
+    use crate::version::Version;
 
     pub(in crate::cli) fn held(pieces: &[u8]) -> Option<Holding> {
         Some(Holding { pieces: pieces.iter().copied().collect(), ..Holding::default() })
@@ -94,10 +96,10 @@ pub(super) mod tests {
 
     pub(in crate::cli) fn file(name: &str, health: Health, servers: Vec<(&str, Option<Holding>)>) -> Shown {
         let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
+        let version = Version { generation: 1, upload: [1; 16] };
         Shown::File(ShownFile {
             path: FilePath::parse(name).unwrap(),
-            size: Some(12),
-            modified: Some(ModifiedTime::default()),
+            facts: Some(Facts { version, size: 12, modified: ModifiedTime::default(), replicas: 2 }),
             health,
             holders: servers.into_iter().map(server).collect(),
         })
@@ -118,7 +120,7 @@ pub(super) mod tests {
             "a [incomplete]             12  1970-01-01T00:00:00Z  Server1:1,2 Server2:- Server3:down";
         assert_eq!(lines, ["my folder/", expected]);
         let Shown::File(other) = file("a", Health::OtherKey, vec![("Server1", held(&[]))]) else { panic!() };
-        let lines = long(&[Shown::File(ShownFile { size: None, modified: None, ..other })]);
+        let lines = long(&[Shown::File(ShownFile { facts: None, ..other })]);
         assert_eq!(lines, [format!("a [other key]  {:>13}  {:<20}  Server1:-", "?", "?")]);
     }
 }

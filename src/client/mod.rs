@@ -1,146 +1,191 @@
 //! The client: the coordinator of uploads, downloads and listings. It prints nothing and reads no
 //! arguments; the servers do not know each other, so all that must agree is decided here.
+//!
+//! Each command is a function over [`core`], which has what all of them need and uses none of them.
 
-mod cluster;
-mod delete;
+mod commands;
+mod core;
 mod download;
-mod error;
-mod fetch;
-mod gather;
-mod moving;
-mod passwd;
-mod repair;
-mod report;
-mod show;
-mod sight;
-mod source;
-mod stage;
-mod status;
-mod survey;
-mod target;
 mod upload;
-mod verify;
-mod writing;
 
-use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-pub use download::{Downloaded, Files, Found, Looked};
-pub use error::{ClientError, DELETED_BEFORE, LaunchError, MissingPiece, OTHER_KEY_HINT};
-pub use passwd::NotChanged;
-pub use repair::{NotRepaired, RepairSummary, Repaired};
-pub use report::{Doing, Notice, Phase, Progress, Report};
-pub use show::{Health, Holding, Shown, ShownFile, ShownFolder};
-pub use source::{Source, find};
-pub use status::ServerStatus;
+pub use commands::passwd::NotChanged;
+pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
+pub use commands::show::{Shown, ShownFolder};
+pub use commands::status::ServerStatus;
+pub use commands::verify::{Problem, Share, VerifySummary, Wrong};
+pub use core::error::{ClientError, DELETED_BEFORE, LaunchError, MissingPiece, OTHER_KEY_HINT};
+pub use core::files::{Health, Holding, ShownFile};
+pub use core::find::{Files, Found, Looked};
+pub use core::report::{Doing, Notice, Phase, Progress, Report};
+pub use download::Downloaded;
 pub use upload::Uploaded;
-pub use verify::{Problem, Share, Verified, Wrong};
+pub use upload::source::{Source, find};
 
 use crate::config::Config;
-use crate::name::{FilePath, ServerName, UserName};
-use crate::sealed::MasterKey;
-use cluster::Cluster;
-use report::timed;
+use crate::name::{FilePath, FolderPath, ServerName, UserName};
+use core::base::Core;
 
 /// A client that is logged in to the servers that are up.
-pub struct Client {
-    config: Config,
-    key: MasterKey,
-    cluster: Cluster,
-    report: Arc<dyn Report>,
-    /// By name, the generation of the version that this command tried to write last.
-    tried: HashMap<FilePath, u64>,
-}
+pub struct Client(Core);
 
 impl Client {
     /// Derives the user's key, and logs in to every server that can be reached. One that refuses the password is
     /// tried with `other`, the new one of a change that was cut off.
     ///
     /// # Errors
-    /// See [`LaunchError`].
+    /// If every server that answers refuses the password, or none can be used.
     pub fn launch(config: Config, other: Option<&str>, report: Arc<dyn Report>) -> Result<Self, LaunchError> {
-        let (key, cluster) = std::thread::scope(|scope| {
-            let key = scope.spawn(|| match &config.key {
-                Some(key) => MasterKey::from_key(key),
-                None => timed(&*report, Phase::MasterKey, || {
-                    MasterKey::from_password(&config.user, &config.password)
-                }),
-            });
-            let cluster = Cluster::connect(&config, other, &report);
-            (key.join(), cluster)
-        });
-        // The derivation has no way to fail; should it panic, the panic goes on here.
-        let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
+        Core::launch(config, other, report).map(Self)
     }
 
     /// Who is logged in.
     pub fn user(&self) -> &UserName {
-        &self.config.user
-    }
-
-    /// The servers, each with why it is down if it is.
-    pub fn servers(&self) -> Vec<(ServerName, Option<String>)> {
-        (0..self.cluster.len()).map(|s| (self.cluster.name(s).clone(), self.cluster.why_down(s))).collect()
+        &self.0.config.user
     }
 
     /// The password that the client logs in with.
     pub fn password(&self) -> &str {
-        &self.config.password
+        &self.0.config.password
     }
 
-    /// Finds out why no server is left: where they have ended the connections, a login says why.
+    /// The servers, each with why it is down if it is.
+    pub fn servers(&self) -> Vec<(ServerName, Option<String>)> {
+        self.0.servers()
+    }
+
+    /// Finds out why no server is left: if the servers have ended the connections, a login says why.
     pub fn find_reason(&mut self, error: ClientError) -> ClientError {
-        let reasons = match error {
-            ClientError::NoServer(reasons) => reasons,
-            ClientError::Undecided(path) => return self.find_why_undecided(path),
-            error => return error,
-        };
-        if !self.cluster.was_hung_up() {
-            return ClientError::NoServer(reasons);
-        }
-        self.cluster.refresh(&*self.report);
-        match self.require_server() {
-            Ok(()) => ClientError::Ended(reasons),
-            Err(ClientError::PasswordChanged) => ClientError::PasswordChanged,
-            Err(_) => ClientError::NoServer(reasons),
-        }
+        self.0.find_reason(error)
     }
 
-    fn find_why_undecided(&mut self, path: FilePath) -> ClientError {
-        if self.cluster.was_hung_up() {
-            self.cluster.refresh(&*self.report);
-        }
-        match self.cluster.is_locked_out() {
-            true => ClientError::UndecidedAtChange(path),
-            false => ClientError::Undecided(path),
-        }
+    /// Asks every server, one after another, how far it is and what it holds.
+    pub fn status(&mut self) -> Vec<ServerStatus> {
+        commands::status::status(&mut self.0)
     }
 
-    fn no_server(&self) -> ClientError {
-        if self.cluster.is_locked_out() {
-            return ClientError::PasswordChanged;
-        }
-        let reasons = self.servers().into_iter().map(|(name, why)| (name, why.unwrap_or_default()));
-        ClientError::NoServer(reasons.collect())
+    /// The entries of a folder, sorted by name; or a single file, if the name is one's.
+    ///
+    /// A list is not sealed. If servers do not agree on a file, its seals are asked for; what they
+    /// all say alike is shown as it is.
+    ///
+    /// # Errors
+    /// If nothing has that name, as far as can be seen, or no server is up.
+    pub fn show(&mut self, folder: &FolderPath) -> Result<ShownFolder, ClientError> {
+        commands::show::show(&mut self.0, folder)
     }
 
-    /// The servers that are up, for [`Client::require_still_up`].
-    fn present(&self) -> Vec<usize> {
-        self.cluster.up().collect()
+    /// Finds out whether a name is a file or a folder.
+    ///
+    /// # Errors
+    /// If it is neither, as far as can be seen.
+    pub fn find(&mut self, name: &str) -> Result<Found, ClientError> {
+        core::find::find(&mut self.0, name)
     }
 
-    /// That no server was lost since a command began. What one holds is not missing because it fell silent on
-    /// the way: it would be copied elsewhere, or reported piece by piece.
-    fn require_still_up(&self, present: &[usize]) -> Result<(), ClientError> {
-        let why = |&server: &usize| Some((server, self.cluster.why_down(server)?));
-        match present.iter().find_map(why) {
-            None => Ok(()),
-            Some((server, why)) => Err(ClientError::Lost(self.cluster.name(server).clone(), why)),
-        }
+    /// Uploads files; one result for each, in order. With `only_changed`, a file whose size and time
+    /// are those of the stored one, which has all its copies, is left as it is.
+    pub fn upload(&mut self, sources: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
+        upload::upload(&mut self.0, sources, only_changed)
     }
 
-    fn require_server(&self) -> Result<(), ClientError> {
-        if self.cluster.up().next().is_some() { Ok(()) } else { Err(self.no_server()) }
+    /// Downloads files to their places below `downloads`; one result for each, in order.
+    pub fn download(&mut self, files: &[FilePath], downloads: &Path) -> Vec<Result<Downloaded, ClientError>> {
+        download::download(&mut self.0, files, downloads)
+    }
+
+    /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it,
+    /// which saves a round trip, unless the file has changed in the meantime or seems incomplete.
+    ///
+    /// # Errors
+    /// What [`Client::download`] gives for one file.
+    pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
+        download::download_looked(&mut self.0, file, downloads)
+    }
+
+    /// The files that `Delete NAME` is about: the file, or with `recursive` the files below the folder.
+    ///
+    /// # Errors
+    /// If there is neither, as far as can be seen, or if it is a folder and `recursive` is not given.
+    pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Files, ClientError> {
+        commands::delete::find_to_delete(&mut self.0, name, recursive)
+    }
+
+    /// Deletes files; one result for each, in order.
+    pub fn delete(&mut self, files: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
+        commands::delete::delete(&mut self.0, files)
+    }
+
+    /// Renames a file. An existing name is never replaced, unless it is this very file, from a Move
+    /// that was interrupted.
+    ///
+    /// # Errors
+    /// If `old` does not exist or is incomplete, if `new` exists, if too few servers are up for its copies, or if
+    /// the servers fail. If `old` was replaced in the meantime that is an error too, so that nobody takes the name for
+    /// free: the newer version is kept, and `new` has the one before it.
+    pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
+        commands::rename::rename(&mut self.0, old, new)
+    }
+
+    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share` so
+    /// much of every copy is read and verified here, which proves what a server only says.
+    ///
+    /// # Errors
+    /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up will not list
+    /// ([`ClientError::NotListed`]) or is lost on the way ([`ClientError::Lost`]).
+    pub fn verify(
+        &mut self,
+        folder: &FolderPath,
+        recursive: bool,
+        share: Option<Share>,
+        tell: impl FnMut(&Problem),
+    ) -> Result<VerifySummary, ClientError> {
+        commands::verify::verify(&mut self.0, folder, recursive, share, tell)
+    }
+
+    /// Repairs every file below a folder. Each step goes to `tell`; with `dry` none is done.
+    ///
+    /// # Errors
+    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]) or is lost on the way
+    /// ([`ClientError::Lost`]), or if nothing has that name.
+    pub fn repair(
+        &mut self,
+        folder: &FolderPath,
+        dry: bool,
+        tell: impl FnMut(&Repaired),
+    ) -> Result<RepairSummary, ClientError> {
+        commands::repair::repair(&mut self.0, folder, dry, tell)
+    }
+
+    /// Whether the password can be changed now; nothing is.
+    ///
+    /// # Errors
+    /// If a server is down. One that refuses the present password may have the new one already, from a
+    /// run that was cut off.
+    pub fn can_change_password(&mut self) -> Result<(), ClientError> {
+        commands::passwd::can_change_password(&mut self.0)
+    }
+
+    /// Whether a change to this password, which was cut off, can be finished now.
+    ///
+    /// # Errors
+    /// If a server is down.
+    pub fn can_go_on_with(&mut self, password: &str) -> Result<(), ClientError> {
+        commands::passwd::can_go_on_with(&mut self.0, password)
+    }
+
+    /// Changes the user's password on every server and in every header; the data is not touched. The
+    /// caller must rewrite the .conf afterwards. `again` says that an earlier run was cut off, which may have
+    /// done any part of it.
+    ///
+    /// After a failure this client alone can still store files under the old key: the next run sees them.
+    ///
+    /// # Errors
+    /// If a server is down, a file cannot be repaired first, or a server refuses or fails. Files that are under
+    /// the new password already are then unreadable with the old one until this is run again.
+    pub fn change_password(&mut self, password: &str, again: bool) -> Result<(), NotChanged> {
+        commands::passwd::change_password(&mut self.0, password, again)
     }
 }

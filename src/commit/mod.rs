@@ -3,15 +3,17 @@
 //!
 //! *Stage*, then *commit*. One server that has published a piece of a version has *decided* that
 //! version: its staged pieces elsewhere then count. With no commit anywhere it never happened.
-//! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons, and `tests/commit_model.rs`
+//! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons, and `tests/it/commit_model.rs`
 //! explores what these functions do together when writers and servers die at any step.
 
+mod answer;
 mod generation;
 mod reader;
 mod rekey;
 mod server;
 mod writer;
 
+pub use answer::Answer;
 pub use generation::{
     Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, least_generation, next_generation, skew, time,
 };
@@ -21,7 +23,7 @@ pub use server::{
     MAX_AHEAD, abort, aborted_floor, commit, fence, floor_at_start, forget, may_restore, may_stage,
     not_ahead, raised_floor, recover, retire,
 };
-pub use writer::{Aborting, Answer, Committing, Outcome, Staging, Writer};
+pub use writer::{Aborting, Committing, Outcome, Staging, Writer};
 
 pub use crate::placement::TOMBSTONE;
 use crate::version::Version;

@@ -56,8 +56,8 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
 /// Whether a stage that seems abandoned may be aborted: only if each of the `servers` that there are
 /// has promised not to publish it. The answers alone do not prove that, because they were not given at
 /// one instant.
-pub fn may_abort(promises: &[(usize, Answer)], servers: usize) -> bool {
-    (0..servers).all(|server| promises.contains(&(server, Answer::Done)))
+pub fn may_abort<T, R>(promises: &[(usize, Answer<T, R>)], servers: usize) -> bool {
+    (0..servers).all(|server| promises.iter().any(|(s, promise)| *s == server && promise.is_done()))
 }
 
 /// The servers that hold `piece` of `version`, published or staged, in order.
@@ -100,6 +100,8 @@ pub fn one_word(answers: &[Option<Vec<Held>>], version: Version) -> Option<OneWo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DONE: Answer = Answer::Done(());
 
     fn version(generation: u64) -> Version {
         Version { generation, upload: [generation as u8; 16] }
@@ -157,9 +159,9 @@ mod tests {
 
     #[test]
     fn an_abort_wants_the_promise_of_every_server() {
-        assert!(may_abort(&[(1, Answer::Done), (0, Answer::Done)], 2));
-        assert!(!may_abort(&[(0, Answer::Done)], 2));
-        assert!(!may_abort(&[(0, Answer::Done), (1, Answer::Refused)], 2));
-        assert!(!may_abort(&[(0, Answer::Done), (1, Answer::Lost)], 2));
+        assert!(may_abort(&[(1, DONE), (0, DONE)], 2));
+        assert!(!may_abort(&[(0, DONE)], 2));
+        assert!(!may_abort(&[(0, DONE), (1, Answer::Refused(()))], 2));
+        assert!(!may_abort(&[(0, DONE), (1, Answer::Lost)], 2));
     }
 }

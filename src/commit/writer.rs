@@ -11,22 +11,9 @@
 
 use std::marker::PhantomData;
 
-use super::{Held, Phase, TOMBSTONE, resolve};
+use super::{Answer, Held, Phase, TOMBSTONE, resolve};
 use crate::placement;
 use crate::version::{UploadId, Version};
-
-/// What came of one request to one server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Answer {
-    /// Done, and on disk.
-    Done,
-    /// The server refused, and nothing has changed there. A commit is refused only with
-    /// [`Refused::NotStaged`](super::Refused::NotStaged) or [`Refused::Rekeyed`](super::Refused::Rekeyed): after
-    /// any other failure it may have been half done, which is [`Answer::Lost`].
-    Refused,
-    /// No answer, so that it may or may not have been done.
-    Lost,
-}
 
 /// Phase of a [`Writer`]: pieces are on their way to [`Writer::servers`].
 #[derive(Debug)]
@@ -114,18 +101,18 @@ impl Writer<Staging> {
     ///
     /// # Errors
     /// The writer that aborts, if that is too few. The upload or delete can be tried again.
-    pub fn staged(
+    pub fn staged<T, R>(
         self,
-        answers: &[(usize, Answer)],
+        answers: &[(usize, Answer<T, R>)],
         least: usize,
     ) -> Result<Writer<Committing>, Writer<Aborting>> {
-        let of = |server: usize| answers.iter().filter(move |(s, _)| *s == server).map(|(_, answer)| *answer);
-        let is_staged = |s: &usize| of(*s).next().is_some() && of(*s).all(|answer| answer == Answer::Done);
+        let of = |server: usize| answers.iter().filter(move |(s, _)| *s == server).map(|(_, answer)| answer);
+        let is_staged = |s: &usize| of(*s).next().is_some() && of(*s).all(Answer::is_done);
         let ready: Vec<usize> = self.servers.iter().copied().filter(is_staged).collect();
         if !ready.is_empty() && ready.len() >= least {
             return Ok(self.next(ready));
         }
-        let reachable = |s: &usize| of(*s).all(|answer| answer != Answer::Lost);
+        let reachable = |s: &usize| !of(*s).any(Answer::is_lost);
         let servers = self.servers.iter().copied().filter(reachable).collect();
         Err(self.next(servers))
     }
@@ -145,16 +132,14 @@ impl Writer<Committing> {
     }
 
     /// Takes the answers to the commit; a server without an answer counts as lost.
-    pub fn committed(self, answers: &[(usize, Answer)]) -> Outcome {
-        let answer = |server: usize| {
-            answers.iter().find(|(s, _)| *s == server).map_or(Answer::Lost, |(_, answer)| *answer)
-        };
+    pub fn committed<T, R>(self, answers: &[(usize, Answer<T, R>)]) -> Outcome {
+        let answer = |server: usize| answers.iter().find(|(s, _)| *s == server).map(|(_, answer)| answer);
         let (committed, missing): (Vec<usize>, Vec<usize>) =
-            self.servers.iter().partition(|&&server| answer(server) == Answer::Done);
+            self.servers.iter().partition(|&&server| answer(server).is_some_and(Answer::is_done));
         if !committed.is_empty() {
             return Outcome::Done { committed, missing };
         }
-        let all_refused = missing.iter().all(|&server| answer(server) == Answer::Refused);
+        let all_refused = missing.iter().all(|&server| matches!(answer(server), Some(Answer::Refused(_))));
         if all_refused { Outcome::NeverHappened } else { Outcome::Undecided }
     }
 }
@@ -231,7 +216,9 @@ fn is_published(held: &[Held], version: Version) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Answer::{Done, Lost, Refused};
+    const DONE: Answer = Answer::Done(());
+    const REFUSED: Answer = Answer::Refused(());
+    const LOST: Answer = Answer::Lost;
     use super::*;
 
     fn staging() -> Writer<Staging> {
@@ -239,7 +226,7 @@ mod tests {
     }
 
     fn committing() -> Writer<Committing> {
-        staging().staged(&[(0, Done), (1, Done), (2, Done)], 3).unwrap()
+        staging().staged(&[(0, DONE), (1, DONE), (2, DONE)], 3).unwrap()
     }
 
     #[test]
@@ -252,39 +239,39 @@ mod tests {
     fn an_upload_is_committed_only_when_every_piece_is_staged() {
         assert_eq!(committing().servers(), [0, 1, 2]);
         for missing in [
-            vec![(0, Done), (1, Done)],
-            vec![(0, Done), (1, Done), (2, Done), (2, Refused)],
-            vec![(0, Done), (1, Done), (2, Refused)],
+            vec![(0, DONE), (1, DONE)],
+            vec![(0, DONE), (1, DONE), (2, DONE), (2, REFUSED)],
+            vec![(0, DONE), (1, DONE), (2, REFUSED)],
         ] {
             assert_eq!(staging().staged(&missing, 3).unwrap_err().servers(), [0, 1, 2]);
         }
-        let lost = staging().staged(&[(0, Done), (1, Lost), (2, Done)], 3).unwrap_err();
+        let lost = staging().staged(&[(0, DONE), (1, LOST), (2, DONE)], 3).unwrap_err();
         assert_eq!(lost.servers(), [0, 2]);
     }
 
     #[test]
     fn a_delete_is_committed_where_it_is_staged() {
-        let answers = [(0, Done), (1, Refused), (2, Done)];
+        let answers = [(0, DONE), (1, REFUSED), (2, DONE)];
         assert_eq!(staging().staged(&answers, 2).unwrap().servers(), [0, 2]);
         assert_eq!(staging().staged(&answers, 3).unwrap_err().servers(), [0, 1, 2]);
-        assert!(staging().staged(&[], 0).is_err());
+        assert!(staging().staged::<(), ()>(&[], 0).is_err());
     }
 
     #[test]
     fn one_server_that_committed_decides() {
-        let outcome = committing().committed(&[(0, Refused), (1, Done), (2, Lost)]);
+        let outcome = committing().committed(&[(0, REFUSED), (1, DONE), (2, LOST)]);
         assert_eq!(outcome, Outcome::Done { committed: vec![1], missing: vec![0, 2] });
         assert!(!outcome.may_forget(3));
-        let outcome = committing().committed(&[(0, Done), (1, Done), (2, Done)]);
+        let outcome = committing().committed(&[(0, DONE), (1, DONE), (2, DONE)]);
         assert!(outcome.may_forget(3) && !outcome.may_forget(4));
     }
 
     #[test]
     fn only_a_no_from_every_server_means_that_it_never_happened() {
-        let refused = [(0, Refused), (1, Refused), (2, Refused)];
+        let refused = [(0, REFUSED), (1, REFUSED), (2, REFUSED)];
         assert_eq!(committing().committed(&refused), Outcome::NeverHappened);
         assert_eq!(committing().committed(&refused[..2]), Outcome::Undecided);
-        assert_eq!(committing().committed(&[(0, Lost), (1, Refused), (2, Refused)]), Outcome::Undecided);
+        assert_eq!(committing().committed(&[(0, LOST), (1, REFUSED), (2, REFUSED)]), Outcome::Undecided);
     }
 
     /// What a server says of one piece of generation 7, the one that is committed, or of another.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::auth::ScramError;
+use crate::commit;
 use crate::name::{ServerName, printable};
 use crate::wire::{LineError, MAX_ENTRIES, MAX_NAMES, ParseError, Refusal};
 
@@ -121,5 +122,8 @@ impl fmt::Display for No {
     }
 }
 
-/// What a request gave: its value or the server's "no"; or the connection is lost.
-pub type Answer<T> = Result<Result<T, No>, PeerError>;
+/// What came of one request: what the server gave, or its "no"; or nobody can say.
+pub type Answer<T> = commit::Answer<T, No>;
+
+/// What a connection received for one request: what the server gave, or its "no". The outer error ends the connection.
+pub type Received<T> = Result<Result<T, No>, PeerError>;

@@ -9,7 +9,7 @@ mod socket;
 use std::io::Write;
 use std::time::Duration;
 
-pub use error::{Answer, No, PeerError};
+pub use error::{Answer, No, PeerError, Received};
 pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 
@@ -174,7 +174,7 @@ impl Peer {
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub fn receive_done(&mut self) -> Answer<()> {
+    pub fn receive_done(&mut self) -> Received<()> {
         self.receive_done_with(0)
     }
 
@@ -182,7 +182,7 @@ impl Peer {
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub fn receive_done_with(&mut self, bytes: u64) -> Answer<()> {
+    pub fn receive_done_with(&mut self, bytes: u64) -> Received<()> {
         let limits = self.socket.limits;
         match self.receive_reply(limits.durable, &mut Waiting::new(limits.life_of(bytes)))? {
             Reply::Ok => Ok(Ok(())),
@@ -199,7 +199,7 @@ impl Peer {
         &mut self,
         most: usize,
         sink: impl FnMut(&str) -> Result<(), PeerError>,
-    ) -> Answer<()> {
+    ) -> Received<()> {
         let waiting = Waiting::new(self.socket.limits.list());
         self.receive_text(most, waiting, sink)
     }
@@ -209,7 +209,7 @@ impl Peer {
         most: usize,
         mut waiting: Waiting,
         mut sink: impl FnMut(&str) -> Result<(), PeerError>,
-    ) -> Answer<()> {
+    ) -> Received<()> {
         let limit = self.socket.limits.answer;
         let mut left = most;
         loop {
@@ -233,7 +233,7 @@ impl Peer {
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub fn receive_parsed<T>(&mut self, parse: impl Fn(&str) -> Result<T, ParseError>) -> Answer<T> {
+    pub fn receive_parsed<T>(&mut self, parse: impl Fn(&str) -> Result<T, ParseError>) -> Received<T> {
         let mut text = String::new();
         let waiting = Waiting::new(self.socket.limits.life);
         let answer = self.receive_text(MAX_TEXT, waiting, |part| {
@@ -269,7 +269,7 @@ impl Peer {
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub fn receive_data(&mut self, length: u64) -> Answer<()> {
+    pub fn receive_data(&mut self, length: u64) -> Received<()> {
         let limits = self.socket.limits;
         match self.receive_reply(limits.answer, &mut Waiting::new(limits.life))? {
             Reply::Data(announced) if announced == length => Ok(Ok(())),
@@ -307,7 +307,7 @@ impl Waiting {
 }
 
 /// A few refusals end the connection on the server's side; the others only the request.
-fn no<T>(refusal: Refusal, detail: String) -> Answer<T> {
+fn no<T>(refusal: Refusal, detail: String) -> Received<T> {
     match refusal {
         Refusal::BadRequest | Refusal::BadMac | Refusal::Slow => Err(PeerError::Refused(refusal, detail)),
         _ => Ok(Err(No { refusal, detail })),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::PeerError;
 use super::limits::Limits;
-use crate::link::{self, Incoming, Limit, Outgoing};
+use crate::link::{self, Inbound, Limit, Outbound};
 use crate::tcp;
 use crate::wire::{Reply, read_line};
 
@@ -14,8 +14,8 @@ const BUFFER: usize = 64 * 1024;
 
 /// A connection with its buffers.
 pub(super) struct Socket {
-    pub(super) reader: BufReader<Incoming>,
-    pub(super) writer: Outgoing,
+    pub(super) reader: BufReader<Inbound>,
+    pub(super) writer: Outbound,
     pub(super) limits: Limits,
 }
 

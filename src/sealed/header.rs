@@ -4,9 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
-use crate::placement::TOMBSTONE;
+use crate::placement::{self, TOMBSTONE};
 use crate::version::Version;
-use crate::{placement, split};
 
 /// The first bytes of every piece: the name of the format and its version, 1.
 pub const MAGIC: [u8; 8] = *b"ShareIt\x01";
@@ -43,6 +42,37 @@ pub struct ModifiedTime {
     pub nanos: u32,
 }
 
+/// A file key as a header has it: see [`MasterKey::wrap`](super::MasterKey::wrap).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// Tells a wrong master key from damage; see [`MasterKey::check_value`](super::MasterKey::check_value).
+    pub check: [u8; 16],
+    /// First counter block under which the file key is wrapped; random.
+    pub block: [u8; 16],
+    /// The file key, encrypted.
+    pub bytes: [u8; 32],
+}
+
+/// What all pieces of one version of a file have in common, and a listing says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Which version.
+    pub version: Version,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// When the file was last modified, at the writer's.
+    pub modified: ModifiedTime,
+    /// Copies of each piece that the writer asked for.
+    pub replicas: u8,
+}
+
+impl From<&Header> for Facts {
+    fn from(header: &Header) -> Self {
+        let &Header { version, file_size: size, modified, replicas, .. } = header;
+        Self { version, size, modified, replicas }
+    }
+}
+
 /// A piece's header; every field is covered by the seal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -62,12 +92,8 @@ pub struct Header {
     pub piece_size: u64,
     /// When the file was last modified, at the writer's.
     pub modified: ModifiedTime,
-    /// Tells a wrong key from damage; see [`MasterKey::check_value`](super::MasterKey::check_value).
-    pub key_check: [u8; 16],
-    /// First counter block under which the file key is wrapped; random.
-    pub wrap_block: [u8; 16],
-    /// The file key, encrypted.
-    pub wrapped_key: [u8; 32],
+    /// Under which key the body is encrypted.
+    pub key: WrappedKey,
     /// Whose file it is.
     pub user: UserName,
     /// The file's path.
@@ -112,7 +138,7 @@ impl std::error::Error for FormatError {}
 /// The smallest chunk size, as a power of two, with which a file of `file_size` bytes keeps within
 /// [`MAX_CHUNKS`] in every piece.
 pub fn chunk_log2_for(file_size: u64) -> u8 {
-    let largest_piece = file_size.div_ceil(u64::from(placement::PIECES));
+    let largest_piece = placement::range(file_size, 1).end;
     (MIN_CHUNK_LOG2..MAX_CHUNK_LOG2)
         .find(|log2| largest_piece.div_ceil(1 << log2) <= MAX_CHUNKS)
         .unwrap_or(MAX_CHUNK_LOG2)
@@ -130,6 +156,55 @@ pub struct Layout {
 }
 
 impl Header {
+    /// That of one of a file's pieces, in the smallest chunks that the file's size allows.
+    pub fn data(user: UserName, path: FilePath, facts: Facts, piece: u8, key: WrappedKey) -> Self {
+        let Facts { version, size, modified, replicas } = facts;
+        let range = placement::range(size, piece);
+        Self {
+            kind: Kind::Data,
+            piece,
+            chunk_log2: chunk_log2_for(size),
+            replicas,
+            version,
+            file_size: size,
+            piece_size: range.end - range.start,
+            modified,
+            key,
+            user,
+            path,
+        }
+    }
+
+    /// That of another piece of the same upload.
+    #[must_use]
+    pub fn of_piece(&self, piece: u8) -> Self {
+        let range = placement::range(self.file_size, piece);
+        Self { piece, piece_size: range.end - range.start, ..self.clone() }
+    }
+
+    /// That of a delete, made under the key with this check. A delete has no bytes to encrypt, so it wraps no key.
+    pub fn tombstone(
+        user: UserName,
+        path: FilePath,
+        version: Version,
+        replicas: u8,
+        key_check: [u8; 16],
+    ) -> Self {
+        Self {
+            kind: Kind::Tombstone,
+            piece: TOMBSTONE,
+            chunk_log2: MIN_CHUNK_LOG2,
+            replicas,
+            version,
+            file_size: 0,
+            piece_size: 0,
+            modified: ModifiedTime::default(),
+            key: WrappedKey { check: key_check, block: [0; 16], bytes: [0; 32] },
+            user,
+            path,
+        }
+    }
+
     /// Bytes of a full chunk.
     pub fn chunk_size(&self) -> u64 {
         1 << self.chunk_log2
@@ -174,9 +249,9 @@ impl Header {
         out.extend(self.piece_size.to_be_bytes());
         out.extend(self.modified.seconds.to_be_bytes());
         out.extend(self.modified.nanos.to_be_bytes());
-        out.extend(self.key_check);
-        out.extend(self.wrap_block);
-        out.extend(self.wrapped_key);
+        out.extend(self.key.check);
+        out.extend(self.key.block);
+        out.extend(self.key.bytes);
         out.push(self.user.as_str().len() as u8);
         out.extend(self.user.as_str().as_bytes());
         out.extend((self.path.as_str().len() as u16).to_be_bytes());
@@ -210,9 +285,7 @@ impl Header {
                 seconds: i64::from_be_bytes(fields.array()?),
                 nanos: u32::from_be_bytes(fields.array()?),
             },
-            key_check: fields.array()?,
-            wrap_block: fields.array()?,
-            wrapped_key: fields.array()?,
+            key: WrappedKey { check: fields.array()?, block: fields.array()?, bytes: fields.array()? },
             user: {
                 let [length] = fields.array()?;
                 UserName::parse(fields.text(usize::from(length))?).map_err(|_| FormatError::Name)?
@@ -236,7 +309,7 @@ impl Header {
         }
         let piece_size = match self.kind {
             Kind::Data if self.file_size <= MAX_FILE_SIZE => {
-                let range = split::range(self.file_size, pieces, self.piece);
+                let range = placement::range(self.file_size, self.piece);
                 range.end - range.start
             }
             Kind::Tombstone if self.file_size == 0 => 0,
@@ -289,9 +362,7 @@ pub(super) mod tests {
             file_size: 300_001,
             piece_size: 75_000,
             modified: ModifiedTime { seconds: -1, nanos: 999_999_999 },
-            key_check: [1; 16],
-            wrap_block: [2; 16],
-            wrapped_key: [3; 32],
+            key: WrappedKey { check: [1; 16], block: [2; 16], bytes: [3; 32] },
             user: UserName::parse("Aditi").unwrap(),
             path: FilePath::parse("holiday/earth.gif").unwrap(),
         }

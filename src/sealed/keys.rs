@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::header::Header;
+use super::header::{Header, WrappedKey};
 use crate::name::UserName;
 use crate::primitives::{
     Bytes32, Key, Keystream, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256,
@@ -65,17 +65,17 @@ impl MasterKey {
 
     /// Encrypts a file key for a header. `block` must be random: it is the counter block, and must
     /// not come twice.
-    pub fn wrap(&self, key: &FileKey, block: &[u8; 16]) -> [u8; 32] {
+    pub fn wrap(&self, key: &FileKey, block: [u8; 16]) -> WrappedKey {
         let mut bytes = *key.0;
-        Keystream::new(&self.wrap, block).apply(&mut bytes);
-        bytes
+        Keystream::new(&self.wrap, &block).apply(&mut bytes);
+        WrappedKey { check: self.check, block, bytes }
     }
 
     /// The file key of a claim that was [verified](MasterKey::verify). Wrapping is plain CTR: what
     /// authenticates it is the seal, so never unwrap what has not been verified.
     pub fn unwrap(&self, claim: &Verified<'_>) -> FileKey {
-        let mut bytes = claim.0.header.wrapped_key;
-        Keystream::new(&self.wrap, &claim.0.header.wrap_block).apply(&mut bytes);
+        let WrappedKey { block, mut bytes, .. } = claim.0.header.key;
+        Keystream::new(&self.wrap, &block).apply(&mut bytes);
         FileKey(bytes.into())
     }
 
@@ -93,7 +93,7 @@ impl MasterKey {
     pub fn verify<'a>(&self, claim: &'a Claim) -> Result<Verified<'a>, Distrust> {
         if hmac_verify(&*self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
             Ok(Verified(claim))
-        } else if claim.header.key_check != self.check {
+        } else if claim.header.key.check != self.check {
             Err(Distrust::OtherKey)
         } else {
             Err(Distrust::Damaged)
@@ -141,8 +141,7 @@ mod tests {
     fn claim(master: &MasterKey) -> Claim {
         let key = FileKey::new([9; 32]);
         let mut header = example();
-        header.key_check = master.check_value();
-        header.wrapped_key = master.wrap(&key, &header.wrap_block);
+        header.key = master.wrap(&key, header.key.block);
         let root = [5; 32];
         Claim { seal: master.seal(&header.encode(), &root), header, root }
     }
@@ -153,7 +152,7 @@ mod tests {
         let claim = claim(&master);
         let verified = master.verify(&claim).ok().unwrap();
         assert_eq!(*master.unwrap(&verified).0, [9; 32]);
-        assert_ne!(claim.header.wrapped_key, [9; 32]);
+        assert_ne!(claim.header.key.bytes, [9; 32]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::LOGIN_LIMIT;
 use super::voice::Voice;
-use crate::link::{self, Incoming, Limit};
+use crate::link::{self, Inbound, Limit};
 use crate::wire::{LineError, Refusal, Reply};
 
 /// For each direction. The one for reading is resident from the first read on, so it is what an idle session costs.
@@ -57,7 +57,7 @@ impl std::fmt::Display for End {
 
 /// A connection with its buffers.
 pub(super) struct Channel {
-    pub(super) reader: BufReader<Incoming>,
+    pub(super) reader: BufReader<Inbound>,
     pub(super) voice: Voice,
     stream: Arc<TcpStream>,
 }

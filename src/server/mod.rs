@@ -92,7 +92,7 @@ impl Server {
         let settling = Arc::clone(&shared);
         // Clients need not wait for this: a user's part that is not recovered yet is recovered at the first request.
         std::thread::spawn(move || {
-            settling.store.settle(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
+            settling.store.recover_all(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
         });
         Ok(Self { shared, listener, address, _lock: lock })
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::limits;
-use crate::link::Outgoing;
+use crate::link::Outbound;
 use crate::primitives::sha256;
 use crate::wire::{LineSealer, Reply};
 
@@ -22,7 +22,7 @@ const ROUND: Duration = Duration::from_millis(250);
 pub(super) struct Voice(Arc<Mutex<Speech>>);
 
 pub(super) struct Speech {
-    out: Outgoing,
+    out: Outbound,
     /// `None` until the login is done.
     sealer: Option<LineSealer>,
     /// Since when the client has heard nothing, if the session works for it.
@@ -30,7 +30,7 @@ pub(super) struct Speech {
 }
 
 impl Voice {
-    pub(super) fn new(out: Outgoing) -> Self {
+    pub(super) fn new(out: Outbound) -> Self {
         Self(Arc::new(Mutex::new(Speech { out, sealer: None, silent: None })))
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
-
-use super::seen::Stamp;
 
 /// Something else than a regular file is where a file is expected: a folder, a link, a FIFO, a socket, a device.
 #[derive(Debug)]
@@ -67,6 +65,24 @@ pub struct Mount {
     /// The number of the mount: a file system may be mounted twice, or a part of it elsewhere. 0 where the system
     /// does not tell.
     pub id: u64,
+}
+
+/// What changes when a file is replaced or written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Number of the file on its file system.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// When it was last changed: seconds and nanoseconds since 1970. No program can set it back.
+    pub changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Self { inode: metadata.ino(), len: metadata.len(), changed }
+    }
 }
 
 /// A file system, as far as the store needs one. Paths are whole.

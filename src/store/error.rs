@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-use super::piece::ReadError;
 use crate::commit::Refused;
 
 /// Why the store did not do what was asked.
@@ -77,15 +76,5 @@ impl From<io::Error> for StoreError {
 impl From<Refused> for StoreError {
     fn from(why: Refused) -> Self {
         StoreError::Refused(why)
-    }
-}
-
-impl From<ReadError> for StoreError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Missing => StoreError::NotFound,
-            ReadError::Format => StoreError::Damaged,
-            ReadError::Io(error) => error.into(),
-        }
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::Connection;
+use super::connections::Connection;
 use super::keys::Keys;
-use crate::commit::{KeyCheck, Phase};
-use crate::name::{FilePath, UserName};
+use crate::commit::{KeyCheck, Phase, TOMBSTONE};
+use crate::name::FilePath;
 use crate::sealed::Kind;
 use crate::version::Version;
 
@@ -79,9 +79,9 @@ pub(super) struct Floor {
 
 #[derive(Default)]
 pub(super) struct Index {
-    /// Whether the user's part of the disk is in order: see [`Store::recover`](super::Store::recover).
+    /// Whether the user's part of the disk is in order: see [`Locked::recover`](super::locked::Locked::recover).
     pub(super) recovered: bool,
-    pub(super) names: HashMap<(UserName, FilePath), Name>,
+    pub(super) names: HashMap<FilePath, Name>,
     /// Of all names.
     counted: Counted,
     pub(super) floor: Floor,
@@ -97,7 +97,7 @@ pub(super) struct Index {
     /// Counts what can make a piece inadmissible that was not so before: what is published, floors, and changes
     /// of keys.
     pub(super) decisions: u64,
-    no_files: HashSet<(UserName, FilePath)>,
+    no_files: HashSet<FilePath>,
     no_files_bytes: usize,
 }
 
@@ -123,12 +123,11 @@ impl Floor {
 }
 
 impl Name {
-    fn count(&self, key: &(UserName, FilePath)) -> Counted {
+    fn count(&self, path: &FilePath) -> Counted {
         let waiting = self.staged.iter().chain(&self.tombstone).map(|waiting| &waiting.file);
         let files = waiting.chain(&self.replaced).map(|file| size_of::<Waiting>() + file.as_os_str().len());
-        let names = key.0.as_str().len() + key.1.as_str().len();
         Counted {
-            bytes: entry::<((UserName, FilePath), Self)>() + names + files.sum::<usize>(),
+            bytes: entry::<(FilePath, Self)>() + path.as_str().len() + files.sum::<usize>(),
             staged: self.staged.len(),
         }
     }
@@ -137,7 +136,12 @@ impl Name {
         self.staged.is_empty() && self.tombstone.is_none() && self.replaced.is_empty()
     }
 
-    pub(super) fn publish_tombstone(&mut self, tombstone: Waiting) {
+    fn take_staged(&mut self, piece: u8, version: Version) -> Option<Waiting> {
+        let at = self.staged.iter().position(|w| w.piece == piece && w.version == version)?;
+        Some(self.staged.swap_remove(at))
+    }
+
+    fn publish_tombstone(&mut self, tombstone: Waiting) {
         match &mut self.tombstone {
             // A file that a power failure has left with both its names.
             Some(known) if known.file == tombstone.file => {}
@@ -155,26 +159,26 @@ impl Index {
 
     /// Whether nothing is published under a name, as far as is remembered. An upload asks of its name, and
     /// of every name around it, for each piece and again to commit: a disk takes long to say no.
-    pub(super) fn is_no_file(&self, name: &(UserName, FilePath)) -> bool {
-        self.no_files.contains(name)
+    pub(super) fn is_no_file(&self, path: &FilePath) -> bool {
+        self.no_files.contains(path)
     }
 
     /// None of the pieces of this name was found.
-    pub(super) fn remember_no_file(&mut self, name: (UserName, FilePath)) {
-        let bytes = no_file_bytes(&name);
+    pub(super) fn remember_no_file(&mut self, path: FilePath) {
+        let bytes = no_file_bytes(&path);
         if self.no_files_bytes + bytes > MAX_NO_FILES {
             self.no_files = HashSet::new();
             self.no_files_bytes = 0;
         }
-        if self.no_files.insert(name) {
+        if self.no_files.insert(path) {
             self.no_files_bytes += bytes;
         }
     }
 
     /// A piece of this name was found, or is going to be published.
-    pub(super) fn may_be_file(&mut self, name: &(UserName, FilePath)) {
-        if self.no_files.remove(name) {
-            self.no_files_bytes -= no_file_bytes(name);
+    pub(super) fn may_be_file(&mut self, path: &FilePath) {
+        if self.no_files.remove(path) {
+            self.no_files_bytes -= no_file_bytes(path);
         }
     }
 
@@ -192,16 +196,24 @@ impl Index {
         self.counted.staged >= MAX_STAGED_OF_USER + staged || self.counted.bytes >= MAX_WAITING + bytes
     }
 
-    pub(super) fn add(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
-        let key = (user, path);
-        self.names.entry(key.clone()).or_default().staged.push(waiting);
-        self.tidy(&key);
+    pub(super) fn add(&mut self, path: FilePath, waiting: Waiting) {
+        self.names.entry(path.clone()).or_default().staged.push(waiting);
+        self.tidy(&path);
     }
 
-    pub(super) fn add_tombstone(&mut self, user: UserName, path: FilePath, waiting: Waiting) {
-        let key = (user, path);
-        self.names.entry(key.clone()).or_default().publish_tombstone(waiting);
-        self.tidy(&key);
+    pub(super) fn add_tombstone(&mut self, path: FilePath, waiting: Waiting) {
+        self.names.entry(path.clone()).or_default().publish_tombstone(waiting);
+        self.tidy(&path);
+    }
+
+    /// A staged tombstone has got another file, among the published ones.
+    pub(super) fn publish_tombstone(&mut self, path: &FilePath, version: Version, file: PathBuf) {
+        if let Some(name) = self.names.get_mut(path)
+            && let Some(staged) = name.take_staged(TOMBSTONE, version)
+        {
+            name.publish_tombstone(Waiting { file, ..staged });
+        }
+        self.tidy(path);
     }
 
     /// The user's part of the disk is going to be read again.
@@ -253,42 +265,51 @@ impl Index {
         self.directories.get(directory).is_some_and(|d| d.synced >= Some(d.changed))
     }
 
-    pub(super) fn staged(&self, key: &(UserName, FilePath), piece: u8, version: Version) -> Option<&Waiting> {
-        self.names.get(key)?.staged.iter().find(|w| w.piece == piece && w.version == version)
+    pub(super) fn staged(&self, path: &FilePath, piece: u8, version: Version) -> Option<&Waiting> {
+        self.names.get(path)?.staged.iter().find(|w| w.piece == piece && w.version == version)
     }
 
-    pub(super) fn mark_synced(&mut self, key: &(UserName, FilePath), file: &Path) {
-        let staged = self.names.get_mut(key).map(|name| name.staged.iter_mut());
+    /// What waits of a name: the published tombstone and the staged pieces.
+    pub(super) fn waiting(&self, path: &FilePath) -> impl Iterator<Item = (&Waiting, Phase)> {
+        let name = self.names.get(path);
+        let tombstone = name.and_then(|name| name.tombstone.as_ref()).map(|w| (w, Phase::Published));
+        let staged = name.into_iter().flat_map(|name| &name.staged).map(|w| {
+            let open = w.connection.is_some_and(|connection| self.open.contains(&connection));
+            (w, Phase::Staged { open })
+        });
+        tombstone.into_iter().chain(staged)
+    }
+
+    pub(super) fn mark_synced(&mut self, path: &FilePath, file: &Path) {
+        let staged = self.names.get_mut(path).map(|name| name.staged.iter_mut());
         if let Some(waiting) = staged.into_iter().flatten().find(|w| w.file == file) {
             waiting.synced = true;
         }
     }
 
     /// Another file may be staged as the same piece.
-    pub(super) fn drop_file(&mut self, key: &(UserName, FilePath), file: &Path) {
-        if let Some(name) = self.names.get_mut(key) {
+    pub(super) fn drop_file(&mut self, path: &FilePath, file: &Path) {
+        if let Some(name) = self.names.get_mut(path) {
             name.staged.retain(|waiting| waiting.file != file);
         }
-        self.tidy(key);
+        self.tidy(path);
     }
 
-    pub(super) fn drop_staged(&mut self, key: &(UserName, FilePath), piece: u8, version: Version) {
-        if let Some(name) = self.names.get_mut(key)
-            && let Some(at) = name.staged.iter().position(|w| w.piece == piece && w.version == version)
-        {
-            name.staged.swap_remove(at);
+    pub(super) fn drop_staged(&mut self, path: &FilePath, piece: u8, version: Version) {
+        if let Some(name) = self.names.get_mut(path) {
+            name.take_staged(piece, version);
         }
-        self.tidy(key);
+        self.tidy(path);
     }
 
     /// To be called whenever what waits of a name has changed.
-    pub(super) fn tidy(&mut self, key: &(UserName, FilePath)) {
-        let Some(name) = self.names.get_mut(key) else { return };
+    pub(super) fn tidy(&mut self, path: &FilePath) {
+        let Some(name) = self.names.get_mut(path) else { return };
         let before = name.counted;
-        let now = if name.is_empty() { Counted::default() } else { name.count(key) };
+        let now = if name.is_empty() { Counted::default() } else { name.count(path) };
         name.counted = now;
         if name.is_empty() {
-            self.names.remove(key);
+            self.names.remove(path);
         }
         self.counted.bytes = self.counted.bytes + now.bytes - before.bytes;
         self.counted.staged = self.counted.staged + now.staged - before.staged;
@@ -299,29 +320,13 @@ fn directory_bytes(directory: &Path) -> usize {
     entry::<(PathBuf, Directory)>() + directory.as_os_str().len()
 }
 
-fn no_file_bytes((user, path): &(UserName, FilePath)) -> usize {
-    entry::<(UserName, FilePath)>() + user.as_str().len() + path.as_str().len()
-}
-
-pub(super) fn phases<'a>(
-    name: &'a Name,
-    open: &'a HashSet<Connection>,
-) -> impl Iterator<Item = (&'a Waiting, Phase)> {
-    let tombstone = name.tombstone.iter().map(|w| (w, Phase::Published));
-    let staged = name.staged.iter().map(|w| {
-        let open = w.connection.is_some_and(|connection| open.contains(&connection));
-        (w, Phase::Staged { open })
-    });
-    tombstone.chain(staged)
+fn no_file_bytes(path: &FilePath) -> usize {
+    entry::<FilePath>() + path.as_str().len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn user() -> UserName {
-        UserName::parse("Aditi").unwrap()
-    }
 
     /// As long as one can be, and never the same.
     fn path(number: usize) -> FilePath {
@@ -342,10 +347,10 @@ mod tests {
         let mut index = Index::default();
         for number in 0..MAX_STAGED_OF_USER {
             assert!(!index.is_full(Kind::Data), "{number}");
-            index.add(user(), FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
+            index.add(FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
         }
         assert!(index.is_full(Kind::Data));
-        index.drop_staged(&(user(), FilePath::parse("f7").unwrap()), 1, waiting(7).version);
+        index.drop_staged(&FilePath::parse("f7").unwrap(), 1, waiting(7).version);
         assert!(!index.is_full(Kind::Data));
     }
 
@@ -354,7 +359,7 @@ mod tests {
         let mut index = Index::default();
         for number in 0..MAX_STAGED_OF_USER + RESERVED_FOR_DELETES {
             assert!(!index.is_full(Kind::Tombstone), "{number}");
-            index.add(user(), FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
+            index.add(FilePath::parse(&format!("f{number}")).unwrap(), waiting(number));
         }
         assert!(index.is_full(Kind::Data) && index.is_full(Kind::Tombstone));
     }
@@ -364,19 +369,19 @@ mod tests {
         let mut index = Index::default();
         let mut count = 0;
         while !index.is_full(Kind::Tombstone) {
-            index.add_tombstone(user(), path(count), waiting(count));
+            index.add_tombstone(path(count), waiting(count));
             count += 1;
         }
         // What the text alone takes, and not much less than that.
-        let texts: usize = index.names.keys().map(|(_, path)| path.as_str().len()).sum();
+        let texts: usize = index.names.keys().map(|path| path.as_str().len()).sum();
         let most = MAX_WAITING + RESERVED_WAITING;
         assert!((most / 3..=most).contains(&texts), "{count} names: {texts} bytes");
-        let names: Vec<_> = index.names.keys().cloned().collect();
-        for key in names {
-            if let Some(name) = index.names.get_mut(&key) {
+        let paths: Vec<_> = index.names.keys().cloned().collect();
+        for path in paths {
+            if let Some(name) = index.names.get_mut(&path) {
                 name.tombstone = None;
             }
-            index.tidy(&key);
+            index.tidy(&path);
         }
         assert_eq!((index.counted.bytes, index.names.len()), (0, 0), "nothing is left of it");
     }
@@ -399,11 +404,11 @@ mod tests {
     fn names_without_files_have_a_bound() {
         let mut index = Index::default();
         for number in 0..5000 {
-            index.remember_no_file((user(), path(number)));
-            index.remember_no_file((user(), path(number)));
+            index.remember_no_file(path(number));
+            index.remember_no_file(path(number));
             assert!(index.no_files_bytes <= MAX_NO_FILES);
         }
-        assert!(index.is_no_file(&(user(), path(4999))));
+        assert!(index.is_no_file(&path(4999)));
         let left: Vec<_> = index.no_files.iter().cloned().collect();
         left.iter().for_each(|name| index.may_be_file(name));
         assert_eq!(index.no_files_bytes, 0);

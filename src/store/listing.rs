@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 
-use super::disk::Disk;
+use super::core::Store;
+use super::disk::{Disk, Stamp};
+use super::error::StoreError;
 use super::piece::{self, ReadError};
-use super::seen::{Stamp, Summary};
-use super::{Store, StoreError, is_the_piece};
 use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, FolderPath, UserName, parse_piece_file};
 use crate::placement::PieceSet;
+use crate::sealed::Facts;
 use crate::wire::{Entry, Usage};
 
 /// A published piece as a directory has it.
@@ -71,7 +72,7 @@ impl<D: Disk> Store<D> {
                 folders.push(entry);
             }
         };
-        match self.disk.visit(&self.places.folder(user, folder), &mut see) {
+        match self.files.disk.visit(&self.files.places.folder(user, folder), &mut see) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             seen => seen?,
         }
@@ -88,13 +89,13 @@ impl<D: Disk> Store<D> {
         listed: &FolderPath,
         sink: &mut impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut versions: Vec<(Summary, PieceSet)> = Vec::new();
+        let mut versions: Vec<(Facts, PieceSet)> = Vec::new();
         let Some(name) = listed.relative(path) else { return Ok(()) };
         for found in pieces {
-            match self.summary(user, path, found) {
-                Ok(summary) => match versions.iter_mut().find(|(s, _)| s.version == summary.version) {
+            match self.facts(user, path, found) {
+                Ok(facts) => match versions.iter_mut().find(|(known, _)| known.version == facts.version) {
                     Some((_, numbers)) => numbers.insert(found.piece),
-                    None => versions.push((summary, PieceSet::from_iter([found.piece]))),
+                    None => versions.push((facts, PieceSet::from_iter([found.piece]))),
                 },
                 Err(ReadError::Missing) => {}
                 Err(error) if error.is_of_the_file() => {
@@ -103,26 +104,23 @@ impl<D: Disk> Store<D> {
                 Err(error) => return Err(StoreError::from(error).into()),
             }
         }
-        versions
-            .into_iter()
-            .try_for_each(|(summary, numbers)| sink(file_entry(name.clone(), summary, true, numbers)))
+        versions.into_iter().try_for_each(|(facts, pieces)| {
+            sink(Entry::File { path: name.clone(), published: true, pieces, facts })
+        })
     }
 
     /// What a published piece claims, read again only if its file has changed.
-    fn summary(&self, user: &UserName, path: &FilePath, found: &PieceFile) -> Result<Summary, ReadError> {
+    fn facts(&self, user: &UserName, path: &FilePath, found: &PieceFile) -> Result<Facts, ReadError> {
         let sight = found.stamp.map(|stamp| (user, path, found.piece, stamp));
         if let Some(known) = sight.and_then(|sight| self.seen.recall(&sight)) {
             return Ok(known);
         }
-        let header = piece::claim(&self.disk, &self.places.piece(user, path, found.piece))?.header;
-        if !is_the_piece(&header, user, path, found.piece) {
-            return Err(ReadError::Format);
-        }
-        let summary = Summary::from(&header);
+        let (_, claim) = self.files.piece(user, path, found.piece)?;
+        let facts = Facts::from(&claim.header);
         if let Some(sight) = sight {
-            self.seen.remember(&sight, summary);
+            self.seen.remember(&sight, facts.clone());
         }
-        Ok(summary)
+        Ok(facts)
     }
 
     /// Entries for staged pieces and tombstones.
@@ -132,10 +130,10 @@ impl<D: Disk> Store<D> {
         folder: &FolderPath,
         recursive: bool,
     ) -> Result<Vec<Entry>, StoreError> {
-        let own = self.own(user);
-        let index = self.index(&own, user)?;
+        let part = self.part(user);
+        let locked = part.lock()?;
         let mut entries = Vec::new();
-        for ((_, path), name) in &index.names {
+        for (path, name) in &locked.index.names {
             let Some(relative) = folder.relative(path) else { continue };
             if !recursive && !relative.folder().is_root() {
                 continue;
@@ -145,18 +143,20 @@ impl<D: Disk> Store<D> {
                 entries.push(Entry::Tombstone { path: relative.clone(), version, published: true });
             }
             // What is in the way of one name must not keep the others from being listed.
-            let hidden = self.hides_staged(user, path, name).unwrap_or(true);
+            let hidden = locked.hides_staged(path, name).unwrap_or(true);
             for waiting in name.staged.iter().filter(|waiting| waiting.piece == TOMBSTONE || !hidden) {
-                let entry = match piece::open(&self.disk, &waiting.file) {
+                let entry = match piece::open(&self.files.disk, &waiting.file) {
                     _ if waiting.piece == TOMBSTONE => Entry::Tombstone {
                         path: relative.clone(),
                         version: waiting.version,
                         published: false,
                     },
-                    Ok((_, claim)) => {
-                        let summary = Summary::from(&claim.header);
-                        file_entry(relative.clone(), summary, false, PieceSet::from_iter([waiting.piece]))
-                    }
+                    Ok((_, claim)) => Entry::File {
+                        path: relative.clone(),
+                        published: false,
+                        pieces: PieceSet::from_iter([waiting.piece]),
+                        facts: Facts::from(&claim.header),
+                    },
                     Err(_) => Entry::Damaged { path: relative.clone(), piece: waiting.piece },
                 };
                 entries.push(entry);
@@ -190,12 +190,8 @@ impl<D: Disk> Store<D> {
         if let Some(stamp) = found.stamp {
             return Ok(stamp.len);
         }
-        let directory = self.places.folder(user, folder);
-        self.disk.len(&self.disk.open(&directory.join(&*found.entry))?)
+        let directory = self.files.places.folder(user, folder);
+        let disk = &self.files.disk;
+        disk.len(&disk.open(&directory.join(&*found.entry))?)
     }
-}
-
-fn file_entry(path: FilePath, summary: Summary, published: bool, pieces: PieceSet) -> Entry {
-    let Summary { version, file_size: size, modified, replicas } = summary;
-    Entry::File { path, version, published, pieces, size, modified, replicas }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::disk::{Disk, is_not_a_file};
+use super::error::StoreError;
 use crate::primitives::{Bytes32, Hasher};
 use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER};
 
@@ -38,6 +39,16 @@ impl From<io::Error> for ReadError {
             io::ErrorKind::NotFound => ReadError::Missing,
             _ if is_not_a_file(&error) => ReadError::Format,
             _ => ReadError::Io(error),
+        }
+    }
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Missing => StoreError::NotFound,
+            ReadError::Format => StoreError::Damaged,
+            ReadError::Io(error) => error.into(),
         }
     }
 }

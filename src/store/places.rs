@@ -13,9 +13,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::keys::key_file;
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath, ServerName, UserName, piece_file};
+use crate::text::{hex, parse_hex};
 
 /// The directories of one server.
 #[derive(Debug, Clone)]
@@ -79,6 +79,8 @@ impl Places {
         self.floors().join(format!("{user}.{number}"))
     }
 
+    /// A change of a key is one empty file, whose name says it, so that it is one atomic step; the greatest count
+    /// counts.
     pub(super) fn keys(&self) -> PathBuf {
         self.own.join("keys")
     }
@@ -99,5 +101,41 @@ impl Places {
 
     pub(super) fn piece(&self, user: &UserName, path: &FilePath, piece: u8) -> PathBuf {
         self.folder(user, &path.folder()).join(piece_file(path.file_name(), piece))
+    }
+}
+
+/// What the name of a file of [`Places::floors`] says.
+pub(super) fn parse_floor(entry: &str) -> Option<(UserName, u64)> {
+    let (user, floor) = entry.rsplit_once('.')?;
+    Some((UserName::parse(user).ok()?, floor.parse().ok()?))
+}
+
+/// What the name of a file of [`Places::keys`] says.
+pub(super) fn parse_key(entry: &str) -> Option<(UserName, u64, KeyChange)> {
+    let mut words = entry.rsplitn(4, '.');
+    let current = parse_hex(words.next()?)?;
+    let retired = parse_hex(words.next()?)?;
+    let count = words.next()?.parse().ok()?;
+    Some((UserName::parse(words.next()?).ok()?, count, KeyChange { retired, current }))
+}
+
+fn key_file(user: &UserName, count: u64, change: KeyChange) -> String {
+    format!("{user}.{count}.{}.{}", hex(&change.retired), hex(&change.current))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_name_says_whose_key_was_changed_and_which() {
+        let user = UserName::parse("a.b").unwrap();
+        let change = KeyChange { retired: [0xab; 16], current: [1; 16] };
+        let name = key_file(&user, 7, change);
+        assert_eq!(name, format!("a.b.7.{}.{}", "ab".repeat(16), "01".repeat(16)));
+        assert_eq!(parse_key(&name), Some((user, 7, change)));
+        for other in ["a.7", "a.7.ab.01", &name.replace("ab", "AB"), &name.replace(".7.", ".x.")] {
+            assert_eq!(parse_key(other), None, "{other}");
+        }
     }
 }

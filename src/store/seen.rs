@@ -1,79 +1,43 @@
 //! Headers that a listing has read, so that the next one need not open every file again.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
 use std::hash::{BuildHasher, RandomState};
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::disk::Stamp;
 use crate::name::{FilePath, UserName};
-use crate::sealed::{Header, ModifiedTime};
-use crate::version::Version;
+use crate::sealed::Facts;
 
 /// Headers that are remembered, of all users: 64 bytes each. One more, and all are forgotten: the next
 /// listing of a folder reads them again.
 const MAX_SEEN: usize = 220_000;
 
-/// What changes when a file is replaced or written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Stamp {
-    /// Number of the file on its file system.
-    pub inode: u64,
-    /// Its length in bytes.
-    pub len: u64,
-    /// When it was last changed: seconds and nanoseconds since 1970. No program can set it back.
-    pub changed: (i64, i64),
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        Self { inode: metadata.ino(), len: metadata.len(), changed }
-    }
-}
-
-/// What a listing tells of a piece.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) version: Version,
-    pub(super) file_size: u64,
-    pub(super) modified: ModifiedTime,
-    pub(super) replicas: u8,
-}
-
-impl From<&Header> for Summary {
-    fn from(header: &Header) -> Self {
-        let &Header { version, file_size, modified, replicas, .. } = header;
-        Self { version, file_size, modified, replicas }
-    }
-}
-
 /// Which piece file, and what it looked like before its header was read.
 pub(super) type Sight<'a> = (&'a UserName, &'a FilePath, u8, Stamp);
 
-/// Summaries by a hash of the sight, under a key of this process: with 64 bits, two of them have the same
+/// Facts by a hash of the sight, under a key of this process: with 64 bits, two of them have the same
 /// once in a billion servers that are full.
 #[derive(Default)]
 pub(super) struct Seen {
-    summaries: Mutex<HashMap<u64, Summary>>,
+    facts: Mutex<HashMap<u64, Facts>>,
     hasher: RandomState,
 }
 
 impl Seen {
-    fn summaries(&self) -> MutexGuard<'_, HashMap<u64, Summary>> {
+    fn facts(&self) -> MutexGuard<'_, HashMap<u64, Facts>> {
         // What a thread that panicked has put in is whole.
-        self.summaries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn recall(&self, sight: &Sight<'_>) -> Option<Summary> {
-        self.summaries().get(&self.hasher.hash_one(sight)).copied()
+    pub(super) fn recall(&self, sight: &Sight<'_>) -> Option<Facts> {
+        self.facts().get(&self.hasher.hash_one(sight)).cloned()
     }
 
-    pub(super) fn remember(&self, sight: &Sight<'_>, summary: Summary) {
-        let mut summaries = self.summaries();
-        if summaries.len() >= MAX_SEEN {
-            summaries.clear();
+    pub(super) fn remember(&self, sight: &Sight<'_>, read: Facts) {
+        let mut facts = self.facts();
+        if facts.len() >= MAX_SEEN {
+            facts.clear();
         }
-        summaries.insert(self.hasher.hash_one(sight), summary);
+        facts.insert(self.hasher.hash_one(sight), read);
     }
 }

@@ -1,11 +1,11 @@
 //! What becomes of staged pieces: commit, abort, and what is dropped or forgotten.
 
-use std::io;
-
+use super::batch::Batch;
+use super::connections::Connection;
+use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
-use super::index::Index;
-use super::{Batch, Connection, Store};
+use super::locked::Locked;
 use crate::commit::{self, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
@@ -24,60 +24,29 @@ impl<D: Disk> Store<D> {
         version: Version,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        let own = self.own(user);
-        let mut index = self.index(&own, user)?;
-        if !self.live().contains(&connection) {
+        let part = self.part(user);
+        let mut locked = part.lock()?;
+        if !self.connections.is_live(connection) {
             // What it staged may have been settled by others, who were told that it is closed.
             return Err(StoreError::Ended);
         }
-        let steps = commit::commit(&self.held(&mut index, user, path)?, version)?;
-        let key = (user.clone(), path.clone());
+        let steps = commit::commit(&locked.held(path)?, version)?;
         let published = steps.iter().filter_map(|step| match step {
-            Step::Publish { piece, version } => index.staged(&key, *piece, *version).map(|w| w.key),
+            Step::Publish { piece, version } => locked.index.staged(path, *piece, *version).map(|w| w.key),
             _ => None,
         });
-        index.may_use_keys(connection, published)?;
-        self.publish(&mut index, user, path, &steps)?;
+        locked.index.keys.may_use(connection, published)?;
+        locked.publish(path, &steps)?;
         batch.user.get_or_insert_with(|| user.clone());
         // Also behind a newer version, or one that another client commits at this moment: what that one
         // published here must be safe before this is acknowledged.
-        let unsafe_yet = self.directories(user, path).into_iter().filter(|d| !index.is_safe(d));
+        let unsafe_yet = locked.directories(path).into_iter().filter(|d| !locked.index.is_safe(d));
         batch.directories.extend(unsafe_yet);
         let drops = steps.iter().any(|step| !matches!(step, Step::Publish { .. }));
-        let replaced = index.names.get(&(user.clone(), path.clone())).is_some_and(|n| !n.replaced.is_empty());
+        let replaced = locked.index.names.get(path).is_some_and(|name| !name.replaced.is_empty());
         if drops || replaced {
-            batch.committed.push((user.clone(), path.clone(), version));
+            batch.committed.push((path.clone(), version));
         }
-        Ok(())
-    }
-
-    /// Makes everything in the batch safe from a power failure, and drops what its commits replaced.
-    ///
-    /// # Errors
-    /// If the disk fails: then nothing in the batch may be acknowledged.
-    pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
-        let batch = std::mem::take(batch);
-        let Some(user) = &batch.user else { return Ok(()) };
-        let own = self.own(user);
-        let changes = self.index(&own, user)?.changes;
-        self.sync_received(user, batch.received)?;
-        let mut synced = Vec::new();
-        for directory in batch.directories {
-            if self.sync_dir(&directory)? {
-                synced.push(directory);
-            }
-        }
-        let mut index = self.index(&own, user)?;
-        synced.into_iter().for_each(|directory| index.is_synced(directory, changes));
-        for (user, path, version) in batch.committed {
-            // Now only the drops are left of it.
-            if let Ok(steps) = commit::commit(&self.held(&mut index, &user, &path)?, version) {
-                self.apply_all(&mut index, &user, &path, &steps)?;
-            }
-            self.drop_replaced(&mut index, &user, &path)?;
-        }
-        drop(index);
-        self.keep_reserve();
         Ok(())
     }
 
@@ -88,10 +57,10 @@ impl<D: Disk> Store<D> {
     /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or
     /// the disk's.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let own = self.own(user);
-        let mut index = self.index(&own, user)?;
-        commit::fence(&self.held(&mut index, user, path)?, version)?;
-        self.raise_floor(&mut index, user, path, version)
+        let part = self.part(user);
+        let mut locked = part.lock()?;
+        commit::fence(&locked.held(path)?, version)?;
+        locked.raise_floor(path, version)
     }
 
     /// Drops what is staged of a version, which can then never be staged again.
@@ -106,21 +75,22 @@ impl<D: Disk> Store<D> {
         path: &FilePath,
         version: Version,
     ) -> Result<(), StoreError> {
-        let own = self.own(user);
-        let mut index = self.index(&own, user)?;
-        let own = index.names.get(&(user.clone(), path.clone())).is_some_and(|name| {
+        let part = self.part(user);
+        let mut locked = part.lock()?;
+        let own = locked.index.names.get(path).is_some_and(|name| {
             let mut of_version = name.staged.iter().filter(|w| w.version == version);
             of_version.all(|w| w.connection == Some(connection))
         });
-        let steps = commit::abort(&self.held(&mut index, user, path)?, version, own)?;
-        let floor = index.floor(path);
+        let steps = commit::abort(&locked.held(path)?, version, own)?;
+        let floor = locked.index.floor(path);
         let aborted = commit::aborted_floor(floor, version);
         if aborted > floor {
-            self.set_floor(&mut index, user, path, aborted)?;
+            locked.set_floor(path, aborted)?;
         }
-        self.apply_all(&mut index, user, path, &steps)?;
+        locked.apply_all(path, &steps)?;
         // What is acknowledged as gone does not come back with a power failure.
-        if steps.is_empty() { Ok(()) } else { self.sync_dir(&self.places.staged_of(user)).map(drop) }
+        let staged = self.files.places.staged_of(user);
+        if steps.is_empty() { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
     }
 
     /// Drops what is older than a version that is whole elsewhere.
@@ -128,15 +98,15 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the disk fails.
     pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let own = self.own(user);
-        let mut index = self.index(&own, user)?;
+        let part = self.part(user);
+        let mut locked = part.lock()?;
         // A commit that is half done is ended first, and is on disk: dropping a tombstone together with what
         // it hides would let a power failure bring back the one without the other.
-        let unfinished = commit::recover(&self.held(&mut index, user, path)?);
-        self.apply_all(&mut index, user, path, &unfinished)?;
-        self.sync_directories(user, path)?;
-        let steps = commit::retire(&self.held(&mut index, user, path)?, version);
-        self.apply_all(&mut index, user, path, &steps)
+        let unfinished = commit::recover(&locked.held(path)?);
+        locked.apply_all(path, &unfinished)?;
+        locked.sync_directories(path)?;
+        let steps = commit::retire(&locked.held(path)?, version);
+        locked.apply_all(path, &steps)
     }
 
     /// Drops the tombstone of a version that every server has acknowledged. From then on nothing of
@@ -145,63 +115,45 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
     pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let own = self.own(user);
-        let mut index = self.index(&own, user)?;
-        let Ok(steps) = commit::forget(&self.held(&mut index, user, path)?, version) else {
+        let part = self.part(user);
+        let mut locked = part.lock()?;
+        let Ok(steps) = commit::forget(&locked.held(path)?, version) else {
             return Err(StoreError::NotFound);
         };
         // What the tombstone made go must not come back without it: all that is left to drop goes first, and
         // is gone for good, before the tombstone goes as the last.
         let Some((tombstone, drops)) = steps.split_last() else { return Ok(()) };
-        self.apply_all(&mut index, user, path, drops)?;
-        self.sync_directories(user, path)?;
-        if self.drop_replaced(&mut index, user, path)? {
-            self.disk.sync_dir(&self.places.tombstones_of(user))?;
+        locked.apply_all(path, drops)?;
+        locked.sync_directories(path)?;
+        if locked.drop_replaced(path)? {
+            self.files.disk.sync_dir(&self.files.places.tombstones_of(user))?;
         }
-        self.raise_floor(&mut index, user, path, version)?;
-        self.apply(&mut index, user, path, *tombstone)
+        locked.raise_floor(path, version)?;
+        locked.apply(path, *tombstone)
     }
+}
 
+impl<D: Disk> Locked<'_, D> {
     /// Changes the floor of a name so that nobody who saw the old one overlooks it.
-    fn raise_floor(
-        &self,
-        index: &mut Index,
-        user: &UserName,
-        path: &FilePath,
-        version: Version,
-    ) -> Result<(), StoreError> {
-        let floor = commit::raised_floor(index.floor.newest, version)?;
-        self.set_floor(index, user, path, floor)
+    fn raise_floor(&mut self, path: &FilePath, version: Version) -> Result<(), StoreError> {
+        let floor = commit::raised_floor(self.index.floor.newest, version)?;
+        self.set_floor(path, floor)
     }
 
     /// Gives a name this floor. The user's number on the disk is the greatest of all floors.
-    fn set_floor(
-        &self,
-        index: &mut Index,
-        user: &UserName,
-        path: &FilePath,
-        floor: u64,
-    ) -> Result<(), StoreError> {
-        index.decisions += 1;
-        let known = &mut index.floor;
+    fn set_floor(&mut self, path: &FilePath, floor: u64) -> Result<(), StoreError> {
+        self.index.decisions += 1;
+        let known = &mut self.index.floor;
         let before = known.newest;
         if floor > before {
-            self.keep_floor(user, floor)?;
+            self.files.keep_floor(self.user, floor)?;
             known.newest = floor;
             if before > 0 {
                 // The older one is harmless: the greatest counts.
-                let _ = self.disk.remove(&self.places.floor(user, before));
+                let _ = self.files.disk.remove(&self.files.places.floor(self.user, before));
             }
         }
         known.remember(path, floor);
         Ok(())
-    }
-
-    /// Puts a user's number on the disk.
-    pub(super) fn keep_floor(&self, user: &UserName, floor: u64) -> Result<(), StoreError> {
-        match self.disk.create(&self.places.floor(user, floor)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-            _ => Ok(self.disk.sync_dir(&self.places.floors())?),
-        }
     }
 }

@@ -4,7 +4,7 @@ use super::limits::MAX_PIECE;
 use super::words::{ParseError, Words};
 use crate::name::{FilePath, FolderPath};
 use crate::placement::PieceSet;
-use crate::sealed::ModifiedTime;
+use crate::sealed::{Facts, ModifiedTime};
 use crate::text::{parse_number, percent_encode};
 use crate::version::Version;
 
@@ -17,18 +17,12 @@ pub enum Entry {
     File {
         /// Its name, or its path in a list of everything below.
         path: FilePath,
-        /// Which version.
-        version: Version,
         /// Whether the pieces are published; staged ones count once another server has published one.
         published: bool,
         /// The pieces' numbers.
         pieces: PieceSet,
-        /// Bytes of the whole file.
-        size: u64,
-        /// When the file was last modified.
-        modified: ModifiedTime,
-        /// How many copies of each piece the writer asked for.
-        replicas: u8,
+        /// What their headers say.
+        facts: Facts,
     },
     /// A delete.
     Tombstone {
@@ -64,13 +58,15 @@ impl Entry {
         let phase = |published: bool| if published { "published" } else { "staged" };
         match self {
             Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
-            Entry::File { path, version, published, pieces, size, modified, replicas } => format!(
-                "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
-                percent_encode(path.as_str()),
-                phase(*published),
-                modified.seconds,
-                modified.nanos,
-            ),
+            Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } } => {
+                format!(
+                    "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
+                    percent_encode(path.as_str()),
+                    phase(*published),
+                    modified.seconds,
+                    modified.nanos,
+                )
+            }
             Entry::Tombstone { path, version, published } => {
                 format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), phase(*published))
             }
@@ -84,18 +80,17 @@ impl Entry {
         let kind = words.next("an entry")?;
         let entry = match kind {
             "folder" => Entry::Folder(words.folder()?),
-            "file" => Entry::File {
-                path: words.path()?,
-                version: words.version()?,
-                published: published(&mut words)?,
-                pieces: pieces(&mut words)?,
-                size: words.number("size")?,
-                modified: ModifiedTime {
+            "file" => {
+                let (path, version) = (words.path()?, words.version()?);
+                let (published, pieces) = (published(&mut words)?, pieces(&mut words)?);
+                let size = words.number("size")?;
+                let modified = ModifiedTime {
                     seconds: seconds(&mut words)?,
                     nanos: words.number_within("nanoseconds", 0..=999_999_999)?,
-                },
-                replicas: words.number_within("replicas", 1..=u8::MAX)?,
-            },
+                };
+                let replicas = words.number_within("replicas", 1..=u8::MAX)?;
+                Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } }
+            }
             "tombstone" => Entry::Tombstone {
                 path: words.path()?,
                 version: words.version()?,
@@ -147,12 +142,14 @@ mod tests {
             Entry::Folder(FolderPath::parse("my folder").unwrap()),
             Entry::File {
                 path: path("a b/ü"),
-                version,
                 published: true,
                 pieces: [1, 4].into_iter().collect(),
-                size: 12,
-                modified: ModifiedTime { seconds: -5, nanos: 7 },
-                replicas: 2,
+                facts: Facts {
+                    version,
+                    size: 12,
+                    modified: ModifiedTime { seconds: -5, nanos: 7 },
+                    replicas: 2,
+                },
             },
             Entry::Tombstone { path: path("x"), version, published: false },
             Entry::Damaged { path: path("x"), piece: 3 },

@@ -106,26 +106,13 @@ fn claim(words: &mut Words<'_>) -> Result<Box<Claim>, ParseError> {
 mod tests {
     use super::*;
     use crate::name::{FilePath, UserName};
-    use crate::sealed::{Kind, ModifiedTime};
     use crate::version::Version;
 
     #[test]
     fn reports_come_back() {
-        let header = Header {
-            kind: Kind::Tombstone,
-            piece: 0,
-            chunk_log2: 16,
-            replicas: 2,
-            version: Version { generation: 1, upload: [1; 16] },
-            file_size: 0,
-            piece_size: 0,
-            modified: ModifiedTime::default(),
-            key_check: [0; 16],
-            wrap_block: [0; 16],
-            wrapped_key: [0; 32],
-            user: UserName::parse("u").unwrap(),
-            path: FilePath::parse("p").unwrap(),
-        };
+        let (user, path) = (UserName::parse("u").unwrap(), FilePath::parse("p").unwrap());
+        let version = Version { generation: 1, upload: [1; 16] };
+        let header = Header::tombstone(user, path, version, 2, [0; 16]);
         let claim = Box::new(Claim { header, root: [1; 32], seal: [2; 32] });
         let report = NameReport {
             floor: 4,

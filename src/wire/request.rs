@@ -245,26 +245,15 @@ const _: () = assert!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealed::{Kind, ModifiedTime};
+    use crate::sealed::{Facts, ModifiedTime, WrappedKey};
 
     fn examples() -> Vec<Request> {
         let path = FilePath::parse("my notes/a%b.txt").unwrap();
         let version = Version { generation: 3, upload: [0xab; 16] };
-        let header = Header {
-            kind: Kind::Data,
-            piece: 1,
-            chunk_log2: 16,
-            replicas: 2,
-            version,
-            file_size: 4,
-            piece_size: 1,
-            modified: ModifiedTime::default(),
-            key_check: [0; 16],
-            wrap_block: [0; 16],
-            wrapped_key: [0; 32],
-            user: crate::name::UserName::parse("Aditi").unwrap(),
-            path: path.clone(),
-        };
+        let user = crate::name::UserName::parse("Aditi").unwrap();
+        let facts = Facts { version, size: 4, modified: ModifiedTime::default(), replicas: 2 };
+        let key = WrappedKey { check: [0; 16], block: [0; 16], bytes: [0; 32] };
+        let header = Header::data(user, path.clone(), facts, 1, key);
         vec![
             Request::Look(path.clone()),
             Request::List { folder: FolderPath::root(), recursive: false },

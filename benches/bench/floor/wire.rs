@@ -25,7 +25,7 @@ pub(super) fn pieces_of(server: u8) -> [u8; 2] {
 
 /// Where a piece begins and ends in its file.
 pub(super) fn range(size: u64, piece: u8) -> Range<u64> {
-    shareit::split::range(size, PIECES, piece + 1)
+    shareit::placement::range(size, piece + 1)
 }
 
 pub(super) enum Request {

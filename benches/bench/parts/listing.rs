@@ -12,8 +12,8 @@ use std::thread;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::placement;
 use shareit::primitives::sha256;
-use shareit::sealed::{ChunkHasher, FileKey, Header, Kind, MasterKey, ModifiedTime, chunk_log2_for};
-use shareit::store::{Batch, Check, Disk, OsDisk, Store};
+use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey, ModifiedTime, chunk_log2_for};
+use shareit::store::{Batch, Disk, OsDisk, Store};
 use shareit::version::Version;
 
 use super::Stage;
@@ -107,23 +107,11 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
                 if !holders[usize::from(piece) - 1].contains(&server) {
                     continue;
                 }
-                let header = Header {
-                    kind: Kind::Data,
-                    piece,
-                    chunk_log2: chunk_log2_for(0),
-                    replicas: REPLICAS,
-                    version,
-                    file_size: 0,
-                    piece_size: 0,
-                    modified: ModifiedTime::default(),
-                    key_check: key.check_value(),
-                    wrap_block,
-                    wrapped_key: key.wrap(&FileKey::new([1; 32]), &wrap_block),
-                    user: user()?,
-                    path: path.clone(),
-                };
+                let facts = Facts { version, size: 0, modified: ModifiedTime::default(), replicas: REPLICAS };
+                let wrapped = key.wrap(&FileKey::new([1; 32]), wrap_block);
+                let header = Header::data(user()?, path.clone(), facts, piece, wrapped);
                 let seal = key.seal(&header.encode(), &root_hash);
-                let staging = store.stage(connection, header, None, Check::Chunks)?;
+                let staging = store.stage(connection, header, None, None)?;
                 store.stage_end(staging, &root_hash, &seal, None, &mut batch)?;
             }
             store.commit(connection, &user()?, &path, version, &mut batch)?;

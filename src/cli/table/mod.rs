@@ -251,7 +251,7 @@ impl Table<'_> {
         if layout.size {
             let exact = self.view.exact;
             let text = |size: u64| if exact { size.to_string() } else { units::bytes(size as f64) };
-            row.push(Cell::new(file.size.map_or(UNKNOWN.to_owned(), text)));
+            row.push(Cell::new(file.facts.as_ref().map_or(UNKNOWN.to_owned(), |facts| text(facts.size))));
         }
         if layout.when != When::Omitted {
             row.push(Cell::new(self.when(file, layout.when)));
@@ -277,8 +277,8 @@ impl Table<'_> {
     }
 
     fn when(&self, file: &ShownFile, when: When) -> String {
-        let Some(modified) = file.modified else { return UNKNOWN.to_owned() };
-        let text = utc_text(modified.seconds);
+        let Some(facts) = &file.facts else { return UNKNOWN.to_owned() };
+        let text = utc_text(facts.modified.seconds);
         match text.split_once('T') {
             Some((date, _)) if when == When::Date => date.to_owned(),
             Some((date, time)) if !self.view.exact => {
@@ -419,7 +419,7 @@ mod tests {
         let of = |pieces: [u8; 2]| Holding { other_key: PieceSet::from_iter(pieces), ..Holding::default() };
         let servers = vec![("Server1", Some(of([1, 4]))), ("Server2", Some(of([2, 3])))];
         let Shown::File(file) = file("a", Health::OtherKey, servers) else { panic!() };
-        let listing = [Shown::File(ShownFile { size: None, modified: None, ..file })];
+        let listing = [Shown::File(ShownFile { facts: None, ..file })];
         let expected = [
             "Name           Size  Modified (UTC)  Server1 Server2",
             "a [other key]     ?  ?               k--k    -kk-",

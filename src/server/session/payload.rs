@@ -11,7 +11,7 @@ use crate::server::clock::within_reach;
 use crate::server::limits::{self, IDLE_LIMIT};
 use crate::server::space;
 use crate::server::voice::Speech;
-use crate::store::{Check, OsDisk, Staging, StoreError};
+use crate::store::{Incoming, OsDisk, StoreError};
 use crate::text::percent_encode;
 use crate::version::Version;
 use crate::wire::{LineError, Refusal, Reply, StageEnd};
@@ -35,10 +35,7 @@ impl Session<'_> {
             return Err(End::Refused(Refusal::BadRequest));
         }
         // A client that restores a piece passes on what another server sent.
-        let check = match restore {
-            Some(_) => Check::Chunks,
-            None => Check::Mac(Box::new(PayloadMac::new(&self.payloads, self.opener.last()))),
-        };
+        let mac = restore.is_none().then(|| PayloadMac::new(&self.payloads, self.opener.last()));
         // A version that was decided before generations had a bound can still be repaired: its rank raises no floor.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
         let staging = self.work(|s| {
@@ -46,7 +43,7 @@ impl Session<'_> {
                 return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
             }
             within_reach(generation)?;
-            s.shared.store.stage(s.connection, header, restore, check)
+            s.shared.store.stage(s.connection, header, restore, mac)
         });
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
@@ -88,9 +85,9 @@ impl Session<'_> {
     /// after it.
     fn receive<'s>(
         &mut self,
-        mut staging: Result<Staging<'s, OsDisk>, StoreError>,
+        mut staging: Result<Incoming<'s, OsDisk>, StoreError>,
         length: u64,
-    ) -> Result<(Result<Staging<'s, OsDisk>, StoreError>, StageEnd), End> {
+    ) -> Result<(Result<Incoming<'s, OsDisk>, StoreError>, StageEnd), End> {
         let all_here = self.channel.reader.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();

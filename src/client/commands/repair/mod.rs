@@ -1,0 +1,200 @@
+//! Repair: brings files back to the copies that were asked for, by copying ciphertext.
+//!
+//! Nothing is deleted on the strength of a server that did not answer: what is dropped is older than
+//! a version whose copies were all checked in this very run.
+
+mod deletes;
+mod plan;
+mod repaired;
+
+pub use repaired::{NotRepaired, RepairSummary, Repaired};
+
+use crate::client::core::base::Core;
+use crate::client::core::checks::{BATCH, Copy, check_copies, good_holders};
+use crate::client::core::copying::{Transfer, copy_all, require_done};
+use crate::client::core::error::ClientError;
+use crate::client::core::files::names;
+use crate::client::core::look::{ask, survey};
+use crate::client::core::prove::prove;
+use crate::client::core::sight::Unseen;
+use crate::client::core::survey::Survey;
+use crate::name::{FilePath, FolderPath, ServerName};
+use crate::peer::Answer;
+use crate::placement;
+use crate::version::Version;
+use crate::wire::Request;
+use deletes::bury_again;
+use plan::plan_repair;
+
+/// How to repair.
+#[derive(Default)]
+pub(crate) struct Terms {
+    /// Only say what would be done.
+    pub(crate) dry: bool,
+    /// Servers that get no new copies.
+    pub(crate) without: Vec<usize>,
+    /// Servers that must not be lost on the way.
+    pub(crate) present: Vec<usize>,
+}
+
+/// See [`Client::repair`](crate::client::Client::repair).
+pub(crate) fn repair(
+    core: &mut Core,
+    folder: &FolderPath,
+    dry: bool,
+    tell: impl FnMut(&Repaired),
+) -> Result<RepairSummary, ClientError> {
+    core.cluster.refresh();
+    core.require_server()?;
+    let terms = Terms { dry, present: core.cluster.up().collect(), ..Terms::default() };
+    let mut unseen = Unseen::default();
+    let names = names(core, folder, true, &mut unseen)?;
+    repair_names(core, &terms, &names, unseen, tell)
+}
+
+/// Repairs files. The servers `unseen` may know of more.
+pub(crate) fn repair_names(
+    core: &mut Core,
+    terms: &Terms,
+    names: &[FilePath],
+    mut unseen: Unseen,
+    mut tell: impl FnMut(&Repaired),
+) -> Result<RepairSummary, ClientError> {
+    core.report.expect(names.len());
+    let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
+    core.require_still_up(&terms.present)?;
+    for batch in names.chunks(BATCH) {
+        let mut done = Vec::new();
+        let result = repair_batch(core, terms, batch, &mut unseen, &mut done);
+        for step in done {
+            summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
+            let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone { .. }, .. });
+            summary.lost += usize::from(is_lost);
+            summary.steps += 1;
+            tell(&step);
+        }
+        result?;
+    }
+    core.report.end();
+    summary.unseen = unseen.out_of_sight(core);
+    Ok(summary)
+}
+
+/// A file as it is seen, and what would be changed about it.
+struct Patient {
+    survey: Survey,
+    copies: Vec<Copy>,
+    /// The pieces that would be written, each with its server; none once that is done.
+    written: Vec<(usize, u8)>,
+}
+
+fn repair_batch(
+    core: &mut Core,
+    terms: &Terms,
+    batch: &[FilePath],
+    unseen: &mut Unseen,
+    done: &mut Vec<Repaired>,
+) -> Result<(), ClientError> {
+    let mut surveys = ask(core, batch);
+    let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
+    let mut proved = Vec::new();
+    if !terms.dry {
+        surveys = survey(core, batch);
+        // Whatever is staged or not: each copy that is made is another server's word.
+        let key = core.key.clone();
+        proved = prove(core, &mut surveys, &key, &terms.without, |_, _| true);
+    }
+    for (survey, unsettled) in surveys.iter().zip(&unsettled) {
+        unseen.add(&survey.unseen);
+        if !unsettled.is_empty() && survey.unproved.is_none() {
+            done.push(settled(core, survey, unsettled, terms.dry));
+        }
+    }
+    done.extend(proved.iter().map(|transfer| copied(core, transfer)));
+    let mut patients = examine(core, surveys, batch.len());
+    core.require_still_up(&terms.present)?;
+    let mut transfers = Vec::new();
+    for Patient { survey, copies, written } in &mut patients {
+        let (planned, why) = plan_repair(core, survey, copies, &terms.without);
+        *written = planned.iter().map(|transfer| (transfer.to, transfer.claim.header.piece)).collect();
+        transfers.extend(planned);
+        done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
+    }
+    if terms.dry {
+        done.extend(transfers.iter().map(|transfer| copied(core, transfer)));
+    } else if !transfers.is_empty() {
+        for (transfer, outcome) in copy_all(core, transfers) {
+            done.push(match outcome {
+                Ok(()) => copied(core, &transfer),
+                Err(why) => Repaired::Failed { path: transfer.claim.header.path.clone(), why: why.into() },
+            });
+        }
+        // What was written is looked at again, before anything older goes.
+        let surveys = survey(core, batch);
+        patients = examine(core, surveys, 0);
+        core.require_still_up(&terms.present)?;
+    }
+    drop_outdated(core, &patients, terms.dry, done);
+    bury_again(core, patients.iter().map(|patient| &patient.survey), terms.dry, done);
+    Ok(())
+}
+
+/// Has every copy checked. `files` as for [`check_copies`].
+fn examine(core: &mut Core, surveys: Vec<Survey>, files: usize) -> Vec<Patient> {
+    let copies = check_copies(core, &surveys, files);
+    let patient = |(survey, copies)| Patient { survey, copies, written: Vec::new() };
+    surveys.into_iter().zip(copies).map(patient).collect()
+}
+
+fn copied(core: &Core, transfer: &Transfer) -> Repaired {
+    Repaired::Copied {
+        path: transfer.claim.header.path.clone(),
+        piece: transfer.claim.header.piece,
+        from: core.cluster.name(transfer.from).clone(),
+        to: core.cluster.name(transfer.to).clone(),
+    }
+}
+
+/// What became of the stages that were to be settled.
+fn settled(core: &Core, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dry: bool) -> Repaired {
+    let path = survey.path.clone();
+    let is_left = |server: &usize| {
+        let mut staged_there = unsettled.iter().filter(|(_, servers)| servers.contains(server));
+        staged_there.any(|(version, _)| !survey.is_settled(*version, *server))
+    };
+    let left = (0..core.cluster.len()).filter(is_left).map(|server| core.cluster.name(server).clone());
+    let left: Vec<ServerName> = left.collect();
+    match dry || left.is_empty() {
+        true => Repaired::Settled { path },
+        false => Repaired::Failed { path, why: NotRepaired::Unsettled(left) },
+    }
+}
+
+/// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that
+/// would have them once the pieces to be written are.
+fn drop_outdated(core: &mut Core, patients: &[Patient], dry: bool, done: &mut Vec<Repaired>) {
+    let up = core.cluster.up().count();
+    let mut outdated = Vec::new();
+    for Patient { survey, copies, written } in patients {
+        let Some(version) = survey.file_version() else { continue };
+        let wanted = survey.copies_wanted(version).unwrap_or(1).min(up);
+        let count = |piece: u8| {
+            good_holders(copies, piece).len() + written.iter().filter(|(_, of)| *of == piece).count()
+        };
+        if placement::pieces().all(|piece| count(piece) >= wanted) {
+            let servers = survey.outdated(version, written).into_iter();
+            outdated.extend(servers.map(|server| (server, Request::Retire(survey.path.clone(), version))));
+        }
+    }
+    let answers = match dry {
+        true => outdated.iter().map(|_| Answer::Done(())).collect(),
+        false => core.cluster.ask_all(&outdated),
+    };
+    for ((server, request), answer) in outdated.into_iter().zip(answers) {
+        let Request::Retire(path, _) = request else { continue };
+        done.push(match require_done(core, server, answer) {
+            Ok(()) => Repaired::Dropped { path, server: core.cluster.name(server).clone() },
+            Err(why) => Repaired::Failed { path, why: why.into() },
+        });
+    }
+}

@@ -1,0 +1,119 @@
+//! What a command works with: the connections, the user's key, and a place to report to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::cluster::Cluster;
+use super::error::{ClientError, LaunchError};
+use super::report::{Phase, Report, timed};
+use crate::config::Config;
+use crate::name::{FilePath, ServerName};
+use crate::sealed::MasterKey;
+
+/// What every command works with.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) key: MasterKey,
+    pub(crate) cluster: Cluster,
+    pub(crate) report: Arc<dyn Report>,
+    /// By name, the generation of the version that this command tried to write last.
+    pub(super) tried: HashMap<FilePath, u64>,
+}
+
+impl Core {
+    /// See [`Client::launch`](crate::client::Client::launch).
+    pub(crate) fn launch(
+        config: Config,
+        other: Option<&str>,
+        report: Arc<dyn Report>,
+    ) -> Result<Self, LaunchError> {
+        let (key, cluster) = std::thread::scope(|scope| {
+            let key = scope.spawn(|| match &config.key {
+                Some(key) => MasterKey::from_key(key),
+                None => timed(&*report, Phase::MasterKey, || {
+                    MasterKey::from_password(&config.user, &config.password)
+                }),
+            });
+            let cluster = Cluster::connect(&config, other, &report);
+            (key.join(), cluster)
+        });
+        // The derivation has no way to fail; should it panic, the panic goes on here.
+        let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
+    }
+
+    /// Before a command.
+    pub(crate) fn begin(&mut self) {
+        self.cluster.refresh();
+        self.tried.clear();
+    }
+
+    /// The servers, each with why it is down if it is.
+    pub(crate) fn servers(&self) -> Vec<(ServerName, Option<String>)> {
+        (0..self.cluster.len()).map(|s| (self.cluster.name(s).clone(), self.cluster.why_down(s))).collect()
+    }
+
+    /// Does some work without reporting servers that are lost or back on the way.
+    pub(crate) fn quietly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let was_quiet = self.cluster.set_quiet(true);
+        let done = work(self);
+        self.cluster.set_quiet(was_quiet);
+        done
+    }
+
+    /// Finds out why no server is left: if the servers have ended the connections, a login says why.
+    pub(crate) fn find_reason(&mut self, error: ClientError) -> ClientError {
+        if !matches!(error, ClientError::NoServer(_) | ClientError::Undecided(_)) {
+            return error;
+        }
+        let was_hung_up = self.cluster.was_hung_up();
+        if was_hung_up {
+            self.cluster.refresh();
+        }
+        match (error, self.require_server()) {
+            (ClientError::Undecided(path), Err(ClientError::PasswordChanged)) => {
+                ClientError::UndecidedAtChange(path)
+            }
+            (ClientError::NoServer(reasons), Ok(())) if was_hung_up => ClientError::Ended(reasons),
+            (ClientError::NoServer(_), Err(ClientError::PasswordChanged)) if was_hung_up => {
+                ClientError::PasswordChanged
+            }
+            (error, _) => error,
+        }
+    }
+
+    /// If all connections were ended, a login says why.
+    pub(crate) fn log_in_if_hung_up(&mut self) {
+        if self.cluster.was_hung_up() {
+            self.cluster.refresh();
+        }
+    }
+
+    pub(crate) fn no_server(&self) -> ClientError {
+        match self.cluster.is_locked_out() {
+            true => ClientError::PasswordChanged,
+            false => ClientError::NoServer(self.cluster.down()),
+        }
+    }
+
+    pub(crate) fn require_server(&self) -> Result<(), ClientError> {
+        if self.cluster.up().next().is_some() { Ok(()) } else { Err(self.no_server()) }
+    }
+
+    pub(crate) fn require_every_server(&self) -> Result<(), ClientError> {
+        match self.cluster.down() {
+            down if down.is_empty() => Ok(()),
+            down => Err(ClientError::NeedsEveryServer(down)),
+        }
+    }
+
+    /// That none of these servers was lost since a command began. What one holds is not missing because it fell silent
+    /// on the way: it would be copied elsewhere, or reported piece by piece.
+    pub(crate) fn require_still_up(&self, present: &[usize]) -> Result<(), ClientError> {
+        let why = |&server: &usize| Some((server, self.cluster.why_down(server)?));
+        match present.iter().find_map(why) {
+            None => Ok(()),
+            Some((server, why)) => Err(ClientError::Lost(self.cluster.name(server).clone(), why)),
+        }
+    }
+}

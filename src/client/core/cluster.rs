@@ -1,0 +1,407 @@
+//! The servers of the .conf: which are up, and asking several at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::error::LaunchError;
+use super::login::{Ended, Logins};
+use super::report::{Notice, Report};
+use crate::config::{Config, ServerAddress};
+use crate::name::{ServerName, printable};
+use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received};
+use crate::wire::{Refusal, Request};
+
+/// A server that is down is tried again after this many times what the last try cost: at once if
+/// it refuses quickly, seldom if it keeps the client waiting.
+const RETRY_FACTOR: u32 = 10;
+/// A server that refused the login is not asked again for this long.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
+/// Requests that are sent ahead of their replies.
+const REQUESTS_AHEAD: usize = 512;
+
+enum Connection {
+    Up(Box<Peer>),
+    /// In use by a thread: see [`Cluster::lend_peers`].
+    Lent,
+    Down {
+        why: PeerError,
+        retry_at: Instant,
+    },
+}
+
+impl Connection {
+    /// Down, to be tried again at once.
+    fn lost(why: PeerError) -> Self {
+        Connection::Down { why, retry_at: Instant::now() }
+    }
+}
+
+struct Server {
+    address: ServerAddress,
+    connection: Connection,
+    /// Whether it has accepted a login of this client.
+    was_up: bool,
+    /// Whether it has accepted the other password, the new one of a change.
+    has_other: bool,
+}
+
+/// The client's connections.
+pub(crate) struct Cluster {
+    servers: Vec<Server>,
+    logins: Logins,
+    password: Zeroizing<String>,
+    /// For servers that refuse that one: the new one of a change that is under way.
+    other_password: Option<Zeroizing<String>>,
+    /// Counts the rounds of logins.
+    rounds: u64,
+    report: Arc<dyn Report>,
+    /// Whether servers that are lost or back are reported.
+    is_quiet: bool,
+}
+
+impl Cluster {
+    /// Connects to every server of the .conf, one after another, and logs in, with the other password where the
+    /// .conf's is refused.
+    pub(super) fn connect(
+        config: &Config,
+        other: Option<&str>,
+        report: &Arc<dyn Report>,
+    ) -> Result<Self, LaunchError> {
+        let server = |address: &ServerAddress| Server {
+            address: address.clone(),
+            connection: Connection::lost(PeerError::Closed),
+            was_up: false,
+            has_other: false,
+        };
+        let limits = Limits::from_timeout(config.timeout);
+        let mut cluster = Self {
+            servers: config.servers.iter().map(server).collect(),
+            logins: Logins::new(config.user.clone(), config.min_iterations, limits, Arc::clone(report)),
+            password: config.password.clone(),
+            other_password: other.map(|other| other.to_owned().into()),
+            rounds: 0,
+            report: Arc::clone(report),
+            is_quiet: false,
+        };
+        cluster.log_in((0..cluster.len()).collect());
+        if cluster.up().next().is_none() {
+            return Err(cluster.why_nobody());
+        }
+        for server in 0..cluster.len() {
+            cluster.report_if_down(server);
+        }
+        Ok(cluster)
+    }
+
+    fn why_nobody(&self) -> LaunchError {
+        if (0..self.len()).any(|server| self.is_denied(server)) {
+            return LaunchError::Denied;
+        }
+        let is_busy = |server| matches!(self.error(server), Some(PeerError::Refused(Refusal::Busy, _)));
+        match (0..self.len()).any(is_busy) {
+            true => LaunchError::Busy(self.down()),
+            false => LaunchError::NoServer(self.down()),
+        }
+    }
+
+    fn report_if_down(&self, server: usize) {
+        if !self.is_quiet
+            && let Some(why) = self.why_down(server)
+        {
+            self.report.notice(Notice::ServerDown { server: self.name(server).clone(), why });
+        }
+    }
+
+    /// Reports those of the servers `was_up` that are down now.
+    pub(super) fn report_lost(&self, was_up: &[usize]) {
+        was_up.iter().for_each(|&server| self.report_if_down(server));
+    }
+
+    /// From now on servers that are lost or back are not reported, or are again. Gives what held before.
+    pub(super) fn set_quiet(&mut self, is_quiet: bool) -> bool {
+        std::mem::replace(&mut self.is_quiet, is_quiet)
+    }
+
+    /// Whether a server that is down is to be tried again before `deadline`.
+    pub(super) fn may_be_back(&self, server: usize, deadline: Instant) -> bool {
+        matches!(self.servers[server].connection, Connection::Down { retry_at, .. } if retry_at <= deadline)
+    }
+
+    /// How many servers there are, up or down.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    pub(crate) fn name(&self, server: usize) -> &ServerName {
+        &self.servers[server].address.name
+    }
+
+    pub(crate) fn names(&self) -> Vec<ServerName> {
+        self.servers.iter().map(|s| s.address.name.clone()).collect()
+    }
+
+    /// The number of the server with that name.
+    pub(crate) fn number(&self, name: &ServerName) -> Option<usize> {
+        self.servers.iter().position(|server| server.address.name == *name)
+    }
+
+    /// The numbers of the servers that are up.
+    pub(crate) fn up(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len()).filter(|&s| self.is_up(s))
+    }
+
+    pub(crate) fn is_up(&self, server: usize) -> bool {
+        matches!(self.servers[server].connection, Connection::Up(_))
+    }
+
+    /// Whether a server refused the name or password.
+    pub(crate) fn is_denied(&self, server: usize) -> bool {
+        self.error(server).is_some_and(PeerError::is_denied)
+    }
+
+    fn error(&self, server: usize) -> Option<&PeerError> {
+        match &self.servers[server].connection {
+            Connection::Down { why, .. } => Some(why),
+            Connection::Up(_) | Connection::Lent => None,
+        }
+    }
+
+    /// Why a server is down, in words; `None` if it is up.
+    pub(crate) fn why_down(&self, server: usize) -> Option<String> {
+        self.error(server).map(|why| match why {
+            PeerError::Resolve(why) => {
+                let address = self.servers[server].address.address.as_str();
+                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                format!("host '{}' not found: {why}", printable(host))
+            }
+            why => why.to_string(),
+        })
+    }
+
+    /// The servers that are down, each with the reason.
+    pub(crate) fn down(&self) -> Vec<(ServerName, String)> {
+        (0..self.len()).filter_map(|s| Some((self.name(s).clone(), self.why_down(s)?))).collect()
+    }
+
+    /// Whether every server that answers refuses a login that this client was let in with before.
+    pub(super) fn is_locked_out(&self) -> bool {
+        self.up().next().is_none() && (0..self.len()).any(|s| self.is_denied(s) && self.servers[s].was_up)
+    }
+
+    /// Whether no server is up, and one has closed its connection, as it does when another client of the user
+    /// changes the password.
+    pub(super) fn was_hung_up(&self) -> bool {
+        let has_closed =
+            |s: usize| self.servers[s].was_up && matches!(self.error(s), Some(PeerError::Closed));
+        self.up().next().is_none() && (0..self.len()).any(has_closed)
+    }
+
+    /// From now on logins are made with another password.
+    pub(crate) fn set_password(&mut self, password: &str) {
+        self.password = password.to_owned().into();
+        self.other_password = None;
+        self.logins.forget_derived();
+        self.servers.iter_mut().for_each(|server| server.has_other = false);
+    }
+
+    /// From now on this password is tried where the usual one is refused, even where it was refused before.
+    pub(crate) fn try_also(&mut self, password: &str) {
+        if self.other_password.as_ref().is_none_or(|other| **other != *password) {
+            self.other_password = Some(password.to_owned().into());
+            self.servers.iter_mut().for_each(|server| server.has_other = false);
+        }
+        let now = Instant::now();
+        for server in &mut self.servers {
+            if let Connection::Down { why, retry_at } = &mut server.connection
+                && why.is_denied()
+            {
+                *retry_at = now;
+            }
+        }
+    }
+
+    /// Whether a server has accepted the other password, the new one of a change.
+    pub(crate) fn has_other_password(&self) -> bool {
+        self.servers.iter().any(|server| server.has_other)
+    }
+
+    /// How many rounds of logins there were: as long as it is the same, no connection is a new one.
+    pub(crate) fn logins(&self) -> u64 {
+        self.rounds
+    }
+
+    /// Before a command: finds connections that have ended, and tries the servers again that may be back.
+    pub(crate) fn refresh(&mut self) {
+        let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();
+        for server in &mut self.servers {
+            if matches!(&server.connection, Connection::Up(peer) if peer.is_stale()) {
+                server.connection = Connection::lost(PeerError::Closed);
+            }
+        }
+        let now = Instant::now();
+        let due: Vec<usize> = (0..self.len()).filter(|&s| self.may_be_back(s, now)).collect();
+        if !due.is_empty() {
+            self.log_in(due);
+        }
+        for (server, was_up) in was_up.into_iter().enumerate() {
+            if was_up {
+                self.report_if_down(server);
+            } else if self.is_up(server) && !self.is_quiet {
+                self.report.notice(Notice::ServerBack { server: self.name(server).clone() });
+            }
+        }
+    }
+
+    /// Marks a server as down.
+    pub(super) fn lose(&mut self, server: usize, why: PeerError) {
+        if self.is_up(server) {
+            self.servers[server].connection = Connection::lost(why);
+            self.report_if_down(server);
+        }
+    }
+
+    /// Lends the connections that are up, for threads to use, by server; [`Cluster::take_back`] ends that.
+    pub(crate) fn lend_peers(&mut self) -> Vec<Option<Peer>> {
+        let lend = |server: &mut Server| match std::mem::replace(&mut server.connection, Connection::Lent) {
+            Connection::Up(peer) => Some(*peer),
+            down_or_lent => {
+                server.connection = down_or_lent;
+                None
+            }
+        };
+        self.servers.iter_mut().map(lend).collect()
+    }
+
+    /// Takes back what [`Cluster::lend_peers`] gave, each with its server: a connection, or why it was lost. One that
+    /// does not come back, because its thread panicked, is lost.
+    pub(crate) fn take_back(&mut self, peers: impl IntoIterator<Item = (usize, Result<Peer, PeerError>)>) {
+        for (server, peer) in peers {
+            self.servers[server].connection = match peer {
+                Ok(peer) => Connection::Up(Box::new(peer)),
+                Err(why) => Connection::lost(why),
+            };
+            self.report_if_down(server);
+        }
+        for server in &mut self.servers {
+            if matches!(server.connection, Connection::Lent) {
+                server.connection = Connection::lost(PeerError::Closed);
+            }
+        }
+    }
+
+    /// Sends each request to its server, all ahead, then takes the replies in order. A server that is down, or goes
+    /// down, gives [`Answer::Lost`].
+    ///
+    /// The caller bounds the number of requests, so that replies fit the sockets' buffers while
+    /// requests are still being sent.
+    pub(crate) fn exchange<R, T>(
+        &mut self,
+        requests: &[(usize, R)],
+        send: impl Fn(&mut Peer, &R) -> Result<(), PeerError>,
+        mut receive: impl FnMut(&mut Peer, &R) -> Received<T>,
+    ) -> Vec<Answer<T>> {
+        for server in 0..self.len() {
+            let Connection::Up(peer) = &mut self.servers[server].connection else { continue };
+            let mut of_server = requests.iter().filter(|(s, _)| *s == server);
+            let sent = of_server.try_for_each(|(_, request)| send(peer, request)).and_then(|()| peer.flush());
+            if let Err(why) = sent {
+                self.lose(server, why);
+            }
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        for (server, request) in requests {
+            answers.push(match &mut self.servers[*server].connection {
+                Connection::Up(peer) => match receive(peer, request) {
+                    Ok(Ok(given)) => Answer::Done(given),
+                    Ok(Err(no)) => Answer::Refused(no),
+                    Err(why) => {
+                        self.lose(*server, why);
+                        Answer::Lost
+                    }
+                },
+                Connection::Lent | Connection::Down { .. } => Answer::Lost,
+            });
+        }
+        answers
+    }
+
+    /// Sends requests that are answered when they are done, however many.
+    pub(crate) fn ask_all(&mut self, requests: &[(usize, Request)]) -> Vec<Answer<()>> {
+        let receive = |peer: &mut Peer, request: &Request| peer.receive_done_with(bytes_read(request));
+        let exchange = |window| self.exchange(window, Peer::send, receive);
+        requests.chunks(REQUESTS_AHEAD).flat_map(exchange).collect()
+    }
+
+    /// Sends one request that is answered when it is done.
+    pub(crate) fn ask(&mut self, server: usize, request: Request) -> Answer<()> {
+        self.ask_all(&[(server, request)]).pop().unwrap_or(Answer::Lost)
+    }
+
+    /// Two connections at once, to pass bytes from one server to another.
+    pub(super) fn pair(&mut self, from: usize, to: usize) -> Option<(&mut Peer, &mut Peer)> {
+        let [from, to] = self.servers.get_disjoint_mut([from, to]).ok()?;
+        match (&mut from.connection, &mut to.connection) {
+            (Connection::Up(from), Connection::Up(to)) => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// Logs in to servers, with the other password where the usual one is refused.
+    fn log_in(&mut self, which: Vec<usize>) {
+        let password = self.password.clone();
+        self.log_in_with(&which, &password);
+        let denied: Vec<usize> = which.into_iter().filter(|&server| self.is_denied(server)).collect();
+        if let Some(other) = self.other_password.clone()
+            && !denied.is_empty()
+        {
+            self.log_in_with(&denied, &other);
+            for server in denied {
+                self.servers[server].has_other |= self.is_up(server);
+            }
+        }
+    }
+
+    /// Logs in to servers. Those that gave up on this client while it derived keys, or waited for another server, are
+    /// asked once more: the keys are there by then, and silent servers are skipped.
+    fn log_in_with(&mut self, which: &[usize], password: &str) {
+        let gave_up = self.try_to_log_in(which, password);
+        if !gave_up.is_empty() {
+            self.try_to_log_in(&gave_up, password);
+        }
+    }
+
+    /// Gives the servers that did not wait for the proof.
+    fn try_to_log_in(&mut self, which: &[usize], password: &str) -> Vec<usize> {
+        self.rounds += 1;
+        let servers = which.iter().map(|&server| (server, &self.servers[server].address));
+        let ended = self.logins.log_in(servers, password);
+        let gave_up = ended.iter().filter(|login| login.gave_up).map(|login| login.server).collect();
+        for Ended { server, cost, outcome, .. } in ended {
+            self.servers[server].connection = match outcome {
+                Ok(mut peer) => {
+                    let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
+                    report.trace(&name, Direction::Received, "WELCOME (logged in)");
+                    peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
+                    self.servers[server].was_up = true;
+                    Connection::Up(Box::new(peer))
+                }
+                Err(why) => {
+                    let is_refused = matches!(why, PeerError::Refused(..));
+                    let wait = if is_refused { RETRY_REFUSED } else { cost * RETRY_FACTOR };
+                    Connection::Down { why, retry_at: Instant::now() + wait }
+                }
+            };
+        }
+        gave_up
+    }
+}
+
+/// How much of a piece a server has to read for a request, in bytes.
+fn bytes_read(request: &Request) -> u64 {
+    match request {
+        Request::Copy { header, .. } => header.piece_size,
+        _ => 0,
+    }
+}

@@ -1,0 +1,212 @@
+//! The files of a folder, and how whole each is. Where the servers' lists are in doubt, their seals are asked for.
+
+use std::collections::BTreeMap;
+
+use super::base::Core;
+use super::error::ClientError;
+use super::listing::{Listed, Listing, list};
+use super::look::{ask, survey};
+use super::sight::Unseen;
+use super::survey::Survey;
+use crate::name::{FilePath, FolderPath, ServerName};
+use crate::placement::{self, PieceSet};
+use crate::sealed::{Distrust, Facts};
+use crate::version::Version;
+
+/// Names that a list leaves in doubt and that are looked at together.
+const DOUBTFUL: usize = 1024;
+
+/// How whole a file is on the servers that answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// As many copies of each piece as were asked for.
+    Whole,
+    /// It can be rebuilt, with fewer copies than were asked for.
+    Degraded,
+    /// It cannot be rebuilt.
+    Incomplete,
+    /// Everything found was made under another password or `Key`.
+    OtherKey,
+}
+
+/// A file in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownFile {
+    /// Its name in the listed folder.
+    pub path: FilePath,
+    /// What its pieces' headers say of it; none if no header can be trusted.
+    pub facts: Option<Facts>,
+    /// How whole it is.
+    pub health: Health,
+    /// By server of the .conf: its name and what it holds, `None` where it did not answer.
+    pub holders: Vec<(ServerName, Option<Holding>)>,
+}
+
+/// What one server has of a file, by the numbers of the pieces.
+///
+/// A listing looks at headers and seals. Damage of a piece's bytes is what Verify finds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Of the version that is shown.
+    pub pieces: PieceSet,
+    /// Of an older version, where it has none of this one's.
+    pub outdated: PieceSet,
+    /// With a header or seal that is not what the client wrote.
+    pub damaged: PieceSet,
+    /// Made under another password or `Key`.
+    pub other_key: PieceSet,
+}
+
+/// What is in a folder.
+pub(crate) struct Entries {
+    pub(crate) folders: Vec<FolderPath>,
+    pub(crate) files: Vec<ShownFile>,
+    /// Whether no server knows anything in it, if only of a delete.
+    pub(crate) is_unknown: bool,
+    /// Servers that did not say all that they have.
+    pub(crate) unseen: Unseen,
+}
+
+/// What is in a folder.
+pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
+    let Listing { folders, files, unseen, .. } = list(core, folder, false);
+    let is_unknown = folders.is_empty() && files.is_empty();
+    let files = show_files(core, folder, files);
+    Entries { folders: folders.into_keys().collect(), files, is_unknown, unseen }
+}
+
+/// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not say what they have are
+/// added to `unseen`.
+pub(crate) fn files_below(
+    core: &mut Core,
+    folder: &FolderPath,
+    unseen: &mut Unseen,
+) -> Result<Vec<FilePath>, ClientError> {
+    let listing = list(core, folder, true);
+    unseen.add(&listing.unseen);
+    let shown = show_files(core, folder, listing.files);
+    core.require_server()?;
+    Ok(shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect())
+}
+
+/// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or
+/// unfinished. Servers that do not say what they have are added to `unseen`.
+pub(crate) fn names(
+    core: &mut Core,
+    folder: &FolderPath,
+    recursive: bool,
+    unseen: &mut Unseen,
+) -> Result<Vec<FilePath>, ClientError> {
+    let Listing { folders, files, is_refused, unseen: by_listing } = list(core, folder, recursive);
+    unseen.add(&by_listing);
+    core.require_server()?;
+    if is_refused {
+        return Err(ClientError::NotListed(folder.clone()));
+    }
+    if files.is_empty() && folders.is_empty() && !folder.is_root() {
+        return name_of_file(core, folder, unseen);
+    }
+    // A name that only a server that lies can have sent is no reason to stop.
+    Ok(files.keys().filter_map(|path| whole_path(folder, path).ok()).collect())
+}
+
+/// A name under which no folder is found: a file's, or nobody's.
+fn name_of_file(
+    core: &mut Core,
+    name: &FolderPath,
+    unseen: &mut Unseen,
+) -> Result<Vec<FilePath>, ClientError> {
+    let path = name.as_file().ok_or_else(|| ClientError::NotFound(name.as_str().to_owned()))?;
+    let surveys = ask(core, &[path]);
+    surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
+    let known = surveys.into_iter().find(|survey| survey.is_a_file() || survey.tombstone().is_some());
+    known.map(|survey| vec![survey.path]).ok_or_else(|| unseen.not_found(core, name.as_str()))
+}
+
+fn show_files(core: &mut Core, folder: &FolderPath, files: BTreeMap<FilePath, Listed>) -> Vec<ShownFile> {
+    let all_are_up = core.cluster.up().count() == core.cluster.len();
+    let mut shown = Vec::new();
+    let mut doubtful = Vec::new();
+    for (path, listed) in files {
+        let Some(facts) = listed.unanimous() else {
+            doubtful.push(path);
+            continue;
+        };
+        let held_by = |s| Holding { pieces: listed.held_by(s), ..Holding::default() };
+        let file = shown_file(core, path, Some(facts.clone()), held_by);
+        if file.health == Health::Incomplete && all_are_up {
+            doubtful.push(file.path);
+        } else {
+            shown.push(file);
+        }
+    }
+    // Few at a time: a server may say much of each.
+    for doubtful in doubtful.chunks(DOUBTFUL) {
+        let paths: Vec<FilePath> = doubtful.iter().filter_map(|path| whole_path(folder, path).ok()).collect();
+        let surveys = survey(core, &paths);
+        shown.extend(surveys.iter().filter_map(|survey| shown_survey(core, folder, survey)));
+    }
+    shown
+}
+
+/// A surveyed name as a line of the list of a folder; `None` if it is no file.
+pub(crate) fn shown_survey(core: &Core, folder: &FolderPath, survey: &Survey) -> Option<ShownFile> {
+    let path = folder.relative(&survey.path)?;
+    let Some(version) = survey.file_version() else {
+        let unreadable = survey.view().decided.is_none() && !survey.distrusted.is_empty();
+        let no_version = |server| holding(survey, None, server);
+        let health = if survey.only_other_keys() { Health::OtherKey } else { Health::Incomplete };
+        return unreadable.then(|| ShownFile { health, ..shown_file(core, path, None, no_version) });
+    };
+    let header = &survey.any_claim(version)?.header;
+    let held_by = |server| holding(survey, Some(version), server);
+    Some(shown_file(core, path, Some(header.into()), held_by))
+}
+
+fn shown_file(
+    core: &Core,
+    path: FilePath,
+    facts: Option<Facts>,
+    held_by: impl Fn(usize) -> Holding,
+) -> ShownFile {
+    let cluster = &core.cluster;
+    let by_server: Vec<Option<Holding>> =
+        (0..cluster.len()).map(|s| cluster.is_up(s).then(|| held_by(s))).collect();
+    let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(piece)).count();
+    let replicas = facts.as_ref().map_or(1, |facts| usize::from(facts.replicas));
+    let wanted = placement::copies_wanted(replicas, cluster.len());
+    let health = if !placement::suffices(|piece| copies(piece) > 0) {
+        Health::Incomplete
+    } else if placement::pieces().any(|piece| copies(piece) < wanted) {
+        Health::Degraded
+    } else {
+        Health::Whole
+    };
+    let holders = cluster.names().into_iter().zip(by_server).collect();
+    ShownFile { path, facts, health, holders }
+}
+
+/// What a server has of a name, `version` being the one that is shown.
+fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding {
+    let of = |wanted: &dyn Fn(Version) -> bool| -> PieceSet {
+        let held = survey.answers[server].iter().flatten().filter(|h| wanted(h.version));
+        let numbers: PieceSet = held.map(|h| h.piece).collect();
+        placement::pieces().filter(|&piece| numbers.contains(piece)).collect()
+    };
+    let distrusted = |why: Distrust| -> PieceSet {
+        let by =
+            |piece: u8| survey.distrusted.iter().any(|d| (d.server, d.piece, d.why) == (server, piece, why));
+        placement::pieces().filter(|&piece| by(piece)).collect()
+    };
+    let pieces = of(&|v| Some(v) == version);
+    Holding {
+        pieces,
+        outdated: of(&|v| Some(v) < version).without(pieces),
+        damaged: distrusted(Distrust::Damaged),
+        other_key: distrusted(Distrust::OtherKey),
+    }
+}
+
+fn whole_path(folder: &FolderPath, relative: &FilePath) -> Result<FilePath, ClientError> {
+    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
+}

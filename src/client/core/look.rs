@@ -1,0 +1,131 @@
+//! Asking all servers what they hold of names, and settling what others left half done.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::base::Core;
+use super::report::{Phase, timed};
+use super::survey::Survey;
+use crate::commit::{self, Asked, Phase as HeldPhase};
+use crate::name::FilePath;
+use crate::peer::{Answer, Peer};
+use crate::sealed::MasterKey;
+use crate::version::Version;
+use crate::wire::{NameReport, Request};
+
+/// LOOKs that are sent ahead of their replies to each server.
+const LOOKS_AHEAD: usize = 128;
+
+/// This client's clock, in milliseconds since 1970 UTC.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Asks every server that is up about names, and settles what it finds half done.
+pub(crate) fn survey(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
+    let key = core.key.clone();
+    survey_under(core, &key, paths)
+}
+
+/// [`survey`] of what was made under this key.
+pub(crate) fn survey_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) -> Vec<Survey> {
+    survey_own(core, key, paths, &[])
+}
+
+/// [`survey_under`] for the writer of the versions `own`, who has staged every piece on all its holders.
+pub(super) fn survey_own(
+    core: &mut Core,
+    key: &MasterKey,
+    paths: &[FilePath],
+    own: &[Version],
+) -> Vec<Survey> {
+    let report = core.report.clone();
+    timed(&*report, Phase::Survey, || {
+        let mut surveys = ask_under(core, key, paths);
+        roll_forward(core, &mut surveys, own);
+        if abort_abandoned(core, &surveys) {
+            surveys = ask_under(core, key, paths);
+        }
+        surveys
+    })
+}
+
+/// Asks every server that is up about names, and changes nothing.
+pub(crate) fn ask(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
+    let key = core.key.clone();
+    ask_under(core, &key, paths)
+}
+
+/// [`ask`] for what was made under this key.
+pub(crate) fn ask_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) -> Vec<Survey> {
+    let (cluster, user) = (&mut core.cluster, &core.config.user);
+    let mut surveys = Vec::with_capacity(paths.len());
+    for window in paths.chunks(LOOKS_AHEAD) {
+        let up: Vec<usize> = cluster.up().collect();
+        let requests: Vec<(usize, Request)> = window
+            .iter()
+            .flat_map(|path| up.iter().map(move |&server| (server, Request::Look(path.clone()))))
+            .collect();
+        let before = now();
+        let answers =
+            cluster.exchange(&requests, Peer::send, |peer, _| peer.receive_parsed(NameReport::parse));
+        let asked = Asked { before, after: now() };
+        let mut found: Vec<Survey> =
+            window.iter().map(|path| Survey::new(path.clone(), cluster.len(), asked)).collect();
+        for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
+            let survey = &mut found[index / up.len()];
+            match answer {
+                Answer::Done(name_report) => survey.take(*server, name_report, user, key),
+                Answer::Refused(no) => survey.unseen.note(*server, no.to_string()),
+                // Down by now, as are those that were down before.
+                Answer::Lost => {}
+            }
+        }
+        let down: Vec<_> = (0..cluster.len()).filter_map(|s| Some((s, cluster.why_down(s)?))).collect();
+        for survey in &mut found {
+            let unanswered = down.iter().filter(|(server, _)| survey.answers[*server].is_none());
+            unanswered.for_each(|(server, why)| survey.unseen.note(*server, why.clone()));
+        }
+        surveys.extend(found);
+    }
+    surveys
+}
+
+/// Commits the staged pieces of versions that other servers have decided.
+pub(super) fn roll_forward(core: &mut Core, surveys: &mut [Survey], own: &[Version]) {
+    let mut work: Vec<(usize, Version)> = Vec::new();
+    let mut requests = Vec::new();
+    for (index, survey) in surveys.iter().enumerate() {
+        let Some((version, servers)) = survey.to_roll_forward(own) else { continue };
+        for server in servers {
+            work.push((index, version));
+            requests.push((server, Request::Commit(survey.path.clone(), version)));
+        }
+    }
+    let answers = core.cluster.ask_all(&requests);
+    for (((index, version), (server, _)), answer) in work.into_iter().zip(&requests).zip(answers) {
+        if let (Answer::Done(()), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
+            held.retain(|h| h.version >= version);
+            held.iter_mut().filter(|h| h.version == version).for_each(|h| h.phase = HeldPhase::Published);
+        }
+    }
+}
+
+/// Aborts what writers who died have left, once every server has promised that it is undecided.
+/// Whether there was any.
+fn abort_abandoned(core: &mut Core, surveys: &[Survey]) -> bool {
+    let mut any = false;
+    for survey in surveys {
+        for (version, holders) in survey.view().abandoned {
+            any = true;
+            let fence = |server| (server, Request::Fence(survey.path.clone(), version));
+            let fences: Vec<_> = (0..core.cluster.len()).map(fence).collect();
+            let promises: Vec<_> = core.cluster.ask_all(&fences).into_iter().enumerate().collect();
+            if commit::may_abort(&promises, core.cluster.len()) {
+                let abort = |server| (server, Request::Abort(survey.path.clone(), version));
+                core.cluster.ask_all(&holders.into_iter().map(abort).collect::<Vec<_>>());
+            }
+        }
+    }
+    any
+}

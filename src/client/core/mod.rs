@@ -1,0 +1,19 @@
+//! What every command uses, and what uses none of them. Read in this order; each file uses only those before it.
+
+pub(crate) mod base;
+pub(crate) mod checks;
+pub(crate) mod cluster;
+pub(crate) mod copying;
+pub(crate) mod error;
+pub(crate) mod files;
+pub(crate) mod find;
+pub(crate) mod listing;
+pub(crate) mod login;
+pub(crate) mod look;
+pub(crate) mod prove;
+pub(crate) mod report;
+pub(crate) mod retry;
+pub(crate) mod sight;
+pub(crate) mod survey;
+pub(crate) mod versions;
+pub(crate) mod whole;

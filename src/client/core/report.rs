@@ -1,0 +1,206 @@
+//! What the client has to say while it works. It prints nothing itself: whoever runs it passes a
+//! [`Report`].
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::commit::Skew;
+use crate::name::{FilePath, ServerName};
+use crate::peer::Direction;
+
+/// Something worth telling that does not stop the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A server that cannot be used now, and why.
+    ServerDown {
+        /// Which.
+        server: ServerName,
+        /// Why.
+        why: String,
+    },
+    /// A server that was down and can be used again.
+    ServerBack {
+        /// Which.
+        server: ServerName,
+    },
+    /// A copy of a piece that was not what the client wrote; another copy was used.
+    BadCopy {
+        /// The file.
+        path: FilePath,
+        /// The piece's number.
+        piece: u8,
+        /// Who sent it.
+        server: ServerName,
+        /// What was wrong.
+        why: String,
+    },
+    /// An upload that has fewer copies than asked for.
+    FewerCopies {
+        /// The file.
+        path: FilePath,
+        /// Copies of its rarest piece.
+        copies: usize,
+        /// Copies asked for.
+        wanted: usize,
+    },
+    /// More servers are away than an upload can be sure about: a newer version may be on them.
+    MayBeOutdated {
+        /// Which are away.
+        away: Vec<ServerName>,
+    },
+    /// This client's clock is far from those of most servers: new versions do not get their generations from it.
+    ClockNotUsed {
+        /// From whose, and how far.
+        servers: Vec<(ServerName, Skew)>,
+    },
+    /// More servers did not say what they hold than a download, delete or move can be sure about: a newer version may
+    /// be on them.
+    NewerUnseen {
+        /// Which.
+        unseen: Vec<ServerName>,
+    },
+    /// A server took no piece of an upload; others did.
+    NotPlaced {
+        /// The file.
+        path: FilePath,
+        /// Which server.
+        server: ServerName,
+        /// Why.
+        why: String,
+    },
+    /// An upload that replaced a file made under another password or `Key`.
+    OtherKeyReplaced {
+        /// The file.
+        path: FilePath,
+    },
+    /// A file that a change of password leaves as it is, since it was made under another password or `Key`.
+    OtherKeyKept {
+        /// The file.
+        path: FilePath,
+    },
+    /// A server that would not list a folder.
+    ListRefused {
+        /// Which.
+        server: ServerName,
+        /// Why.
+        why: String,
+    },
+    /// A delete that not every server has seen yet.
+    DeleteNotEverywhere {
+        /// The deleted name.
+        path: FilePath,
+        /// Servers that have not.
+        missing: Vec<ServerName>,
+    },
+    /// A local file or folder that was left out, and why.
+    LeftOut {
+        /// As the user would write it.
+        what: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// One step of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// What was done in it: bytes of files, or names where [`Report::begin`] announced no bytes.
+    pub done: u64,
+}
+
+/// Where a command's time goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To connect to the servers, one after another, and ask for a login.
+    Connect,
+    /// To wait for the challenges.
+    Challenge,
+    /// To derive the login's keys from the password.
+    LoginKeys,
+    /// To wait for the welcomes.
+    Welcome,
+    /// To derive the key of the user's files.
+    MasterKey,
+    /// To ask who holds what.
+    Survey,
+    /// To encrypt, send and sync the pieces of an upload.
+    Stage,
+    /// To publish them.
+    Commit,
+    /// To fetch, verify and decrypt the pieces of a download.
+    Fetch,
+    /// To list a folder.
+    List,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Connect => "connect",
+            Phase::Challenge => "challenge",
+            Phase::LoginKeys => "login keys (PBKDF2)",
+            Phase::Welcome => "welcome",
+            Phase::MasterKey => "master key (PBKDF2)",
+            Phase::Survey => "survey",
+            Phase::Stage => "stage",
+            Phase::Commit => "commit",
+            Phase::Fetch => "fetch",
+            Phase::List => "list",
+        })
+    }
+}
+
+/// Does some work and tells how long it took.
+pub(crate) fn timed<T>(report: &dyn Report, phase: Phase, work: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let done = work();
+    report.phase(phase, begin.elapsed());
+    done
+}
+
+/// What a command is doing with its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// Lets servers hash the copies that they hold.
+    Checking,
+    /// Reads copies, and verifies what comes.
+    Reading,
+    /// Copies pieces from one server to another.
+    Copying,
+}
+
+/// Takes notices and progress. Called from several threads.
+pub trait Report: Send + Sync {
+    /// Something worth telling.
+    fn notice(&self, notice: Notice);
+
+    /// A line of the protocol has travelled.
+    fn trace(&self, _server: &ServerName, _direction: Direction, _line: &str) {}
+
+    /// A phase of a command has ended, which took so long. Phases follow one another, but for the two
+    /// derivations of keys, which run at the same time as the login.
+    fn phase(&self, _phase: Phase, _took: Duration) {}
+
+    /// The command will look at this many files in all; what begins from now on are parts of it.
+    fn expect(&self, _files: usize) {}
+
+    /// What is done from now on, where a command does more than one thing with the same files.
+    fn doing(&self, _what: Doing) {}
+
+    /// A part of the command that will move this many files and bytes begins; with no bytes, one that
+    /// looks at this many names.
+    fn begin(&self, _files: usize, _bytes: u64) {}
+
+    /// Some more of it is done.
+    fn progress(&self, _progress: Progress) {}
+
+    /// The last part has ended.
+    fn end(&self) {}
+}
+
+/// Says nothing.
+pub(crate) struct Silent;
+
+impl Report for Silent {
+    fn notice(&self, _: Notice) {}
+}

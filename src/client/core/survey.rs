@@ -1,0 +1,296 @@
+//! What the servers hold of a name, as far as its seals can be trusted.
+
+use super::sight::Unseen;
+use crate::commit::{self, Asked, Held, OneWord, Phase, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
+use crate::name::{FilePath, UserName};
+use crate::placement;
+use crate::primitives::sha256;
+use crate::sealed::{Claim, Distrust, MasterKey};
+use crate::version::Version;
+use crate::wire::{NameReport, Reported};
+
+/// A copy that cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Distrusted {
+    pub(crate) server: usize,
+    pub(crate) piece: u8,
+    pub(crate) why: Distrust,
+}
+
+/// One name on all servers.
+#[derive(Clone)]
+pub(crate) struct Survey {
+    pub(crate) path: FilePath,
+    /// By server; `None` for one that did not answer. Only what has a good seal.
+    pub(crate) answers: Vec<Option<Vec<Held>>>,
+    /// Those that did not.
+    pub(crate) unseen: Unseen,
+    claims: Vec<Claim>,
+    pub(crate) distrusted: Vec<Distrusted>,
+    /// Generations of claims that cannot be trusted.
+    unverified: Vec<u64>,
+    /// By server: its floor when it answered.
+    pub(crate) floors: Vec<u64>,
+    /// By server: its clock when it answered.
+    clocks: Vec<Option<u64>>,
+    /// This client's clock before and after that.
+    asked: Asked,
+    /// What stands on one server's word, and was not proved.
+    pub(crate) unproved: Option<Unproved>,
+}
+
+/// What of a version stands on one server's word, and was not proved.
+#[derive(Debug, Clone)]
+pub(crate) struct Unproved {
+    /// What of it could not be staged elsewhere, and on whose word it stands.
+    pub(crate) word: OneWord,
+    /// Whether that server gave what it was asked for, and it is others that did not accept it.
+    pub(crate) is_given: bool,
+    /// What went wrong.
+    pub(crate) why: String,
+}
+
+impl Unproved {
+    /// Whether it is about this piece on this server.
+    pub(crate) fn is_of(&self, server: usize, piece: u8) -> bool {
+        self.word.server == server && self.word.pieces.contains(&piece)
+    }
+}
+
+impl Survey {
+    pub(super) fn new(path: FilePath, servers: usize, asked: Asked) -> Self {
+        Self {
+            path,
+            answers: vec![None; servers],
+            unseen: Unseen::default(),
+            claims: Vec::new(),
+            distrusted: Vec::new(),
+            unverified: Vec::new(),
+            floors: vec![0; servers],
+            clocks: vec![None; servers],
+            asked,
+            unproved: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, server: usize, report: NameReport, user: &UserName, key: &MasterKey) {
+        self.floors[server] = report.floor;
+        self.clocks[server] = Some(report.clock);
+        let mut held = Vec::new();
+        for reported in report.pieces {
+            match reported {
+                Reported::Damaged(piece) => {
+                    note(&mut self.distrusted, Distrusted { server, piece, why: Distrust::Damaged });
+                }
+                Reported::Piece(phase, claim) => {
+                    let (piece, version) = (claim.header.piece, claim.header.version);
+                    let in_place = claim.header.path == self.path && claim.header.user == *user;
+                    match key.verify(&claim).err().or((!in_place).then_some(Distrust::Damaged)) {
+                        None => {
+                            note(&mut held, Held { piece, version, phase });
+                            if self.claim(version, piece).is_none() {
+                                self.claims.push(*claim);
+                            }
+                        }
+                        Some(why) => {
+                            note(&mut self.unverified, version.generation);
+                            note(&mut self.distrusted, Distrusted { server, piece, why });
+                        }
+                    }
+                }
+            }
+        }
+        self.answers[server] = Some(held);
+    }
+
+    /// The generation of a new version, of which `last_try` was the writer's last one, or 0: by the clock, or the
+    /// least that it may have.
+    pub(crate) fn next_generation(
+        &self,
+        replicas: usize,
+        last_try: u64,
+        by_clock: bool,
+    ) -> Result<u64, UsedUp> {
+        let answered = self.answers.iter().zip(&self.floors).filter(|(answer, _)| answer.is_some());
+        let floors: Vec<u64> = answered.map(|(_, floor)| *floor).collect();
+        let sealed = self.view().generation;
+        let seen = Seen { sealed, floors: &floors, unsealed: &self.unverified, replicas };
+        let next = if by_clock { commit::next_generation } else { commit::least_generation };
+        next(&seen, self.time(), last_try)
+    }
+
+    fn time(&self) -> Time {
+        let clocks: Vec<u64> = self.clocks.iter().flatten().copied().collect();
+        commit::time(self.asked, &clocks)
+    }
+
+    /// If this client's clock cannot be used: the servers from whose clocks it is far, and how far.
+    pub(crate) fn clock_is_off(&self) -> Vec<(usize, Skew)> {
+        if self.time().clock.is_some() {
+            return Vec::new();
+        }
+        let skew = |clock: &Option<u64>| clock.and_then(|clock| commit::skew(self.asked, clock));
+        self.clocks.iter().enumerate().filter_map(|(s, clock)| Some((s, skew(clock)?))).collect()
+    }
+
+    pub(crate) fn view(&self) -> View {
+        commit::resolve(&self.answers)
+    }
+
+    /// The newest decided version, unless that is a delete.
+    pub(crate) fn file_version(&self) -> Option<Version> {
+        self.view().decided.filter(|&version| self.holders(version, TOMBSTONE).is_empty())
+    }
+
+    /// The servers that hold a piece of a version.
+    pub(crate) fn holders(&self, version: Version, piece: u8) -> Vec<usize> {
+        commit::holders(&self.answers, version, piece)
+    }
+
+    /// All servers in the order in which the placement takes them for a piece, its home first.
+    pub(crate) fn ring(&self, piece: u8) -> Vec<usize> {
+        let everybody = vec![true; self.answers.len()];
+        let mut rings =
+            placement::holders(&sha256(self.path.as_str().as_bytes()), &everybody, everybody.len());
+        rings.swap_remove(usize::from(piece) - 1)
+    }
+
+    /// The sealed claim for a piece of a version; the same from whichever server.
+    pub(crate) fn claim(&self, version: Version, piece: u8) -> Option<&Claim> {
+        self.claims.iter().find(|c| c.header.version == version && c.header.piece == piece)
+    }
+
+    /// Any claim of a version, for what all its pieces have in common.
+    pub(crate) fn any_claim(&self, version: Version) -> Option<&Claim> {
+        self.claims.iter().find(|c| c.header.version == version)
+    }
+
+    /// Whether there is something, but all of it was made under another key.
+    pub(crate) fn only_other_keys(&self) -> bool {
+        self.claims.is_empty() && self.has_other_keys()
+    }
+
+    /// Whether anything of it was made under another key.
+    pub(crate) fn has_other_keys(&self) -> bool {
+        self.distrusted.iter().any(|d| d.why == Distrust::OtherKey)
+    }
+
+    /// Whether the newest decided version is a delete.
+    pub(crate) fn tombstone(&self) -> Option<Version> {
+        self.view().decided.filter(|&version| !self.holders(version, TOMBSTONE).is_empty())
+    }
+
+    /// Whether a file of that name can be seen, if only as something unreadable.
+    pub(crate) fn is_a_file(&self) -> bool {
+        self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
+    }
+
+    /// Servers that have something older than `version`, or something damaged, apart from the pieces in
+    /// `replaced`, each with its server.
+    pub(crate) fn outdated(&self, version: Version, replaced: &[(usize, u8)]) -> Vec<usize> {
+        let stays = |server: usize, piece: u8| !replaced.contains(&(server, piece));
+        let older = |server: usize| {
+            let mut held = self.answers[server].iter().flatten();
+            held.any(|h| h.version < version && stays(server, h.piece))
+        };
+        let damaged = |d: &Distrusted| d.why == Distrust::Damaged && stays(d.server, d.piece);
+        let distrusted = |server: usize| self.distrusted.iter().any(|d| d.server == server && damaged(d));
+        (0..self.answers.len()).filter(|&server| older(server) || distrusted(server)).collect()
+    }
+
+    /// What is left to settle: the decided version, if it may be rolled forward, and those to abort, each with
+    /// the servers on which it is staged.
+    pub(crate) fn unsettled(&self) -> Vec<(Version, Vec<usize>)> {
+        self.waiting().into_iter().chain(self.view().abandoned).collect()
+    }
+
+    /// The decided version, where it is staged, and every piece of it is there: else a server that lies about
+    /// one commit could have an unfinished upload replace a whole file.
+    fn waiting(&self) -> Option<(Version, Vec<usize>)> {
+        let View { decided, forward, .. } = self.view();
+        let whole = |v: &Version| self.is_complete(*v) || self.tombstone() == Some(*v);
+        decided.filter(whole).filter(|_| !forward.is_empty()).map(|version| (version, forward))
+    }
+
+    /// What of that may be committed as it is. What stands on one server's word may not, except on that server, and
+    /// except for the asker's `own` versions, of which it knows that every piece was staged on all its holders.
+    pub(super) fn to_roll_forward(&self, own: &[Version]) -> Option<(Version, Vec<usize>)> {
+        let (version, mut servers) = self.waiting()?;
+        if !own.contains(&version)
+            && let Some(word) = self.one_word(version)
+        {
+            servers.retain(|server| *server == word.server);
+        }
+        (!servers.is_empty()).then_some((version, servers))
+    }
+
+    /// What of a version stands on the word of one server, of a file that is to have more copies than one.
+    pub(crate) fn one_word(&self, version: Version) -> Option<OneWord> {
+        let replicas = self.any_claim(version).map_or(1, |claim| usize::from(claim.header.replicas));
+        let copies = placement::copies_wanted(replicas, self.answers.len());
+        commit::one_word(&self.answers, version).filter(|_| copies > 1)
+    }
+
+    /// The decided version of a file, where all of it seems to be there, and stands on one server's word.
+    pub(crate) fn to_prove(&self) -> Option<(Version, OneWord)> {
+        let version = self.file_version().filter(|&version| self.is_complete(version))?;
+        Some((version, self.one_word(version)?))
+    }
+
+    /// Whether a part of it is staged on other servers, from where it cannot be read.
+    pub(crate) fn waits_for(&self, word: &OneWord) -> bool {
+        self.view().forward.iter().any(|server| *server != word.server)
+    }
+
+    /// Notes that a server has staged a piece.
+    pub(crate) fn note_staged(&mut self, server: usize, piece: u8, version: Version) {
+        let held = Held { piece, version, phase: Phase::Staged { open: true } };
+        self.answers[server].iter_mut().for_each(|answer| note(answer, held));
+    }
+
+    /// Whether the decided version cannot be used because it was not proved: the only server that says that it was
+    /// stored does not give it, or what is staged elsewhere would have to be published first.
+    pub(crate) fn is_in_doubt(&self, version: Version) -> bool {
+        let is_published = |piece: u8| {
+            let published = Held { piece, version, phase: Phase::Published };
+            self.answers.iter().flatten().flatten().any(|held| *held == published)
+        };
+        let doubt = self.unproved.as_ref();
+        doubt.is_some_and(|doubt| !doubt.is_given || !placement::suffices(is_published))
+    }
+
+    /// Whether a server has answered, and has nothing of a version that is only staged.
+    pub(crate) fn is_settled(&self, version: Version, server: usize) -> bool {
+        let waits = |h: &Held| h.version == version && h.phase != Phase::Published;
+        self.answers[server].as_ref().is_some_and(|held| !held.iter().any(waits))
+    }
+
+    /// The servers that hold any piece of a version.
+    pub(crate) fn shown_by(&self, version: Version) -> Vec<usize> {
+        let holds = |s: &usize| placement::pieces().any(|piece| self.holders(version, piece).contains(s));
+        (0..self.answers.len()).filter(holds).collect()
+    }
+
+    /// How many copies of each piece a version is to have; `None` without a claim that says so.
+    pub(crate) fn copies_wanted(&self, version: Version) -> Option<usize> {
+        let replicas = usize::from(self.any_claim(version)?.header.replicas);
+        Some(placement::copies_wanted(replicas, self.answers.len()))
+    }
+
+    /// Whether every server has said what it holds.
+    pub(crate) fn all_answered(&self) -> bool {
+        self.answers.iter().all(Option::is_some)
+    }
+
+    /// Whether every piece of a version has a holder that answered.
+    pub(crate) fn is_complete(&self, version: Version) -> bool {
+        placement::suffices(|piece| !self.holders(version, piece).is_empty())
+    }
+}
+
+/// Notes what is not noted yet: a server may say the same many times, and is heard once.
+fn note<T: PartialEq>(noted: &mut Vec<T>, new: T) {
+    if !noted.contains(&new) {
+        noted.push(new);
+    }
+}

@@ -1,0 +1,378 @@
+//! Fetching pieces from one server: ask ahead, verify each chunk, and for a download decrypt it and write it to its
+//! place.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
+
+use super::target::Target;
+use crate::client::core::error::ClientError;
+use crate::client::core::report::{Progress, Report};
+use crate::peer::{No, Peer, PeerError};
+use crate::placement;
+use crate::primitives::{Bytes32, sha256};
+use crate::sealed::{ChunkCipher, Claim, FileKey};
+use crate::wire::{Refusal, Request};
+
+/// Bytes of READs, without their MACs, that are sent ahead of their replies: a server that is writing does not read, so
+/// its socket's buffer must have room for them.
+const AHEAD: usize = 16 * 1024;
+
+/// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
+const STEP: u64 = 256 * 1024;
+
+/// One piece of a download, as far as it has come; or a copy of one that is read to be verified.
+pub(crate) struct Piece {
+    /// Which file of those that are gathered; or which of the copies.
+    pub(crate) file: usize,
+    pub(crate) claim: Claim,
+    /// None for a copy that is only verified: it is neither decrypted nor written.
+    key: Option<FileKey>,
+    table: Option<Vec<Bytes32>>,
+    /// Chunks that are asked for and are still missing.
+    missing: BTreeSet<u64>,
+    /// Servers that were asked, with what was wrong if something was.
+    pub(crate) tried: Vec<(usize, Option<Fault>)>,
+}
+
+/// Why a server did not give all that was asked of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It sent bytes that are not what the client wrote.
+    Damaged,
+    /// It has another version by now.
+    Replaced,
+    /// It said no.
+    Refused(String),
+    /// The connection was lost.
+    Lost(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Damaged => f.write_str("sent damaged bytes"),
+            Fault::Replaced => f.write_str("has another version"),
+            Fault::Refused(why) => write!(f, "refused: {why}"),
+            Fault::Lost(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Piece {
+    pub(crate) fn new(claim: Claim, key: FileKey) -> Self {
+        let missing = (0..claim.header.chunks()).collect();
+        Self { file: 0, claim, key: Some(key), table: None, missing, tried: Vec::new() }
+    }
+
+    /// A copy of which these chunks, and the table, are read to be verified.
+    pub(crate) fn to_verify(copy: usize, claim: Claim, chunks: BTreeSet<u64>) -> Self {
+        Self { file: copy, claim, key: None, table: None, missing: chunks, tried: Vec::new() }
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Bytes of the chunks that are still missing.
+    pub(crate) fn bytes_missing(&self) -> u64 {
+        let of_chunk = |chunk| self.claim.header.chunk_range(chunk);
+        self.missing.iter().map(|&chunk| of_chunk(chunk).end - of_chunk(chunk).start).sum()
+    }
+
+    pub(crate) fn was_tried(&self, server: usize) -> bool {
+        self.tried.iter().any(|(s, _)| *s == server)
+    }
+
+    /// What to ask for next, as ranges of the piece file: first the table, if more than one chunk
+    /// needs it or it is to be verified, then runs of missing chunks.
+    fn reads(&self) -> Vec<Read> {
+        let header = &self.claim.header;
+        let layout = header.layout();
+        let mut reads = Vec::new();
+        if self.table.is_none() && (header.chunks() > 1 || self.key.is_none()) {
+            reads.push(Read {
+                what: What::Table,
+                offset: layout.table.start,
+                length: layout.table.end - layout.table.start,
+            });
+        }
+        for run in runs(self.missing.iter().copied()) {
+            let (first, last) = run.into_inner();
+            let (start, end) = (header.chunk_range(first).start, header.chunk_range(last).end);
+            reads.push(Read {
+                what: What::Chunks(first, last),
+                offset: layout.body.start + start,
+                length: end - start,
+            });
+        }
+        reads
+    }
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Table,
+    Chunks(u64, u64),
+}
+
+struct Read {
+    what: What,
+    offset: u64,
+    length: u64,
+}
+
+/// What a server was to give, when it is over: its connection; its pieces, each with what was wrong; and a
+/// failure of the local disk, with the file's number, after which the connection is of no more use.
+pub(super) struct Fetched {
+    pub(super) server: usize,
+    pub(super) peer: Result<Peer, PeerError>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) local_error: Option<(usize, ClientError)>,
+}
+
+/// What a server is to give, on its way.
+pub(super) struct Fetching<'a> {
+    targets: &'a [&'a Target],
+    report: &'a dyn Report,
+    server: usize,
+    peer: Peer,
+    pieces: Vec<Piece>,
+    to_ask: VecDeque<(usize, Read)>,
+    /// READs whose replies are still to come, with the bytes of their lines.
+    asked: VecDeque<(usize, Read, usize)>,
+    ahead: usize,
+    /// The chunks of a reply that has begun to come.
+    taking: Option<Taking>,
+}
+
+struct Taking {
+    index: usize,
+    cipher: Option<ChunkCipher>,
+    chunks: RangeInclusive<u64>,
+    fault: Option<Fault>,
+}
+
+impl<'a> Fetching<'a> {
+    /// Everything that is missing of `pieces`, from the server at `peer`, as far as it can be had there.
+    pub(super) fn new(
+        targets: &'a [&'a Target],
+        report: &'a dyn Report,
+        server: usize,
+        peer: Peer,
+        mut pieces: Vec<Piece>,
+    ) -> Self {
+        let reads = |(i, p): (usize, &Piece)| p.reads().into_iter().map(move |r| (i, r));
+        let to_ask = pieces.iter().enumerate().flat_map(reads).collect();
+        pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
+        let asked = VecDeque::new();
+        Self { targets, report, server, peer, pieces, to_ask, asked, ahead: 0, taking: None }
+    }
+
+    /// Fetches all that the server gives.
+    pub(super) fn run(mut self) -> Fetched {
+        let mut buffer = Vec::new();
+        let ended = self.ask().map_err(Stop::Peer).and_then(|()| {
+            while self.take_more(&mut buffer)? {}
+            Ok(())
+        });
+        let (peer, local_error) = match ended {
+            Ok(()) => (Ok(self.peer), None),
+            Err(Stop::Peer(why)) => {
+                for piece in self.pieces.iter_mut().filter(|p| !p.is_whole()) {
+                    note(piece, Fault::Lost(why.to_string()));
+                }
+                (Err(why), None)
+            }
+            Err(Stop::Local(file, error)) => (Err(PeerError::Closed), Some((file, error))),
+        };
+        Fetched { server: self.server, peer, pieces: self.pieces, local_error }
+    }
+
+    /// Sends READs, as far ahead of their replies as may be.
+    fn ask(&mut self) -> Result<(), PeerError> {
+        while let Some((index, read)) = self.to_ask.pop_front() {
+            let header = &self.pieces[index].claim.header;
+            let request = Request::Read {
+                path: header.path.clone(),
+                piece: header.piece,
+                version: header.version,
+                offset: read.offset,
+                length: read.length,
+            };
+            let line = request.to_line().len();
+            if self.ahead + line > AHEAD && !self.asked.is_empty() {
+                self.to_ask.push_front((index, read));
+                break;
+            }
+            self.asked.push_back((index, read, line));
+            self.ahead += line;
+            self.peer.send(&request)?;
+        }
+        self.peer.flush()
+    }
+
+    /// Takes some of what the server sends; whether there is more to come.
+    fn take_more(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Stop> {
+        if self.taking.is_none() {
+            let Some((index, read, line)) = self.asked.pop_front() else { return Ok(false) };
+            self.ahead -= line;
+            if let Some(fault) = self.begin(index, &read, buffer)? {
+                note(&mut self.pieces[index], fault);
+            }
+        }
+        if let Some(mut taking) = self.taking.take() {
+            let piece = &mut self.pieces[taking.index];
+            take_chunks(self.targets, self.report, &mut self.peer, piece, &mut taking, buffer)?;
+            if !taking.chunks.is_empty() {
+                self.taking = Some(taking);
+                return Ok(true);
+            }
+            if let Some(fault) = taking.fault {
+                note(piece, fault);
+            }
+            // READs of one piece follow one another: what is only verified is over with the last, and its table goes.
+            let next =
+                self.asked.front().map(|(index, ..)| index).or(self.to_ask.front().map(|(index, _)| index));
+            if piece.key.is_none() && next != Some(&taking.index) {
+                piece.table = None;
+            }
+        }
+        self.ask()?;
+        Ok(true)
+    }
+
+    /// Takes the reply to a READ: a table whole, of chunks only the line before them.
+    fn begin(&mut self, index: usize, read: &Read, buffer: &mut Vec<u8>) -> Result<Option<Fault>, Stop> {
+        match self.peer.receive_data(read.length)? {
+            Ok(()) => {}
+            Err(No { refusal: Refusal::NotFound, .. }) => return Ok(Some(Fault::Replaced)),
+            Err(No { refusal: Refusal::Damaged, .. }) => return Ok(Some(Fault::Damaged)),
+            Err(no) => return Ok(Some(Fault::Refused(no.to_string()))),
+        }
+        let piece = &mut self.pieces[index];
+        match read.what {
+            What::Table => take_table(&mut self.peer, piece, read.length, buffer),
+            What::Chunks(first, last) => {
+                let number = piece.claim.header.piece;
+                let cipher = piece.key.as_ref().map(|key| ChunkCipher::new(key, number));
+                self.taking = Some(Taking { index, cipher, chunks: first..=last, fault: None });
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn note(piece: &mut Piece, fault: Fault) {
+    if let Some((_, noted)) = piece.tried.last_mut() {
+        noted.get_or_insert(fault);
+    }
+}
+
+enum Stop {
+    Peer(PeerError),
+    /// The number of a file, which cannot be written.
+    Local(usize, ClientError),
+}
+
+impl From<PeerError> for Stop {
+    fn from(why: PeerError) -> Self {
+        Stop::Peer(why)
+    }
+}
+
+fn take_table(
+    peer: &mut Peer,
+    piece: &mut Piece,
+    length: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<Fault>, Stop> {
+    resize(buffer, length);
+    peer.receive_payload(buffer)?;
+    if sha256(buffer) != piece.claim.root {
+        return Ok(Some(Fault::Damaged));
+    }
+    let entries = buffer.chunks_exact(32).map(|entry| {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(entry);
+        hash
+    });
+    piece.table = Some(entries.collect());
+    Ok(None)
+}
+
+/// Takes the next chunks of a reply.
+fn take_chunks(
+    targets: &[&Target],
+    report: &dyn Report,
+    peer: &mut Peer,
+    piece: &mut Piece,
+    taking: &mut Taking,
+    buffer: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let header = piece.claim.header.clone();
+    let in_file = placement::range(header.file_size, header.piece).start;
+    let at_once = (STEP / header.chunk_size()).max(1);
+    let (first, end) = (*taking.chunks.start(), *taking.chunks.end());
+    let last = (first + at_once - 1).min(end);
+    taking.chunks = last + 1..=end;
+    let step = header.chunk_range(first).start..header.chunk_range(last).end;
+    resize(buffer, step.end - step.start);
+    peer.receive_payload(buffer)?;
+    let (mut good, only_verified) = (Vec::new(), piece.key.is_none());
+    for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.chunk_size() as usize)) {
+        let offset = header.chunk_range(chunk).start;
+        let is_good = expected_hash(piece, chunk, bytes).is_some_and(|expected| match &mut taking.cipher {
+            Some(cipher) => cipher.decrypt_verified(bytes, offset, &expected),
+            None => sha256(bytes) == expected,
+        });
+        if is_good {
+            good.push(chunk);
+        } else {
+            taking.fault = Some(Fault::Damaged);
+        }
+    }
+    if only_verified {
+        for chunk in good {
+            piece.missing.remove(&chunk);
+        }
+        report.progress(Progress { done: step.end - step.start });
+        return Ok(());
+    }
+    let target = targets[piece.file];
+    for run in runs(good) {
+        let range = header.chunk_range(*run.start()).start..header.chunk_range(*run.end()).end;
+        let bytes = &buffer[(range.start - step.start) as usize..(range.end - step.start) as usize];
+        target.write(bytes, in_file + range.start).map_err(|error| Stop::Local(piece.file, error))?;
+        run.for_each(|chunk| {
+            piece.missing.remove(&chunk);
+        });
+        report.progress(Progress { done: range.end - range.start });
+    }
+    Ok(())
+}
+
+/// Ascending numbers as runs without gaps.
+fn runs(numbers: impl IntoIterator<Item = u64>) -> impl Iterator<Item = RangeInclusive<u64>> {
+    let mut numbers = numbers.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let first = numbers.next()?;
+        let mut last = first;
+        while let Some(next) = numbers.next_if_eq(&(last + 1)) {
+            last = next;
+        }
+        Some(first..=last)
+    })
+}
+
+/// The hash that a chunk must have. A single chunk needs no table: its hash is the whole table.
+fn expected_hash(piece: &Piece, chunk: u64, bytes: &[u8]) -> Option<Bytes32> {
+    if piece.claim.header.chunks() == 1 {
+        let hash = sha256(bytes);
+        return (sha256(&hash) == piece.claim.root).then_some(hash);
+    }
+    piece.table.as_ref()?.get(usize::try_from(chunk).ok()?).copied()
+}
+
+fn resize(buffer: &mut Vec<u8>, length: u64) {
+    buffer.resize(usize::try_from(length).unwrap_or(0), 0);
+}

@@ -1,0 +1,229 @@
+//! Download: ask who holds what, take each missing byte from one server, put the file together.
+
+pub(crate) mod fetch;
+pub(crate) mod gather;
+mod target;
+
+use std::path::{Path, PathBuf};
+
+use fetch::{Fault, Piece};
+use gather::{Incoming, gather};
+use target::{Target, sweep};
+
+use super::core::base::Core;
+use super::core::error::ClientError;
+use super::core::find::Looked;
+use super::core::prove::survey_to_read;
+use super::core::report::Notice;
+use super::core::retry::{Pending, until_settled};
+use super::core::sight::Unseen;
+use super::core::survey::Survey;
+use super::core::whole::{Fetched, incomplete, whole_version};
+use crate::name::{FilePath, FolderPath};
+use crate::placement;
+use crate::sealed::ModifiedTime;
+use crate::version::Version;
+
+/// Files that are downloaded together; each has one open file.
+const BATCH_FILES: usize = 128;
+/// How often a download is begun again if the file is replaced in the meantime.
+const MAX_RESTARTS: usize = 20;
+
+/// How often a file that seems incomplete is looked at again before it is reported so.
+const MORE_LOOKS: usize = 3;
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Downloaded {
+    /// Its name on the servers.
+    pub path: FilePath,
+    /// Where it is now.
+    pub place: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
+
+/// Why a file that was begun did not arrive.
+enum Failure {
+    Replaced,
+    Failed(ClientError),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Failure::Failed(error)
+    }
+}
+
+/// See [`Client::download`](crate::client::Client::download).
+pub(crate) fn download(
+    core: &mut Core,
+    files: &[FilePath],
+    downloads: &Path,
+) -> Vec<Result<Downloaded, ClientError>> {
+    core.cluster.refresh();
+    let mut swept: Vec<FolderPath> = Vec::new();
+    for folder in files.iter().map(FilePath::folder) {
+        if !swept.contains(&folder) {
+            sweep(downloads, &folder);
+            swept.push(folder);
+        }
+    }
+    let mut unseen = Unseen::default();
+    let batches = files.chunks(BATCH_FILES);
+    let results: Vec<_> =
+        batches.flat_map(|batch| download_batch(core, batch, None, downloads, &mut unseen)).collect();
+    core.report.end();
+    if results.iter().any(Result::is_ok) {
+        unseen.warn_of_newer(core);
+    }
+    results
+}
+
+/// See [`Client::download_looked`](crate::client::Client::download_looked).
+pub(crate) fn download_looked(
+    core: &mut Core,
+    file: Looked,
+    downloads: &Path,
+) -> Result<Downloaded, ClientError> {
+    let path = file.path().clone();
+    sweep(downloads, &path.folder());
+    let mut unseen = Unseen::default();
+    let looked = Some(vec![file.0]);
+    let result = download_batch(core, std::slice::from_ref(&path), looked, downloads, &mut unseen).pop();
+    core.report.end();
+    if matches!(result, Some(Ok(_))) {
+        unseen.warn_of_newer(core);
+    }
+    result.unwrap_or(Err(ClientError::Contended(path)))
+}
+
+/// `looked`: what the servers have just said of the batch. Servers that do not answer are added to `unseen`.
+fn download_batch(
+    core: &mut Core,
+    batch: &[FilePath],
+    mut looked: Option<Vec<Survey>>,
+    downloads: &Path,
+    unseen: &mut Unseen,
+) -> Vec<Result<Downloaded, ClientError>> {
+    let mut looks = 0;
+    let attempt = |core: &mut Core, pending: Vec<&mut Download>| {
+        looks += 1;
+        let surveys = looked.take().unwrap_or_else(|| {
+            let paths: Vec<FilePath> = pending.iter().map(|file| file.of.clone()).collect();
+            survey_to_read(core, &paths)
+        });
+        surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
+        let arrived = attempt(core, surveys, downloads);
+        for (file, arrived) in pending.into_iter().zip(arrived) {
+            file.result = match arrived {
+                Ok(downloaded) => Some(Ok(downloaded)),
+                // The servers are not asked at one instant: to a look that an upload overlaps, the file
+                // may seem incomplete.
+                Err(Failure::Failed(ClientError::Incomplete { .. })) if looks <= MORE_LOOKS => None,
+                Err(Failure::Failed(error)) => Some(Err(error)),
+                Err(Failure::Replaced) => None,
+            };
+        }
+    };
+    let contended = |_: &Core, path| Err(ClientError::Contended(path));
+    until_settled(core, batch.iter().cloned(), MAX_RESTARTS, attempt, contended)
+}
+
+/// A file that can be rebuilt.
+struct Plan {
+    survey: Survey,
+    version: Version,
+    size: u64,
+    modified: ModifiedTime,
+}
+
+/// Tries once to download the surveyed files.
+fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
+    let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
+    core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.size).sum());
+    let begin = |plan: Result<Plan, ClientError>| {
+        let plan = plan?;
+        let target = Target::create(downloads, &plan.survey.path, plan.size)?;
+        let pieces = pieces(core, &plan);
+        Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.version, plan.modified))
+    };
+    let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
+    gather(core, &mut begun.iter_mut().flatten().map(|(file, ..)| file).collect::<Vec<_>>());
+    let conclude = |begun: Result<(Incoming, Version, ModifiedTime), ClientError>| {
+        let (file, version, modified) = begun?;
+        conclude(core, file, version, modified, downloads)
+    };
+    begun.into_iter().map(conclude).collect()
+}
+
+fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
+    let version = whole_version(core, &survey)?;
+    let Some(claim) = survey.any_claim(version) else {
+        return Err(ClientError::NotFound(survey.path.as_str().to_owned()));
+    };
+    let (size, modified) = (claim.header.file_size, claim.header.modified);
+    Ok(Plan { survey, version, size, modified })
+}
+
+fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
+    let piece = |number| {
+        let claim = plan.survey.claim(plan.version, number)?;
+        let verified = core.key.verify(claim).ok()?;
+        Some(Piece::new(claim.clone(), core.key.unwrap(&verified)))
+    };
+    placement::pieces().filter_map(piece).collect()
+}
+
+/// Puts a fetched file in its place, or says why it cannot be.
+fn conclude(
+    core: &Core,
+    file: Incoming,
+    version: Version,
+    modified: ModifiedTime,
+    downloads: &Path,
+) -> Result<Downloaded, Failure> {
+    let Incoming { survey, target, pieces, failed } = file;
+    if let Some(error) = failed {
+        return Err(Failure::Failed(error));
+    }
+    let is_whole = |number| pieces.iter().any(|p| p.claim.header.piece == number && p.is_whole());
+    if !placement::suffices(is_whole) {
+        let is_replaced = pieces.iter().flat_map(|p| &p.tried).any(|(_, f)| *f == Some(Fault::Replaced));
+        if is_replaced {
+            return Err(Failure::Replaced);
+        }
+        let fetched: Vec<Fetched> = pieces.iter().map(fetched).collect();
+        return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
+    }
+    target.finish(modified)?;
+    report_bad_copies(core, &survey, &pieces);
+    let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
+    Ok(Downloaded { place: downloads.join(survey.path.as_str()), path: survey.path, size })
+}
+
+/// What became of a piece, in words.
+fn fetched(piece: &Piece) -> Fetched {
+    let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
+    let faults = piece.tried.iter().filter_map(fault).collect();
+    Fetched { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
+}
+
+fn report_bad_copies(core: &Core, survey: &Survey, pieces: &[Piece]) {
+    let notice = |server: usize, piece: u8, why: String| {
+        let (path, server) = (survey.path.clone(), core.cluster.name(server).clone());
+        core.report.notice(Notice::BadCopy { path, piece, server, why });
+    };
+    for distrusted in &survey.distrusted {
+        notice(distrusted.server, distrusted.piece, distrusted.why.to_string());
+    }
+    for piece in pieces {
+        for (server, fault) in &piece.tried {
+            if let Some(fault @ (Fault::Damaged | Fault::Refused(_))) = fault {
+                notice(*server, piece.claim.header.piece, fault.to_string());
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Upload: stage every piece on all its holders, then commit. Many small files go together.
+
+pub(crate) mod source;
+mod stage;
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use source::{OpenSource, Source};
+use stage::{Plan, Staged, stage_all};
+
+use super::core::base::Core;
+use super::core::error::ClientError;
+use super::core::look::survey;
+use super::core::report::{Notice, Phase, timed};
+use super::core::retry::{Pending, until_settled};
+use super::core::survey::Survey;
+use super::core::versions::{Ready, abort_all, commit_all, writer};
+use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
+use crate::name::{FilePath, ServerName};
+use crate::peer::No;
+use crate::placement;
+use crate::primitives::{self, sha256};
+use crate::sealed::{Facts, FileKey, Header};
+use crate::wire::Refusal;
+
+/// Files that are staged and committed together: one round trip serves them all.
+const BATCH_FILES: usize = 128;
+/// A batch ends with the file that brings it to so many bytes: the first to the least of these, each later one to
+/// what went in a second. At the end of a batch all wait for the disks; but what is not committed when the
+/// line breaks has to be sent again, and older versions keep their room on the servers until the batch is committed.
+const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
+
+/// How often a server may say that it is behind, or that bytes were damaged, before it is left out. Each
+/// try sends it up to two pieces.
+const MAX_SUSPICIONS: usize = 6;
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Uploaded {
+    /// Where it is now.
+    pub path: FilePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether it was there already, and nothing was sent.
+    pub unchanged: bool,
+}
+
+/// One file of a batch, over all attempts.
+struct Outgoing {
+    source: PathBuf,
+    target: FilePath,
+    /// Servers that will not accept it, with the reason.
+    excluded: Vec<(usize, String)>,
+    /// Servers that refused for a reason that another try can remove, once for each refusal.
+    suspected: Vec<usize>,
+    attempts: usize,
+}
+
+type Upload = Pending<Outgoing, Result<Uploaded, ClientError>>;
+
+/// A file of which this try will make a version.
+struct Planned<'a> {
+    file: &'a mut Upload,
+    plan: Plan,
+    writer: Writer<Staging>,
+}
+
+impl Outgoing {
+    fn new(source: &Source) -> Self {
+        Self {
+            source: source.local.clone(),
+            target: source.target.clone(),
+            excluded: Vec::new(),
+            suspected: Vec::new(),
+            attempts: 0,
+        }
+    }
+
+    fn suspect(&mut self, server: usize, no: &No) {
+        self.suspected.push(server);
+        if self.suspected.iter().filter(|s| **s == server).count() > MAX_SUSPICIONS {
+            self.exclude(server, no);
+        }
+    }
+
+    fn exclude(&mut self, server: usize, no: &No) {
+        if !self.excluded.iter().any(|(s, _)| *s == server) {
+            self.excluded.push((server, no.to_string()));
+        }
+    }
+
+    fn not_taken(&self, core: &Core) -> Option<ClientError> {
+        let reason = |(server, why): &(usize, String)| (core.cluster.name(*server).clone(), why.clone());
+        let reasons: Vec<(ServerName, String)> = self.excluded.iter().map(reason).collect();
+        (!reasons.is_empty()).then(|| ClientError::NotTaken(self.target.clone(), reasons))
+    }
+
+    /// The size of the local file, if the stored one has the same size and time, and all its copies.
+    fn unchanged(&self, core: &Core, survey: &Survey) -> Option<u64> {
+        let version = survey.file_version()?;
+        let stored = &survey.any_claim(version)?.header;
+        let local = OpenSource::open(&self.source).ok()?;
+        let wanted = core.config.replicas;
+        let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
+        (whole && (stored.file_size, stored.modified) == (local.size, local.modified)).then_some(local.size)
+    }
+}
+
+/// See [`Client::upload`](crate::client::Client::upload).
+pub(crate) fn upload(
+    core: &mut Core,
+    sources: &[Source],
+    only_changed: bool,
+) -> Vec<Result<Uploaded, ClientError>> {
+    core.begin();
+    let sizes: Vec<u64> = sources.iter().map(|s| s.local.metadata().map_or(0, |m| m.len())).collect();
+    core.report.begin(sources.len(), sizes.iter().sum());
+    warn_if_outdated(core);
+    let mut results = Vec::with_capacity(sources.len());
+    let mut rest = sources;
+    let mut limit = *BATCH_BYTES.start();
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..], limit));
+        let started = Instant::now();
+        let uploaded = upload_batch(core, batch, only_changed);
+        limit = match sent(&uploaded) {
+            0 => limit,
+            bytes => next_limit(bytes, started.elapsed()),
+        };
+        results.extend(uploaded);
+        rest = later;
+    }
+    core.report.end();
+    results
+}
+
+/// Servers that are down may be the only ones that know a newer version.
+fn warn_if_outdated(core: &Core) {
+    let down: Vec<ServerName> = core.cluster.down().into_iter().map(|(server, _)| server).collect();
+    let servers = core.cluster.len();
+    if placement::out_of_sight(core.config.replicas, servers, down.len()) && down.len() < servers {
+        core.report.notice(Notice::MayBeOutdated { away: down });
+    }
+}
+
+fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
+    let attempts = 6 * core.cluster.len() + 4;
+    until_settled(
+        core,
+        batch.iter().map(Outgoing::new),
+        attempts,
+        |core, pending| attempt(core, pending, only_changed),
+        |core, file| Err(file.not_taken(core).unwrap_or(ClientError::Contended(file.target))),
+    )
+}
+
+/// Tries once to upload the pending files; what cannot be ended by trying again gets its result.
+fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
+    core.log_in_if_hung_up();
+    let paths: Vec<FilePath> = pending.iter().map(|file| file.of.target.clone()).collect();
+    let surveys = survey(core, &paths);
+    let mut planned = Vec::new();
+    for (file, survey) in pending.into_iter().zip(&surveys) {
+        if only_changed && let Some(size) = file.of.unchanged(core, survey) {
+            let path = survey.path.clone();
+            file.result = Some(Ok(Uploaded { path, size, unchanged: true }));
+            continue;
+        }
+        match plan(core, &mut file.of, survey) {
+            Ok((plan, writer)) => planned.push(Planned { file, plan, writer }),
+            Err(error) => file.result = Some(Err(error)),
+        }
+    }
+    let staged = stage(core, &planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
+    let (mut ready, mut aborting) = (Vec::new(), Vec::new());
+    for (Planned { file, plan, writer }, staged) in planned.into_iter().zip(staged) {
+        let path = plan.header.path.clone();
+        match judge(&plan, &mut file.of, writer, staged) {
+            Ok(writer) => ready.push(Ready { of: (file, plan), path, writer }),
+            Err((writer, error)) => {
+                aborting.push((path, writer));
+                file.result = error.map(Err);
+            }
+        }
+    }
+    abort_all(core, &aborting);
+    for ((file, plan), outcome) in commit_all(core, ready) {
+        file.result = conclude(core, &plan, &file.of, &outcome);
+    }
+}
+
+fn plan(
+    core: &mut Core,
+    file: &mut Outgoing,
+    survey: &Survey,
+) -> Result<(Plan, Writer<Staging>), ClientError> {
+    file.attempts += 1;
+    let is_usable = |s: usize| core.cluster.is_up(s) && !file.excluded.iter().any(|(e, _)| *e == s);
+    let usable: Vec<bool> = (0..core.cluster.len()).map(is_usable).collect();
+    if !usable.contains(&true) {
+        return Err(file.not_taken(core).unwrap_or_else(|| core.no_server()));
+    }
+    if survey.only_other_keys() && file.attempts == 1 {
+        core.report.notice(Notice::OtherKeyReplaced { path: file.target.clone() });
+    }
+    let path_hash = sha256(file.target.as_str().as_bytes());
+    let holders = placement::holders(&path_hash, &usable, core.config.replicas);
+    let writer = writer(core, survey, holders.iter().flatten().copied().collect())?;
+    let source = OpenSource::open(&file.source)?;
+    let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
+    let wrap_block = primitives::random().map_err(ClientError::Random)?;
+    let facts = Facts {
+        version: writer.version(),
+        size: source.size,
+        modified: source.modified,
+        replicas: u8::try_from(core.config.replicas).unwrap_or(u8::MAX),
+    };
+    let (user, path) = (core.config.user.clone(), file.target.clone());
+    let header = Header::data(user, path, facts, 1, core.key.wrap(&key, wrap_block));
+    Ok((Plan { source, key, header, holders }, writer))
+}
+
+fn stage(core: &mut Core, plans: &[&Plan]) -> Vec<Staged> {
+    let peers = core.cluster.lend_peers();
+    let (staged, peers) =
+        timed(&*core.report, Phase::Stage, || stage_all(plans, peers, &core.key, &*core.report));
+    core.cluster.take_back(peers);
+    staged
+}
+
+/// Whether what is staged may be committed. If not, with the error that ends it; without one, it is
+/// worth another try.
+fn judge(
+    plan: &Plan,
+    file: &mut Outgoing,
+    writer: Writer<Staging>,
+    staged: Staged,
+) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
+    let unchanged = staged.local.map_or_else(|| plan.source.check_unchanged(), Err);
+    if let Err(error) = unchanged {
+        return Err((writer.give_up(), Some(error)));
+    }
+    for (server, no) in staged.answers.iter().filter_map(|(s, answer)| Some((*s, answer.refusal()?))) {
+        match no.refusal {
+            Refusal::Conflict => {
+                return Err((writer.give_up(), Some(ClientError::Conflict(file.target.clone()))));
+            }
+            Refusal::Rekeyed => {
+                return Err((writer.give_up(), Some(ClientError::Rekeyed(file.target.clone()))));
+            }
+            Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead => {
+                file.exclude(server, no);
+            }
+            // Behind: somebody was quicker. Damaged: bytes were altered in transit. Again and again,
+            // and it is the server.
+            _ => file.suspect(server, no),
+        }
+    }
+    let everybody = writer.servers().len();
+    writer.staged(&staged.answers, everybody).map_err(|writer| (writer, None))
+}
+
+fn conclude(
+    core: &Core,
+    plan: &Plan,
+    file: &Outgoing,
+    outcome: &Outcome,
+) -> Option<Result<Uploaded, ClientError>> {
+    let path = plan.header.path.clone();
+    match outcome {
+        Outcome::Done { committed, .. } => {
+            report_copies(core, plan, file, committed);
+            Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false }))
+        }
+        // It is done, and replaced: what there is of the newer one is for its writer to report.
+        Outcome::Overtaken => Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false })),
+        Outcome::NeverHappened => None,
+        Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
+    }
+}
+
+fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize]) {
+    for (server, why) in &file.excluded {
+        let (path, server, why) = (file.target.clone(), core.cluster.name(*server).clone(), why.clone());
+        core.report.notice(Notice::NotPlaced { path, server, why });
+    }
+    let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
+    let copies = plan.holders.iter().map(confirmed).min().unwrap_or(0);
+    if copies < core.config.replicas {
+        let (path, wanted) = (file.target.clone(), core.config.replicas);
+        core.report.notice(Notice::FewerCopies { path, copies, wanted });
+    }
+}
+
+fn batch_length(sizes: &[u64], limit: u64) -> usize {
+    let mut bytes: u64 = 0;
+    let full = sizes.iter().take(BATCH_FILES).position(|size| {
+        bytes = bytes.saturating_add(*size);
+        bytes >= limit
+    });
+    full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
+}
+
+/// Bytes of the files that were sent. Those that were there already say nothing about the line.
+fn sent(batch: &[Result<Uploaded, ClientError>]) -> u64 {
+    let sent = batch.iter().flatten().filter(|file| !file.unchanged);
+    sent.map(|file| file.size).fold(0, u64::saturating_add)
+}
+
+/// The bytes of the next batch, after one in which so many were sent.
+fn next_limit(bytes: u64, took: Duration) -> u64 {
+    let of_a_second = u128::from(bytes) * 1000 / took.as_millis().max(1);
+    u64::try_from(of_a_second).unwrap_or(u64::MAX).clamp(*BATCH_BYTES.start(), *BATCH_BYTES.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_with_the_file_that_fills_it_or_with_the_most_files() {
+        assert_eq!(batch_length(&[10, 10, 10], 20), 2);
+        assert_eq!(batch_length(&[10, 11, 10], 20), 2);
+        assert_eq!(batch_length(&[10, 9, 10], 20), 3);
+        assert_eq!(batch_length(&[u64::MAX, u64::MAX], 20), 1);
+        assert_eq!(batch_length(&[10], 20), 1);
+        assert_eq!(batch_length(&[0; 1000], 20), BATCH_FILES);
+    }
+
+    #[test]
+    fn files_that_were_there_already_or_failed_were_not_sent() {
+        let path = || FilePath::parse("a").unwrap();
+        let uploaded = |size, unchanged| Ok(Uploaded { path: path(), size, unchanged });
+        assert_eq!(sent(&[]), 0);
+        assert_eq!(sent(&[uploaded(1, false), uploaded(10, true), uploaded(100, false)]), 101);
+        assert_eq!(sent(&[Err(ClientError::Contended(path())), uploaded(1, false)]), 1);
+        assert_eq!(sent(&[uploaded(u64::MAX, false), uploaded(1, false)]), u64::MAX);
+    }
+
+    #[test]
+    fn the_next_batch_is_what_goes_in_a_second_within_limits() {
+        const MIB: u64 = 1 << 20;
+        let after = |mib, millis| next_limit(mib * MIB, Duration::from_millis(millis)) / MIB;
+        assert_eq!(after(32, 200), 160);
+        assert_eq!(after(160, 1000), 160);
+        assert_eq!(after(160, 2000), 80);
+        assert_eq!(after(160, 100_000), 32);
+        assert_eq!(after(32, 1), 512);
+        assert_eq!(after(32, 0), 512);
+        assert_eq!(after(0, 0), 32);
+        assert_eq!(next_limit(u64::MAX, Duration::MAX), 32 * MIB);
+    }
+}

@@ -1,0 +1,187 @@
+//! Local files to upload.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::client::core::error::ClientError;
+use crate::client::core::report::{Notice, Report};
+use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
+use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
+
+/// A local file and the name that it is to have on the servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is.
+    pub local: PathBuf,
+    /// What it is to be called.
+    pub target: FilePath,
+}
+
+/// The files that `Upload WHAT FOLDER` means: WHAT itself, or every file below it. A path that is not
+/// absolute is looked up in `dir`, and must not leave it.
+///
+/// What cannot be stored below a folder is told to `report` and left out; the result says so.
+///
+/// # Errors
+/// If WHAT itself cannot be stored.
+pub fn find(
+    dir: &Path,
+    what: &str,
+    folder: &FolderPath,
+    report: &dyn Report,
+) -> Result<(Vec<Source>, bool), ClientError> {
+    if what.is_empty() {
+        // Joined to DIR it would be all of DIR, which is written as `.`.
+        return Err(ClientError::Name(String::new(), NameError::Empty));
+    }
+    let relative = Path::new(what);
+    if relative.is_relative() && relative.components().any(|c| c == Component::ParentDir) {
+        return Err(ClientError::Outside(relative.to_path_buf()));
+    }
+    let local = dir.join(relative);
+    let metadata = fs::metadata(&local).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ClientError::LocalMissing(relative.to_path_buf())
+        }
+        _ => ClientError::Local(local.clone(), error),
+    })?;
+    let base = base_name(relative, &local)?;
+    if metadata.is_file() {
+        let base = base.ok_or_else(|| ClientError::LocalKind(local.clone()))?;
+        let target = folder.file(&base).map_err(|why| ClientError::Name(base, why))?;
+        return Ok((vec![Source { local, target }], true));
+    }
+    if !metadata.is_dir() {
+        return Err(ClientError::LocalKind(local));
+    }
+    let folder = match base {
+        Some(base) => folder.folder(&base).map_err(|why| ClientError::Name(base, why))?,
+        None => folder.clone(),
+    };
+    let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
+    walk.visit(&local, &folder, 0).map_err(|error| ClientError::Local(local.clone(), error))?;
+    if walk.sources.is_empty() && walk.whole {
+        return Err(ClientError::NothingToUpload(local));
+    }
+    Ok((walk.sources, walk.whole))
+}
+
+/// The last part of a path; none for DIR itself (`.`) and for `/`.
+fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, ClientError> {
+    match relative.file_name() {
+        None => Ok(None),
+        Some(name) => match name.to_str() {
+            Some(name) => Ok(Some(name.to_owned())),
+            None => Err(ClientError::Local(local.to_path_buf(), io::ErrorKind::InvalidFilename.into())),
+        },
+    }
+}
+
+struct Walk<'a> {
+    sources: Vec<Source>,
+    whole: bool,
+    /// Device and number of each folder around the present one, to find circles of links.
+    on_the_way: Vec<(u64, u64)>,
+    report: &'a dyn Report,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, local: &Path, folder: &FolderPath, depth: usize) -> io::Result<()> {
+        let metadata = fs::metadata(local)?;
+        let here = (metadata.dev(), metadata.ino());
+        if self.on_the_way.contains(&here) {
+            return Err(io::Error::other("a circle of links"));
+        }
+        self.on_the_way.push(here);
+        let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
+        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            if let Err(why) = self.take(&path, folder, depth) {
+                self.whole = false;
+                self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
+            }
+        }
+        self.on_the_way.pop();
+        Ok(())
+    }
+
+    fn take(&mut self, path: &Path, folder: &FolderPath, depth: usize) -> Result<(), String> {
+        let name = path.file_name().and_then(|n| n.to_str()).ok_or("the name is not UTF-8")?;
+        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+        if metadata.is_dir() {
+            if depth + 1 >= MAX_DEPTH {
+                return Err("too deep".into());
+            }
+            let folder = folder.folder(name).map_err(|why| why.to_string())?;
+            self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())
+        } else if metadata.is_file() {
+            let target = folder.file(name).map_err(|why| why.to_string())?;
+            self.sources.push(Source { local: path.to_path_buf(), target });
+            Ok(())
+        } else {
+            Err("neither a file nor a folder".into())
+        }
+    }
+}
+
+/// A local file that is open for upload, and what it looked like when it was opened.
+pub(super) struct OpenSource {
+    file: File,
+    path: PathBuf,
+    pub(super) size: u64,
+    pub(super) modified: ModifiedTime,
+    changed: (i64, i64),
+}
+
+impl OpenSource {
+    pub(super) fn open(path: &Path) -> Result<Self, ClientError> {
+        let local = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => ClientError::LocalMissing(path.to_path_buf()),
+            _ => ClientError::Local(path.to_path_buf(), error),
+        };
+        // Without waiting, should a FIFO have come to its place.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
+        let metadata = file.metadata().map_err(local)?;
+        if !metadata.is_file() {
+            return Err(ClientError::LocalKind(path.to_path_buf()));
+        }
+        if metadata.len() > MAX_FILE_SIZE {
+            return Err(ClientError::TooLarge(path.to_path_buf()));
+        }
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            size: metadata.len(),
+            modified: modified(&metadata),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    /// Fills `buffer` from a place in the file.
+    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), ClientError> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => ClientError::Changed(self.path.clone()),
+            _ => ClientError::Local(self.path.clone(), error),
+        })
+    }
+
+    /// Whether the file is still the one that was opened: what was read of it at different moments is
+    /// then of one piece.
+    pub(super) fn check_unchanged(&self) -> Result<(), ClientError> {
+        let metadata = self.file.metadata().map_err(|error| ClientError::Local(self.path.clone(), error))?;
+        let same = metadata.len() == self.size
+            && modified(&metadata) == self.modified
+            && (metadata.ctime(), metadata.ctime_nsec()) == self.changed;
+        if same { Ok(()) } else { Err(ClientError::Changed(self.path.clone())) }
+    }
+}
+
+fn modified(metadata: &fs::Metadata) -> ModifiedTime {
+    ModifiedTime { seconds: metadata.mtime(), nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0) }
+}

@@ -1,0 +1,248 @@
+//! Staging the pieces of a batch: encrypt and hash each byte once, send it to every holder.
+//!
+//! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders,
+//! always in the order of the servers, so that no two wait for each other in a circle. Replies are
+//! read when all is sent: they are short and wait in the sockets' buffers.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+
+use super::source::OpenSource;
+use crate::client::core::error::ClientError;
+use crate::client::core::report::{Progress, Report};
+use crate::peer::{Answer, Peer, PeerError};
+use crate::placement;
+use crate::primitives::Bytes32;
+use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
+use crate::wire::Request;
+
+/// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
+const STEP: usize = 256 * 1024;
+/// More threads than this only wait for each other: there are four pieces.
+const MAX_THREADS: usize = 4;
+/// A thread for each so many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and
+/// many clients at once slower, since twice as much of theirs waits in sockets.
+const BYTES_PER_THREAD: u64 = 16 << 20;
+
+/// What is decided about a file before its bytes are sent.
+pub(super) struct Plan {
+    pub(super) source: OpenSource,
+    pub(super) key: FileKey,
+    /// As of every piece but for number and piece size.
+    pub(super) header: Header,
+    /// By piece, from 1: the servers that should hold it.
+    pub(super) holders: Vec<Vec<usize>>,
+}
+
+/// What became of a file's pieces.
+#[derive(Default)]
+pub(super) struct Staged {
+    /// The local file failed.
+    pub(super) local: Option<ClientError>,
+    /// What each server answered, for each of its pieces.
+    pub(super) answers: Vec<(usize, Answer<()>)>,
+}
+
+/// One piece to stage.
+struct Job {
+    file: usize,
+    piece: u8,
+}
+
+/// A connection in use, and the files whose replies are still to come on it.
+struct Lane {
+    peer: Option<Result<Peer, PeerError>>,
+    expected: VecDeque<usize>,
+}
+
+impl Lane {
+    /// Sends by `send`, unless the connection is lost already.
+    fn try_send(&mut self, send: impl FnOnce(&mut Peer) -> Result<(), PeerError>) {
+        if let Some(Ok(peer)) = &mut self.peer
+            && let Err(why) = send(peer)
+        {
+            self.peer = Some(Err(why));
+        }
+    }
+}
+
+struct Work<'a> {
+    plans: &'a [&'a Plan],
+    jobs: Mutex<std::slice::Iter<'a, Job>>,
+    lanes: Vec<Mutex<Lane>>,
+    staged: Vec<Mutex<Staged>>,
+    key: &'a MasterKey,
+    report: &'a dyn Report,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stages all pieces of these files on the servers of their plans. Gives what became of each file, and the
+/// connections, each with its server.
+pub(super) fn stage_all(
+    plans: &[&Plan],
+    peers: Vec<Option<Peer>>,
+    key: &MasterKey,
+    report: &dyn Report,
+) -> (Vec<Staged>, Vec<(usize, Result<Peer, PeerError>)>) {
+    let jobs: Vec<Job> =
+        (0..plans.len()).flat_map(|file| job_order().map(move |piece| Job { file, piece })).collect();
+    let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });
+    let work = Work {
+        plans,
+        jobs: Mutex::new(jobs.iter()),
+        lanes: peers.into_iter().map(lane).collect(),
+        staged: plans.iter().map(|_| Mutex::default()).collect(),
+        key,
+        report,
+    };
+    let bytes = plans.iter().map(|plan| plan.header.file_size).sum();
+    let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from));
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(jobs.len()) {
+            scope.spawn(|| work.run());
+        }
+        work.run();
+    });
+    for lane in &work.lanes {
+        lock(lane).try_send(Peer::flush);
+    }
+    for (server, lane) in work.lanes.iter().enumerate() {
+        collect_replies(server, &mut lock(lane), &work.staged);
+    }
+    let staged = work.staged.into_iter().map(|o| o.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let peers = work.lanes.into_iter().map(|l| l.into_inner().unwrap_or_else(PoisonError::into_inner).peer);
+    let peers = peers.enumerate().filter_map(|(server, peer)| Some((server, peer?)));
+    (staged.collect(), peers.collect())
+}
+
+/// Odd pieces first: with two copies, neighbours share a server and others do not, so that two
+/// threads then seldom wait for each other.
+fn job_order() -> impl Iterator<Item = u8> {
+    placement::pieces().filter(|p| p % 2 == 1).chain(placement::pieces().filter(|p| p % 2 == 0))
+}
+
+fn threads_for(bytes: u64, cores: usize) -> usize {
+    let enough = usize::try_from(bytes.div_ceil(BYTES_PER_THREAD)).unwrap_or(MAX_THREADS);
+    enough.clamp(1, MAX_THREADS).min(cores)
+}
+
+fn collect_replies(server: usize, lane: &mut Lane, staged: &[Mutex<Staged>]) {
+    for file in std::mem::take(&mut lane.expected) {
+        let answer = match &mut lane.peer {
+            Some(Ok(peer)) => match peer.receive_done() {
+                Ok(Ok(())) => Answer::Done(()),
+                Ok(Err(no)) => Answer::Refused(no),
+                Err(why) => {
+                    lane.peer = Some(Err(why));
+                    Answer::Lost
+                }
+            },
+            _ => Answer::Lost,
+        };
+        lock(&staged[file]).answers.push((server, answer));
+    }
+}
+
+impl Work<'_> {
+    fn run(&self) {
+        let mut buffer = Vec::new();
+        loop {
+            let Some(job) = lock(&self.jobs).next() else { return };
+            // A file that failed is not worth more bytes.
+            if lock(&self.staged[job.file]).local.is_none() {
+                self.stage(job, &mut buffer);
+            }
+        }
+    }
+
+    fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
+        let plan = self.plans[job.file];
+        let header = plan.header.of_piece(job.piece);
+        let length = header.piece_size + 32 * header.chunks();
+        let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
+        let mut in_order = plan.holders[usize::from(job.piece) - 1].clone();
+        in_order.sort_unstable();
+        let mut lanes: Vec<MutexGuard<'_, Lane>> = in_order.iter().map(|&s| lock(&self.lanes[s])).collect();
+        for lane in &mut lanes {
+            lane.expected.push_back(job.file);
+            lane.try_send(|peer| peer.send(&request));
+        }
+        let start = placement::range(header.file_size, job.piece).start;
+        match self.send_body(plan, &header, start, &mut lanes, buffer) {
+            Ok((table, root)) => {
+                let seal = self.key.seal(&header.encode(), &root);
+                for lane in &mut lanes {
+                    lane.try_send(|peer| {
+                        peer.send_payload(&table)?;
+                        peer.send_end(&root, &seal)
+                    });
+                }
+            }
+            Err((error, sent)) => {
+                lock(&self.staged[job.file]).local = Some(error);
+                cancel(&mut lanes, length - sent);
+            }
+        }
+    }
+
+    /// Gives table and root; on a local error that, and how many bytes were sent before.
+    fn send_body(
+        &self,
+        plan: &Plan,
+        header: &Header,
+        start: u64,
+        lanes: &mut [MutexGuard<'_, Lane>],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(Vec<u8>, Bytes32), (ClientError, u64)> {
+        let mut cipher = ChunkCipher::new(&plan.key, header.piece);
+        let mut hasher = ChunkHasher::new(header.chunk_size());
+        let mut table = Vec::new();
+        let mut sent = 0;
+        while sent < header.piece_size {
+            let part = STEP.min(usize::try_from(header.piece_size - sent).unwrap_or(STEP));
+            buffer.resize(part, 0);
+            plan.source.read(buffer, start + sent).map_err(|error| (error, sent))?;
+            cipher.encrypt(buffer);
+            hasher.update(buffer, |hash| table.extend(hash));
+            for lane in &mut *lanes {
+                lane.try_send(|peer| peer.send_payload(buffer));
+            }
+            sent += part as u64;
+            self.report.progress(Progress { done: part as u64 });
+        }
+        let root = hasher.finish(|hash| table.extend(hash));
+        Ok((table, root))
+    }
+}
+
+/// The announced bytes must follow, so that the next request is found behind them.
+fn cancel(lanes: &mut [MutexGuard<'_, Lane>], mut left: u64) {
+    let zeros = [0; 4096];
+    while left > 0 {
+        let part = zeros.len().min(usize::try_from(left).unwrap_or(zeros.len()));
+        for lane in &mut *lanes {
+            lane.try_send(|peer| peer.send_payload(&zeros[..part]));
+        }
+        left -= part as u64;
+    }
+    for lane in lanes {
+        lane.try_send(|peer| peer.send_cancel());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_batch_has_one_thread_and_a_large_one_as_many_as_there_are_cores_or_pieces() {
+        let threads = |cores| [0, 16 << 20, (16 << 20) + 1, 1 << 30, u64::MAX].map(|b| threads_for(b, cores));
+        assert_eq!(threads(1), [1, 1, 1, 1, 1]);
+        assert_eq!(threads(2), [1, 1, 2, 2, 2]);
+        assert_eq!(threads(8), [1, 1, 2, 4, 4]);
+    }
+}

@@ -1,0 +1,83 @@
+//! Work that is done and not safe yet: many requests share its syncs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::core::{Part, Store};
+use super::disk::Disk;
+use super::error::StoreError;
+use super::incoming::Received;
+use crate::commit;
+use crate::name::{FilePath, UserName};
+use crate::version::Version;
+
+/// Work of one user that is done but must not be acknowledged before [`Store::flush`].
+#[derive(Default)]
+pub struct Batch {
+    /// Whose it is; none while it is empty.
+    pub(super) user: Option<UserName>,
+    pub(super) received: Vec<Received>,
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// Names of which something is left to drop.
+    pub(super) committed: Vec<(FilePath, Version)>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Makes everything in the batch safe from a power failure, and drops what its commits replaced.
+    ///
+    /// # Errors
+    /// If the disk fails: then nothing in the batch may be acknowledged.
+    pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
+        let batch = std::mem::take(batch);
+        let Some(user) = &batch.user else { return Ok(()) };
+        let part = self.part(user);
+        let changes = part.lock()?.index.changes;
+        self.sync_received(&part, user, batch.received)?;
+        let mut synced = Vec::new();
+        for directory in batch.directories {
+            if self.files.sync_dir(&directory)? {
+                synced.push(directory);
+            }
+        }
+        let mut locked = part.lock()?;
+        synced.into_iter().for_each(|directory| locked.index.is_synced(directory, changes));
+        for (path, version) in batch.committed {
+            // Now only the drops are left of it.
+            if let Ok(steps) = commit::commit(&locked.held(&path)?, version) {
+                locked.apply_all(&path, &steps)?;
+            }
+            locked.drop_replaced(&path)?;
+        }
+        drop(locked);
+        self.files.keep_reserve();
+        Ok(())
+    }
+
+    fn sync_received(
+        &self,
+        part: &Part<'_, D>,
+        user: &UserName,
+        received: Vec<Received>,
+    ) -> Result<(), StoreError> {
+        if received.is_empty() {
+            return Ok(());
+        }
+        // What is gone was dropped by a newer version meanwhile, or published by another client, who synced it.
+        let unsynced = received.iter().filter(|piece| !piece.synced);
+        let paths: Vec<&Path> = unsynced.map(|piece| piece.path.as_path()).collect();
+        let disk = &self.files.disk;
+        let synced = disk.sync_all(&paths).and_then(|()| disk.sync_dir(&self.files.places.staged_of(user)));
+        let mut locked = part.lock()?;
+        for piece in received {
+            match &synced {
+                Ok(()) => locked.index.mark_synced(&piece.header.path, &piece.path),
+                Err(_) => {
+                    // Never acknowledged, so nothing depends on whether this works.
+                    let _ = disk.remove(&piece.path);
+                    locked.index.drop_file(&piece.header.path, &piece.path);
+                }
+            }
+        }
+        Ok(synced?)
+    }
+}

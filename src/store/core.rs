@@ -1,0 +1,170 @@
+//! What all of a server's store shares, and each user's part of it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::connections::{Connection, Connections};
+use super::disk::{Disk, OsDisk};
+use super::error::StoreError;
+use super::files::Files;
+use super::index::Index;
+use super::locked::Locked;
+use super::recovery::{read_users, take_over_old_layout};
+use super::seen::Seen;
+use crate::name::{ServerName, UserName};
+
+/// A server's pieces.
+///
+/// What is remembered of each user is under a lock of its own: a call of the disk that hangs for one holds up that
+/// user's requests alone. `users` is never locked while the disk is asked.
+pub struct Store<D: Disk = OsDisk> {
+    pub(super) files: Files<D>,
+    users: Mutex<HashMap<UserName, Arc<Mutex<Index>>>>,
+    pub(super) connections: Connections,
+    pub(super) seen: Seen,
+}
+
+/// One user's part of it.
+pub(super) struct Part<'a, D> {
+    files: &'a Files<D>,
+    user: &'a UserName,
+    index: Arc<Mutex<Index>>,
+}
+
+impl<D: Disk> Part<'_, D> {
+    /// Locks it, once what a crash has left of it is in order.
+    pub(super) fn lock(&self) -> Result<Locked<'_, D>, StoreError> {
+        let mut locked = self.locked(lock(&self.index));
+        if !locked.index.recovered {
+            locked.recover()?;
+            locked.index.recovered = true;
+        }
+        Ok(locked)
+    }
+
+    fn locked<'a>(&'a self, index: MutexGuard<'a, Index>) -> Locked<'a, D> {
+        Locked { files: self.files, user: self.user, index }
+    }
+}
+
+/// Ends a connection when it is dropped, also by a panic: see [`Store::ends`].
+#[must_use]
+pub struct Ending<'a, D: Disk> {
+    store: &'a Store<D>,
+    user: UserName,
+    connection: Connection,
+}
+
+impl<D: Disk> Drop for Ending<'_, D> {
+    fn drop(&mut self) {
+        self.store.disconnect(&self.user, self.connection);
+    }
+}
+
+impl<D: Disk> Store<D> {
+    /// Opens ROOT/NAME and makes what is missing. What a crash cut off is ended for each user at the first request,
+    /// or by [`Store::recover_all`]. The caller holds the [`FolderLock`](super::FolderLock). `now` is the clock in
+    /// milliseconds since 1970; `tell` hears what is worth a line of the log.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn open(
+        disk: D,
+        root: &Path,
+        server: &ServerName,
+        now: u64,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Self, StoreError> {
+        let files = Files::open(disk, root, server)?;
+        let places = &files.places;
+        for directory in [places.staged(), places.tombstones(), places.floors(), places.keys()] {
+            files.make_dir(&directory)?;
+        }
+        files.disk.sync_dir(places.own())?;
+        let users = read_users(&files, now, tell)?;
+        // Most servers never have had to move anything there.
+        let aside = files.disk.entries(&places.aside()).unwrap_or_default();
+        aside.iter().for_each(|(entry, _)| files.numbers_begin_behind(entry));
+        take_over_old_layout(&files)?;
+        files.keep_reserve();
+        let users = users.into_iter().map(|(user, index)| (user, Arc::new(Mutex::new(index)))).collect();
+        Ok(Self {
+            files,
+            users: Mutex::new(users),
+            connections: Connections::default(),
+            seen: Seen::default(),
+        })
+    }
+
+    /// Recovers every user's part, one after the other, as the first request would. `report` is told where that did
+    /// not work, or where nothing can be published.
+    pub fn recover_all(&self, mut report: impl FnMut(&UserName, StoreError)) {
+        let places = &self.files.places;
+        for user in self.files.users_in(&[places.staged(), places.tombstones()]) {
+            if let Err(error) = self.part(&user).lock().map(drop) {
+                report(&user, error);
+            }
+        }
+        for user in self.files.users_in(&[places.published().to_path_buf()]) {
+            match self.files.is_on_its_mount(&places.user(&user)) {
+                Ok(true) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
+                Ok(false) => report(&user, StoreError::Elsewhere),
+                Err(error) => report(&user, error.into()),
+            }
+        }
+    }
+
+    /// There are only as many as have logged in, or have floors.
+    pub(super) fn part<'a>(&'a self, user: &'a UserName) -> Part<'a, D> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = match users.get(user) {
+            Some(index) => Arc::clone(index),
+            None => Arc::clone(users.entry(user.clone()).or_default()),
+        };
+        Part { files: &self.files, user, index }
+    }
+
+    /// Makes a user's folder, at the first login. Waits for no other request of this user, and not until what a crash
+    /// has left is in order: a login has little time.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn make_user(&self, user: &UserName) -> Result<(), StoreError> {
+        let part = self.part(user);
+        let folder = self.files.places.user(user);
+        match part.index.try_lock() {
+            Ok(index) if index.recovered => {
+                let mut locked = part.locked(index);
+                locked.make_directory(folder)?;
+                locked.sync(vec![self.files.places.published().to_path_buf()])
+            }
+            // It is synced with the first piece that is published in it.
+            _ => self.files.make_dir(&folder).map(drop),
+        }
+    }
+
+    /// A new connection. What it stages counts as open until [`Store::disconnect`]; only until then it can stage and
+    /// commit.
+    pub fn connect(&self) -> Connection {
+        self.connections.begin()
+    }
+
+    /// A connection of this user is closed, or is not to do anything more: its staged pieces are now others' to
+    /// settle. What it has in hand is refused from now on.
+    pub fn disconnect(&self, user: &UserName, connection: Connection) {
+        self.connections.end(connection);
+        lock(&self.part(user).index).open.remove(&connection);
+    }
+
+    /// Lets a connection end with what it is for, whichever way that ends: [`Store::disconnect`] when dropped.
+    pub fn ends(&self, user: UserName, connection: Connection) -> Ending<'_, D> {
+        Ending { store: self, user, connection }
+    }
+}
+
+fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    // A thread that panicked held no half-made change: the disk is the truth, the index follows it.
+    index.lock().unwrap_or_else(PoisonError::into_inner)
+}

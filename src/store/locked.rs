@@ -1,0 +1,112 @@
+//! One user's part of the store, under its lock.
+
+use std::path::PathBuf;
+use std::sync::MutexGuard;
+
+use super::disk::Disk;
+use super::error::StoreError;
+use super::files::Files;
+use super::index::{Index, Name};
+use super::piece::ReadError;
+use crate::commit::{Held, Phase, TOMBSTONE};
+use crate::name::{FilePath, UserName};
+use crate::placement;
+use crate::version::Version;
+
+/// What is remembered of a user, and the files that it is about. Whoever has it is the only one who changes them.
+pub(super) struct Locked<'a, D> {
+    pub(super) files: &'a Files<D>,
+    pub(super) user: &'a UserName,
+    pub(super) index: MutexGuard<'a, Index>,
+}
+
+impl<D: Disk> Locked<'_, D> {
+    /// What the rules need to know of one name. A damaged piece counts as older than anything.
+    pub(super) fn held(&mut self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
+        let mut held = if self.index.is_no_file(path) { Vec::new() } else { self.published(path)? };
+        if held.is_empty() {
+            self.index.remember_no_file(path.clone());
+        }
+        let waiting = self.index.waiting(path);
+        held.extend(waiting.map(|(w, phase)| Held { piece: w.piece, version: w.version, phase }));
+        Ok(held)
+    }
+
+    fn published(&self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
+        let mut held = Vec::new();
+        for number in placement::pieces() {
+            let version = match self.files.piece(self.user, path, number) {
+                Ok((_, claim)) => claim.header.version,
+                Err(ReadError::Format) => Version { generation: 0, upload: [0; 16] },
+                Err(ReadError::Missing) => continue,
+                Err(ReadError::Io(error)) => return Err(error.into()),
+            };
+            held.push(Held { piece: number, version, phase: Phase::Published });
+        }
+        Ok(held)
+    }
+
+    /// Whether staged pieces of a file are not to be shown, because they can never be published.
+    pub(super) fn hides_staged(&self, path: &FilePath, name: &Name) -> Result<bool, StoreError> {
+        let any = name.staged.iter().any(|waiting| waiting.piece != TOMBSTONE);
+        Ok(any && self.files.is_elsewhere(self.user, path)?)
+    }
+
+    /// The directories that must be synced for what is published of a name to be safe: every one on the
+    /// way to it, because a sync says nothing of the directory's own name.
+    pub(super) fn directories(&self, path: &FilePath) -> Vec<PathBuf> {
+        let places = &self.files.places;
+        let mut directories = vec![places.tombstones_of(self.user), places.published().to_path_buf()];
+        let mut directory = places.user(self.user);
+        for segment in path.folder().segments() {
+            directories.push(directory.clone());
+            directory.push(segment);
+        }
+        directories.push(directory);
+        directories
+    }
+
+    /// Syncs those that are not safe yet.
+    pub(super) fn sync(&mut self, directories: Vec<PathBuf>) -> Result<(), StoreError> {
+        for directory in directories {
+            if !self.index.is_safe(&directory) {
+                let changes = self.index.changes;
+                if self.files.sync_dir(&directory)? {
+                    self.index.is_synced(directory, changes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn make_folder(&mut self, path: &FilePath) -> Result<(), StoreError> {
+        let mut directory = self.files.places.user(self.user);
+        self.make_directory(directory.clone())?;
+        for segment in path.folder().segments() {
+            directory.push(segment);
+            self.make_directory(directory.clone())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn make_directory(&mut self, directory: PathBuf) -> Result<(), StoreError> {
+        if self.files.make_dir(&directory)? {
+            directory.parent().into_iter().for_each(|parent| self.index.has_changed(parent.to_path_buf()));
+            self.index.has_changed(directory);
+        }
+        Ok(())
+    }
+
+    /// From the file's folder outwards, as long as they are empty; the user's own folder stays.
+    pub(super) fn remove_empty_folders(&mut self, path: &FilePath) {
+        let mut folder = path.folder();
+        while !folder.is_root() {
+            let directory = self.files.places.folder(self.user, &folder);
+            if self.files.disk.remove_dir(&directory).is_err() {
+                return;
+            }
+            self.index.forget_directory(&directory);
+            folder = folder.parent();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What is held of one name, and its pieces for reading.
+
+use super::core::Store;
+use super::disk::Disk;
+use super::error::StoreError;
+use super::piece::{self, ReadError};
+use crate::commit::{Phase, TOMBSTONE};
+use crate::name::{FilePath, UserName};
+use crate::placement;
+use crate::sealed::Claim;
+use crate::version::Version;
+use crate::wire::{NameReport, Reported};
+
+impl<D: Disk> Store<D> {
+    /// Everything held of one name, with the claims; the clock is left to the caller.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn look(&self, user: &UserName, path: &FilePath) -> Result<NameReport, StoreError> {
+        let part = self.part(user);
+        let mut locked = part.lock()?;
+        // A reader must not see what a power failure could still take back.
+        locked.sync(locked.directories(path))?;
+        let mut report = NameReport { floor: locked.index.floor(path), ..NameReport::default() };
+        for piece in placement::pieces() {
+            match self.files.piece(user, path, piece) {
+                Ok((_, claim)) => report.pieces.push(Reported::Piece(Phase::Published, Box::new(claim))),
+                Err(ReadError::Missing) => {}
+                Err(error) if error.is_of_the_file() => report.pieces.push(Reported::Damaged(piece)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // The disk is asked here whatever is remembered: a file that came by another way is seen.
+        match report.pieces.is_empty() {
+            true => locked.index.remember_no_file(path.clone()),
+            false => locked.index.may_be_file(path),
+        }
+        let Some(name) = locked.index.names.get(path) else { return Ok(report) };
+        let hidden = locked.hides_staged(path, name)?;
+        for (waiting, phase) in locked.index.waiting(path) {
+            if hidden && phase != Phase::Published && waiting.piece != TOMBSTONE {
+                continue;
+            }
+            match piece::claim(&self.files.disk, &waiting.file) {
+                Ok(claim) => report.pieces.push(Reported::Piece(phase, Box::new(claim))),
+                Err(_) => report.pieces.push(Reported::Damaged(waiting.piece)),
+            }
+        }
+        Ok(report)
+    }
+
+    /// A published piece's file, for reading, and its claim.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is of another version by now, [`StoreError::Damaged`] if its
+    /// header cannot be read.
+    pub fn open_piece(
+        &self,
+        user: &UserName,
+        path: &FilePath,
+        number: u8,
+        version: Version,
+    ) -> Result<(D::File, Claim), StoreError> {
+        let (file, claim) = self.files.piece(user, path, number)?;
+        if claim.header.version == version { Ok((file, claim)) } else { Err(StoreError::NotFound) }
+    }
+
+    /// Whether a published piece still has the hashes that it was written with.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is of another version by now, or the disk's.
+    pub fn is_sound(
+        &self,
+        user: &UserName,
+        path: &FilePath,
+        number: u8,
+        version: Version,
+    ) -> Result<bool, StoreError> {
+        match self.open_piece(user, path, number, version) {
+            Err(StoreError::Damaged) => return Ok(false),
+            opened => drop(opened?),
+        }
+        match piece::sound_claim(&self.files.disk, &self.files.places.piece(user, path, number)) {
+            Err(ReadError::Format) => Ok(false),
+            sound => Ok(sound?.is_some()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The documents, held by tests: every example in docs/FORMAT.md and docs/PROTOCOL.md is replayed against
+//! the library, and every number in their tables compared with the code's.
+
+mod format;
+mod limits;
+mod manual;
+mod markdown;
+mod protocol;
+mod reliability;
+mod tour;

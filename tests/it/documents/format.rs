@@ -1,0 +1,395 @@
+//! docs/FORMAT.md: its tables, its golden pieces, and what becomes of a golden piece that is altered.
+
+use super::markdown::{Document, Values};
+use shareit::auth::{UserTable, Verifier};
+use shareit::config::Config;
+use shareit::name::{FilePath, UserName};
+use shareit::placement;
+use shareit::primitives::{hkdf_sha256, sha256};
+use shareit::sealed::{
+    ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, MAX_HEADER, MasterKey, ModifiedTime,
+};
+use shareit::text::{base64_encode, hex};
+use shareit::version::Version;
+use shareit::wire::NameReport;
+
+fn document() -> Document {
+    Document::read("FORMAT.md")
+}
+
+fn example(name: &str) -> Values {
+    document().section(&format!("Example: {name}")).values()
+}
+
+fn master_key() -> MasterKey {
+    let values = document().section("Example: keys").values();
+    // The last of the two master keys there comes from the password; the first is counted up.
+    let counted = std::array::from_fn(|i| i as u8);
+    assert_ne!(values.array::<32>("master key"), counted);
+    MasterKey::from_key(&counted)
+}
+
+fn user() -> UserName {
+    UserName::parse("Aditi").unwrap()
+}
+
+fn path(text: &str) -> FilePath {
+    FilePath::parse(text).unwrap()
+}
+
+/// A text with the escapes of a JSON string, as far as the document uses them.
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap();
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        out.push(match (c, chars.clone().next()) {
+            ('\\', Some('u')) => {
+                chars.next();
+                let digits: String = chars.by_ref().take(4).collect();
+                u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).unwrap()
+            }
+            ('\\', Some(escaped)) => {
+                chars.next();
+                match escaped {
+                    't' => '\t',
+                    'r' => '\r',
+                    plain => plain,
+                }
+            }
+            (plain, _) => plain,
+        });
+    }
+    out
+}
+
+#[test]
+fn the_password_is_what_the_table_says() {
+    let rows = document().section("Keys").table("line of the .conf, as a JSON string");
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        let line = unescaped(&row[0]);
+        let config = Config::parse(&format!("Server1 localhost:8008\nUsername Aditi\n{line}\n"));
+        let password = config.unwrap_or_else(|error| panic!("{line:?}: {error}")).password;
+        assert_eq!(hex(password.as_bytes()), row[1], "{line:?}");
+        let (_, in_users) = line.split_once(char::is_whitespace).unwrap();
+        let users = UserTable::new([1; 32]).read(&format!("Aditi {in_users}\n")).ok().unwrap();
+        let verifier = users.verifier(&user());
+        assert!(verifier == Verifier::derive(&password, &verifier.salt, verifier.iterations), "{line:?}");
+    }
+}
+
+/// The steps of "Reading", in their order, on a whole piece file.
+fn read(piece: &[u8], key: &MasterKey, path: &FilePath) -> Result<Vec<u8>, String> {
+    let header = Header::decode(piece).map_err(|error| error.to_string())?;
+    let layout = header.layout();
+    if layout.tail.end != piece.len() as u64 {
+        return Err("another length".into());
+    }
+    let part = |range: std::ops::Range<u64>| &piece[range.start as usize..range.end as usize];
+    let (root, seal) = part(layout.tail.clone()).split_at(32);
+    let claim = Claim { header, root: root.try_into().unwrap(), seal: seal.try_into().unwrap() };
+    let verified = key.verify(&claim).map_err(|distrust| distrust.to_string())?;
+    let header = &claim.header;
+    if header.user != user() || header.path != *path {
+        return Err("another's piece".into());
+    }
+    let file_key = key.unwrap(&verified);
+    let table = part(layout.table.clone());
+    if sha256(table) != claim.root {
+        return Err("a damaged table".into());
+    }
+    let mut cipher = ChunkCipher::new(&file_key, header.piece);
+    let mut plain = part(layout.body.clone()).to_vec();
+    for (chunk, hash) in table.chunks_exact(32).enumerate() {
+        let range = header.chunk_range(chunk as u64);
+        let bytes = &mut plain[range.start as usize..range.end as usize];
+        if !cipher.decrypt_verified(bytes, range.start, hash.try_into().unwrap()) {
+            return Err("a damaged chunk".into());
+        }
+    }
+    Ok(plain)
+}
+
+/// Writes a piece as "Body, table, root, seal" says; gives its parts.
+fn write(header: &Header, key: &MasterKey, file_key: &FileKey, plain: &[u8]) -> [Vec<u8>; 5] {
+    let mut body = plain.to_vec();
+    ChunkCipher::new(file_key, header.piece).encrypt(&mut body);
+    let mut table = Vec::new();
+    let mut hasher = ChunkHasher::new(header.chunk_size());
+    hasher.update(&body, |hash| table.extend(hash));
+    let root = hasher.finish(|hash| table.extend(hash));
+    let header = header.encode();
+    let seal = key.seal(&header, &root);
+    [header, body, table, root.to_vec(), seal.to_vec()]
+}
+
+fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
+    let small = example("a small piece");
+    let key = master_key();
+    let file_key = FileKey::new(small.array("file key"));
+    let wrapped = key.wrap(&file_key, small.array("wrap block"));
+    assert_eq!(wrapped.bytes, small.array("wrapped key"));
+    let (seconds, nanos) = small.text("modified").split_once('.').unwrap();
+    let facts = Facts {
+        version: small.text("version").parse().unwrap(),
+        size: file_size,
+        modified: ModifiedTime { seconds: seconds.parse().unwrap(), nanos: nanos.parse().unwrap() },
+        replicas: u8::try_from(small.number("replicas")).unwrap(),
+    };
+    let header = Header::data(user(), path(name), facts, piece, wrapped);
+    assert_eq!(u64::from(header.chunk_log2), small.number("exponent"));
+    assert_eq!(header.encode(), values.bytes("header"));
+    header
+}
+
+#[test]
+fn names_are_good_or_bad_as_the_document_says() {
+    let rows = document().section("Names").table("path of a file");
+    assert!(rows.len() > 10);
+    for row in rows {
+        assert_eq!(FilePath::parse(&row[0]).is_ok(), row[1] == "good", "{:?}", row[0]);
+    }
+}
+
+#[test]
+fn files_are_split_as_the_document_says() {
+    for row in document().section("Splitting").table("file size") {
+        let size: u64 = row[0].parse().unwrap();
+        let ranges = placement::pieces().map(|piece| placement::range(size, piece));
+        let lengths: Vec<String> = ranges.map(|range| (range.end - range.start).to_string()).collect();
+        assert_eq!(lengths, row[1..], "{size} bytes");
+    }
+}
+
+#[test]
+fn pieces_are_placed_as_the_document_says() {
+    let rows = document().section("Placement").table("x");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let mut hash = [0; 32];
+        hash[31] = row[0].parse().unwrap();
+        let holders = placement::holders(&hash, &[true; 4], placement::DEFAULT_REPLICAS);
+        for (server, cell) in row[1..].iter().enumerate() {
+            let mut documented: Vec<u8> = cell.split(',').map(|p| p.parse().unwrap()).collect();
+            documented.sort_unstable();
+            let held: Vec<u8> =
+                placement::pieces().filter(|&p| holders[usize::from(p) - 1].contains(&server)).collect();
+            assert_eq!(held, documented, "x = {}, server {server}", row[0]);
+        }
+    }
+    // The two paths that the text gives x for: the home of piece 1 is server x.
+    for (name, x) in [("holiday/ten.txt", 2), ("two-chunks.bin", 0)] {
+        assert_eq!(placement::holders(&sha256(name.as_bytes()), &[true; 4], 1)[0], [x]);
+    }
+}
+
+#[test]
+fn a_password_gives_the_keys_of_the_example() {
+    let values = example("keys");
+    let key =
+        MasterKey::from_password(&UserName::parse(values.text("user")).unwrap(), values.text("password"));
+    assert_eq!(key.check_value(), values.array::<16>("key check"));
+    let master = values.array::<32>("master key");
+    assert_eq!(MasterKey::from_key(&master).check_value(), key.check_value());
+    let derive = |label: &str| hkdf_sha256(b"ShareIt v1", &master, &[label.as_bytes()]);
+    for row in document().section("Keys").table("key") {
+        let documented = values.bytes(&row[0]);
+        assert_eq!(derive(&row[1])[..documented.len()], documented, "{}", row[0]);
+    }
+}
+
+#[test]
+fn each_field_of_a_header_is_where_the_table_says() {
+    let values = example("a small piece");
+    let header = header(&values, "holiday/ten.txt", 1, 10);
+    let bytes = header.encode();
+    let user_length = header.user.as_str().len();
+    let mut end = 0;
+    for row in document().section("Header").table("offset") {
+        let offset: usize = row[0].replace("L", &user_length.to_string()).split(" + ").map(number).sum();
+        let expected = match row[2].as_str() {
+            "magic" => b"ShareIt\x01".to_vec(),
+            "kind" => vec![0],
+            "scheme" => vec![placement::SCHEME_COPIES],
+            "piece" => vec![header.piece],
+            "pieces" => vec![placement::PIECES],
+            "chunk exponent" => vec![header.chunk_log2],
+            "replicas" => vec![header.replicas],
+            "generation" => header.version.generation.to_be_bytes().to_vec(),
+            "upload id" => header.version.upload.to_vec(),
+            "file size" => header.file_size.to_be_bytes().to_vec(),
+            "piece size" => header.piece_size.to_be_bytes().to_vec(),
+            "modified, seconds" => header.modified.seconds.to_be_bytes().to_vec(),
+            "modified, nanoseconds" => header.modified.nanos.to_be_bytes().to_vec(),
+            "key check" => header.key.check.to_vec(),
+            "wrap block" => header.key.block.to_vec(),
+            "wrapped key" => header.key.bytes.to_vec(),
+            "user length" => vec![user_length as u8],
+            "user" => header.user.as_str().as_bytes().to_vec(),
+            "path length" => (header.path.as_str().len() as u16).to_be_bytes().to_vec(),
+            "path" => header.path.as_str().as_bytes().to_vec(),
+            other => panic!("a field {other:?} that there is not"),
+        };
+        assert_eq!(offset, end, "{} begins where the field before it ends", row[2]);
+        if let Ok(length) = row[1].parse::<usize>() {
+            assert_eq!(expected.len(), length, "{}", row[2]);
+        }
+        end = offset + expected.len();
+        assert_eq!(bytes[offset..end], expected, "{}", row[2]);
+    }
+    assert_eq!(end, bytes.len());
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no offset"))
+}
+
+#[test]
+fn the_small_piece_is_written_and_read_byte_for_byte() {
+    let values = example("a small piece");
+    let piece = values.bytes("piece");
+    let header = header(&values, "holiday/ten.txt", 1, 10);
+    let plain = values.bytes("plain");
+    assert_eq!(plain, b"0123456789"[..3]);
+    let parts = write(&header, &master_key(), &FileKey::new(values.array("file key")), &plain);
+    for (part, name) in parts.iter().zip(["header", "body", "table", "root", "seal"]) {
+        assert_eq!(*part, values.bytes(name), "{name}");
+    }
+    assert_eq!(parts.concat(), piece);
+    assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
+    assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain));
+}
+
+fn two_chunks() -> (Values, Vec<u8>, Vec<u8>) {
+    let values = example("two chunks");
+    let file: Vec<u8> = (0..values.number("file size")).map(|i| (i % 251) as u8).collect();
+    let header = header(&values, values.text("path"), values.number("piece") as u8, file.len() as u64);
+    let range = placement::range(header.file_size, header.piece);
+    let plain = file[range.start as usize..range.end as usize].to_vec();
+    let file_key = FileKey::new(example("a small piece").array("file key"));
+    let piece = write(&header, &master_key(), &file_key, &plain).concat();
+    (values, plain, piece)
+}
+
+#[test]
+fn the_piece_of_two_chunks_is_written_and_read_byte_for_byte() {
+    let (values, plain, piece) = two_chunks();
+    assert_eq!(sha256(&plain), values.array("plain hash"));
+    assert_eq!(piece.len() as u64, values.number("length"));
+    assert_eq!(sha256(&piece), values.array("piece hash"));
+    let layout = Header::decode(&piece).unwrap().layout();
+    let body = &piece[layout.body.start as usize..layout.body.end as usize];
+    assert_eq!(sha256(body), values.array("body hash"));
+    assert_eq!(body[..16], values.bytes("first block"));
+    assert_eq!(body[1 << 16..], values.bytes("second chunk"));
+    let behind_body = [values.bytes("table"), values.bytes("root"), values.bytes("seal")].concat();
+    assert_eq!(piece[layout.table.start as usize..], behind_body);
+    assert_eq!(read(&piece, &master_key(), &path(values.text("path"))), Ok(plain));
+}
+
+#[test]
+fn the_tombstone_is_written_and_read_byte_for_byte() {
+    let values = example("a tombstone");
+    let version: Version = values.text("version").parse().unwrap();
+    let file = header(&example("a small piece"), "holiday/ten.txt", 1, 10);
+    let header = Header::tombstone(file.user, file.path, version, file.replicas, master_key().check_value());
+    let piece = values.bytes("piece");
+    assert_eq!(write(&header, &master_key(), &FileKey::new([0; 32]), &[]).concat(), piece);
+    assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
+    assert_eq!(read(&piece, &master_key(), &header.path), Ok(Vec::new()));
+}
+
+/// Calls `check` with the piece and each of its bits flipped in turn.
+fn with_each_bit_flipped(piece: &[u8], mut check: impl FnMut(&[u8], usize)) {
+    let mut altered = piece.to_vec();
+    for bit in 0..8 * piece.len() {
+        altered[bit / 8] ^= 1 << (bit % 8);
+        check(&altered, bit);
+        altered[bit / 8] ^= 1 << (bit % 8);
+    }
+}
+
+#[test]
+fn a_golden_piece_with_any_bit_flipped_is_refused() {
+    for example_name in ["a small piece", "a tombstone"] {
+        let piece = example(example_name).bytes("piece");
+        with_each_bit_flipped(&piece, |altered, bit| {
+            let read = read(altered, &master_key(), &path("holiday/ten.txt"));
+            assert!(read.is_err(), "{example_name}, bit {bit}: {read:?}");
+        });
+    }
+}
+
+#[test]
+fn a_golden_piece_that_is_cut_or_lengthened_is_refused() {
+    for example_name in ["a small piece", "a tombstone"] {
+        let piece = example(example_name).bytes("piece");
+        for length in 0..piece.len() {
+            let read = read(&piece[..length], &master_key(), &path("holiday/ten.txt"));
+            assert!(read.is_err(), "{example_name} cut to {length}: {read:?}");
+        }
+        assert!(read(&[&piece[..], b"\0"].concat(), &master_key(), &path("holiday/ten.txt")).is_err());
+    }
+}
+
+/// Every bit of the header and of all behind the body; of the body a bit here and there.
+#[test]
+fn a_piece_of_two_chunks_with_a_bit_flipped_is_refused() {
+    let (values, _, mut piece) = two_chunks();
+    let layout = Header::decode(&piece).unwrap().layout();
+    let (body, table) = (layout.body.start as usize, layout.table.start as usize);
+    let key = master_key();
+    let in_body = (body..table - 1).step_by(4099).chain([table - 2, table - 1]);
+    for byte in (0..body).chain(in_body).chain(table..piece.len()) {
+        let bit = 1 << (byte % 8);
+        piece[byte] ^= bit;
+        let read = read(&piece, &key, &path(values.text("path")));
+        assert!(read.is_err(), "byte {byte} of {}", piece.len());
+        piece[byte] ^= bit;
+    }
+}
+
+#[test]
+fn chunks_that_change_places_are_refused() {
+    let small = example("a small piece");
+    let file_key = FileKey::new(small.array("file key"));
+    let values = example("two chunks");
+    let mut header = header(&values, "two-chunks.bin", 2, 262_148);
+    (header.file_size, header.piece_size) = (4 << 17, 1 << 17);
+    let plain: Vec<u8> = (0..1 << 17).map(|i| (i % 251) as u8).collect();
+    let mut piece = write(&header, &master_key(), &file_key, &plain).concat();
+    assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain));
+    let body = header.layout().body.start as usize;
+    piece[body..body + (1 << 17)].rotate_left(1 << 16);
+    assert_eq!(read(&piece, &master_key(), &header.path), Err("a damaged chunk".into()));
+}
+
+#[test]
+fn another_key_another_path_and_another_user_are_refused() {
+    let piece = example("a small piece").bytes("piece");
+    let other_key = MasterKey::from_key(&[9; 32]);
+    assert_eq!(read(&piece, &other_key, &path("holiday/ten.txt")), Err(Distrust::OtherKey.to_string()));
+    assert_eq!(read(&piece, &master_key(), &path("holiday/two.txt")), Err("another's piece".into()));
+}
+
+/// A claim travels in base64; what is altered there is refused by the grammar or by the seal.
+#[test]
+fn a_claim_with_any_bit_flipped_is_refused() {
+    let values = example("a small piece");
+    let claim = [values.bytes("header"), values.bytes("root"), values.bytes("seal")].concat();
+    assert!(claim.len() <= MAX_HEADER + 64);
+    let key = master_key();
+    let trusted = |bytes: &[u8]| {
+        let report = NameReport::parse(&format!("floor 0\nclock 0\npublished {}\n", base64_encode(bytes)));
+        report.is_ok_and(|report| {
+            report.pieces.iter().any(|reported| match reported {
+                shareit::wire::Reported::Piece(_, claim) => key.verify(claim).is_ok(),
+                shareit::wire::Reported::Damaged(_) => false,
+            })
+        })
+    };
+    assert!(trusted(&claim));
+    with_each_bit_flipped(&claim, |altered, bit| assert!(!trusted(altered), "bit {bit}"));
+    (0..claim.len()).for_each(|length| assert!(!trusted(&claim[..length]), "cut to {length}"));
+}

@@ -1,0 +1,30 @@
+//! Every test that is not a unit test, in one crate: what they need is built and linked once.
+//!
+//! `cargo test --test it security::` runs the tests of one module. They share a process, so no test changes what
+//! belongs to all of it: its working directory, its environment or its umask.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+mod assignment;
+mod bad_input;
+mod chaos;
+mod commit_model;
+mod dependencies;
+mod deploy;
+mod documents;
+mod generations;
+mod layers;
+mod privacy;
+mod scenarios_basic;
+mod scenarios_care;
+mod scenarios_disk;
+mod scenarios_faults;
+mod scenarios_passwd;
+mod scenarios_prompt;
+mod scenarios_races;
+mod scenarios_verify;
+mod scenarios_words;
+mod security;
+mod store_faults;

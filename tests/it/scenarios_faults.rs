@@ -1,0 +1,386 @@
+//! Servers that are down, silent, old, empty or die in the middle. The right bytes, or a clear word and no file.
+
+use crate::common::{Cluster, Fault, Way, disk, noise, subsets};
+
+/// Four files that, with the usual four servers, lie in different rows of the placement table.
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Large enough that no buffer between a client and a server takes a piece of it whole.
+const LARGE: usize = 48 << 20;
+
+#[test]
+fn with_any_subset_of_servers_a_file_is_right_or_said_to_be_incomplete() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    for (seed, name) in (1..).zip(NAMES) {
+        aditi.put(name, &noise(seed, 90_000));
+    }
+    aditi.pipe("Upload a\nUpload b\nUpload c\nUpload d\n").succeeds();
+
+    for up in subsets(4) {
+        cluster.run_only(&up);
+        aditi.forget_downloads();
+        let outcome = aditi.pipe("ShowFiles\nDownload a\nDownload b\nDownload c\nDownload d\n");
+        if up.is_empty() {
+            outcome.fails_with(4);
+            aditi.has_no_downloads();
+            continue;
+        }
+        let copies = NAMES.map(|name| cluster.copies_on(&up, name));
+        let listing: Vec<String> =
+            NAMES.iter().zip(copies).map(|(name, copies)| format!("{name}{}", mark(copies))).collect();
+        let all_whole = !copies.contains(&0);
+        let outcome = outcome.exits(if all_whole { 0 } else { 1 });
+        assert_eq!(outcome.lines(), listing, "with {up:?}: {outcome}");
+        for ((seed, name), copies) in (1..).zip(NAMES).zip(copies) {
+            let expected = (copies > 0).then(|| noise(seed, 90_000));
+            assert!(aditi.downloaded(name) == expected, "{name} with {up:?}");
+        }
+        if !all_whole {
+            outcome.complains_of("incomplete");
+        }
+    }
+}
+
+/// What ShowFiles puts next to a name, where two copies are asked for.
+fn mark(copies: usize) -> &'static str {
+    match copies {
+        0 => " [incomplete]",
+        1 => " [degraded]",
+        _ => "",
+    }
+}
+
+#[test]
+fn with_one_server_down_at_upload_any_other_may_be_lost_afterwards() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    for down in 1..=4 {
+        let bytes = noise(down as u64, 120_000);
+        let name = format!("without{down}");
+        cluster.run_all();
+        cluster.stop(down);
+        aditi.upload(&name, &bytes);
+        for lost in (1..=4).filter(|n| *n != down) {
+            cluster.stop(lost);
+            aditi.download(&name, &bytes);
+            cluster.start(lost);
+        }
+    }
+}
+
+#[test]
+fn with_two_servers_down_at_upload_either_of_the_rest_may_be_lost_afterwards() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 120_000);
+    cluster.run_only(&[2, 3]);
+    aditi.upload("a", &bytes);
+    for left in [2, 3] {
+        cluster.run_only(&[left]);
+        aditi.download("a", &bytes);
+    }
+}
+
+#[test]
+fn with_one_server_up_an_upload_is_done_with_a_warning() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    cluster.run_only(&[3]);
+    aditi.upload("a", b"one copy").complains_of("warning");
+    aditi.download("a", b"one copy");
+}
+
+#[test]
+fn with_no_server_up_the_client_ends_with_exit_status_four() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    cluster.run_only(&[]);
+    aditi.pipe("ShowFiles\n").fails_with(4).prints(&[]);
+}
+
+#[test]
+fn a_folder_of_many_long_names_comes_back_with_any_server_down() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    // More READs than are sent ahead of their replies.
+    let name = |number| format!("all/{}{number}", "long".repeat(50));
+    (1..=110).for_each(|number| aditi.put(&name(number), &noise(number, 100)));
+    aditi.run(&["Upload", "all"]).succeeds();
+    for down in 1..=4 {
+        let up: Vec<usize> = (1..=4).filter(|&server| server != down).collect();
+        cluster.run_only(&up);
+        aditi.forget_downloads();
+        let outcome = aditi.run(&["Download", "all", "--trace"]).succeeds();
+        // One finds out what the name is, one begins: the list leaves nothing in doubt, and none begins again.
+        assert_eq!(outcome.stderr.matches("survey took").count(), 2, "{outcome}");
+        for number in 1..=110 {
+            assert!(aditi.downloaded(&name(number)) == Some(noise(number, 100)), "{number} without {down}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_download_leaves_the_older_download_alone() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", b"before");
+    aditi.download("a", b"before");
+    aditi.upload("a", b"after");
+    cluster.run_only(&[2, 3]);
+    aditi.run(&["Download", "a"]).fails_with(1).complains_of("incomplete");
+    aditi.has_downloaded("a", b"before");
+    assert_eq!(disk::files_below(&aditi.downloads()), ["a"]);
+}
+
+#[test]
+fn a_server_that_is_silent_at_login_is_passed_over() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 100_000);
+    aditi.put("a", &bytes);
+    cluster.pause(3);
+    aditi.pipe("Upload a\nDownload a\n").succeeds().complains_of("Server3");
+    aditi.has_downloaded("a", &bytes);
+
+    // What was acknowledged without Server3 survives the loss of one more.
+    cluster.stop(4);
+    aditi.download("a", &bytes);
+}
+
+/// The others have only so much time for a login, and the client waits for longer than that.
+#[test]
+fn a_server_that_is_silent_at_login_for_long_does_not_keep_the_client_from_the_others() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi").with("Timeout 4");
+    let bytes = noise(3, 20_000);
+    aditi.upload("file", &bytes);
+    cluster.pause(1);
+
+    aditi.download("file", &bytes).complains_of("Server1").does_not_complain_of("Server2");
+
+    cluster.wait_for_log(2, "login took too long");
+}
+
+#[test]
+fn a_server_that_falls_silent_in_a_session_is_passed_over() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let (a, b) = (noise(1, 100_000), noise(2, 100_000));
+    aditi.put("a", &a);
+    aditi.put("b", &b);
+    let mut session = aditi.session();
+    session.send("Upload a\nShowFiles");
+    session.wait_for("a");
+    cluster.pause(2);
+    session.send("Download a\nUpload b\nDownload b");
+    session.finish().succeeds().complains_of("Server2");
+    aditi.has_downloaded("a", &a);
+    aditi.has_downloaded("b", &b);
+
+    // Awake again, it reads what was sent to it long ago. That must not undo anything.
+    cluster.resume(2);
+    aditi.download("a", &a);
+    aditi.download("b", &b);
+}
+
+#[test]
+fn a_session_outlives_the_death_of_a_server() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let (old, new) = (noise(1, 100_000), noise(2, 100_000));
+    aditi.put("a", &old);
+    let mut session = aditi.session();
+    session.send("Upload a\nShowFiles");
+    session.wait_for("a");
+    cluster.stop(1);
+    aditi.put("a", &new);
+    session.send("Download a\nUpload a");
+    session.finish().succeeds();
+    aditi.has_downloaded("a", &old);
+    aditi.download("a", &new);
+}
+
+#[test]
+fn a_session_outlives_the_restart_of_every_server() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 100_000);
+    aditi.put("a", &bytes);
+    aditi.put("b", &bytes);
+    let mut session = aditi.session();
+    session.send("Upload a\nShowFiles");
+    session.wait_for("a");
+    (1..=4).for_each(|n| cluster.restart(n));
+    session.send("Download a\nUpload b\nDownload b");
+    session.finish().succeeds();
+    aditi.has_downloaded("a", &bytes);
+    aditi.has_downloaded("b", &bytes);
+    for piece in 1..=4 {
+        assert_eq!(cluster.holders("b", piece).len(), 2, "piece {piece}");
+    }
+}
+
+#[test]
+fn a_server_that_slept_through_a_newer_version_does_not_bring_the_old_one_back() {
+    for sleeper in 1..=4 {
+        let mut cluster = Cluster::of(4);
+        let aditi = cluster.client("Aditi");
+        let (old, new) = (noise(1, 50_000), noise(2, 50_000));
+        aditi.upload("a", &old);
+        cluster.stop(sleeper);
+        aditi.upload("a", &new);
+
+        // Any one more may be lost now, and with two lost it is the newest or nothing.
+        let awake: Vec<usize> = (1..=4).filter(|n| *n != sleeper).collect();
+        cluster.run_all();
+        aditi.download("a", &new);
+        for lost in subsets(4).filter(|s| [1, 2].contains(&s.len()) && !s.contains(&sleeper)) {
+            let knowing: Vec<usize> = awake.iter().copied().filter(|n| !lost.contains(n)).collect();
+            cluster.run_all();
+            lost.iter().for_each(|n| cluster.stop(*n));
+            if cluster.copies_on(&knowing, "a") > 0 {
+                aditi.download("a", &new);
+            } else {
+                assert_eq!(lost.len(), 2, "one more server may be lost");
+                aditi.download_is_incomplete("a");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_listing_sees_what_became_of_a_piece_since_the_first() {
+    let cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &noise(1, 100_000));
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+    let server = (1..=4).find(|&n| cluster.piece_file(n, "a", 1).exists()).unwrap();
+    // In the header, with which the length stays the same.
+    cluster.edit_piece(server, "a", 1, |bytes| bytes[20] ^= 1);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a [degraded]"]);
+    cluster.edit_piece(server, "a", 1, |bytes| bytes[20] ^= 1);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+}
+
+#[test]
+fn an_empty_new_disk_costs_a_copy_but_no_file() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let bytes = noise(1, 100_000);
+    aditi.upload("a", &bytes);
+    cluster.wipe(1);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a [degraded]"]);
+    aditi.download("a", &bytes);
+
+    // The next upload is whole again.
+    aditi.upload("a", &bytes);
+    aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_of_an_upload_is_replaced() {
+    let mut cluster = Cluster::of(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    let bytes = noise(1, LARGE);
+    aditi.put("a", &bytes);
+    proxies[1].fail_after(Way::Up, 1 << 20, Fault::Silence);
+    let upload = aditi.start(&["Upload", "a"]);
+    proxies[1].wait_for_the_fault();
+    cluster.stop(2);
+    proxies[1].heal();
+    upload.finish().succeeds().complains_of("Server2");
+
+    // It means two copies on those who live, so one more may go.
+    for lost in [1, 3, 4] {
+        assert!(cluster.copies_on(&[1, 3, 4], "a") >= 2);
+        cluster.stop(lost);
+        cluster.client("Aditi").download("a", &bytes);
+        cluster.start(lost);
+    }
+}
+
+#[test]
+fn a_server_that_falls_silent_in_the_middle_of_an_upload_is_replaced() {
+    let cluster = Cluster::of(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    let bytes = noise(1, LARGE);
+    aditi.put("a", &bytes);
+    proxies[3].fail_after(Way::Up, 1 << 20, Fault::Silence);
+    aditi.run(&["Upload", "a"]).succeeds().complains_of("Server4");
+    assert!(cluster.copies_on(&[1, 2, 3], "a") >= 2);
+}
+
+#[test]
+fn what_a_server_did_not_finish_sending_comes_from_the_other_holder() {
+    for fault in [Fault::Cut, Fault::Silence] {
+        let cluster = Cluster::of(4);
+        let bytes = noise(1, 4 << 20);
+        cluster.client("Aditi").upload("a", &bytes);
+
+        for n in [1, 3] {
+            let proxies = cluster.proxies();
+            let aditi = cluster.client_through("Aditi", &proxies);
+            // Whichever order the client reads in, one of these has to send more than this.
+            proxies[n - 1].fail_after(Way::Down, 300_000, fault);
+            aditi.download("a", &bytes);
+        }
+    }
+}
+
+#[test]
+fn a_file_whose_holders_both_fall_away_in_the_middle_is_incomplete_and_not_begun() {
+    let cluster = Cluster::of(4);
+    let bytes = noise(1, 4 << 20);
+    cluster.client("Aditi").upload("a", &bytes);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    for holder in cluster.holders("a", 2) {
+        proxies[holder - 1].fail_after(Way::Down, 100_000, Fault::Cut);
+    }
+    aditi.download_is_incomplete("a");
+}
+
+#[test]
+fn an_upload_that_is_killed_half_way_leaves_the_older_file_and_the_next_one_tidies_up() {
+    let cluster = Cluster::of(4);
+    let (old, new) = (noise(1, 100_000), noise(2, 100_000));
+    let aditi = cluster.client("Aditi");
+    aditi.upload("a", &old);
+
+    let proxies = cluster.proxies();
+    let killed = cluster.client_through("Aditi", &proxies);
+    killed.put("a", &noise(3, LARGE));
+    proxies[2].fail_after(Way::Up, 1 << 20, Fault::Silence);
+    let upload = killed.start(&["Upload", "a"]);
+    proxies[2].wait_for_the_fault();
+    upload.kill();
+    drop(proxies);
+
+    aditi.download("a", &old);
+    aditi.upload("a", &new);
+    aditi.download("a", &new);
+    for n in 1..=4 {
+        assert_eq!(cluster.pieces_on(n).len(), 2, "on Server{n}");
+    }
+}
+
+#[test]
+fn a_first_upload_that_is_killed_half_way_never_happened() {
+    let cluster = Cluster::of(4);
+    let proxies = cluster.proxies();
+    let killed = cluster.client_through("Aditi", &proxies);
+    killed.put("a", &noise(3, LARGE));
+    proxies[0].fail_after(Way::Up, 1 << 20, Fault::Silence);
+    let upload = killed.start(&["Upload", "a"]);
+    proxies[0].wait_for_the_fault();
+    upload.kill();
+    drop(proxies);
+
+    let aditi = cluster.client("Aditi");
+    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
+    aditi.run(&["Download", "a"]).fails_with(1);
+    aditi.has_no_downloads();
+}
