@@ -101,12 +101,12 @@ impl From<ParseError> for PeerError {
     }
 }
 
-/// A server's "no" to one request; the connection goes on.
+/// A server's refusal of one request; the connection goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct No {
     /// The protocol's word.
     pub refusal: Refusal,
-    /// The server's own words.
+    /// The server's own text.
     pub detail: String,
 }
 
@@ -122,8 +122,9 @@ impl fmt::Display for No {
     }
 }
 
-/// What came of one request: what the server gave, or its "no"; or nobody can say.
+/// The outcome of one request: what the server returned, its refusal, or unknown.
 pub type Answer<T> = commit::Answer<T, No>;
 
-/// What a connection received for one request: what the server gave, or its "no". The outer error ends the connection.
+/// What a connection received for one request: what the server returned, or its refusal. The outer error ends the
+/// connection.
 pub type Received<T> = Result<Result<T, No>, PeerError>;

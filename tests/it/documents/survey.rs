@@ -8,8 +8,8 @@ use shareit::name::FilePath;
 use shareit::placement;
 use shareit::primitives::{Keystream, sha256};
 use shareit::sealed::{Claim, Facts, FileKey, Header, MasterKey};
-use shareit::version::Version;
 use shareit::text::base64_encode;
+use shareit::version::Version;
 use shareit::wire::{NameReport, Reply, Reported, Request};
 
 const EXAMPLE: &str = "Example: a survey";
