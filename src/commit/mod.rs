@@ -25,10 +25,8 @@ pub use server::{
 };
 pub use writer::{Aborting, Committing, Outcome, Staging, Writer};
 
+pub use crate::placement::TOMBSTONE;
 use crate::version::Version;
-
-/// The piece number under which a delete is kept: a tombstone is a version with this one piece.
-pub const TOMBSTONE: u8 = 0;
 
 /// How far a piece on a server has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
