@@ -1,6 +1,7 @@
 //! A reader's side: what the servers' answers mean together.
 
-use super::{Answer, Held, Phase};
+use super::answer::Answer;
+use super::held::{Held, PieceState};
 use crate::version::Version;
 
 /// What the servers' answers about one name mean, by server index; `None` is a server that did not
@@ -27,23 +28,24 @@ pub struct View {
 pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     let all: Vec<(usize, Held)> =
         answers.iter().enumerate().flat_map(|(s, a)| a.iter().flatten().map(move |&h| (s, h))).collect();
-    let decided = all.iter().filter(|(_, h)| h.phase == Phase::Published).map(|(_, h)| h.version).max();
+    let decided = all.iter().filter(|(_, h)| h.state == PieceState::Published).map(|(_, h)| h.version).max();
     let generation = all.iter().map(|(_, h)| h.version.rank()).max().unwrap_or(0);
     let waiting = |version: Version| -> Vec<usize> {
         let mut servers: Vec<usize> = all
             .iter()
-            .filter(|(_, h)| h.version == version && h.phase != Phase::Published)
+            .filter(|(_, h)| h.version == version && h.state != PieceState::Published)
             .map(|&(s, _)| s)
             .collect();
         servers.dedup();
         servers
     };
     let mut stages: Vec<Version> =
-        all.iter().filter(|(_, h)| h.phase != Phase::Published).map(|(_, h)| h.version).collect();
+        all.iter().filter(|(_, h)| h.state != PieceState::Published).map(|(_, h)| h.version).collect();
     stages.sort_unstable();
     stages.dedup();
-    let open =
-        |version| all.iter().any(|(_, h)| h.version == version && h.phase == Phase::Staged { open: true });
+    let open = |version| {
+        all.iter().any(|(_, h)| h.version == version && h.state == PieceState::Staged { open: true })
+    };
     let everybody_answered = answers.iter().all(Option::is_some);
     let abandoned = stages
         .iter()
@@ -87,7 +89,7 @@ pub struct OneWord {
 /// hands. Two servers are not both taken for liars: one of them got the writer's commit, and all was staged.
 pub fn one_word(answers: &[Option<Vec<Held>>], version: Version) -> Option<OneWord> {
     let of_version = |server: usize| answers[server].iter().flatten().filter(move |h| h.version == version);
-    let has_published = |server: &usize| of_version(*server).any(|h| h.phase == Phase::Published);
+    let has_published = |server: &usize| of_version(*server).any(|h| h.state == PieceState::Published);
     let mut publishers = (0..answers.len()).filter(has_published);
     let (Some(server), None) = (publishers.next(), publishers.next()) else { return None };
     let is_alone = |piece: &u8| holders(answers, version, *piece) == [server];
@@ -108,11 +110,11 @@ mod tests {
     }
 
     fn published(piece: u8, generation: u64) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Published }
+        Held { piece, version: version(generation), state: PieceState::Published }
     }
 
     fn waiting(piece: u8, generation: u64, open: bool) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Staged { open } }
+        Held { piece, version: version(generation), state: PieceState::Staged { open } }
     }
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
         let in_part = [alone[0].clone(), rest(), Some(vec![published(1, 1), waiting(1, 2, true)]), None];
         assert_eq!(one_word(&in_part, version(2)), word(0, &[2]));
         let staged_too = [Some(vec![published(1, 2), waiting(2, 2, true)]), rest()];
-        assert_eq!(one_word(&staged_too, version(2)), word(0, &[1, 2]), "in whichever phase");
+        assert_eq!(one_word(&staged_too, version(2)), word(0, &[1, 2]), "in whichever state");
         let everywhere = [alone[0].clone(), rest(), Some(vec![waiting(1, 2, true), waiting(2, 2, true)])];
         assert_eq!(one_word(&everywhere, version(2)), None);
         let two = [alone[0].clone(), Some(vec![published(3, 2)]), rest()];

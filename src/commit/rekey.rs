@@ -1,6 +1,6 @@
 //! A change of a user's key: whose pieces may still come, and which change may follow which.
 
-use super::Refused;
+use super::held::Refused;
 
 /// The value by which a header says under which key it was made.
 pub type KeyCheck = [u8; 16];

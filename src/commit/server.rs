@@ -1,6 +1,7 @@
 //! A server's side: what it does to its disk when a client asks.
 
-use super::{Held, MAX_JUMP, Phase, Refused, Step, TOMBSTONE};
+use super::generation::MAX_JUMP;
+use super::held::{Held, PieceState, Refused, Step, TOMBSTONE};
 use crate::version::{MAX_GENERATION, Version};
 
 /// How far beyond a server's clock the generation of a version may be that it takes, in milliseconds: 69 years. So a
@@ -20,11 +21,11 @@ pub fn not_ahead(generation: u64, now: u64) -> Result<(), Refused> {
 }
 
 fn newest_published(held: &[Held]) -> Option<Version> {
-    held.iter().filter(|h| h.phase == Phase::Published).map(|h| h.version).max()
+    held.iter().filter(|h| h.state == PieceState::Published).map(|h| h.version).max()
 }
 
 fn staged(held: &[Held]) -> impl Iterator<Item = &Held> {
-    held.iter().filter(|h| h.phase != Phase::Published)
+    held.iter().filter(|h| h.state != PieceState::Published)
 }
 
 /// Whether a piece of `version` may be staged. `floor` is the newest generation that this server has
@@ -97,7 +98,7 @@ pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     let publish = to_publish.iter().map(|&piece| Step::Publish { piece, version });
     let outdated = held
         .iter()
-        .filter(|h| h.phase == Phase::Published && h.version < version && !to_publish.contains(&h.piece))
+        .filter(|h| h.state == PieceState::Published && h.version < version && !to_publish.contains(&h.piece))
         .map(|h| Step::DropPublished { piece: h.piece });
     Ok(publish.chain(outdated).chain(drop_staged(held, |v| v < version)).collect())
 }
@@ -108,10 +109,10 @@ pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
 /// # Errors
 /// [`Refused::Decided`] or [`Refused::Open`].
 pub fn abort(held: &[Held], version: Version, own: bool) -> Result<Vec<Step>, Refused> {
-    if held.iter().any(|h| h.version == version && h.phase == Phase::Published) {
+    if held.iter().any(|h| h.version == version && h.state == PieceState::Published) {
         return Err(Refused::Decided);
     }
-    if !own && staged(held).any(|h| h.version == version && h.phase == Phase::Staged { open: true }) {
+    if !own && staged(held).any(|h| h.version == version && h.state == PieceState::Staged { open: true }) {
         return Err(Refused::Open);
     }
     Ok(drop_staged(held, |v| v == version))
@@ -145,7 +146,8 @@ pub fn fence(held: &[Held], version: Version) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused::NotStaged`].
 pub fn forget(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
-    let is_there = |h: &Held| h.piece == TOMBSTONE && h.version == version && h.phase == Phase::Published;
+    let is_there =
+        |h: &Held| h.piece == TOMBSTONE && h.version == version && h.state == PieceState::Published;
     if newest_published(held) != Some(version) || !held.iter().any(is_there) {
         return Err(Refused::NotStaged);
     }
@@ -169,10 +171,12 @@ pub fn recover(held: &[Held]) -> Vec<Step> {
 pub fn retire(held: &[Held], version: Version) -> Vec<Step> {
     held.iter()
         .filter(|h| h.version < version)
-        .filter_map(|h| match h.phase {
-            Phase::Published => Some(Step::DropPublished { piece: h.piece }),
-            Phase::Staged { open: false } => Some(Step::DropStaged { piece: h.piece, version: h.version }),
-            Phase::Staged { open: true } => None,
+        .filter_map(|h| match h.state {
+            PieceState::Published => Some(Step::DropPublished { piece: h.piece }),
+            PieceState::Staged { open: false } => {
+                Some(Step::DropStaged { piece: h.piece, version: h.version })
+            }
+            PieceState::Staged { open: true } => None,
         })
         .collect()
 }
@@ -193,11 +197,11 @@ mod tests {
     }
 
     fn published(piece: u8, generation: u64) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Published }
+        Held { piece, version: version(generation), state: PieceState::Published }
     }
 
     fn waiting(piece: u8, generation: u64, open: bool) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Staged { open } }
+        Held { piece, version: version(generation), state: PieceState::Staged { open } }
     }
 
     #[test]
@@ -329,7 +333,7 @@ mod tests {
         assert_eq!(may_stage(&held, 0, new), Ok(()));
         assert_eq!(fence(&held, new), Ok(()));
         let [publish, staged] = [Step::Publish { piece: 2, version: new }, Step::DropPublished { piece: 1 }];
-        let of_new = Held { piece: 2, version: new, phase: Phase::Staged { open: true } };
+        let of_new = Held { piece: 2, version: new, state: PieceState::Staged { open: true } };
         assert_eq!(commit(&[held[0], of_new], new), Ok(vec![publish, staged]));
     }
 }

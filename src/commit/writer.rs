@@ -11,7 +11,9 @@
 
 use std::marker::PhantomData;
 
-use super::{Answer, Held, Phase, TOMBSTONE, resolve};
+use super::answer::Answer;
+use super::held::{Held, PieceState, TOMBSTONE};
+use super::reader::resolve;
 use crate::placement;
 use crate::version::{UploadId, Version};
 
@@ -159,7 +161,8 @@ impl Outcome {
         answers: &[Option<Vec<Held>>],
         copies: usize,
     ) -> Self {
-        let published = || answers.iter().flatten().flatten().filter(|held| held.phase == Phase::Published);
+        let published =
+            || answers.iter().flatten().flatten().filter(|held| held.state == PieceState::Published);
         let mut newer = published().map(|held| held.version).filter(|&newer| newer > version);
         if newer.any(|newer| is_whole(answers, newer, copies)) {
             return Outcome::Overtaken;
@@ -199,7 +202,7 @@ impl Outcome {
 /// Whether a version can be had from those that have published it: a tombstone from as many servers as there should
 /// be copies, a file with all its pieces, and not from one server alone where there should be copies.
 fn is_whole(answers: &[Option<Vec<Held>>], version: Version, copies: usize) -> bool {
-    let is_of = |held: &&Held| held.version == version && held.phase == Phase::Published;
+    let is_of = |held: &&Held| held.version == version && held.state == PieceState::Published;
     let has = |piece| answers.iter().flatten().flatten().filter(is_of).any(|held| held.piece == piece);
     let publishers = answers.iter().flatten().filter(|held| held.iter().any(|held| is_of(&held))).count();
     match has(TOMBSTONE) {
@@ -211,7 +214,7 @@ fn is_whole(answers: &[Option<Vec<Held>>], version: Version, copies: usize) -> b
 /// Whether a server has published all that it holds of a version, and holds something of it.
 fn is_published(held: &[Held], version: Version) -> bool {
     let mut of_version = held.iter().filter(|h| h.version == version).peekable();
-    of_version.peek().is_some() && of_version.all(|h| h.phase == Phase::Published)
+    of_version.peek().is_some() && of_version.all(|h| h.state == PieceState::Published)
 }
 
 #[cfg(test)]
@@ -275,12 +278,12 @@ mod tests {
     }
 
     /// What a server says of one piece of generation 7, the one that is committed, or of another.
-    fn holds(generation: u64, phase: Phase) -> Option<Vec<Held>> {
-        Some(vec![Held { piece: 1, version: Version { generation, upload: [9; 16] }, phase }])
+    fn holds(generation: u64, state: PieceState) -> Option<Vec<Held>> {
+        Some(vec![Held { piece: 1, version: Version { generation, upload: [9; 16] }, state }])
     }
 
-    const OPEN: Phase = Phase::Staged { open: true };
-    const CLOSED: Phase = Phase::Staged { open: false };
+    const OPEN: PieceState = PieceState::Staged { open: true };
+    const CLOSED: PieceState = PieceState::Staged { open: false };
 
     /// What becomes of an outcome when the servers answer so.
     fn after(outcome: Outcome, answers: &[Option<Vec<Held>>]) -> Outcome {
@@ -293,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_a_look_shows_as_decided_is_done_where_it_is_published() {
-        let here = || holds(7, Phase::Published);
+        let here = || holds(7, PieceState::Published);
         assert_eq!(after(Outcome::Undecided, &[here(), here(), here()]), done(&[0, 1, 2], &[]));
         assert_eq!(after(Outcome::Undecided, &[here(), holds(7, CLOSED), None]), done(&[0], &[1, 2]));
         assert_eq!(after(done(&[2], &[0, 1]), &[here(), Some(vec![]), None]), done(&[0, 2], &[1]));
@@ -304,7 +307,7 @@ mod tests {
     #[test]
     fn a_newer_version_makes_it_as_good_as_done() {
         let newer = |pieces: &[u8]| {
-            let of = |&piece| Held { piece, ..holds(8, Phase::Published).unwrap()[0] };
+            let of = |&piece| Held { piece, ..holds(8, PieceState::Published).unwrap()[0] };
             Some(pieces.iter().map(of).collect::<Vec<_>>())
         };
         for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
@@ -319,7 +322,7 @@ mod tests {
             for pieces in [&[1, 2][..], &[1, 2, 3, 4], &[TOMBSTONE]] {
                 let rogue = [newer(pieces), Some(vec![]), Some(vec![])];
                 assert_eq!(after(outcome.clone(), &rogue), outcome, "{pieces:?}");
-                let elsewhere = [newer(pieces), holds(7, Phase::Published), Some(vec![])];
+                let elsewhere = [newer(pieces), holds(7, PieceState::Published), Some(vec![])];
                 assert_eq!(after(outcome.clone(), &elsewhere), done(&[1], &[0, 2]), "{pieces:?}");
                 let alone = outcome.clone().seen(staging().version(), &[0], &[newer(pieces)], 1);
                 assert_eq!(alone == Outcome::Overtaken, pieces != [1, 2], "no other server to ask");
@@ -330,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_is_nowhere_never_happened_if_every_server_has_answered() {
-        let older = || holds(6, Phase::Published);
+        let older = || holds(6, PieceState::Published);
         for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
             let settled = after(outcome.clone(), &[older(), Some(vec![]), older()]);
             assert_eq!(settled, Outcome::NeverHappened);

@@ -2,7 +2,7 @@
 //! record a line.
 
 use super::text::{ParseError, Words, base64_decode, base64_encode, percent_decode, percent_encode};
-use crate::commit::Phase;
+use crate::commit::PieceState;
 use crate::name::{FilePath, FolderPath};
 use crate::placement::PieceSet;
 use crate::sealed::{Claim, Facts, Header, ModifiedTime};
@@ -29,7 +29,7 @@ pub struct NameReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reported {
     /// A piece whose header can be read.
-    Piece(Phase, Box<Claim>),
+    Piece(PieceState, Box<Claim>),
     /// A piece file whose header cannot, by its number.
     Damaged(u8),
 }
@@ -40,11 +40,11 @@ impl NameReport {
         let mut text = format!("floor {}\nclock {}\n", self.floor, self.clock);
         for reported in &self.pieces {
             match reported {
-                Reported::Piece(phase, claim) => {
-                    let word = match phase {
-                        Phase::Published => "published",
-                        Phase::Staged { open: false } => "staged",
-                        Phase::Staged { open: true } => "open",
+                Reported::Piece(state, claim) => {
+                    let word = match state {
+                        PieceState::Published => "published",
+                        PieceState::Staged { open: false } => "staged",
+                        PieceState::Staged { open: true } => "open",
                     };
                     let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
                     text.push_str(&format!("{word} {}\n", base64_encode(&bytes)));
@@ -71,12 +71,12 @@ impl NameReport {
             }
             let mut words = Words::of(line);
             match words.next("a record")? {
-                "published" => report.pieces.push(Reported::Piece(Phase::Published, claim(&mut words)?)),
-                "staged" => {
-                    report.pieces.push(Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?))
-                }
+                "published" => report.pieces.push(Reported::Piece(PieceState::Published, claim(&mut words)?)),
+                "staged" => report
+                    .pieces
+                    .push(Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?)),
                 "open" => {
-                    report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?))
+                    report.pieces.push(Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?))
                 }
                 "damaged" => {
                     let piece = words.number("piece number").and_then(|n| within(n, 0, MAX_PIECE))?;
@@ -159,20 +159,20 @@ impl Entry {
 
     /// The line, LF included.
     pub fn to_line(&self) -> String {
-        let phase = |published: bool| if published { "published" } else { "staged" };
+        let state = |published: bool| if published { "published" } else { "staged" };
         match self {
             Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
             Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } } => {
                 format!(
                     "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
                     percent_encode(path.as_str()),
-                    phase(*published),
+                    state(*published),
                     modified.seconds,
                     modified.nanos,
                 )
             }
             Entry::Tombstone { path, version, published } => {
-                format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), phase(*published))
+                format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), state(*published))
             }
             Entry::Damaged { path, piece } => format!("damaged {} {piece}\n", percent_encode(path.as_str())),
         }
@@ -346,9 +346,9 @@ mod tests {
             floor: 4,
             clock: 5,
             pieces: vec![
-                Reported::Piece(Phase::Published, claim.clone()),
-                Reported::Piece(Phase::Staged { open: true }, claim.clone()),
-                Reported::Piece(Phase::Staged { open: false }, claim),
+                Reported::Piece(PieceState::Published, claim.clone()),
+                Reported::Piece(PieceState::Staged { open: true }, claim.clone()),
+                Reported::Piece(PieceState::Staged { open: false }, claim),
                 Reported::Damaged(3),
             ],
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::markdown::{Document, From, Message, Values};
 use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKeys, Verifier};
-use shareit::commit::Phase;
+use shareit::commit::PieceState;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{Keystream, PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
 use shareit::sealed::{Claim, Facts, Header, MasterKey};
@@ -250,7 +250,7 @@ fn conversation(keys: &SessionKeys) -> Vec<Message> {
     both.ask(&Request::Read { path: path.clone(), piece: header.piece, version, offset, length });
     both.server(&Reply::Data(length), &body);
     both.ask(&Request::Look(path.clone()));
-    both.report(vec![Reported::Piece(Phase::Published, Box::new(claim))]);
+    both.report(vec![Reported::Piece(PieceState::Published, Box::new(claim))]);
     both.ask(&Request::Fence(path.clone(), version));
     both.server(&Reply::no(Refusal::Decided), &[]);
 
