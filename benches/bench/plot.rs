@@ -94,14 +94,14 @@ pub(crate) fn draw(panels: &[Panel]) -> Fallible<String> {
         svg,
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="title desc"
      font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif">
-  <title id="title">Throughput over the size of a file</title>
+  <title id="title">Throughput against file size</title>
   <desc id="desc">Two plots on logarithmic axes, one for storing a file and one for fetching it: MiB per second of
-    whole commands, from start to exit, over the file's size. The numbers are in throughput.csv.</desc>
+    whole commands, from start to exit, against the file's size. The numbers are in throughput.csv.</desc>
   <rect x="1" y="1" width="{}" height="{}" rx="12" fill="{PAPER}" stroke="{LINE}" stroke-width="1.5"/>"#,
         WIDTH - 2.0,
         HEIGHT - 2.0,
     )?;
-    let title = "MiB per second of a whole command, over the size of the file";
+    let title = "MiB per second of a whole command, against the size of the file";
     writeln!(svg, r#"  <text x="20" y="34" font-size="19" font-weight="600" fill="{TEXT}">{title}</text>"#)?;
     for (number, panel) in (0_u8..).zip(panels) {
         draw_panel(&mut svg, panel, &scale, LEFT + f64::from(number) * PANEL_STEP, number == 0)?;

@@ -57,14 +57,14 @@ pub(crate) fn svg(seed: u64) -> String {
 
 const HEAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 520" role="img" aria-labelledby="title desc"
      font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif">
-  <title id="title">How likely it is that some file is lost within ten years</title>
+  <title id="title">The probability that some file is lost within ten years</title>
   <desc id="desc">Against the time from a server's death to Repair, for one to four copies. With two copies on four
     servers it is 1 in 2,850 if Repair follows after a day, 1 in 410 after a week, 1 in 104 after four weeks. At a week
     three copies are 870 times safer. A band across it: an event once in 100 years that takes each server with even
     odds loses a file in 1 of 18 decades with two copies, in 1 of 160 with four. Drawn by examples/durability.</desc>
   <rect x="10" y="10" width="840" height="500" rx="12" fill="#f6f8fa" stroke="#7d8590" stroke-width="1.5"/>
   <text x="30" y="44" font-size="19" font-weight="600" fill="#1f2328">Some file lost within ten years</text>
-  <text x="30" y="68" font-size="14" fill="#57606a">Each server dies for good four times in 100 years. Lines: formula. Dots: simulation, with 95 % intervals.</text>
+  <text x="30" y="68" font-size="14" fill="#57606a">Each server dies for good four times in 100 years. Lines: formula. Dots: simulation, with 95% intervals.</text>
 "##;
 
 fn x(years: f64) -> f64 {

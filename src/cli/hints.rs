@@ -3,7 +3,7 @@
 use super::command::{Command, quoted};
 use super::session::Session;
 use super::suggest::{inside, local, stored};
-use crate::client::ClientError;
+use crate::client::{ClientError, LocalError};
 
 const IN_QUOTES: &str = "a name with spaces is written in quotes";
 
@@ -19,7 +19,7 @@ impl Session<'_> {
             _ => None,
         };
         match error {
-            ClientError::LocalMissing(path) => {
+            ClientError::Local(LocalError::Missing(path)) => {
                 let sought = format!("looked for {}", self.dir.join(path).display());
                 let in_one = folder.map(|folder| format!("{} {folder}", path.display()));
                 if let Some(name) = in_one.filter(|name| self.dir.join(name).exists()) {

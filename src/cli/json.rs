@@ -1,4 +1,4 @@
-//! Results as JSON, one object a line; the README has the fields.
+//! Results as JSON, one object a line; `man/shareit.1` has the fields.
 
 use crate::client::{Health, Holding, Problem, Repaired, ServerStatus, Shown, ShownFile};
 use crate::name::is_unprintable;

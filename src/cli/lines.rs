@@ -1,4 +1,4 @@
-//! Results as lines for pipes; scripts read them, so they change with the README or not at all.
+//! Results as lines for pipes; scripts read them, so they change with the man page or not at all.
 
 use crate::client::{Health, Holding, Repaired, ServerStatus, Shown, ShownFile};
 use crate::wire::utc_text;

@@ -12,8 +12,8 @@ use super::tally::Tally;
 use super::text::{and, counted};
 use super::{DENIED, FAILED, NO_SERVER, USAGE, help, json, lines, password, units};
 use crate::client::{
-    self, Client, ClientError, Files, Found, NotChanged, NotRepaired, RepairSummary, Repaired, ServerStatus,
-    ShownFolder,
+    self, Client, ClientError, Files, Found, LocalError, NotChanged, NotRepaired, RepairSummary, Repaired,
+    ServerStatus, ShownFolder,
 };
 use crate::name::{FolderPath, ServerName, printable};
 
@@ -395,7 +395,7 @@ impl Session<'_> {
     fn change_password(&mut self, again: bool) -> Result<(), NotChanged> {
         let Some(journal) = &self.pending else { return Ok(()) };
         self.client.change_password(&journal.password, again)?;
-        let local = |error| ClientError::Local(self.conf.clone(), error);
+        let local = |error| ClientError::from(LocalError::Failed(self.conf.clone(), error));
         journal.publish().map_err(|error| NotChanged { error: local(error), begun: true })?;
         self.pending = None;
         Ok(())

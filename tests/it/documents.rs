@@ -7,4 +7,5 @@ mod manual;
 mod markdown;
 mod protocol;
 mod reliability;
+mod survey;
 mod tour;

@@ -626,7 +626,7 @@ fn repair_says_that_an_upload_is_settled_only_when_it_is() {
 
     cluster.run_all();
     let outcome = aditi.run(&["Repair"]).succeeds();
-    assert!(outcome.lines().contains(&"a: an unfinished upload settled"), "{outcome}");
+    assert!(outcome.lines().contains(&"a: settled an unfinished upload"), "{outcome}");
     assert_eq!(cluster.unsettled(), [""; 0]);
     aditi.run(&["Repair"]).succeeds().prints(&[]);
     aditi.download("a", &second);

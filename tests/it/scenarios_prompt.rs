@@ -128,8 +128,8 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
     );
     hint(&["Download", "my notse.txt"], 1, "did you mean \"my notes.txt\"?");
     hint(&["Download", "my notes"], 1, "did you mean \"my notes.txt\"?");
-    hint(&["Download", "other"], 1, "ShowFiles lists what there is");
-    hint(&["Download", "-q", "my notse.txt"], 1, "ShowFiles lists what there is");
+    hint(&["Download", "other"], 1, "ShowFiles lists what is stored");
+    hint(&["Download", "-q", "my notse.txt"], 1, "ShowFiles lists what is stored");
     let Some(session) = aditi.on_terminal(80, "$client Download 'my notse.txt'") else { return };
     let seen = as_seen(&session.finish().exits(1).stdout);
     assert!(seen.iter().any(|line| line == "Client: hint: did you mean \"my notes.txt\"?"), "{seen:#?}");
@@ -272,12 +272,15 @@ fn help_needs_no_server() {
     }
 }
 
-/// The words between backticks in the README's row for a command, in the table of JSON fields.
+/// The words in bold in the man page's entry for a command, under JSON OUTPUT.
 fn documented(command: &str) -> Vec<String> {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, table) = readme.split_once("| command | fields |").unwrap();
-    let row = table.lines().find(|line| line.starts_with(&format!("| `{command}`"))).unwrap();
-    row.split('`').skip(1).step_by(2).map(|word| word.trim_matches('"').to_owned()).collect()
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/shareit.1")).unwrap();
+    let (_, section) = page.split_once(".SH \"JSON OUTPUT\"\n").unwrap();
+    let (section, _) = section.split_once(".SH ").unwrap();
+    let entry = section.split(".TP\n").find(|entry| entry.starts_with(&format!(".B {command}\n"))).unwrap();
+    let bold = entry.lines().filter(|line| line.starts_with(".B") || line.starts_with(".RB"));
+    let words = bold.flat_map(|line| line.split(' ').skip(1));
+    words.map(|word| word.replace("\\(dq", "")).collect()
 }
 
 #[track_caller]
@@ -286,13 +289,13 @@ fn only_documented(command: &str, objects: &[Json]) {
     for object in objects {
         let Json::Object(members) = object else { panic!("{object:?}") };
         for (field, _) in members {
-            assert!(words.contains(field), "{field} of {command} is not in the README");
+            assert!(words.contains(field), "{field} of {command} is not in the man page");
         }
     }
 }
 
 #[test]
-fn json_has_the_fields_of_the_readme_and_tells_outdated_and_damaged_pieces() {
+fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let pieces = |numbers: &[usize]| Json::List(numbers.iter().map(|&n| Json::Number(n as f64)).collect());
@@ -463,7 +466,7 @@ fn a_new_password_is_not_asked_for_where_it_cannot_be_changed() {
     let aditi = cluster.client("Aditi");
     cluster.stop(2);
     let Some(session) = aditi.on_terminal(80, "$client Passwd; echo \"status $?\"") else { return };
-    session.wait_for_text("every server is needed (Server2 refused the connection)");
+    session.wait_for_text("every server is needed (Server2: refused the connection)");
     session.wait_for_text("status 4");
     let outcome = session.finish();
     assert!(!outcome.stdout.contains("new password"), "{outcome}");

@@ -84,7 +84,7 @@ fn what_is_uploaded_while_a_move_stands_still_at_any_step_is_kept() {
                 assert!(new == Some(before), "held at {word} {count}: {outcome}");
                 // Or the whole upload came after the Move.
                 if outcome.status != 0 || !["LOOK", "FORGET"].contains(&word) {
-                    outcome.fails_with(1).complains_of("old was replaced meanwhile and is kept");
+                    outcome.fails_with(1).complains_of("old was replaced in the meantime and was kept");
                 }
             }
             all_is_well(&cluster);
@@ -137,7 +137,7 @@ fn what_is_uploaded_to_the_new_name_of_a_move_is_kept_however_late_it_is_staged(
             outcome.succeeds();
         } else {
             assert!(old == Some(moved_bytes), "{what}: the file is lost by {outcome}");
-            outcome.fails_with(1).complains_of("'new' is there already");
+            outcome.fails_with(1).complains_of("'new' already exists");
         }
         cluster.run_all();
         all_is_well(&cluster);
@@ -171,7 +171,9 @@ fn what_is_uploaded_while_a_delete_stands_still_at_any_step_is_kept() {
                 assert!(found == Some(after), "held at {word} {count}: lost by {outcome}");
                 // Or the whole upload came after the Delete.
                 if outcome.status != 0 || !["LOOK", "FORGET"].contains(&word) {
-                    outcome.fails_with(1).complains_of("a was replaced meanwhile; the newer version is kept");
+                    outcome
+                        .fails_with(1)
+                        .complains_of("a was replaced in the meantime; the newer version was kept");
                 }
             }
             all_is_well(&cluster);
@@ -280,7 +282,7 @@ fn a_move_that_was_cut_off_is_finished_by_the_same_move() {
                 // What was held has arrived after all.
                 aditi.run(&["Move", old, &new]).fails_with(1).complains_of("not found");
             } else {
-                aditi.run(&["Move", old, "other"]).fails_with(1).complains_of("'other' is there already");
+                aditi.run(&["Move", old, "other"]).fails_with(1).complains_of("'other' already exists");
                 aditi.run(&["Move", old, &new]).succeeds();
             }
             assert!(content(&cluster, old).is_none());

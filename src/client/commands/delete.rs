@@ -1,8 +1,8 @@
 //! Delete: a version like any other, whose one piece is a tombstone on every server.
 //!
-//! It takes what it saw. Its tombstone has the version right behind the one that is to go, which hides that
-//! one and nothing newer, however late it is committed. Only where a server is away, so that it may know of
-//! something newer that is meant too, is the tombstone as new as can be.
+//! It takes what it saw. Its tombstone has the version right after the one that is to go, which hides that
+//! one and nothing newer, however late it is committed. Only if a server is down, which may know of
+//! something newer that should go too, is the tombstone as new as possible.
 
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
@@ -24,7 +24,7 @@ use crate::wire::{Refusal, Request};
 
 /// Names that are deleted together.
 const BATCH: usize = 64;
-/// How often a delete that another client was quicker than is tried again.
+/// How often a delete is tried again that another client got ahead of.
 const ATTEMPTS: usize = 8;
 
 /// A server, and its answer to a STAGE.
@@ -35,7 +35,7 @@ type Deleted = Result<FilePath, ClientError>;
 /// One name to delete, over all attempts.
 struct Doomed {
     path: FilePath,
-    /// What is to go: the version that the first look showed, itself none where only unreadable pieces are.
+    /// What is to go: the version that the first look showed, itself none if only unreadable pieces exist.
     seen: Option<Option<Version>>,
     /// Whether that version alone is to go, even if a server is down that may know of a newer one.
     alone: bool,
@@ -60,7 +60,7 @@ impl Doomed {
         (is_deleted || is_nowhere).then(|| Ok(self.path.clone()))
     }
 
-    /// The version that hides what is to go and nothing else; `None` where it is not known what that is.
+    /// The version that hides what is to go and nothing else; `None` if that is not known.
     fn successor(&self, survey: &Survey) -> Option<Version> {
         let all_is_seen = survey.all_answered() && survey.distrusted.is_empty();
         self.seen.flatten().filter(|_| self.alone || all_is_seen)?.successor()

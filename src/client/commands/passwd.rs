@@ -1,16 +1,16 @@
 //! Passwd: a new password for the login on every server, and for the keys in every header.
 //!
 //! First every server is told which key is retired, so that from then on nobody else makes anything under it, and
-//! all that was made is there to be seen. Then all is brought in order under the old key, each file gets a header
-//! under the new one, and last the servers learn the new verifier. Each step can be repeated: interrupted, it goes
-//! on where it stopped, as long as the new password is known. To keep that is the caller's, before the first step.
+//! all that was made is there to be seen. Then everything is repaired under the old key, each file gets a header
+//! under the new one, and last the servers learn the new verifier. Each step can be repeated: interrupted, it continues
+//! where it stopped, as long as the new password is known. The caller must keep it, before the first step.
 
 use super::repair::{NotRepaired, Repaired, Terms, repair_names};
 use super::reseal::{NotResealed, reseal};
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::client::core::base::Core;
 use crate::client::core::checks::BATCH;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::{ClientError, PasswdError};
 use crate::client::core::files::names;
 use crate::client::core::look::{ask, ask_under, survey_under};
 use crate::client::core::prove::{prove, survey_to_read};
@@ -31,7 +31,7 @@ pub struct NotChanged {
     /// What went wrong.
     pub error: ClientError,
     /// Whether a server may know of the change. Then the new password must not be lost: with it, the change can
-    /// be gone on with.
+    /// be continued.
     pub begun: bool,
 }
 
@@ -42,7 +42,7 @@ struct Done {
     /// How many logins there had been before the first was told.
     logins: u64,
     /// Whether something may be under the new key, or a server may know of the change that does not answer: from
-    /// then on it can only be gone on with.
+    /// then on it can only be continued.
     begun: bool,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn can_go_on_with(core: &mut Core, password: &str) -> Result<(), Clie
     all_up
 }
 
-/// Where a server has the new password already, every header is under the new key, and so is all that this
+/// If a server has the new password already, every header is under the new key, and so is all that this
 /// client does from now on.
 fn adopt(core: &mut Core, password: &str) {
     if core.cluster.has_other_password() && core.config.key.is_none() {
@@ -111,7 +111,7 @@ fn change_everywhere(
 ) -> Result<(), ClientError> {
     core.require_every_server()?;
     if core.config.key.is_none() && change.retired == change.current {
-        // It may take a change back that was begun elsewhere. What is under its new key would be lost: the next
+        // This may take back a change that was begun elsewhere. What is under its new key would be lost: the next
         // change would retire the old key for a third one.
         require_no_other_key(core)?;
     }
@@ -123,7 +123,7 @@ fn change_everywhere(
     core.require_every_server()?;
     if core.cluster.logins() != done.logins {
         // The new connection's server may have forgotten what it was told, with its disk.
-        return Err(ClientError::Interrupted);
+        return Err(PasswdError::Interrupted.into());
     }
     core.key = new_key.clone();
     done.begun = true;
@@ -140,9 +140,9 @@ fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), Clie
         match core.cluster.ask(server, Request::Rekey(change)) {
             Answer::Done(()) => done.told.push(server),
             Answer::Refused(No { refusal: Refusal::Rekeyed, .. }) => {
-                return Err(ClientError::OtherChange(name));
+                return Err(PasswdError::OtherChange(name).into());
             }
-            Answer::Refused(no) => return Err(ClientError::CannotChange(name, no.to_string())),
+            Answer::Refused(no) => return Err(PasswdError::CannotChange(name, no.to_string()).into()),
             Answer::Lost => {
                 // It may have heard it.
                 done.begun = true;
@@ -154,13 +154,13 @@ fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), Clie
 }
 
 /// Takes back what servers were told; whether no server knows of the change then, and nothing is under the new
-/// key. That can be there without a doing of this client: another one may have begun the same change.
+/// key. It can be there without any action of this client: another one may have begun the same change.
 fn take_back(core: &mut Core, change: KeyChange, new_key: &MasterKey, done: &Done) -> bool {
     let is_under_new =
         if change.retired == change.current { Ok(false) } else { is_anything_under(core, new_key) };
     match is_under_new {
         Ok(true) => false,
-        // Behind a new connection another client may have taken the change over.
+        // Before a new connection was made, another client may have taken the change over.
         Ok(false) if core.cluster.logins() == done.logins => {
             let back = Request::Rekey(KeyChange { current: change.retired, ..change });
             done.told.iter().all(|&server| core.cluster.ask(server, back.clone()).is_done())
@@ -182,7 +182,7 @@ fn require_no_other_key(core: &mut Core) -> Result<(), ClientError> {
     let key = core.key.clone();
     match survey_everything(core, &key, Survey::has_other_keys)? {
         0 => Ok(()),
-        files => Err(ClientError::UnderOtherPassword(files)),
+        files => Err(PasswdError::UnderOtherPassword(files).into()),
     }
 }
 
@@ -218,7 +218,7 @@ fn send_verifier(core: &mut Core, server: usize, password: &str) -> Result<(), C
         Some(Answer::Refused(no)) => no.to_string(),
         Some(Answer::Lost) | None => core.cluster.why_down(server).unwrap_or_default(),
     };
-    Err(ClientError::PasswordNotEverywhere(core.cluster.name(server).clone(), why))
+    Err(PasswdError::NotEverywhere(core.cluster.name(server).clone(), why).into())
 }
 
 fn rewrap_everything(core: &mut Core, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
@@ -246,11 +246,11 @@ fn repair_first(core: &mut Core, new_key: &MasterKey) -> Result<(), ClientError>
         // Nothing of it can be read now, and nothing of it is changed: see `rewrap`.
         Repaired::Failed { why: NotRepaired::OtherKey, .. } => {}
         Repaired::Failed { path, why } => {
-            failure.get_or_insert_with(|| ClientError::NotInOrder(path.clone(), why.to_string()));
+            failure.get_or_insert_with(|| PasswdError::NotRepaired(path.clone(), why.to_string()));
         }
         _ => {}
     })?;
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
@@ -261,7 +261,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     // What one server alone says must not pass for done: afterwards nobody could open the old version.
     prove(core, &mut surveys, new_key, &[], |_, _| true);
     surveys.extend(survey_to_read(core, paths));
-    // What is not seen of a server that has just fallen away might be the newest.
+    // What a server has that was just lost might be the newest.
     core.require_every_server()?;
     let [rewrapped, survey] = &surveys[..] else { return Err(core.no_server()) };
     if rewrapped.view().decided.is_some() {
@@ -274,9 +274,9 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     if survey.only_other_keys() {
         return match rewrapped.file_version() {
             Some(_) => whole_version(core, rewrapped).map(drop),
-            // It came while the change to it was taken back.
+            // It was stored while the change to it was taken back.
             None if core.key.check_value() == new_key.check_value() => {
-                Err(ClientError::UnderOtherPassword(1))
+                Err(PasswdError::UnderOtherPassword(1).into())
             }
             None => {
                 core.report.notice(Notice::OtherKeyKept { path: path.clone() });
@@ -287,8 +287,8 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     let version = whole_version(core, survey)?;
     done.begun = true;
     let resealed = reseal(core, survey, version, survey, new_key).map_err(|why| match why {
-        NotResealed::Refused(reasons) => ClientError::NotRewrapped(path.clone(), reasons),
-        NotResealed::Undecided => ClientError::NotRewrapped(path.clone(), core.cluster.down()),
+        NotResealed::Refused(reasons) => PasswdError::NotConfirmed(path.clone(), reasons).into(),
+        NotResealed::Undecided => PasswdError::NotConfirmed(path.clone(), core.cluster.down()).into(),
         NotResealed::Other(error) => error,
     })?;
     if resealed.missing.is_empty() {
@@ -296,7 +296,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     }
     let why = |server| core.cluster.why_down(server).unwrap_or_else(|| "did not confirm".to_owned());
     let reasons = resealed.missing.iter().map(|&s| (core.cluster.name(s).clone(), why(s)));
-    Err(ClientError::NotRewrapped(path.clone(), reasons.collect()))
+    Err(PasswdError::NotConfirmed(path.clone(), reasons.collect()).into())
 }
 
 /// The files that were not made under another key already, by a run that was interrupted.
@@ -317,7 +317,7 @@ fn not_under(core: &mut Core, names: &[FilePath], key: &MasterKey) -> Vec<FilePa
     left
 }
 
-/// Whether a file is whole under one key, and nothing newer was decided under the other. That can be where a
+/// Whether a file is whole under one key, and nothing newer was decided under the other. That can happen if a
 /// change was taken back and is made again.
 fn is_newest(under_one: &Survey, under_other: &Survey) -> bool {
     let newest = under_one.file_version().filter(|&version| under_one.is_complete(version));

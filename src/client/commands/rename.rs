@@ -1,6 +1,6 @@
 //! Move: a new name for the same bytes. Each holder copies its own pieces under a new header; then the
 //! version that was copied is deleted under the old name. Whatever is interrupted, the file is under one of the
-//! names, or both, and the same Move goes on where it stopped.
+//! names, or both, and the same Move continues where it stopped.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::name::FilePath;
 use crate::placement;
 use crate::version::Version;
 
-/// How often a move that other clients got in the way of is tried again.
+/// How often a move is tried again that other clients got in the way of.
 const ATTEMPTS: usize = 8;
 /// Of these, how often it may be for a file that seems incomplete.
 const MORE_LOOKS: usize = 2;
@@ -61,7 +61,7 @@ pub(crate) fn rename(core: &mut Core, old: &FilePath, new: &FilePath) -> Result<
 }
 
 /// Copies the newest version of a file under another name; gives the copy. What an
-/// interrupted Move has copied is taken as it is, or with `afresh` replaced.
+/// interrupted Move has copied is used as it is, or with `afresh` replaced.
 fn copy_to(core: &mut Core, old: &FilePath, new: &FilePath, afresh: bool) -> Result<Copied, ClientError> {
     let mut up = core.cluster.up().count();
     for attempt in 0..ATTEMPTS {
@@ -139,7 +139,7 @@ fn copies_of(core: &Core, survey: &Survey, version: Version) -> usize {
     survey.copies_wanted(version).unwrap_or_else(by_config)
 }
 
-/// Sees to it that the new name has all its copies before the old one goes, each of them shown and checked
+/// Makes sure that the new name has all its copies before the old one goes, each of them shown and checked
 /// by its server. What a server has not kept, or took with it when it went, is copied to others.
 fn fill_up(
     core: &mut Core,
@@ -159,15 +159,15 @@ fn fill_up(
             // Somebody else's by now. What was copied may be gone.
             Some(_) => return Err(ClientError::Exists(new.clone())),
             None if survey.tombstone().is_some() => {
-                return Err(half(format!("{new} was deleted meanwhile")));
+                return Err(half(format!("{new} was deleted in the meantime")));
             }
-            None => return Err(half(format!("no server shows {new} any more"))),
+            None => return Err(half(format!("no server shows {new} anymore"))),
         }
         let good = |piece: u8| good_holders(copies, piece);
         let wanted = copies_of(core, survey, copied.version);
         let few = placement::pieces().map(|piece| (piece, good(piece).len())).find(|(_, n)| *n < wanted);
         let Some((piece, count)) = few else { return Ok(()) };
-        // Who has said that it has a piece, and does not show it, or would not take one, is not asked again.
+        // A server that said that it has a piece and does not show it, or would not accept one, is not asked again.
         let known = left_out.len();
         let broke_word = said.iter().filter(|(server, piece)| !good(*piece).contains(server));
         left_out.extend(broke_word.map(|(server, _)| *server));

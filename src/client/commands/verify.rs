@@ -28,7 +28,7 @@ impl Share {
     /// Everything.
     pub const ALL: Share = Share(1_000_000);
 
-    /// A share as `5%` or `0.01%`: above 0, at most 100, and with at most four digits behind the point.
+    /// A share as `5%` or `0.01%`: above 0, at most 100, and with at most four digits after the point.
     pub fn parse(text: &str) -> Option<Self> {
         let number = text.strip_suffix('%')?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -97,7 +97,7 @@ pub enum Wrong {
         /// The server, if it is down: then it may have one.
         down: Option<ServerName>,
     },
-    /// Fewer good copies than were asked for, where the others are bad, which is reported for each.
+    /// Fewer good copies than were asked for, because the others are bad, which is reported for each.
     Copies {
         /// Good ones on servers that answered.
         good: usize,
@@ -174,7 +174,7 @@ impl VerifySummary {
             "a server that calls a copy good but sends other bytes is faulty or lying, or the network alters data; \
              Repair believes it, so take it out of the .conf first"
         } else {
-            "Repair brings back what can be brought back"
+            "Repair restores what can be restored"
         }
     }
 }
@@ -245,7 +245,7 @@ fn read_copies(
         for copy in copies.iter_mut().filter(|copy| copy.check == Check::Good) {
             let Some(claim) = survey.claim(version, copy.piece) else { continue };
             let chunks = claim.header.chunks();
-            // Of an empty piece there is nothing but its claim, whose seal was verified.
+            // An empty piece has nothing but its claim, whose seal was verified.
             if chunks == 0 {
                 continue;
             }
@@ -315,7 +315,7 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
             problems.push(problem(Some(server), Some(held.piece), what));
         }
     }
-    // One that is up would have nothing of it to check, and still cannot be passed over.
+    // One that is up would have nothing of it to check, and still must not be passed over.
     for server in core.cluster.up() {
         if let Some(why) = survey.unseen.why(server) {
             problems.push(problem(Some(server), None, Wrong::NotChecked(why.to_owned())));

@@ -108,7 +108,7 @@ impl Core {
     }
 
     /// That none of these servers was lost since a command began. What one holds is not missing because it fell silent
-    /// on the way: it would be copied elsewhere, or reported piece by piece.
+    /// in the middle: it would be copied elsewhere, or reported piece by piece.
     pub(crate) fn require_still_up(&self, present: &[usize]) -> Result<(), ClientError> {
         let why = |&server: &usize| Some((server, self.cluster.why_down(server)?));
         match present.iter().find_map(why) {

@@ -38,7 +38,7 @@ pub struct ShownFile {
     pub facts: Option<Facts>,
     /// How whole it is.
     pub health: Health,
-    /// By server of the .conf: its name and what it holds, `None` where it did not answer.
+    /// By server of the .conf: its name and what it holds, `None` if it did not answer.
     pub holders: Vec<(ServerName, Option<Holding>)>,
 }
 
@@ -49,7 +49,7 @@ pub struct ShownFile {
 pub struct Holding {
     /// Of the version that is shown.
     pub pieces: PieceSet,
-    /// Of an older version, where it has none of this one's.
+    /// Of an older version, if it has none of this one's.
     pub outdated: PieceSet,
     /// With a header or seal that is not what the client wrote.
     pub damaged: PieceSet,
@@ -106,7 +106,7 @@ pub(crate) fn names(
     if files.is_empty() && folders.is_empty() && !folder.is_root() {
         return name_of_file(core, folder, unseen);
     }
-    // A name that only a server that lies can have sent is no reason to stop.
+    // A name that only a lying server can have sent is no reason to stop.
     Ok(files.keys().filter_map(|path| whole_path(folder, path).ok()).collect())
 }
 

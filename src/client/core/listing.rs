@@ -21,7 +21,7 @@ use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
 #[derive(Default)]
 pub(super) struct Listed {
     version: Option<ListedVersion>,
-    /// Whether there is damage, or servers speak of different versions, or differ on what all pieces of one
+    /// Whether damage was found, or servers speak of different versions, or differ on what all pieces of one
     /// have in common: a list cannot tell then.
     disputed: bool,
     /// Whether the version is published somewhere.

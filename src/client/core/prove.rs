@@ -1,7 +1,7 @@
 //! Proving what one server alone says: that a version was stored of which only it has some pieces.
 //!
 //! To publish the rest of such a version on other servers drops what is older there. If the one server lies, and its
-//! upload died half way, the file would then be in its hands. So what only it has is first staged on another server,
+//! upload died halfway, the file would then be in its hands. So what only it has is first staged on another server,
 //! which checks every byte against the sealed root; from then on its word is not needed.
 
 use super::base::Core;
@@ -26,7 +26,7 @@ struct Open {
 }
 
 /// A survey for a command that reads the files: what waits for it on one server's word only is proved and rolled
-/// forward, where that can be.
+/// forward, if that is possible.
 pub(crate) fn survey_to_read(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
     let key = core.key.clone();
     let mut surveys = survey_under(core, &key, paths);
@@ -34,8 +34,8 @@ pub(crate) fn survey_to_read(core: &mut Core, paths: &[FilePath]) -> Vec<Survey>
     surveys
 }
 
-/// Proves versions that stand on one server's word, if that is `worth` it: pieces that no other server has are
-/// staged along the ring, not on the servers `without`. What is proved so is rolled forward; what is not is noted
+/// Proves versions that rest on one server's word, if that is `worth` it: pieces that no other server has are
+/// staged along the ring, not on the servers `without`. What this proves is rolled forward; what is not is noted
 /// in its survey. Gives the copies of what was proved.
 pub(crate) fn prove(
     core: &mut Core,
@@ -49,7 +49,7 @@ pub(crate) fn prove(
     if doubtful.is_empty() {
         return Vec::new();
     }
-    // The servers were not asked at one instant: to looks that stages and a commit overlap, it may only seem so.
+    // The servers were not asked at one instant: if stages and a commit overlap the looks, it may only seem so.
     let paths: Vec<FilePath> = doubtful.iter().map(|&s| surveys[s].path.clone()).collect();
     let again = survey_under(core, key, &paths);
     let mut open = Vec::new();

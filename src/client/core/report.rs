@@ -8,7 +8,7 @@ use crate::commit::Skew;
 use crate::name::{FilePath, ServerName};
 use crate::peer::Direction;
 
-/// Something worth telling that does not stop the work.
+/// Something worth reporting that does not stop the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A server that cannot be used now, and why.
@@ -43,9 +43,9 @@ pub enum Notice {
         /// Copies asked for.
         wanted: usize,
     },
-    /// More servers are away than an upload can be sure about: a newer version may be on them.
+    /// More servers are down than an upload can be sure about: a newer version may be on them.
     MayBeOutdated {
-        /// Which are away.
+        /// Which are down.
         away: Vec<ServerName>,
     },
     /// This client's clock is far from those of most servers: new versions do not get their generations from it.
@@ -59,7 +59,7 @@ pub enum Notice {
         /// Which.
         unseen: Vec<ServerName>,
     },
-    /// A server took no piece of an upload; others did.
+    /// A server accepted no piece of an upload; others did.
     NotPlaced {
         /// The file.
         path: FilePath,
@@ -92,7 +92,7 @@ pub enum Notice {
         /// Servers that have not.
         missing: Vec<ServerName>,
     },
-    /// A local file or folder that was left out, and why.
+    /// A local file or folder that was skipped, and why.
     LeftOut {
         /// As the user would write it.
         what: String,
@@ -104,7 +104,7 @@ pub enum Notice {
 /// One step of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// What was done in it: bytes of files, or names where [`Report::begin`] announced no bytes.
+    /// What was done in it: bytes of files, or names if [`Report::begin`] announced no bytes.
     pub done: u64,
 }
 
@@ -150,7 +150,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Does some work and tells how long it took.
+/// Does some work and reports how long it took.
 pub(crate) fn timed<T>(report: &dyn Report, phase: Phase, work: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
     let done = work();
@@ -161,7 +161,7 @@ pub(crate) fn timed<T>(report: &dyn Report, phase: Phase, work: impl FnOnce() ->
 /// What a command is doing with its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
-    /// Lets servers hash the copies that they hold.
+    /// Has servers hash their copies.
     Checking,
     /// Reads copies, and verifies what comes.
     Reading,
@@ -171,20 +171,20 @@ pub enum Doing {
 
 /// Takes notices and progress. Called from several threads.
 pub trait Report: Send + Sync {
-    /// Something worth telling.
+    /// Something worth reporting.
     fn notice(&self, notice: Notice);
 
     /// A line of the protocol has travelled.
     fn trace(&self, _server: &ServerName, _direction: Direction, _line: &str) {}
 
-    /// A phase of a command has ended, which took so long. Phases follow one another, but for the two
+    /// A phase of a command has ended, and how long it took. Phases follow one another, but for the two
     /// derivations of keys, which run at the same time as the login.
     fn phase(&self, _phase: Phase, _took: Duration) {}
 
     /// The command will look at this many files in all; what begins from now on are parts of it.
     fn expect(&self, _files: usize) {}
 
-    /// What is done from now on, where a command does more than one thing with the same files.
+    /// What is done from now on, if a command does more than one thing with the same files.
     fn doing(&self, _what: Doing) {}
 
     /// A part of the command that will move this many files and bytes begins; with no bytes, one that

@@ -35,14 +35,14 @@ pub(crate) struct Survey {
     clocks: Vec<Option<u64>>,
     /// This client's clock before and after that.
     asked: Asked,
-    /// What stands on one server's word, and was not proved.
+    /// What rests on one server's word, and was not proved.
     pub(crate) unproved: Option<Unproved>,
 }
 
-/// What of a version stands on one server's word, and was not proved.
+/// What of a version rests on one server's word, and was not proved.
 #[derive(Debug, Clone)]
 pub(crate) struct Unproved {
-    /// What of it could not be staged elsewhere, and on whose word it stands.
+    /// What of it could not be staged elsewhere, and on whose word it rests.
     pub(crate) word: OneWord,
     /// Whether that server gave what it was asked for, and it is others that did not accept it.
     pub(crate) is_given: bool,
@@ -165,7 +165,7 @@ impl Survey {
         self.claims.iter().find(|c| c.header.version == version)
     }
 
-    /// Whether there is something, but all of it was made under another key.
+    /// Whether anything was found, and all of it was made under another key.
     pub(crate) fn only_other_keys(&self) -> bool {
         self.claims.is_empty() && self.has_other_keys()
     }
@@ -204,7 +204,7 @@ impl Survey {
         self.waiting().into_iter().chain(self.view().abandoned).collect()
     }
 
-    /// The decided version, where it is staged, and every piece of it is there: else a server that lies about
+    /// The decided version, and where it is staged, if every piece of it exists: otherwise a server that lies about
     /// one commit could have an unfinished upload replace a whole file.
     fn waiting(&self) -> Option<(Version, Vec<usize>)> {
         let View { decided, forward, .. } = self.view();
@@ -212,7 +212,7 @@ impl Survey {
         decided.filter(whole).filter(|_| !forward.is_empty()).map(|version| (version, forward))
     }
 
-    /// What of that may be committed as it is. What stands on one server's word may not, except on that server, and
+    /// What of that may be committed as it is. What rests on one server's word may not, except on that server, and
     /// except for the asker's `own` versions, of which it knows that every piece was staged on all its holders.
     pub(super) fn to_roll_forward(&self, own: &[Version]) -> Option<(Version, Vec<usize>)> {
         let (version, mut servers) = self.waiting()?;
@@ -224,14 +224,14 @@ impl Survey {
         (!servers.is_empty()).then_some((version, servers))
     }
 
-    /// What of a version stands on the word of one server, of a file that is to have more copies than one.
+    /// What of a version rests on the word of one server, of a file that should have more than one copy.
     pub(crate) fn one_word(&self, version: Version) -> Option<OneWord> {
         let replicas = self.any_claim(version).map_or(1, |claim| usize::from(claim.header.replicas));
         let copies = placement::copies_wanted(replicas, self.answers.len());
         commit::one_word(&self.answers, version).filter(|_| copies > 1)
     }
 
-    /// The decided version of a file, where all of it seems to be there, and stands on one server's word.
+    /// The decided version of a file, if all of it seems to exist, and it rests on one server's word.
     pub(crate) fn to_prove(&self) -> Option<(Version, OneWord)> {
         let version = self.file_version().filter(|&version| self.is_complete(version))?;
         Some((version, self.one_word(version)?))
@@ -288,7 +288,7 @@ impl Survey {
     }
 }
 
-/// Notes what is not noted yet: a server may say the same many times, and is heard once.
+/// Notes what is not noted yet: a server may say the same many times, and counts once.
 fn note<T: PartialEq>(noted: &mut Vec<T>, new: T) {
     if !noted.contains(&new) {
         noted.push(new);

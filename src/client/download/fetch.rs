@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use super::target::Target;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{No, Peer, PeerError};
 use crate::placement;
@@ -20,7 +20,7 @@ const AHEAD: usize = 16 * 1024;
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
 const STEP: u64 = 256 * 1024;
 
-/// One piece of a download, as far as it has come; or a copy of one that is read to be verified.
+/// One piece of a download, as far as it has arrived; or a copy of one that is read to be verified.
 pub(crate) struct Piece {
     /// Which file of those that are gathered; or which of the copies.
     pub(crate) file: usize,
@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     Damaged,
     /// It has another version by now.
     Replaced,
-    /// It said no.
+    /// It refused.
     Refused(String),
     /// The connection was lost.
     Lost(String),
@@ -121,16 +121,16 @@ struct Read {
     length: u64,
 }
 
-/// What a server was to give, when it is over: its connection; its pieces, each with what was wrong; and a
-/// failure of the local disk, with the file's number, after which the connection is of no more use.
+/// What came of a server: its connection; its pieces, each with what was wrong; and a
+/// failure of the local disk, with the file's number, after which the connection is useless.
 pub(super) struct Fetched {
     pub(super) server: usize,
     pub(super) peer: Result<Peer, PeerError>,
     pub(super) pieces: Vec<Piece>,
-    pub(super) local_error: Option<(usize, ClientError)>,
+    pub(super) local_error: Option<(usize, LocalError)>,
 }
 
-/// What a server is to give, on its way.
+/// What is being fetched from one server.
 pub(super) struct Fetching<'a> {
     targets: &'a [&'a Target],
     report: &'a dyn Report,
@@ -153,7 +153,7 @@ struct Taking {
 }
 
 impl<'a> Fetching<'a> {
-    /// Everything that is missing of `pieces`, from the server at `peer`, as far as it can be had there.
+    /// Everything that is missing of `pieces`, from the server at `peer`, as far as it is available there.
     pub(super) fn new(
         targets: &'a [&'a Target],
         report: &'a dyn Report,
@@ -188,7 +188,7 @@ impl<'a> Fetching<'a> {
         Fetched { server: self.server, peer, pieces: self.pieces, local_error }
     }
 
-    /// Sends READs, as far ahead of their replies as may be.
+    /// Sends READs, as far ahead of their replies as allowed.
     fn ask(&mut self) -> Result<(), PeerError> {
         while let Some((index, read)) = self.to_ask.pop_front() {
             let header = &self.pieces[index].claim.header;
@@ -271,7 +271,7 @@ fn note(piece: &mut Piece, fault: Fault) {
 enum Stop {
     Peer(PeerError),
     /// The number of a file, which cannot be written.
-    Local(usize, ClientError),
+    Local(usize, LocalError),
 }
 
 impl From<PeerError> for Stop {

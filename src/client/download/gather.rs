@@ -3,9 +3,13 @@
 use super::fetch::{Fetched, Fetching, Piece};
 use super::target::Target;
 use crate::client::core::base::Core;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Phase, timed};
 use crate::client::core::survey::Survey;
+
+/// Up to so many bytes come from as few servers as have them: from the first what it has, from the next what is still
+/// missing. What comes beyond that is shared out, so that each server's disk and line bears a part.
+const FEW: u64 = 1 << 20;
 
 /// A file that is being downloaded.
 pub(super) struct Incoming {
@@ -13,7 +17,7 @@ pub(super) struct Incoming {
     pub(super) target: Target,
     pub(super) pieces: Vec<Piece>,
     /// Why it cannot be written here.
-    pub(super) failed: Option<ClientError>,
+    pub(super) failed: Option<LocalError>,
 }
 
 /// Fetches until every piece is whole or nobody is left to ask. In each round a server is asked for a piece that
@@ -22,11 +26,10 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
     loop {
         let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
         let mut load = vec![0; core.cluster.len()];
+        let bytes: u64 = files.iter().flat_map(|file| &file.pieces).map(Piece::bytes_missing).sum();
         for (number, file) in files.iter_mut().enumerate().filter(|(_, file)| file.failed.is_none()) {
             for mut piece in std::mem::take(&mut file.pieces) {
-                let candidates = candidates(core, &piece, &file.survey).into_iter();
-                // With all servers up each gives one piece of a large file.
-                match candidates.min_by_key(|&server| load[server]) {
+                match giver(candidates(core, &piece, &file.survey), &load, bytes <= FEW) {
                     Some(server) => {
                         load[server] += piece.claim.header.piece_size;
                         piece.file = number;
@@ -61,6 +64,12 @@ fn candidates(core: &Core, piece: &Piece, survey: &Survey) -> Vec<usize> {
     survey.ring(header.piece).into_iter().filter(may_give).collect()
 }
 
+/// Which of the candidates gives a piece: if few servers should give, one that gives something already, otherwise the
+/// one with the least to give so far; the first of several. So with all servers up each gives one piece of a large file.
+fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
+    candidates.into_iter().min_by_key(|&server| if few { u64::from(load[server] == 0) } else { load[server] })
+}
+
 /// Reads copies from the servers that have them, and verifies what comes. Gives all copies back, each with the fault
 /// that was met.
 pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
@@ -73,7 +82,7 @@ fn fetch_all(
     core: &mut Core,
     targets: &[&Target],
     by_server: Vec<Vec<Piece>>,
-) -> (Vec<Piece>, Vec<(usize, ClientError)>) {
+) -> (Vec<Piece>, Vec<(usize, LocalError)>) {
     let (mut pieces, mut failures, mut back) = (Vec::new(), Vec::new(), Vec::new());
     let mut fetching = Vec::new();
     for (server, (peer, of_server)) in core.cluster.lend_peers().into_iter().zip(by_server).enumerate() {
@@ -105,4 +114,24 @@ fn fetch_all(
     }
     core.cluster.take_back(back);
     (pieces, failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_file_comes_from_all_servers_and_a_small_one_from_few() {
+        let holders = [vec![0, 3], vec![1, 0], vec![2, 1], vec![3, 2]];
+        let givers = |few| {
+            let mut load = [0; 4];
+            holders.clone().map(|candidates| {
+                let server = giver(candidates, &load, few).unwrap();
+                load[server] += 1;
+                server
+            })
+        };
+        assert_eq!(givers(false), [0, 1, 2, 3]);
+        assert_eq!(givers(true), [0, 0, 2, 2]);
+    }
 }

@@ -29,10 +29,10 @@ use crate::wire::Refusal;
 const BATCH_FILES: usize = 128;
 /// A batch ends with the file that brings it to so many bytes: the first to the least of these, each later one to
 /// what went in a second. At the end of a batch all wait for the disks; but what is not committed when the
-/// line breaks has to be sent again, and older versions keep their room on the servers until the batch is committed.
+/// line breaks has to be sent again, and older versions take up room on the servers until the batch is committed.
 const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
 
-/// How often a server may say that it is behind, or that bytes were damaged, before it is left out. Each
+/// How often a server may say that it is behind, or that bytes were damaged, before it is excluded. Each
 /// try sends it up to two pieces.
 const MAX_SUSPICIONS: usize = 6;
 
@@ -43,7 +43,7 @@ pub struct Uploaded {
     pub path: FilePath,
     /// Its size in bytes.
     pub size: u64,
-    /// Whether it was there already, and nothing was sent.
+    /// Whether it was already stored, and nothing was sent.
     pub unchanged: bool,
 }
 
@@ -240,7 +240,7 @@ fn judge(
 ) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
     let unchanged = staged.local.map_or_else(|| plan.source.check_unchanged(), Err);
     if let Err(error) = unchanged {
-        return Err((writer.give_up(), Some(error)));
+        return Err((writer.give_up(), Some(error.into())));
     }
     for (server, no) in staged.answers.iter().filter_map(|(s, answer)| Some((*s, answer.refusal()?))) {
         match no.refusal {
@@ -274,7 +274,7 @@ fn conclude(
             report_copies(core, plan, file, committed);
             Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false }))
         }
-        // It is done, and replaced: what there is of the newer one is for its writer to report.
+        // It is done, and replaced: the newer one is for its writer to report.
         Outcome::Overtaken => Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false })),
         Outcome::NeverHappened => None,
         Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
@@ -303,7 +303,7 @@ fn batch_length(sizes: &[u64], limit: u64) -> usize {
     full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
 }
 
-/// Bytes of the files that were sent. Those that were there already say nothing about the line.
+/// Bytes of the files that were sent. Those that were already stored say nothing about the line.
 fn sent(batch: &[Result<Uploaded, ClientError>]) -> u64 {
     let sent = batch.iter().flatten().filter(|file| !file.unchanged);
     sent.map(|file| file.size).fold(0, u64::saturating_add)

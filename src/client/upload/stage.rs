@@ -1,7 +1,7 @@
 //! Staging the pieces of a batch: encrypt and hash each byte once, send it to every holder.
 //!
 //! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders,
-//! always in the order of the servers, so that no two wait for each other in a circle. Replies are
+//! always in the order of the servers, so that no two wait for each other. Replies are
 //! read when all is sent: they are short and wait in the sockets' buffers.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use super::source::OpenSource;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
@@ -39,7 +39,7 @@ pub(super) struct Plan {
 #[derive(Default)]
 pub(super) struct Staged {
     /// The local file failed.
-    pub(super) local: Option<ClientError>,
+    pub(super) local: Option<LocalError>,
     /// What each server answered, for each of its pieces.
     pub(super) answers: Vec<(usize, Answer<()>)>,
 }
@@ -197,7 +197,7 @@ impl Work<'_> {
         start: u64,
         lanes: &mut [MutexGuard<'_, Lane>],
         buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32), (ClientError, u64)> {
+    ) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
         let mut cipher = ChunkCipher::new(&plan.key, header.piece);
         let mut hasher = ChunkHasher::new(header.chunk_size());
         let mut table = Vec::new();
@@ -219,7 +219,7 @@ impl Work<'_> {
     }
 }
 
-/// The announced bytes must follow, so that the next request is found behind them.
+/// The announced bytes must follow, so that the next request is found after them.
 fn cancel(lanes: &mut [MutexGuard<'_, Lane>], mut left: u64) {
     let zeros = [0; 4096];
     while left > 0 {

@@ -123,7 +123,7 @@ pub(crate) fn judge_writer(
         }
         Task::Move { new, .. } if says("is there already") => model.may_be_there(new),
         // A server that falls away in the middle of a Move ends it: the file is under one of its names, or both.
-        Task::Move { .. } if says("cannot store") || says("is kept beside") => {
+        Task::Move { .. } if says("cannot store") || says("was kept beside") => {
             return Ok(Verdict::Refused);
         }
         // Somebody's upload came between its look and its end, and is what is there now.

@@ -240,6 +240,22 @@ fn each_field_of_a_header_is_where_the_table_says() {
     assert_eq!(end, bytes.len());
 }
 
+/// The picture has a box for each field or few, with the bytes below it: `8`, `6 × 1`, `8 + 16`, `1 + L`.
+#[test]
+fn the_picture_of_a_piece_has_all_bytes_of_the_header() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images/piece.svg");
+    let picture = std::fs::read_to_string(path).unwrap();
+    let texts = picture.split('>').skip(1).filter_map(|rest| rest.split('<').next());
+    let is_bytes = |text: &&str| {
+        !text.trim().is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +×LP".contains(c))
+    };
+    let header = texts.skip_while(|text| *text != "The header").take_while(|text| *text != "The keys");
+    let product = |text: &str| text.split(" × ").map(number).product::<usize>();
+    let sum =
+        |text: &str| text.split(" + ").filter(|part| !["L", "P"].contains(part)).map(product).sum::<usize>();
+    assert_eq!(header.filter(is_bytes).map(sum).sum::<usize>(), shareit::sealed::HEADER_FIXED);
+}
+
 fn number(text: &str) -> usize {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is no offset"))
 }

@@ -43,7 +43,12 @@ impl Document {
         Self { name, text }
     }
 
-    /// What stands under a heading, up to the next of the same or a higher level.
+    /// Whether these lines are somewhere in it.
+    pub(crate) fn contains(&self, lines: &str) -> bool {
+        self.text.contains(lines)
+    }
+
+    /// What is under a heading, up to the next of the same or a higher level.
     pub(crate) fn section(&self, heading: &str) -> Section<'_> {
         let name = format!("{}, {heading:?}", self.name);
         let mut found: Option<(usize, usize)> = None;
@@ -82,6 +87,10 @@ impl Message {
 }
 
 impl Section<'_> {
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+
     /// The rows of the table whose first column has this title, without backquotes.
     pub(crate) fn table(&self, first_title: &str) -> Vec<Vec<String>> {
         let cells = |line: &str| -> Vec<String> {
@@ -91,6 +100,11 @@ impl Section<'_> {
         let mut lines = self.text.lines().skip_while(|l| !l.starts_with('|') || cells(l)[0] != first_title);
         assert!(lines.next().is_some(), "{}: no table {first_title:?}", self.name);
         lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect()
+    }
+
+    /// The lines of the blocks that are indented by four, without those that go on with the line before.
+    pub(crate) fn indented(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| !line.starts_with(' '))
     }
 
     /// The headings below this one.

@@ -36,6 +36,17 @@ fn every_function_is_in_the_file_that_its_link_names() {
     }
 }
 
+#[test]
+fn the_dozen_files_are_twelve_and_there() {
+    let tour = read("TOUR.md");
+    let files: Vec<&str> =
+        tour.split('`').skip(1).step_by(2).filter(|text| text.starts_with("src/")).collect();
+    assert_eq!(files.len(), 12, "{files:?}");
+    for file in files {
+        read(&format!("../{file}"));
+    }
+}
+
 /// Whether a file is of a module, or has methods of a type.
 fn is_owner(owner: &str, file: &str, source: &str) -> bool {
     if owner.starts_with(char::is_lowercase) {

@@ -126,7 +126,7 @@ fn an_upload_that_nobody_else_has_replaces_nothing_until_all_of_it_is_there() {
             let repaired = lied_to.run(&["Repair"]).fails_with(1);
             assert!(pieces(&cluster, &[2]) == whole, "without piece {withheld}: {repaired}");
             let why = format!(
-                "Server1 alone says that it was stored, which was not proved: no other server has piece {withheld} ("
+                "Server1 alone says that it was stored, which could not be proved: no other server has piece {withheld} ("
             );
             assert!(repaired.stdout.contains(&why), "{repaired}");
             lied_to.download_is_incomplete("a").complains_of("Server1");

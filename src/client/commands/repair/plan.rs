@@ -1,4 +1,4 @@
-//! Which copies are to be made, from where to where.
+//! Which copies to make, from where to where.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::placement;
 use crate::sealed::Distrust;
 use crate::version::Version;
 
-/// Which pieces to copy for a file, from where to where; and why not all that it lacks can be had.
+/// Which pieces to copy for a file, from where to where; and why not all that it lacks is available.
 ///
-/// Nothing is spread that cannot become a file: what is left of one that was deleted meanwhile, on a server
-/// that was restored from an old backup, or of an upload that was never finished, if a server lies about it.
-/// Where another server may have what is missing, the rest is copied, but nowhere in place of something older:
-/// that may be all there is. Nor is anything spread that stands on one server's word: two servers would then
-/// seem to have got the writer's commit. Nothing is copied to the servers `without`.
+/// Nothing is spread that cannot become a file: what is left of one that was deleted while its server was down, if that
+/// was restored from an old backup, or of an upload that was never finished, if a server lies about it.
+/// If another server may have what is missing, the rest is copied, but nowhere in place of something older:
+/// that may be all that is left. Nor is anything spread that rests on one server's word: two servers would then
+/// seem to have received the writer's commit. Nothing is copied to the servers `without`.
 pub(super) fn plan_repair(
     core: &Core,
     survey: &Survey,
@@ -106,7 +106,7 @@ fn may_have_good(survey: &Survey, copies: &[Copy], piece: u8, server: usize) -> 
         || survey.distrusted.iter().any(|d| (d.server, d.piece) == (server, piece) && of_other_key(d))
 }
 
-/// Where copies are to be made: first over damaged ones, then on the ring until there are enough.
+/// Where copies will be made: first over damaged ones, then on the ring until there are enough.
 fn targets(good: &[usize], damaged: &[usize], up: &[bool], wanted: usize, ring: &[usize]) -> Vec<usize> {
     let mut targets: Vec<usize> = damaged.iter().copied().filter(|s| up[*s] && !good.contains(s)).collect();
     targets.dedup();
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(
             targets(&[0, 1], &[2], &up, 2, &[3, 2, 1, 0]),
             [2],
-            "damage is mended though there are enough"
+            "damage is repaired even if there are enough"
         );
         assert_eq!(targets(&[0, 1], &[], &up, 2, &[0, 1, 2, 3]), [0; 0]);
         assert_eq!(targets(&[0], &[3], &up, 4, &[0, 1, 2, 3]), [1, 2]);

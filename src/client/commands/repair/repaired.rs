@@ -27,7 +27,7 @@ pub enum Repaired {
         /// Where.
         server: ServerName,
     },
-    /// A delete was brought to a server that had slept through it.
+    /// A delete was brought to a server that had missed it.
     Buried {
         /// The deleted name.
         path: FilePath,
@@ -62,9 +62,9 @@ impl fmt::Display for Repaired {
             Repaired::Dropped { path, server } => {
                 write!(f, "{path}: old or damaged pieces dropped on {server}")
             }
-            Repaired::Buried { path, server } => write!(f, "{path}: deleted on {server} too"),
-            Repaired::Forgotten { path } => write!(f, "{path}: deleted everywhere"),
-            Repaired::Settled { path } => write!(f, "{path}: an unfinished upload settled"),
+            Repaired::Buried { path, server } => write!(f, "{path}: delete completed on {server}"),
+            Repaired::Forgotten { path } => write!(f, "{path}: delete completed on every server"),
+            Repaired::Settled { path } => write!(f, "{path}: settled an unfinished upload"),
             Repaired::Failed { path, why } => write!(f, "{path}: not repaired: {why}"),
         }
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Repaired {
 /// Why something could not be repaired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotRepaired {
-    /// What there is was made under another password or `Key`.
+    /// Everything found was made under another password or `Key`.
     OtherKey,
     /// Pieces of which no server has a good copy: every one of them has said so.
     Gone {
@@ -95,7 +95,7 @@ pub enum NotRepaired {
     },
     /// An unfinished upload or delete that these servers still have, or may have.
     Unsettled(Vec<ServerName>),
-    /// A server said no.
+    /// A server refused.
     Refused(ServerName, No),
     /// A server was lost, and how.
     Down(ServerName, String),
@@ -113,7 +113,7 @@ impl fmt::Display for NotRepaired {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
             }
             NotRepaired::Unproved { server, pieces, why } => {
-                write!(f, "{server} alone says that it was stored, which was not proved: ")?;
+                write!(f, "{server} alone says that it was stored, which could not be proved: ")?;
                 write!(f, "no other server has piece {} ({why})", listed(pieces))
             }
             NotRepaired::Unsettled(servers) => {

@@ -1,17 +1,24 @@
 //! Why a command failed.
 
+mod local;
+mod passwd;
+mod words;
+
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+
+pub use local::LocalError;
+pub use passwd::PasswdError;
 
 use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
+use words::Reasons;
 
 /// Why a client could not be launched.
 #[derive(Debug)]
 pub enum LaunchError {
     /// Every server that answered refused the name or password.
     Denied,
-    /// Servers answered that they take no login from here for now; each with the reason.
+    /// Servers answered that they accept no login from here for now; each with the reason.
     Busy(Vec<(ServerName, String)>),
     /// No server could be reached; each with the reason.
     NoServer(Vec<(ServerName, String)>),
@@ -22,7 +29,7 @@ impl fmt::Display for LaunchError {
         match self {
             LaunchError::Denied => f.write_str("Invalid username or password"),
             LaunchError::Busy(reasons) | LaunchError::NoServer(reasons) => {
-                write!(f, "no server can be used ({})", Reasons(reasons))
+                write!(f, "no server is available ({})", Reasons(reasons))
             }
         }
     }
@@ -39,12 +46,12 @@ impl LaunchError {
     }
 }
 
-/// What to do where nobody can be reached.
+/// What to do if no server can be reached.
 const START_SERVERS: &str = "start the servers, or check their addresses in the .conf";
-/// What a file may be of which a piece is on no server.
+/// What may have happened to a file if no server has one of its pieces.
 pub const DELETED_BEFORE: &str = "if it was deleted before, a server that was restored from an old backup may show it \
                                   again: Delete it once more";
-/// What to do where everything found is under another key.
+/// What to do if everything found is under another key.
 pub const OTHER_KEY_HINT: &str =
     "the Key line or the password in the .conf is not the one that it was uploaded with";
 
@@ -65,58 +72,24 @@ impl fmt::Display for MissingPiece {
     }
 }
 
-/// Servers, each with a reason, as text.
-pub(crate) struct Reasons<'a>(pub(super) &'a [(ServerName, String)]);
-
-impl fmt::Display for Reasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What all have in common is said once.
-        if let [(_, common), _, ..] = self.0
-            && self.0.iter().all(|(_, why)| why == common)
-        {
-            let names: Vec<&str> = self.0.iter().map(|(server, _)| server.as_str()).collect();
-            return write!(f, "{}: {common}", names.join(", "));
-        }
-        for (index, (server, why)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
-            }
-            write!(f, "{server} {why}")?;
-        }
-        Ok(())
-    }
-}
-
 /// Why a command failed, or failed for one file.
 #[derive(Debug)]
 pub enum ClientError {
+    /// Something is wrong with a local file.
+    Local(LocalError),
+    /// A change of password did not come to its end.
+    Passwd(PasswdError),
     /// A name on the servers that breaks the grammar.
     Name(String, NameError),
-    /// A local path that leaves DIR.
-    Outside(PathBuf),
-    /// A local file that is not there.
-    LocalMissing(PathBuf),
-    /// A local path that is neither a file nor a folder.
-    LocalKind(PathBuf),
-    /// A local file that cannot be read or written.
-    Local(PathBuf, io::Error),
-    /// A link where a download has a folder: it may lead anywhere.
-    LinkBelowDownloads(PathBuf),
-    /// A local file that changed while it was read.
-    Changed(PathBuf),
-    /// A local file that is larger than the format allows.
-    TooLarge(PathBuf),
-    /// A local folder without a file in it.
-    NothingToUpload(PathBuf),
     /// Nothing of that name on the servers.
     NotFound(String),
     /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
     /// may be the only one to know it.
     OutOfSight(String, Vec<(ServerName, String)>),
-    /// What was found is dealt with, but so many servers did not say what they hold, each with the reason, that they
+    /// What was found was dealt with, but so many servers did not say what they hold, each with the reason, that they
     /// may know of more.
     NotAllSeen(Vec<(ServerName, String)>),
-    /// A folder where a file is meant; a delete needs `-r` for one.
+    /// A folder where a file was expected; to delete one needs `-r`.
     IsFolder(FolderPath),
     /// A server that is up would not list a folder, so that nothing can be said of all of it.
     NotListed(FolderPath),
@@ -133,11 +106,11 @@ pub enum ClientError {
     },
     /// Everything found was made under another password or `Key`.
     OtherKey(FilePath),
-    /// No server took the upload, or not all its pieces; each with the reason.
+    /// No server accepted the upload, or not all its pieces; each with the reason.
     NotTaken(FilePath, Vec<(ServerName, String)>),
-    /// A name that is a folder on the servers where a file is meant, or the other way round.
+    /// A name that is a folder on the servers where a file was expected, or the other way round.
     Conflict(FilePath),
-    /// A move to a name that there is already.
+    /// A move to an existing name.
     Exists(FilePath),
     /// A move for whose copies too few servers are up: how many it needs, and those that are down, each with
     /// the reason.
@@ -154,54 +127,30 @@ pub enum ClientError {
     Undecided(FilePath),
     /// The same, because another client changed the password during the commit.
     UndecidedAtChange(FilePath),
-    /// A name whose newest version has the last generation that there is.
+    /// A name whose newest version has the last possible generation.
     UsedUp(FilePath),
     /// A command that needs every server; those that are down, with the reason.
     NeedsEveryServer(Vec<(ServerName, String)>),
-    /// A file that must be repaired before the password can be changed, and why it could not be.
-    NotInOrder(FilePath, String),
-    /// A file that does not have its header under the new password on all its servers yet; each with the reason.
-    NotRewrapped(FilePath, Vec<(ServerName, String)>),
-    /// The password was changed on the servers before this one, and not on it and those behind it; and why.
-    PasswordNotEverywhere(ServerName, String),
-    /// A server that says beforehand that it could not change the password, and why.
-    CannotChange(ServerName, String),
-    /// A change to another password was begun, as this server knows.
-    OtherChange(ServerName),
-    /// So many files are under another key, where a change of password would be taken back.
-    UnderOtherPassword(usize),
-    /// A connection was lost during a change of password, and made again.
-    Interrupted,
     /// A file that stays as it is: its key was, or is being, retired by another client's change of password.
     Rekeyed(FilePath),
-    /// The password was changed since this client logged in: no server takes it any more.
+    /// The password was changed after this client logged in: no server accepts it anymore.
     PasswordChanged,
-    /// The servers ended all connections, and take logins again; each with the reason.
+    /// The servers ended all connections, and accept logins again; each with the reason.
     Ended(Vec<(ServerName, String)>),
     /// A server was lost during a command that is about what all servers hold, and why.
     Lost(ServerName, String),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
-    /// The system has no random bytes to give.
+    /// The system gave no random bytes.
     Random(io::Error),
 }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ClientError::Local(error) => error.fmt(f),
+            ClientError::Passwd(error) => error.fmt(f),
             ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
-            ClientError::Outside(path) => write!(f, "'{}' leaves the folder to upload from", Shown(path)),
-            ClientError::LocalMissing(path) => write!(f, "no such file: '{}'", Shown(path)),
-            ClientError::LocalKind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
-            ClientError::Local(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
-            ClientError::LinkBelowDownloads(path) => {
-                write!(f, "'{}' is a link, and Download follows none there; nothing was written", Shown(path))
-            }
-            ClientError::Changed(path) => {
-                write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
-            }
-            ClientError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
-            ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
             ClientError::NotFound(name) => write!(f, "not found: '{}'", printable(name)),
             ClientError::OutOfSight(name, unseen) => {
                 write!(f, "cannot tell whether '{}' exists ({})", printable(name), Reasons(unseen))
@@ -224,20 +173,20 @@ impl fmt::Display for ClientError {
             }
             ClientError::NotTaken(path, reasons) => write!(f, "cannot store {path} ({})", Reasons(reasons)),
             ClientError::Conflict(path) => {
-                write!(f, "cannot store {path}: a file and a folder cannot have one name")
+                write!(f, "cannot store {path}: a file and a folder cannot have the same name")
             }
-            ClientError::Exists(path) => write!(f, "'{path}' is there already"),
+            ClientError::Exists(path) => write!(f, "'{path}' already exists"),
             ClientError::NeedsServers(path, count, reasons) => {
                 write!(f, "cannot move {path}: its copies need {count} servers ({})", Reasons(reasons))
             }
-            ClientError::HalfMoved(old, new, why) => write!(f, "{old} is kept beside {new} ({why})"),
+            ClientError::HalfMoved(old, new, why) => write!(f, "{old} was kept beside {new} ({why})"),
             ClientError::MovedOlder(old, new) => {
-                write!(f, "{old} was replaced meanwhile and is kept; {new} has the version before it")
+                write!(f, "{old} was replaced in the meantime and was kept; {new} has the version before it")
             }
             ClientError::Replaced(path) => {
-                write!(f, "{path} was replaced meanwhile; the newer version is kept")
+                write!(f, "{path} was replaced in the meantime; the newer version was kept")
             }
-            ClientError::Contended(path) => write!(f, "{path} was replaced again and again by other clients"),
+            ClientError::Contended(path) => write!(f, "other clients kept replacing {path}"),
             ClientError::Undecided(path) => {
                 write!(
                     f,
@@ -256,30 +205,6 @@ impl fmt::Display for ClientError {
             ClientError::NeedsEveryServer(reasons) => {
                 write!(f, "every server is needed ({})", Reasons(reasons))
             }
-            ClientError::NotInOrder(path, why) => {
-                write!(f, "{path} is not in order ({why})")
-            }
-            ClientError::NotRewrapped(path, reasons) => {
-                write!(f, "some servers do not have {path} under the new password yet ({})", Reasons(reasons))
-            }
-            ClientError::PasswordNotEverywhere(server, why) => {
-                write!(f, "{server} did not take the new password ({why}); all files are under it already")
-            }
-            ClientError::CannotChange(server, why) => {
-                write!(f, "{server} could not take a new password ({why})")
-            }
-            ClientError::OtherChange(server) => {
-                write!(f, "{server} reports an unfinished change to a different password")
-            }
-            ClientError::UnderOtherPassword(1) => {
-                f.write_str("1 file is already under a different password or Key line")
-            }
-            ClientError::UnderOtherPassword(files) => {
-                write!(f, "{files} files are already under a different password or Key line")
-            }
-            ClientError::Interrupted => {
-                f.write_str("a connection was lost; some servers do not have the new password yet")
-            }
             ClientError::Rekeyed(path) => {
                 write!(
                     f,
@@ -287,40 +212,50 @@ impl fmt::Display for ClientError {
                 )
             }
             ClientError::PasswordChanged => {
-                f.write_str("the password was changed since this client logged in")
+                f.write_str("the password was changed after this client logged in")
             }
             ClientError::Ended(reasons) => {
-                write!(f, "the servers ended all connections ({}); they take logins again", Reasons(reasons))
+                write!(
+                    f,
+                    "the servers ended all connections ({}); they accept logins again",
+                    Reasons(reasons)
+                )
             }
             ClientError::Lost(server, why) => {
                 write!(f, "lost the connection to {server} ({why}); the rest was not checked")
             }
-            ClientError::NoServer(reasons) => write!(f, "no server can be used ({})", Reasons(reasons)),
-            ClientError::Random(error) => write!(f, "no random bytes from the system ({error})"),
+            ClientError::NoServer(reasons) => write!(f, "no server is available ({})", Reasons(reasons)),
+            ClientError::Random(error) => write!(f, "cannot get random bytes from the system ({error})"),
         }
     }
 }
 
 impl std::error::Error for ClientError {}
 
+impl From<LocalError> for ClientError {
+    fn from(error: LocalError) -> Self {
+        ClientError::Local(error)
+    }
+}
+
+impl From<PasswdError> for ClientError {
+    fn from(error: PasswdError) -> Self {
+        ClientError::Passwd(error)
+    }
+}
+
 impl ClientError {
     /// What the user might do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            ClientError::Outside(_) => "give an absolute path for a file elsewhere".into(),
-            ClientError::LocalMissing(path) if path.is_relative() => {
-                "paths are looked up in DIR; a name with spaces is written in quotes".into()
-            }
+            ClientError::Local(error) => return error.hint(),
+            ClientError::Passwd(error) => return error.hint(),
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::HalfMoved(..) => {
-                "give the same Move again when that is put right: it goes on where it stopped".into()
+                "fix that, then run the same Move again: it continues where it stopped".into()
             }
-            ClientError::NotTaken(..) => "Verify says more; Repair brings back lost copies".into(),
-            ClientError::LinkBelowDownloads(_) => {
-                "remove the link, or move it: Downloads itself and the user's folder in it may be links"
-                    .into()
-            }
-            ClientError::NotFound(_) => "ShowFiles lists what there is".into(),
+            ClientError::NotTaken(..) => "Verify gives details; Repair restores lost copies".into(),
+            ClientError::NotFound(_) => "ShowFiles lists what is stored".into(),
             ClientError::OutOfSight(..) => {
                 "no server that answered has it; start the servers that are down and try again".into()
             }
@@ -331,28 +266,16 @@ impl ClientError {
             ClientError::Name(name, NameError::OuterSlash) => {
                 format!("write it as '{}'", printable(name.trim_matches('/')))
             }
-            ClientError::IsFolder(_) => "-r deletes a folder with everything below it".into(),
+            ClientError::IsFolder(_) => "add -r to delete a folder with everything below it".into(),
             ClientError::Incomplete { down: false, .. } => {
-                format!("no server is down: no good copy can be had; upload it again if you have it; {DELETED_BEFORE}")
+                format!("every server is up, and none gave a good copy; upload the file again if you still have it; {DELETED_BEFORE}")
             }
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
-            ClientError::NotInOrder(..) => "Verify says more; a file that is lost can be deleted".into(),
-            ClientError::UnderOtherPassword(_) => {
-                "an unfinished change of password must be finished, not taken back: run Passwd again where it was \
-                begun, with the same new password as there"
-                    .into()
-            }
             ClientError::Lost(..) => {
                 "run it again; servers that are down at the start are skipped".into()
-            }
-            ClientError::OtherChange(_) => {
-                "run Passwd again where that was begun, with the same new password as \
-                there; or, if no file is under that one yet, take that change back: give Passwd the password that \
-                is in this .conf"
-                    .into()
             }
             ClientError::Rekeyed(_) => {
                 "wait until that Passwd has ended, or run it again where it was cut off; \
@@ -366,32 +289,5 @@ impl ClientError {
             ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })
-    }
-}
-
-/// A path as text that cannot disturb a terminal.
-struct Shown<'a>(&'a std::path::Path);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        printable(&self.0.to_string_lossy()).fmt(f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reasons(of: &[(&str, &str)]) -> String {
-        let reasons: Vec<_> =
-            of.iter().map(|(name, why)| (ServerName::parse(name).unwrap(), (*why).to_owned())).collect();
-        Reasons(&reasons).to_string()
-    }
-
-    #[test]
-    fn a_reason_that_all_have_is_said_once() {
-        assert_eq!(reasons(&[("A", "is late")]), "A is late");
-        assert_eq!(reasons(&[("A", "is late"), ("B", "is late")]), "A, B: is late");
-        assert_eq!(reasons(&[("A", "is late"), ("B", "is ill")]), "A is late, B is ill");
     }
 }
