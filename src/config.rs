@@ -165,7 +165,7 @@ impl std::error::Error for ConfigError {}
 
 /// Lines as they are read, before the whole is checked. A value keeps its line for later errors.
 #[derive(Default)]
-struct Draft {
+struct Unchecked {
     servers: Vec<ServerAddress>,
     user: Option<UserName>,
     password: Option<Zeroizing<String>>,
@@ -184,14 +184,14 @@ impl Config {
         if text.len() > MAX_CONFIG {
             return Err(ConfigError { line: None, problem: Problem::TooLong });
         }
-        let mut draft = Draft::default();
+        let mut unchecked = Unchecked::default();
         for (index, line) in text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines().enumerate() {
             let line_number = index + 1;
-            draft
+            unchecked
                 .take(line, line_number)
                 .map_err(|problem| ConfigError { line: Some(line_number), problem })?;
         }
-        draft.finish()
+        unchecked.finish()
     }
 
     /// Whether a password can stand in a .conf and in Users.conf.
@@ -218,7 +218,7 @@ impl Config {
     }
 }
 
-impl Draft {
+impl Unchecked {
     fn take(&mut self, line: &str, line_number: usize) -> Result<(), Problem> {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {

@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::{Index, Name};
 use super::piece::ReadError;
 use crate::commit::{Held, PieceState, TOMBSTONE};
@@ -15,7 +15,7 @@ use crate::version::Version;
 
 /// What is remembered of a user, and the files that it is about. Whoever has it is the only one who changes them.
 pub(super) struct Locked<'a, D> {
-    pub(super) files: &'a Files<D>,
+    pub(super) files: &'a ServerFiles<D>,
     pub(super) user: &'a UserName,
     pub(super) index: MutexGuard<'a, Index>,
 }
