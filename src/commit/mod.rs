@@ -1,8 +1,8 @@
 //! The two-step commit of one name, as pure functions: what a server does with a commit or an abort,
-//! what a client concludes from the servers' answers, and a writer's steps.
+//! what a client concludes from the servers' answers, and the steps of a writer.
 //!
-//! *Stage*, then *commit*. One server that has published a piece of a version has *decided* that
-//! version: its staged pieces elsewhere then count. With no commit anywhere it never happened.
+//! *Stage*, then *commit*. Once a server has published a piece of a version, the version is *decided*, and
+//! its staged pieces on other servers count. Without a commit anywhere, it never happened.
 //! `docs/ARCHITECTURE.md` ("One upload is one version") gives the reasons, and `tests/it/commit_model.rs`
 //! explores what these functions do together when writers and servers die at any step.
 

@@ -117,7 +117,7 @@ fn read_floors<D: Disk>(
     }
     for (user, floor) in far_off {
         let lower = floors.get(&user).copied().unwrap_or(0);
-        tell(&format!("the floor of {user}, {floor}, is far beyond the clock: lowered to {lower}"));
+        tell(&format!("lowered the floor of {user} from {floor}, far beyond the clock, to {lower}"));
         files.keep_floor(&user, lower)?;
         files.remove_if_there(&files.places.floor(&user, floor))?;
     }
