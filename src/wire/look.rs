@@ -2,7 +2,7 @@
 
 use super::limits::{MAX_PIECE, MAX_RECORDS};
 use super::words::{ParseError, Words};
-use crate::commit::Phase;
+use crate::commit::PieceState;
 use crate::sealed::{Claim, Header};
 use crate::text::{base64_decode, base64_encode};
 
@@ -21,7 +21,7 @@ pub struct NameReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reported {
     /// A piece whose header can be read.
-    Piece(Phase, Box<Claim>),
+    Piece(PieceState, Box<Claim>),
     /// A piece file whose header cannot be read, by its number.
     Damaged(u8),
 }
@@ -32,11 +32,11 @@ impl NameReport {
         let mut text = format!("floor {}\nclock {}\n", self.floor, self.clock);
         for reported in &self.pieces {
             match reported {
-                Reported::Piece(phase, claim) => {
-                    let word = match phase {
-                        Phase::Published => "published",
-                        Phase::Staged { open: false } => "staged",
-                        Phase::Staged { open: true } => "open",
+                Reported::Piece(state, claim) => {
+                    let word = match state {
+                        PieceState::Published => "published",
+                        PieceState::Staged { open: false } => "staged",
+                        PieceState::Staged { open: true } => "open",
                     };
                     let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
                     text.push_str(&format!("{word} {}\n", base64_encode(&bytes)));
@@ -60,12 +60,12 @@ impl NameReport {
             }
             let mut words = Words::of(line);
             match words.next("a record")? {
-                "published" => report.pieces.push(Reported::Piece(Phase::Published, claim(&mut words)?)),
-                "staged" => {
-                    report.pieces.push(Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?))
-                }
+                "published" => report.pieces.push(Reported::Piece(PieceState::Published, claim(&mut words)?)),
+                "staged" => report
+                    .pieces
+                    .push(Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?)),
                 "open" => {
-                    report.pieces.push(Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?))
+                    report.pieces.push(Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?))
                 }
                 "damaged" => {
                     let piece = words.number_within("piece number", 0..=MAX_PIECE)?;
@@ -118,9 +118,9 @@ mod tests {
             floor: 4,
             clock: 5,
             pieces: vec![
-                Reported::Piece(Phase::Published, claim.clone()),
-                Reported::Piece(Phase::Staged { open: true }, claim.clone()),
-                Reported::Piece(Phase::Staged { open: false }, claim),
+                Reported::Piece(PieceState::Published, claim.clone()),
+                Reported::Piece(PieceState::Staged { open: true }, claim.clone()),
+                Reported::Piece(PieceState::Staged { open: false }, claim),
                 Reported::Damaged(3),
             ],
         };

@@ -53,7 +53,9 @@ fn nobody_is_to_be_started_where_nobody_is_down() {
         cluster.corrupt_piece(server, "a", 1);
     }
     let lost = aditi.download_is_incomplete("a");
-    lost.complains_of("every server is up").complains_of("upload the file again").does_not_complain_of("start the");
+    lost.complains_of("every server is up")
+        .complains_of("upload the file again")
+        .does_not_complain_of("start the");
     let holders = cluster.holders("a", 2);
     holders.iter().for_each(|&server| cluster.stop(server));
     aditi.download_is_incomplete("a").complains_of("start the servers that are down");
