@@ -171,7 +171,9 @@ fn what_is_uploaded_while_a_delete_stands_still_at_any_step_is_kept() {
                 assert!(found == Some(after), "held at {word} {count}: lost by {outcome}");
                 // Or the whole upload came after the Delete.
                 if outcome.status != 0 || !["LOOK", "FORGET"].contains(&word) {
-                    outcome.fails_with(1).complains_of("a was replaced in the meantime; the newer version was kept");
+                    outcome
+                        .fails_with(1)
+                        .complains_of("a was replaced in the meantime; the newer version was kept");
                 }
             }
             all_is_well(&cluster);

@@ -190,7 +190,9 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
-            ClientError::Outside(path) => write!(f, "'{}' is outside the folder that Upload reads from", Shown(path)),
+            ClientError::Outside(path) => {
+                write!(f, "'{}' is outside the folder that Upload reads from", Shown(path))
+            }
             ClientError::LocalMissing(path) => write!(f, "no such file: '{}'", Shown(path)),
             ClientError::LocalKind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
             ClientError::Local(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
@@ -290,7 +292,11 @@ impl fmt::Display for ClientError {
                 f.write_str("the password was changed after this client logged in")
             }
             ClientError::Ended(reasons) => {
-                write!(f, "the servers ended all connections ({}); they accept logins again", Reasons(reasons))
+                write!(
+                    f,
+                    "the servers ended all connections ({}); they accept logins again",
+                    Reasons(reasons)
+                )
             }
             ClientError::Lost(server, why) => {
                 write!(f, "lost the connection to {server} ({why}); the rest was not checked")
