@@ -1,4 +1,4 @@
-# ShareIt. `make` builds, `make demo` shows it at work, `make help` lists the rest.
+# ShareIt. `make` builds, `make demo` shows it at work, and `make help` lists the rest.
 # Needs Rust, cc to link with, make and bash. CARGO_TARGET_DIR is honoured.
 
 CARGO  ?= cargo
@@ -14,26 +14,26 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 build: ## build, and leave ./Server and ./Client here (plain `make` does this)
 	$(CARGO) build --release --locked
-	@# A changed program is moved into place, so that one that runs keeps its own file. One that is the same gets
-	@# a new time all the same: `make install` takes it for up to date by that.
+	@# A changed program is moved into place, so a running one keeps its own file. An unchanged one gets a new time:
+	@# `make install` takes it for up to date by that.
 	@for b in Server Client; do \
 	  if cmp -s "$(TARGET)/release/$$b" $$b; then touch $$b; \
 	  else cp "$(TARGET)/release/$$b" $$b.new && mv -f $$b.new $$b; fi || exit 1; \
 	done
-	@# Their passwords are published, but a .conf is nobody else's business, and git does not keep its bits. Where the
-	@# files are somebody else's, the client's warning stays.
+	@# Their passwords are public, but a .conf should be private, and git does not keep its permissions. If the files
+	@# belong to somebody else, the client's warning stays.
 	@chmod go= User1.conf User2.conf User3.conf 2>/dev/null || true
 
-# Builds what is out of date, but not as somebody else, root above all: the owner could not change such files later.
+# Builds what is out of date, but only as the owner, above all not as root: the owner could not change such files later.
 .PHONY: built
 built:
 	@if [ ! -x Server ] || [ -n "$$(find Cargo.toml Cargo.lock src -newer Server)" ]; then \
-	  [ -O . ] || { echo "make: nothing up to date is built: give make first, as the owner of this folder" >&2; exit 1; }; \
+	  [ -O . ] || { echo "make: there is no up-to-date build: run make first, as the owner of this folder" >&2; exit 1; }; \
 	  $(MAKE) build; \
 	fi
 
-# What is installed has names of its own: Server and Client say too little among a thousand other programs.
-install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= is without systemd
+# Programs are installed under other names: Server and Client say too little among a thousand programs.
+install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= leaves out the systemd unit
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
 	$(INSTALL) -m 755 Client "$(DESTDIR)$(BINDIR)/shareit"
 	$(INSTALL) -m 755 Server "$(DESTDIR)$(BINDIR)/shareit-server"
@@ -63,8 +63,9 @@ servers: build ## start Server1 to Server4 of the .conf files in the background
 stop: ## end the servers that `make servers` started
 	@bash scripts/servers.sh stop
 
-test: ## every test; ARGS='...' is handed on to cargo test
-	$(CARGO) test --locked $(ARGS)
+test: ## every test; ARGS='...' is passed to cargo test
+	@# Most of them wait for other processes most of the time, so it takes several of them to keep a processor busy.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(ARGS)
 
 check: ## formatting, lints, every test, the documentation of the code
 	$(CARGO) fmt --check
@@ -72,16 +73,16 @@ check: ## formatting, lints, every test, the documentation of the code
 	$(MAKE) test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
-deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is the page's own
+deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page
 	@bash scripts/deploy-check.sh
 
-chaos: ## users and faults for some minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the story
+chaos: ## random users and faults for a few minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the run
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-2000} \
 	  $(CARGO) test --locked --test it -- --nocapture nobody_has_seen
 
-# What cargo-fuzz passes to the compiler, but for the sanitizer, which needs a nightly Rust and would find little
-# in a program without unsafe code: the fuzzer sees which code an input reaches. libFuzzer itself is C++; where
-# there is no compiler for it, a test makes changes to the kept inputs without seeing anything.
+# What cargo-fuzz passes to the compiler, except the sanitizer, which needs a nightly Rust and would find little in a
+# program without unsafe code: with this the fuzzer sees which code an input reaches. libFuzzer itself is C++; without a
+# compiler for it, a test changes the kept inputs blindly.
 FUZZ_FLAGS := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
   -Cllvm-args=-sanitizer-coverage-trace-compares
@@ -105,7 +106,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (5) seconds, from the corpus in fuzz/
 bench: ## the benchmarks, in one table; ARGS='...' chooses parts, see benches/README.md
 	$(CARGO) bench --locked --bench bench -- $(ARGS)
 
-clean: ## remove what was built; what the servers hold stays
+clean: ## remove what was built; the servers' files are kept
 	$(CARGO) clean
 	rm -f Server Client Server.new Client.new
 

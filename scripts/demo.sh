@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # The demo, run by `make demo`: four servers in a temporary folder, on free ports, with a user of their own.
-# It touches nothing else and leaves nothing behind, also when it is interrupted. It exits with 1 as soon as
-# something is not as it says, so that it is a test as well.
+# It touches nothing else and leaves nothing behind, even if it is interrupted. It exits with 1 as soon as
+# something is not as it says, so it is a test as well.
 #
 # DEMO_PAUSE  seconds before each step (2 on a terminal, otherwise 0), or `key` to wait for Enter
 set -euo pipefail
-export LC_ALL=C # grep must look at bytes, not at characters
+export LC_ALL=C # grep must compare bytes, not characters
 umask 077       # User1.conf has a password in it
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 user=Aditi
 password=Aditi@123
 sentence='I have the key, the key is mine,' # a line of TestFiles/poem.txt
-pids=('' '' '' '' '')                       # by server number; 0 is not used
+pids=('' '' '' '' '')                       # by server number; 0 is unused
 ports=('' '' '' '' '')
-next_port=$((20000 + RANDOM % 10000)) # below the ports that systems give to outgoing connections
+next_port=$((20000 + RANDOM % 10000)) # below the range for outgoing connections
 step=0
 
 bold='' dim='' green='' red='' plain='' pause=${DEMO_PAUSE:-0}
@@ -25,7 +25,7 @@ if [[ -t 1 ]]; then
   fi
 fi
 
-# --- what is said ---
+# --- output ---
 
 heading() {
   if [[ $pause == key ]]; then
@@ -47,7 +47,7 @@ fail() {
 }
 indented() { sed 's/^/     /' "$1"; }
 
-# run STATUS COMMAND...: shows the command and what it prints, and demands this exit status.
+# run STATUS COMMAND...: shows the command and its output, and expects this exit status.
 run() {
   local want=$1 got=0
   shift
@@ -75,7 +75,7 @@ start() {
     fi
     sleep 0.1
   done
-  fail "Server$1 does not listen after a minute"
+  fail "Server$1 is not listening after a minute"
 }
 
 start_on_free_port() {
@@ -85,7 +85,7 @@ start_on_free_port() {
     next_port=$((next_port + 1))
     if start "$1" "${ports[$1]}"; then return 0; fi
   done
-  fail "Server$1 does not start"
+  fail "Server$1 did not start"
 }
 
 # Ends server N at once, without a chance to tidy up. The braces keep bash's own "Killed" off the screen.
@@ -96,7 +96,7 @@ kill_server() {
   fi
 }
 
-# --- what is checked ---
+# --- checks ---
 
 # Downloads every file and folder of TestFiles with one client, which reads its commands from a file.
 download_all() {
@@ -114,17 +114,17 @@ download_all() {
   (cd "Downloads/$user" && find . -type f | sort) >returned
   cmp -s sent returned || fail "the list of downloaded files differs from that of TestFiles"
   while IFS= read -r file; do
-    cmp -s "TestFiles/$file" "Downloads/$user/$file" || fail "$file has come back with other bytes"
+    cmp -s "TestFiles/$file" "Downloads/$user/$file" || fail "$file came back with different bytes"
   done <sent
   ok "cmp: all $files files came back with the same bytes"
 }
 
-# absent WHAT TEXT: no server has TEXT on its disk or in its log.
+# absent WHAT TEXT: fails if a server has TEXT on its disk or in its log.
 absent() {
   local status=0
   printf '   %s$ grep -rF "%s" ROOT logs%s\n' "$dim" "$2" "$plain"
   grep -rqF -- "$2" ROOT logs || status=$?
-  [[ $status -eq 1 ]] || fail "$1 lies on a server in plain text"
+  [[ $status -eq 1 ]] || fail "$1 is on a server in plain text"
   ok "not found: $1"
 }
 
@@ -137,7 +137,7 @@ cleanup() {
   trap - EXIT
   for n in 1 2 3 4; do kill_server "$n"; done
   cd / && rm -rf "$work"
-  if [[ $status -ne 0 ]]; then echo "demo: ended early; its servers and its folder are gone" >&2; fi
+  if [[ $status -ne 0 ]]; then echo "demo: stopped early; its servers and folder have been removed" >&2; fi
   exit "$status"
 }
 trap cleanup EXIT
@@ -158,10 +158,10 @@ mkdir ROOT logs
 files=$(find TestFiles -type f | wc -l | tr -d ' ')
 top_files=$(find TestFiles -maxdepth 1 -type f | wc -l | tr -d ' ')
 
-printf '%sShareIt: %s files, four servers, any one of which may be lost%s\n' "$bold" "$files" "$plain"
+printf '%sShareIt: %s files on four servers, any one of which may be lost%s\n' "$bold" "$files" "$plain"
 
 heading "Four servers and a user"
-say "Each server is a process of its own with a folder of its own. They know nothing of each other."
+say "Each server is a separate process with its own folder. The servers know nothing of each other."
 printf "   %s\$ printf '%s\\\\n' | ./Server adduser ROOT %s%s\n" "$dim" "$password" "$user" "$plain"
 printf '%s\n' "$password" | ./Server adduser ROOT "$user" >out 2>&1 || { indented out && fail "adduser"; }
 indented out
@@ -175,21 +175,21 @@ printf 'Username %s\nPassword %s\n' "$user" "$password" >>User1.conf
 run 0 cat User1.conf
 
 heading "Upload"
-say "Every file is cut into four pieces. Each is encrypted here and goes to two of the servers."
+say "Every file is split into four pieces. The client encrypts each and sends it to two of the servers."
 client 0 Upload .
 ok "stored"
 
 heading "One upload, line by line"
-say "-> is a line to a server, <- one from it, == the end of a phase. Secrets and payloads are not shown."
+say "-> is a line to a server, <- is one from it, == ends a phase. Secrets and payloads are not shown."
 client 0 Upload poem.txt --trace
 grep -q ' -> .* STAGE ' out && grep -q ' -> .* COMMIT ' out || fail "no STAGE or no COMMIT in the trace"
-ok "looked for, staged, committed"
+ok "looked up, staged, committed"
 
 heading "Who holds what"
 client 0 ShowFiles
 if grep -qF '[incomplete]' out; then fail "a file is incomplete while all servers are up"; fi
 client 0 ShowFiles -l
-say "The same, seen from the servers' side: two pieces of each file everywhere, the whole file nowhere."
+say "The servers' side of it: each has two pieces of every file, and none has a whole file."
 for n in 1 2 3 4; do
   held=$(find "ROOT/Server$n/$user" -type f | wc -l | tr -d ' ')
   say "  ROOT/Server$n/$user: $held files, among them $(cd "ROOT/Server$n/$user" && echo .poem.txt.?)"
@@ -201,11 +201,12 @@ heading "One server dies"
 printf '   %s$ kill -9 %s     # Server2%s\n' "$dim" "${pids[2]}" "$plain"
 kill_server 2
 client 0 ShowFiles
-if grep -qF '[incomplete]' out; then fail "a file is incomplete though only one server is gone"; fi
+if grep -qF '[incomplete]' out; then fail "a file is incomplete though only one server is down"; fi
 download_all
 
 heading "Its neighbour dies too"
-say "One piece of every file lay on just these two servers. Without it there is no file, and we are told so."
+say "Both copies of one piece of every file were on these two servers." \
+  "Without that piece no file can be rebuilt, and the client says so."
 printf '   %s$ kill -9 %s     # Server3%s\n' "$dim" "${pids[3]}" "$plain"
 kill_server 3
 client 0 ShowFiles
@@ -214,26 +215,26 @@ marked=$(grep -cF '[incomplete]' out || true)
 ok "all $top_files files here are marked [incomplete]"
 rm -rf Downloads
 client 1 Download poem.txt
-[[ ! -d Downloads || -z $(find Downloads -type f) ]] || fail "a refused download has left a file"
+[[ ! -d Downloads || -z $(find Downloads -type f) ]] || fail "a refused download left a file behind"
 ok "the download is refused (exit status 1), and no file is written"
 
 heading "Both come back"
 for n in 2 3; do
   printf '   %s$ ./Server ROOT Server%s %s &%s\n' "$dim" "$n" "${ports[n]}" "$plain"
-  start "$n" "${ports[n]}" || fail "Server$n does not start again"
+  start "$n" "${ports[n]}" || fail "Server$n did not restart"
 done
 download_all
 
-heading "A disk is lost, and healed"
-say "Server4's folder is wiped. Every piece that lay there has one copy left, and Repair makes the second anew."
+heading "A disk is lost, and repaired"
+say "Server4's folder is wiped. Every piece that was there has one copy left; Repair makes the second one again."
 printf '   %s$ rm -r ROOT/Server4/%s%s\n' "$dim" "$user" "$plain"
 rm -r "ROOT/Server4/$user"
 client 1 Verify -r
 client 0 Repair -q
 client 0 Verify -r
-ok "all copies of all pieces are there again; the client passed on ciphertext, and decrypted nothing"
+ok "every piece has both copies again; the client copied ciphertext and decrypted nothing"
 
-heading "What a thief of the disks would read"
+heading "What someone who steals the disks can read"
 grep -qF -- "$sentence" TestFiles/poem.txt || fail "the sentence to look for is not in TestFiles/poem.txt"
 say "TestFiles/poem.txt has the line \"$sentence\""
 absent "the line of the poem" "$sentence"
@@ -244,4 +245,4 @@ tail -c 48 "$piece" | od -An -tx1 | sed 's/^ */     /'
 
 heading "The end"
 for n in 1 2 3 4; do kill_server "$n"; done
-ok "all as it should be, in $SECONDS seconds; the servers are stopped, their folder is removed"
+ok "everything worked, in $SECONDS seconds; the servers were stopped and their folder was removed"

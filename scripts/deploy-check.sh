@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Follows docs/DEPLOY.md on hosts made of namespaces; what is real about them and what is not stands at the end of
-# that page. The commands are the page's: each of its boxes has a name and is read from there, and a box that is not
+# Follows docs/DEPLOY.md on hosts made of namespaces; the end of that page says what is real about them and what is
+# not. The commands are the page's: each of its boxes has a name and is read from there, and a box that is not
 # followed is an error.
 #
-# Exits with 0 if all is as the page says, 1 if not, 77 if this machine does not permit it.
-# SERVER and CLIENT are the programs, ./Server and ./Client where nothing is said.
+# Exits with 0 if everything is as the page says, 1 if not, 77 if this machine does not permit it.
+# SERVER and CLIENT are the programs, by default ./Server and ./Client.
 set -euo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
@@ -18,27 +18,27 @@ skip() {
   exit 77
 }
 
-# --- everything happens in namespaces that end with this script, and with it all that is in them ---
+# --- everything happens in namespaces, which end with this script together with all that is in them ---
 
 if [[ ${1:-} != inside ]]; then
   for program in "$server" "$client"; do
     [[ -x $program ]] || { echo "deploy-check: $program is missing: run make first" >&2 && exit 1; }
   done
   for tool in unshare nsenter setpriv ip chroot useradd make tar; do
-    command -v "$tool" >/dev/null || skip "there is no $tool"
+    command -v "$tool" >/dev/null || skip "$tool is missing"
   done
   own=(unshare --mount --net --pid --fork --kill-child --mount-proc)
   if [[ $EUID -ne 0 ]] || ! "${own[@]}" true 2>/dev/null; then skip "not permitted to make namespaces"; fi
   SERVER=$server CLIENT=$client exec "${own[@]}" bash "${BASH_SOURCE[0]}" inside
 fi
 
-[[ $$ -eq 1 ]] || { echo "deploy-check: inside is not for people" >&2 && exit 2; }
-# The first process of its namespace: what it does not trap, it does not get.
+[[ $$ -eq 1 ]] || { echo "deploy-check: inside is only for the script itself" >&2 && exit 2; }
+# The first process of its namespace does not get signals that it does not trap.
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# --- what is said ---
+# --- output ---
 
 step=0
 heading() {
@@ -76,7 +76,7 @@ on() {
     bash -c 'cd && exec "$@"' bash "$@"
 }
 
-# host NAME NUMBER: an empty machine at that address, in place of one of that name.
+# host NAME NUMBER: an empty machine at that address, which replaces any of that name.
 host() {
   local name=$1 own root folder
   own=$(mktemp -d "$world/.$name.XXXXXX")
@@ -97,10 +97,10 @@ host() {
   on "$name" ip link set lo up
   on "$name" ip addr add "$net.${2#0}/24" dev eth0
   on "$name" ip link set eth0 up
-  on "$name" bash -c 'command -v make tar useradd setpriv' >/dev/null || skip "this system lies on several file systems"
+  on "$name" bash -c 'command -v make tar useradd setpriv' >/dev/null || skip "this system is spread over several file systems"
 }
 
-# drop_all HOST: a firewall that lets nobody in. False where there is no nftables.
+# drop_all HOST: a firewall that lets nobody in. False without nftables.
 drop_all() {
   on "$1" nft -f - 2>/dev/null <<'RULES'
 table inet filter {
@@ -113,7 +113,7 @@ table inet filter {
 RULES
 }
 
-# tools FOLDER: the commands of the page that a namespace has not.
+# tools FOLDER: the commands of the page that a namespace does not have.
 tools() {
   cat >"$1/sudo" <<'SUDO'
 #!/bin/sh
@@ -143,8 +143,8 @@ exec tail -n "$4" "/var/log/$2.log"
 JOURNALCTL
   cat >"$1/systemctl" <<'SYSTEMCTL'
 #!/usr/bin/env bash
-# As much of systemctl as it takes to run ExecStart of an instance of a unit as its User. It waits for the line that
-# says ready, where systemd would not: whoever asks next would have to try again until then.
+# As much of systemctl as is needed to run ExecStart of an instance of a unit as its User. Unlike systemd it waits for
+# the line that says that the server is ready: without that, the next command would have to be tried again until then.
 set -euo pipefail
 case "$1 ${2:-}" in
   "daemon-reload ") exit 0 ;;
@@ -195,7 +195,7 @@ box() {
 }
 
 followed=' '
-# follow HOST BOX [SED]: gives the commands of a box there, with standard input, in $folder or at home.
+# follow HOST BOX [SED]: runs the commands of a box there, with standard input, in $folder or at home.
 follow() {
   local where=$1 name=$2 commands got=0
   followed+="$name "
@@ -216,7 +216,7 @@ expect() {
   [[ $got -eq $want ]] || fail "exit status $got, expected $want"
 }
 
-# All but the last number of what the page has for Server1.
+# Turns what the page has for Server1 into the same for another server.
 as() { echo "s/Server1/Server$1/g"; }
 
 # set_up N: the page from an empty machine to one that serves.
@@ -228,7 +228,7 @@ set_up() {
   follow "Server$1" start "$(as "$1")" </dev/null
 }
 
-# Everything back, byte for byte.
+# Downloads everything, and compares it byte for byte.
 download_all() {
   local where=$1
   on "$where" rm -rf Downloads
@@ -239,7 +239,7 @@ download_all() {
 
 off_the_network() { ip link set "port$1" down; }
 status_has() { grep -q "^$1" "$world/out" || fail "no line that begins with: $1"; }
-nothing_is_said() { [[ ! -s $world/out ]] || fail "it said something"; }
+prints_nothing() { [[ ! -s $world/out ]] || fail "it printed something"; }
 
 # --- from top to bottom ---
 
@@ -250,7 +250,7 @@ heading "Build and pack"
 sources=$world/client/root/root/shareit
 mkdir -p "$sources/target/release"
 cp -r "$repo"/{Cargo.toml,Cargo.lock,Makefile,src,man,dist} "$sources"
-# Without what a debugger needs, which would be packed and sent nine times.
+# Without debugging information, which would be packed and sent nine times.
 strip -o "$sources/target/release/Server" "$server" 2>/dev/null || cp "$server" "$sources/target/release/Server"
 strip -o "$sources/target/release/Client" "$client" 2>/dev/null || cp "$client" "$sources/target/release/Client"
 folder=shareit follow client build </dev/null
@@ -259,7 +259,7 @@ folder=shareit follow client send </dev/null
 heading "Set up each server"
 firewalls=1
 for n in 1 2 3 4; do drop_all "Server$n" || firewalls=0; done
-[[ $firewalls -eq 1 ]] || echo "   the firewall is left out: no nftables here"
+[[ $firewalls -eq 1 ]] || echo "   the firewall is skipped: no nftables here"
 for n in 1 2 3 4; do set_up "$n"; done
 follow Server1 log </dev/null
 status_has 'listening on 0.0.0.0:8008'
@@ -283,7 +283,7 @@ for n in 1 2 3 4; do
   [[ $(stat -c %U:%a "$world/Server$n/root/var/lib/shareit/Users.conf" 2>/dev/null) == *:600 ]] || fail "Users.conf"
 done
 
-heading "A machine of the user's is stolen"
+heading "The user's machine is stolen"
 host laptop 03
 cp "$world"/client/root/usr/local/bin/shareit "$world/laptop/root/usr/local/bin/"
 cp "$world/client/root/root/home.conf" "$world/laptop/root/root/"
@@ -292,10 +292,10 @@ download_all laptop
 heading "Watching"
 followed+='status verify '
 status=$(box status | cut -d ' ' -f 7-) verify=$(box verify | cut -d ' ' -f 7-)
-expect 1 client sh -c "$status" # grep's: nothing to say
-nothing_is_said
+expect 1 client sh -c "$status" # grep's: no line matches
+prints_nothing
 expect 0 client sh -c "$verify"
-nothing_is_said
+prints_nothing
 units=$world/client/root/root/.config/systemd/user
 mkdir -p "$units"
 for unit in shareit-verify.service shareit-verify.timer; do
@@ -304,14 +304,14 @@ for unit in shareit-verify.service shareit-verify.timer; do
 done
 if on client sh -c 'command -v systemd-analyze' >/dev/null; then
   expect 0 client systemd-analyze --man=no verify "${units#"$world/client/root"}"/shareit-verify.{service,timer}
-  nothing_is_said
+  prints_nothing
   expect 0 Server1 systemd-analyze --man=no verify shareit@Server1.service
-  nothing_is_said
+  prints_nothing
 fi
 nightly=$(sed -n 's/^ExecStart=//p' "$units/shareit-verify.service" | sed 's|%h|/root|g')
 expect 0 client sh -c "$nightly"
 
-heading "A server is away for a while"
+heading "A server is down for a while"
 off_the_network 12
 expect 0 client sh -c "$status"
 status_has 'Server2: down'
@@ -355,7 +355,7 @@ on client touch upgraded
 wait "$uploads" || { cat "$world/uploads" && fail "an upload failed"; }
 sort "$world/uploads" | uniq -c
 follow client repair </dev/null
-ok "files were uploaded all the while, and no upload failed"
+ok "files were uploaded the whole time, and no upload failed"
 
 heading "A fifth machine"
 host Server5 15
@@ -364,7 +364,7 @@ expect 0 client scp shareit/shareit.tar.gz "$net.15:"
 set_up 5
 follow client grow </dev/null
 [[ $(grep -c ': up,' "$world/out") -eq 5 ]] || fail "not five servers up"
-! grep -q copied "$world/out" || fail "Repair has moved something"
+! grep -q copied "$world/out" || fail "Repair moved something"
 status_has 'Server5: up, .* 0 pieces'
 follow client spread </dev/null
 ! grep -q 'Server5:-' "$world/out" || fail "a file has no piece on Server5"
@@ -373,6 +373,6 @@ download_all client
 
 heading "The whole page"
 while read -r name; do
-  [[ $followed == *" $name "* ]] || fail "nobody has followed the box '$name'"
+  [[ $followed == *" $name "* ]] || fail "the box '$name' was not followed"
 done < <(sed -n 's/^```[a-z]\{1,\} //p' "$page")
 ok "every box of the page was followed, in $SECONDS seconds"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Starts and stops the four servers that User1.conf to User3.conf name: servers.sh start|stop.
-# The log of Server1 is Servers/Server1.log, its pid is kept in Servers/.Server1.pid.
+# The log of Server1 is Servers/Server1.log, and its pid is kept in Servers/.Server1.pid.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Prints the command line of a process, nothing where there is none. Not every system has ps.
+# Prints the command line of a process, or nothing if it has ended. Not every system has ps.
 command_of() {
   if [[ -d /proc/self ]]; then
     { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true
@@ -13,8 +13,8 @@ command_of() {
   fi
 }
 
-# Sets pid to the pid noted for server $1 on port $2. True if that process runs and is still this server
-# of this folder: a pid is used again by the system, and a folder may have been copied with its pid files.
+# Sets pid to the pid noted for server $1 on port $2. True if that process is running and is still this server
+# of this folder: the system reuses pids, and a folder may have been copied with its pid files.
 running() {
   pid=$(cat "Servers/.$1.pid" 2>/dev/null) && [[ $pid =~ ^[0-9]+$ ]] || return 1
   [[ "$(command_of "$pid") " == "./Server Servers $1 $2 "* ]] || return 1
@@ -27,7 +27,7 @@ answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 start() {
   local name=$1 port=$2 log=Servers/$1.log pid
   if running "$name" "$port"; then
-    echo "$name runs already on port $port (pid $pid)"
+    echo "$name is already running on port $port (pid $pid)"
     return 0
   fi
   if answers "$port"; then
@@ -39,7 +39,7 @@ start() {
   echo "$pid" >"Servers/.$name.pid"
   for _ in {1..600}; do
     if grep -q 'listening on' "$log"; then
-      echo "$name listens on port $port (pid $pid, log $log)"
+      echo "$name is listening on port $port (pid $pid, log $log)"
       return 0
     fi
     kill -0 "$pid" 2>/dev/null || break

@@ -3,10 +3,10 @@
 # run with this program. docs/ASSIGNMENT.md says what is asked and where it is done.
 #
 #   tests/assignment.sh                     with ./Server and ./Client at the top, which `make` leaves there
-#   tests/assignment.sh SERVER CLIENT       with others; the variables SERVER and CLIENT do as well
+#   tests/assignment.sh SERVER CLIENT       with others; or set the variables SERVER and CLIENT
 #
-# One line for each scenario, PASS or FAIL. The exit status is 1 if one failed, 2 if nothing could be tried. It works
-# in a folder of its own and on free ports, and leaves no process and no file behind, also when it is interrupted.
+# One line for each scenario, PASS or FAIL. The exit status is 1 if one failed, 2 if none could run. It works in a
+# folder of its own and on free ports, and leaves no process and no file behind, even if it is interrupted.
 set -euo pipefail
 export LC_ALL=C # files are bytes, not characters
 umask 077       # a dfc.conf has a password in it
@@ -67,32 +67,32 @@ get() {
   dfc "$1" Download "${@:2}"
 }
 
-# exits STATUS: what the last command has to have ended with.
+# exits STATUS: the expected exit status of the last command.
 exits() {
   [[ $status -eq $1 ]] || complain "$asked: exit status $status, expected $1: $(tail -n 2 err | tr '\n' ' ')"
 }
 
-# prints LINE...: what it has to have printed, these lines and no others.
+# prints LINE...: its expected output, these lines and no others.
 prints() {
   [[ $(<out) == "$(printf '%s\n' "$@")" ]] || complain "$asked: printed '$(tr '\n' '|' <out)', expected '$*'"
 }
 
-# got FOLDER FILE...: what has to have come back as it was put. The folder is the user's name in small letters.
+# got FOLDER FILE...: files that must have come back as they were put. The folder is the user's name in lower case.
 got() {
   local file
   for file in "${@:2}"; do
-    check "$1: $file has not come back the same" cmp -s "$1/files/$file" "$1/Downloads/${1^}/$file"
+    check "$1: $file did not come back the same" cmp -s "$1/files/$file" "$1/Downloads/${1^}/$file"
   done
 }
 
-# launch NAME FOLDER CONF COMMAND...: a client beside others. What it prints is in NAME.out and NAME.err.
+# launch NAME FOLDER CONF COMMAND...: runs a client beside others. Its output is in NAME.out and NAME.err.
 declare -A launched
 launch() {
   (cd "$2" && exec "$client" files "$3" "${@:4}") </dev/null >"$1.out" 2>"$1.err" &
   launched[$1]=$!
 }
 
-# joined STATUS: waits for all that were launched; each has to end with this.
+# joined STATUS: waits for all that were launched; each must exit with this.
 joined() {
   local name
   for name in "${!launched[@]}"; do
@@ -105,7 +105,7 @@ joined() {
 
 # --- the assignment's servers ---
 
-# start NAME...: starts servers, each on a port that is free, waits until all listen, and writes the users' dfc.conf.
+# start NAME...: starts servers, each on a free port, waits until all listen, and writes the users' dfc.conf.
 start() {
   local name line from
   for name; do
@@ -115,7 +115,7 @@ start() {
   done
   for name; do
     port[$name]=''
-    # A server that ends also ends its pipe, so that nothing has to be looked at again and again.
+    # A server that ends closes its pipe, so there is no need to poll.
     exec {from}<"log/$name.pipe"
     rm "log/$name.pipe"
     while [[ -z ${port[$name]} ]] && read -r -t 60 -u "$from" line; do
@@ -123,7 +123,7 @@ start() {
       if [[ $line == 'listening on '* ]]; then port[$name]=${line##*:}; fi
     done
     if [[ -z ${port[$name]} ]]; then
-      echo "assignment.sh: $name does not start: $(tail -n 1 "log/$name" 2>/dev/null)" >&2
+      echo "assignment.sh: $name did not start: $(tail -n 1 "log/$name" 2>/dev/null)" >&2
       exit 2
     fi
     cat <&"$from" >>"log/$name" &
@@ -148,10 +148,10 @@ write_conf() {
   printf 'Username: %s\nPassword: %s\n' "$1" "$2"
 }
 
-# files_on NAME: how many files there are in a server's folder, whatever they are and wherever below it.
+# files_on NAME: how many files of any kind are in a server's folder, at any depth.
 files_on() { find "dfs/$1" -type f | wc -l; }
 
-# places FILE: which pieces of Alice's file lie on DFS1 to DFS4, as in '1,2 2,3 3,4 1,4'.
+# places FILE: which pieces of Alice's file are on DFS1 to DFS4, as in '1,2 2,3 3,4 1,4'.
 places() {
   local name pairs=()
   for name in "${servers[@]}"; do
@@ -185,7 +185,7 @@ trap 'exit 130' INT
 trap 'exit 141' PIPE
 trap 'exit 143' TERM
 
-# --- what there is to begin with ---
+# --- what is there at the start ---
 
 # binary FOLDER FILE SIZE: a file of random bytes.
 binary() { head -c "$3" /dev/urandom >"$1/files/$2"; }
@@ -221,12 +221,12 @@ for name in "${servers[@]}"; do
   check "$name has other files than pieces" [ "$(find "dfs/$name" -path '*/Alice/.*.bin.[1-4]' | wc -l)" -eq 4 ]
 done
 
-scenario 'the pairs lie as in the table, in the row x = HASH(name) mod 4'
+scenario 'the pairs are where the table has them, in the row x = HASH(name) mod 4'
 table=('1,2 2,3 3,4 1,4' '1,4 1,2 2,3 3,4' '3,4 1,4 1,2 2,3' '2,3 3,4 1,4 1,2') # for x = 0, 1, 2, 3
 for file in photo.bin sound.bin; do
   last_digit=$(printf '%s' "$file" | sha256sum | cut -c 64) # enough of the number to know it mod 4
   row=${table[16#$last_digit % 4]}
-  check "$file lies at '$(places "$file")', expected '$row'" [ "$(places "$file")" = "$row" ]
+  check "$file is at '$(places "$file")', expected '$row'" [ "$(places "$file")" = "$row" ]
 done
 
 scenario 'files of 0, 1, 3, 4, 5 and 1,000,003 bytes come back the same'
@@ -240,24 +240,24 @@ put bob three.bin papers/old; exits 0
 list bob papers; exits 0; prints old/
 list bob papers/old; exits 0; prints three.bin
 get bob three.bin papers/old; exits 0
-check 'it has not come back the same' cmp -s bob/files/three.bin bob/Downloads/Bob/papers/old/three.bin
+check 'it did not come back the same' cmp -s bob/files/three.bin bob/Downloads/Bob/papers/old/three.bin
 
 scenario 'traffic optimisation: get takes each byte from one server only'
 get alice --trace photo.bin; exits 0
 bytes=$(($(sed -n 's/.* <- DFS[1-4] DATA //p' err | paste -sd +))) # of four pieces, each with a table of hashes
 check "$bytes bytes came for a file of 1048576" [ $((bytes / 1024)) -eq 1024 ]
 
-scenario 'encryption: neither a line of a text nor the password is to be found on a server or in its log'
+scenario 'encryption: neither a line of a text nor the password can be found on a server or in its log'
 put bob hamlet.txt; exits 0
 check 'a line of the text is' hidden "$sentence"
 check 'the password is' hidden ComplexPassword
 
-scenario 'server 4 stopped: list has both files, get gives both'
+scenario 'server 4 stopped: list has both files, get returns both'
 stop DFS4
 list alice; exits 0; prints 'photo.bin [degraded]' 'sound.bin [degraded]'
 for file in photo.bin sound.bin; do get alice "$file"; exits 0; got alice "$file"; done
 
-scenario 'servers 2 and 4 stopped: list has both files, get gives both'
+scenario 'servers 2 and 4 stopped: list has both files, get returns both'
 stop DFS2
 list alice; exits 0; prints 'photo.bin [degraded]' 'sound.bin [degraded]'
 for file in photo.bin sound.bin; do get alice "$file"; exits 0; got alice "$file"; done
@@ -268,7 +268,7 @@ list alice; exits 0; prints 'photo.bin [incomplete]' 'sound.bin [incomplete]'
 for file in photo.bin sound.bin; do
   get alice "$file"; exits 1
   check "get does not say that $file is incomplete" grep -q "$file.*incomplete" err
-  check "get has made something of $file" [ -z "$(find alice/Downloads -type f 2>/dev/null)" ]
+  check "get wrote something for $file" [ -z "$(find alice/Downloads -type f 2>/dev/null)" ]
 done
 
 scenario 'all servers stopped: every command says so'
@@ -285,10 +285,10 @@ for n in 1 2 3 4; do
 done
 joined 0
 for n in 1 2 3 4; do
-  check "dfc$n: photo.bin has not come back the same" cmp -s alice/files/photo.bin "dfc$n/Downloads/Alice/photo.bin"
+  check "dfc$n: photo.bin did not come back the same" cmp -s alice/files/photo.bin "dfc$n/Downloads/Alice/photo.bin"
 done
 
-scenario 'put while server 4 is stopped; then it is back and server 1 is stopped: get still gives the file'
+scenario 'put while server 4 is stopped; then it is back and server 1 is stopped: get still returns the file'
 stop DFS4
 put bob odd.bin; exits 0
 start DFS4
@@ -303,8 +303,8 @@ get alice photo.bin; exits 0; got alice photo.bin
 check "it took $((SECONDS - begin)) seconds" [ $((SECONDS - begin)) -lt 15 ]
 kill -CONT "${pid[DFS4]}"
 
-# refused CONF: every command, and the prompt, end with status 3 and one message, and print nothing. They run all at
-# once, since a server waits a moment before it refuses.
+# refused CONF: every command, and the prompt, exits with status 3 and one message, and prints nothing else. They all run
+# at once, since a server waits a moment before it refuses.
 refused() {
   local line words lines=(ShowFiles 'Upload photo.bin' 'Download photo.bin' 'Delete photo.bin' 'Move photo.bin new.bin'
     Verify Repair Status Passwd '')
@@ -324,16 +324,16 @@ refused() {
   get alice .; exits 0; got alice photo.bin sound.bin
 }
 
-scenario 'bad password: every command is refused, and changes nothing'
+scenario 'bad password: every command is refused and changes nothing'
 write_conf Alice WrongPassword >alice/badpassword.conf
 refused badpassword.conf
 
-scenario 'bad user: every command is refused in the same words, and changes nothing'
+scenario 'bad user: every command is refused in the same words and changes nothing'
 write_conf Mallory SimplePassword >alice/baduser.conf
 refused baduser.conf
 check 'there is a folder for Mallory' [ -z "$(find dfs -name '*Mallory*')" ]
 
-scenario 'ten rounds of put all, get all, compare: two users at once, with other files of the same names'
+scenario 'ten rounds of put all, get all, compare: two users at once, with different files of the same names'
 rm -r bob/files && mkdir bob/files
 dfc bob Delete -r papers; exits 0
 dfc bob Delete hamlet.txt; exits 0

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::options::Flag;
 use super::words::quoted;
-use crate::client::{ClientError, Shown};
+use crate::client::{ClientError, LocalError, Shown};
 use crate::name::FolderPath;
 
 /// Longer words are compared by their beginnings only.
@@ -75,7 +75,7 @@ pub(super) fn error(
     list: impl FnMut(&FolderPath) -> Option<Vec<Shown>>,
 ) -> Option<String> {
     match error {
-        ClientError::LocalMissing(path) => {
+        ClientError::Local(LocalError::Missing(path)) => {
             let sought = format!("looked for {}", dir.join(path).display());
             let in_one = folder.map(|folder| format!("{} {folder}", path.display()));
             if let Some(name) = in_one.filter(|name| dir.join(name).exists()) {

@@ -16,7 +16,9 @@ pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
 pub use commands::show::{Shown, ShownFolder};
 pub use commands::status::ServerStatus;
 pub use commands::verify::{Problem, Share, VerifySummary, Wrong};
-pub use core::error::{ClientError, DELETED_BEFORE, LaunchError, MissingPiece, OTHER_KEY_HINT};
+pub use core::error::{
+    ClientError, DELETED_BEFORE, LaunchError, LocalError, MissingPiece, OTHER_KEY_HINT, PasswdError,
+};
 pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::report::{Doing, Notice, Phase, Progress, Report};

@@ -28,11 +28,11 @@ fn a_client_that_does_nothing_does_not_pass() {
 }
 
 #[test]
-fn servers_that_do_not_start_are_told() {
+fn servers_that_do_not_start_are_reported() {
     let graded = grade("/bin/true", CLIENT);
 
     assert_eq!(graded.status, Some(2), "{graded}");
-    assert!(graded.stderr.contains("DFS1 does not start"), "{graded}");
+    assert!(graded.stderr.contains("DFS1 did not start"), "{graded}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 #[test]
 fn a_missing_file_is_named() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.run(&["Upload", "nowhere.txt"]).fails_with(1).complains_of("nowhere.txt");
     aditi
@@ -29,7 +29,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn what_is_neither_a_file_nor_a_folder_is_not_waited_for() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let pipe = aditi.files().join("pipe");
     run(Command::new("mkfifo").arg(pipe), "").succeeds();
@@ -38,7 +38,7 @@ fn what_is_neither_a_file_nor_a_folder_is_not_waited_for() {
 
 #[test]
 fn a_folder_where_the_download_should_go_is_left_alone() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"a file");
     disk::write(&aditi.downloads().join("a/b"), b"in a folder of that name");
@@ -62,7 +62,7 @@ fn a_file_that_changes_while_it_is_read_is_refused_and_the_older_one_stays() {
 }
 
 fn a_file_changed_while_it_is_read_is_refused(change: impl FnOnce(&File)) {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     cluster.client("Aditi").upload("a", b"the older one");
 
     let proxies = cluster.proxies();
@@ -84,7 +84,7 @@ fn a_file_changed_while_it_is_read_is_refused(change: impl FnOnce(&File)) {
 
 #[test]
 fn names_that_lead_elsewhere_are_refused() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("a", b"a");
     let long = "f".repeat(300);
@@ -107,7 +107,7 @@ fn names_that_lead_elsewhere_are_refused() {
 
 #[test]
 fn names_that_lead_elsewhere_do_not_do_so_in_a_download() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("a", b"a");
     aditi.run(&["Upload", "a", "x"]).succeeds();
@@ -127,7 +127,7 @@ fn every_line_is_refused(client: &Client, commands: &str) {
 
 #[test]
 fn file_names_that_cannot_be_stored_are_refused() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     // As long as a file system allows, so that there is no room for the number of the piece.
     let long = "n".repeat(255);
@@ -141,7 +141,7 @@ fn file_names_that_cannot_be_stored_are_refused() {
 
 #[test]
 fn a_file_with_the_name_of_a_folder_costs_neither() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("x", b"the file");
     aditi.put("a", b"in the folder");
@@ -433,7 +433,7 @@ const DAMAGES: &[(&str, Damage)] = &[
 
 #[test]
 fn a_damaged_copy_is_named_and_the_other_one_read() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, SIZE);
     aditi.upload("a", &bytes);
@@ -466,7 +466,7 @@ fn a_damaged_copy_is_named_and_the_other_one_read() {
 
 #[test]
 fn pieces_of_two_files_that_changed_places_are_noticed() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let (a, b) = (noise(1, SIZE), noise(2, SIZE));
     aditi.upload("a", &a);
@@ -480,7 +480,7 @@ fn pieces_of_two_files_that_changed_places_are_noticed() {
 
 #[test]
 fn a_piece_of_an_older_version_is_not_mixed_in() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let (old, new) = (noise(1, SIZE), noise(2, SIZE));
     aditi.upload("a", &old);
@@ -496,7 +496,7 @@ fn a_piece_of_an_older_version_is_not_mixed_in() {
 
 #[test]
 fn with_both_copies_damaged_a_file_is_incomplete_and_both_servers_are_named() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", &noise(1, SIZE));
     let [one, other] = cluster.holders("a", 3)[..] else { panic!("not two copies") };
@@ -510,7 +510,7 @@ fn with_both_copies_damaged_a_file_is_incomplete_and_both_servers_are_named() {
 
 #[test]
 fn a_bad_chunk_in_each_copy_still_gives_the_file_if_they_are_not_the_same_chunk() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, SIZE);
     aditi.upload("a", &bytes);
@@ -529,7 +529,7 @@ fn a_bad_chunk_in_each_copy_still_gives_the_file_if_they_are_not_the_same_chunk(
 
 #[test]
 fn a_file_that_is_no_piece_is_not_taken_for_one() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"real");
     let folder = cluster.user_folder(1, "Aditi");
@@ -547,7 +547,7 @@ fn a_file_that_is_no_piece_is_not_taken_for_one() {
 
 #[test]
 fn strangers_do_not_keep_users_out() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let connect = |n: usize| TcpStream::connect(("127.0.0.1", cluster.port(n))).unwrap();
 
@@ -576,7 +576,7 @@ fn strangers_do_not_keep_users_out() {
 
 #[test]
 fn a_line_without_an_end_is_cut_short() {
-    let cluster = Cluster::of(1);
+    let cluster = Cluster::quick(1);
     let mut stranger = TcpStream::connect(("127.0.0.1", cluster.port(1))).unwrap();
     stranger.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
     let block = [b'a'; 64 * 1024];
@@ -592,7 +592,7 @@ fn a_line_without_an_end_is_cut_short() {
 
 #[test]
 fn a_server_with_a_full_disk_is_replaced_by_another() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 1 << 20);
     cluster.fill_disk(2);
@@ -604,7 +604,7 @@ fn a_server_with_a_full_disk_is_replaced_by_another() {
 
 #[test]
 fn with_no_room_anywhere_an_upload_is_refused_and_the_older_file_stays() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"the older one");
     let before = stored(&cluster);
@@ -630,7 +630,7 @@ fn stored(cluster: &Cluster) -> Vec<Vec<String>> {
 
 #[test]
 fn two_servers_that_changed_places_are_not_confused() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 50_000);
     aditi.upload("a", &bytes);

@@ -70,7 +70,7 @@ fn a_recording_of_the_log_in_does_not_repeat_itself() {
 
 #[test]
 fn the_same_file_twice_gives_different_pieces() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = vec![0; 40_000];
     aditi.put("a", &bytes);
@@ -90,7 +90,7 @@ fn the_same_file_twice_gives_different_pieces() {
 
 #[test]
 fn a_download_fetches_each_byte_once() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let bytes = noise(1, 4 << 20);
     let uploader = cluster.client("Aditi");
     uploader.upload("a", &bytes);
@@ -103,7 +103,7 @@ fn a_download_fetches_each_byte_once() {
 
 #[test]
 fn an_upload_sends_each_byte_once_for_each_copy() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let bytes = noise(1, 4 << 20);
     let proxies = cluster.proxies();
     let aditi = cluster.client_through("Aditi", &proxies);
@@ -113,7 +113,7 @@ fn an_upload_sends_each_byte_once_for_each_copy() {
 
 #[test]
 fn a_listing_does_not_fetch_the_files() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let proxies = cluster.proxies();
     let aditi = cluster.client_through("Aditi", &proxies);
     aditi.upload("a", &noise(1, 4 << 20));

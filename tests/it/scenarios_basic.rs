@@ -23,7 +23,7 @@ fn the_three_commands_of_the_spec_do_the_job_of_the_spec() {
 
 #[test]
 fn commands_are_read_in_any_case_and_names_keep_theirs() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("Mixed Case.TXT", b"one");
     aditi.put("mixed case.txt", b"another");
@@ -41,7 +41,7 @@ fn commands_are_read_in_any_case_and_names_keep_theirs() {
 
 #[test]
 fn a_file_of_any_size_comes_back_the_same() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let sizes = interesting_sizes();
     let name = |size: &usize| format!("size{size}");
@@ -72,7 +72,7 @@ fn interesting_sizes() -> BTreeSet<usize> {
 
 #[test]
 fn after_two_uploads_each_of_four_servers_holds_exactly_four_pieces() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.run(&["ShowFiles"]).succeeds();
     let before = cluster.files();
@@ -93,7 +93,7 @@ fn after_two_uploads_each_of_four_servers_holds_exactly_four_pieces() {
 
 #[test]
 fn pieces_lie_as_in_the_classic_table_and_every_row_of_it_is_used() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let names: Vec<String> = (0..24).map(|i| format!("file{i}")).collect();
     names.iter().for_each(|name| aditi.put(name, b"x"));
@@ -121,7 +121,7 @@ fn lies_in_row(cluster: &Cluster, name: &str, x: usize) -> bool {
 
 #[test]
 fn a_newer_upload_takes_the_place_of_the_older_and_leaves_nothing_of_it() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     for (seed, size) in [(1, 500_000), (2, 10), (3, 0), (4, 300_001)] {
         let bytes = noise(seed, size);
@@ -135,7 +135,7 @@ fn a_newer_upload_takes_the_place_of_the_older_and_leaves_nothing_of_it() {
 
 #[test]
 fn names_of_all_kinds_are_kept_apart() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let long = "n".repeat(128);
     let names = [
@@ -180,7 +180,7 @@ fn names_of_all_kinds_are_kept_apart() {
 
 #[test]
 fn a_file_can_go_into_a_subfolder_and_come_back_from_it() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(7, 100_000);
     aditi.put("earth.gif", &bytes);
@@ -205,7 +205,7 @@ fn a_file_can_go_into_a_subfolder_and_come_back_from_it() {
 
 #[test]
 fn files_of_the_same_name_in_two_folders_are_two_files() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("a", b"at the top");
     aditi.put("one/a", b"in one");
@@ -220,7 +220,7 @@ fn files_of_the_same_name_in_two_folders_are_two_files() {
 
 #[test]
 fn a_whole_folder_goes_up_and_comes_back() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     for (seed, name) in [
         (1, "holiday/a.gif"),
@@ -248,7 +248,7 @@ fn a_whole_folder_goes_up_and_comes_back() {
 
 #[test]
 fn a_file_is_found_inside_dir_or_at_an_absolute_path_and_stored_under_its_base_name() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("in/side.txt", b"inside");
     let outside = cluster.home().join("outside.txt");
@@ -263,7 +263,7 @@ fn a_file_is_found_inside_dir_or_at_an_absolute_path_and_stored_under_its_base_n
 
 #[test]
 fn a_download_replaces_an_older_one_and_leaves_no_other_file() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let (old, new) = (noise(1, 200_000), noise(2, 70));
     aditi.put("a", &old);
@@ -296,7 +296,7 @@ fn show_files_gives_details_when_asked() {
 
 #[test]
 fn users_see_only_their_own_files() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let (aditi, ritu) = (cluster.client("Aditi"), cluster.client("Ritu"));
     aditi.upload("a", b"of Aditi");
     ritu.run(&["ShowFiles"]).succeeds().prints(&[]);
@@ -310,7 +310,7 @@ fn users_see_only_their_own_files() {
 
 #[test]
 fn clients_at_once_do_not_wait_for_each_other() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let mut idle = cluster.client("Aditi").session();
     idle.send("ShowFiles");
 
@@ -335,7 +335,7 @@ fn clients_at_once_do_not_wait_for_each_other() {
 
 #[test]
 fn two_uploads_of_one_name_at_once_leave_one_of_the_two_files() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let clients = [cluster.client("Aditi"), cluster.client("Aditi")];
     let files = [noise(1, 400_000), noise(2, 400_001)];
     for _ in 0..4 {
@@ -361,7 +361,7 @@ fn two_uploads_of_one_name_at_once_leave_one_of_the_two_files() {
 
 #[test]
 fn commands_go_on_after_one_that_failed_and_the_exit_status_is_of_the_first_failure() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("a", b"still done");
     aditi
@@ -380,7 +380,7 @@ fn commands_go_on_after_one_that_failed_and_the_exit_status_is_of_the_first_fail
 #[test]
 fn there_can_be_any_number_of_servers_and_copies() {
     for (servers, copies) in [(1, 1), (2, 2), (3, 2), (4, 1), (4, 4), (5, 3)] {
-        let mut cluster = Cluster::of(servers);
+        let mut cluster = Cluster::quick(servers);
         let aditi = cluster.client("Aditi").with(&format!("Replicas {copies}"));
         let bytes = noise(servers as u64, 150_000);
         aditi.upload("a", &bytes);
@@ -398,7 +398,7 @@ fn there_can_be_any_number_of_servers_and_copies() {
 
 #[test]
 fn a_single_server_is_enough_for_a_conf_that_does_not_speak_of_copies() {
-    let cluster = Cluster::of(1);
+    let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"alone");
     aditi.download("a", b"alone");
@@ -407,7 +407,7 @@ fn a_single_server_is_enough_for_a_conf_that_does_not_speak_of_copies() {
 
 #[test]
 fn what_was_acknowledged_is_still_there_after_all_servers_were_killed() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(9, 700_000);
     aditi.upload("a", &bytes);
@@ -462,7 +462,7 @@ fn the_forms_of_the_conf_that_the_contract_names_are_all_read() {
 
 #[test]
 fn a_second_server_on_the_same_folder_is_refused() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let mut second = Command::new(SERVER);
     second.arg(cluster.root()).args(["Server1", "0"]);
@@ -587,7 +587,7 @@ fn a_name_is_a_file_or_a_folder_also_where_it_was_neither_a_moment_ago() {
 
 #[test]
 fn of_a_large_file_each_server_gives_one_piece_and_of_a_small_one_two_on_this_machine_give_all() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     // How many pieces each server gives, the least first.
     let givers = |name: &str, size| {

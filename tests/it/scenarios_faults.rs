@@ -53,7 +53,7 @@ fn mark(copies: usize) -> &'static str {
 
 #[test]
 fn with_one_server_down_at_upload_any_other_may_be_lost_afterwards() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     for down in 1..=4 {
         let bytes = noise(down as u64, 120_000);
@@ -71,7 +71,7 @@ fn with_one_server_down_at_upload_any_other_may_be_lost_afterwards() {
 
 #[test]
 fn with_two_servers_down_at_upload_either_of_the_rest_may_be_lost_afterwards() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 120_000);
     cluster.run_only(&[2, 3]);
@@ -84,7 +84,7 @@ fn with_two_servers_down_at_upload_either_of_the_rest_may_be_lost_afterwards() {
 
 #[test]
 fn with_one_server_up_an_upload_is_done_with_a_warning() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     cluster.run_only(&[3]);
     aditi.upload("a", b"one copy").complains_of("warning");
@@ -122,7 +122,7 @@ fn a_folder_of_many_long_names_comes_back_with_any_server_down() {
 
 #[test]
 fn a_failed_download_leaves_the_older_download_alone() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"before");
     aditi.download("a", b"before");
@@ -135,7 +135,7 @@ fn a_failed_download_leaves_the_older_download_alone() {
 
 #[test]
 fn a_server_that_is_silent_at_login_is_passed_over() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 100_000);
     aditi.put("a", &bytes);
@@ -164,7 +164,7 @@ fn a_server_that_is_silent_at_login_for_long_does_not_keep_the_client_from_the_o
 
 #[test]
 fn a_server_that_falls_silent_in_a_session_is_passed_over() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let (a, b) = (noise(1, 100_000), noise(2, 100_000));
     aditi.put("a", &a);
@@ -186,7 +186,7 @@ fn a_server_that_falls_silent_in_a_session_is_passed_over() {
 
 #[test]
 fn a_session_outlives_the_death_of_a_server() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let (old, new) = (noise(1, 100_000), noise(2, 100_000));
     aditi.put("a", &old);
@@ -203,7 +203,7 @@ fn a_session_outlives_the_death_of_a_server() {
 
 #[test]
 fn a_session_outlives_the_restart_of_every_server() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 100_000);
     aditi.put("a", &bytes);
@@ -224,7 +224,7 @@ fn a_session_outlives_the_restart_of_every_server() {
 #[test]
 fn a_server_that_slept_through_a_newer_version_does_not_bring_the_old_one_back() {
     for sleeper in 1..=4 {
-        let mut cluster = Cluster::of(4);
+        let mut cluster = Cluster::quick(4);
         let aditi = cluster.client("Aditi");
         let (old, new) = (noise(1, 50_000), noise(2, 50_000));
         aditi.upload("a", &old);
@@ -251,7 +251,7 @@ fn a_server_that_slept_through_a_newer_version_does_not_bring_the_old_one_back()
 
 #[test]
 fn a_second_listing_sees_what_became_of_a_piece_since_the_first() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", &noise(1, 100_000));
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
@@ -265,7 +265,7 @@ fn a_second_listing_sees_what_became_of_a_piece_since_the_first() {
 
 #[test]
 fn an_empty_new_disk_costs_a_copy_but_no_file() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 100_000);
     aditi.upload("a", &bytes);
@@ -280,7 +280,7 @@ fn an_empty_new_disk_costs_a_copy_but_no_file() {
 
 #[test]
 fn a_server_that_dies_in_the_middle_of_an_upload_is_replaced() {
-    let mut cluster = Cluster::of(4);
+    let mut cluster = Cluster::quick(4);
     let proxies = cluster.proxies();
     let aditi = cluster.client_through("Aditi", &proxies);
     let bytes = noise(1, LARGE);
@@ -303,7 +303,7 @@ fn a_server_that_dies_in_the_middle_of_an_upload_is_replaced() {
 
 #[test]
 fn a_server_that_falls_silent_in_the_middle_of_an_upload_is_replaced() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let proxies = cluster.proxies();
     let aditi = cluster.client_through("Aditi", &proxies);
     let bytes = noise(1, LARGE);
@@ -316,7 +316,7 @@ fn a_server_that_falls_silent_in_the_middle_of_an_upload_is_replaced() {
 #[test]
 fn what_a_server_did_not_finish_sending_comes_from_the_other_holder() {
     for fault in [Fault::Cut, Fault::Silence] {
-        let cluster = Cluster::of(4);
+        let cluster = Cluster::quick(4);
         let bytes = noise(1, 4 << 20);
         cluster.client("Aditi").upload("a", &bytes);
 
@@ -332,7 +332,7 @@ fn what_a_server_did_not_finish_sending_comes_from_the_other_holder() {
 
 #[test]
 fn a_file_whose_holders_both_fall_away_in_the_middle_is_incomplete_and_not_begun() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let bytes = noise(1, 4 << 20);
     cluster.client("Aditi").upload("a", &bytes);
     let proxies = cluster.proxies();
@@ -345,7 +345,7 @@ fn a_file_whose_holders_both_fall_away_in_the_middle_is_incomplete_and_not_begun
 
 #[test]
 fn an_upload_that_is_killed_half_way_leaves_the_older_file_and_the_next_one_tidies_up() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let (old, new) = (noise(1, 100_000), noise(2, 100_000));
     let aditi = cluster.client("Aditi");
     aditi.upload("a", &old);
@@ -369,7 +369,7 @@ fn an_upload_that_is_killed_half_way_leaves_the_older_file_and_the_next_one_tidi
 
 #[test]
 fn a_first_upload_that_is_killed_half_way_never_happened() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let proxies = cluster.proxies();
     let killed = cluster.client_through("Aditi", &proxies);
     killed.put("a", &noise(3, LARGE));

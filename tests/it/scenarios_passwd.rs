@@ -81,7 +81,7 @@ fn an_empty_password_is_called_so() {
 
 #[test]
 fn only_what_has_changed_is_uploaded_again() {
-    let cluster = Cluster::of(4);
+    let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("d/same", b"same");
     aditi.put("d/other", b"before");

@@ -7,7 +7,7 @@ use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
 use crate::cli::password;
 use crate::cli::session::Session;
-use crate::client::{ClientError, NotChanged};
+use crate::client::{ClientError, LocalError, NotChanged};
 
 pub(in crate::cli) const COMMAND: Command = Command {
     name: "Passwd",
@@ -118,7 +118,7 @@ fn finish(session: &mut Session<'_>) -> Result<bool, ClientError> {
 fn carry_out(session: &mut Session<'_>, again: bool) -> Result<(), NotChanged> {
     let Some(journal) = &session.pending else { return Ok(()) };
     session.client.change_password(&journal.password, again)?;
-    let local = |error| ClientError::Local(session.conf.clone(), error);
+    let local = |error| ClientError::from(LocalError::Failed(session.conf.clone(), error));
     journal.publish().map_err(|error| NotChanged { error: local(error), begun: true })?;
     session.pending = None;
     Ok(())

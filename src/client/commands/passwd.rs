@@ -10,7 +10,7 @@ use super::reseal::{NotResealed, reseal};
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::client::core::base::Core;
 use crate::client::core::checks::BATCH;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::{ClientError, PasswdError};
 use crate::client::core::files::names;
 use crate::client::core::look::{ask, ask_under, survey_under};
 use crate::client::core::prove::{prove, survey_to_read};
@@ -123,7 +123,7 @@ fn change_everywhere(
     core.require_every_server()?;
     if core.cluster.logins() != done.logins {
         // The new connection's server may have forgotten what it was told, with its disk.
-        return Err(ClientError::Interrupted);
+        return Err(PasswdError::Interrupted.into());
     }
     core.key = new_key.clone();
     done.begun = true;
@@ -140,9 +140,9 @@ fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), Clie
         match core.cluster.ask(server, Request::Rekey(change)) {
             Answer::Done(()) => done.told.push(server),
             Answer::Refused(No { refusal: Refusal::Rekeyed, .. }) => {
-                return Err(ClientError::OtherChange(name));
+                return Err(PasswdError::OtherChange(name).into());
             }
-            Answer::Refused(no) => return Err(ClientError::CannotChange(name, no.to_string())),
+            Answer::Refused(no) => return Err(PasswdError::CannotChange(name, no.to_string()).into()),
             Answer::Lost => {
                 // It may have heard it.
                 done.begun = true;
@@ -182,7 +182,7 @@ fn require_no_other_key(core: &mut Core) -> Result<(), ClientError> {
     let key = core.key.clone();
     match survey_everything(core, &key, Survey::has_other_keys)? {
         0 => Ok(()),
-        files => Err(ClientError::UnderOtherPassword(files)),
+        files => Err(PasswdError::UnderOtherPassword(files).into()),
     }
 }
 
@@ -218,7 +218,7 @@ fn send_verifier(core: &mut Core, server: usize, password: &str) -> Result<(), C
         Some(Answer::Refused(no)) => no.to_string(),
         Some(Answer::Lost) | None => core.cluster.why_down(server).unwrap_or_default(),
     };
-    Err(ClientError::PasswordNotEverywhere(core.cluster.name(server).clone(), why))
+    Err(PasswdError::NotEverywhere(core.cluster.name(server).clone(), why).into())
 }
 
 fn rewrap_everything(core: &mut Core, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
@@ -246,11 +246,11 @@ fn repair_first(core: &mut Core, new_key: &MasterKey) -> Result<(), ClientError>
         // Nothing of it can be read now, and nothing of it is changed: see `rewrap`.
         Repaired::Failed { why: NotRepaired::OtherKey, .. } => {}
         Repaired::Failed { path, why } => {
-            failure.get_or_insert_with(|| ClientError::NotInOrder(path.clone(), why.to_string()));
+            failure.get_or_insert_with(|| PasswdError::NotRepaired(path.clone(), why.to_string()));
         }
         _ => {}
     })?;
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
@@ -276,7 +276,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
             Some(_) => whole_version(core, rewrapped).map(drop),
             // It was stored while the change to it was taken back.
             None if core.key.check_value() == new_key.check_value() => {
-                Err(ClientError::UnderOtherPassword(1))
+                Err(PasswdError::UnderOtherPassword(1).into())
             }
             None => {
                 core.report.notice(Notice::OtherKeyKept { path: path.clone() });
@@ -287,8 +287,8 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     let version = whole_version(core, survey)?;
     done.begun = true;
     let resealed = reseal(core, survey, version, survey, new_key).map_err(|why| match why {
-        NotResealed::Refused(reasons) => ClientError::NotRewrapped(path.clone(), reasons),
-        NotResealed::Undecided => ClientError::NotRewrapped(path.clone(), core.cluster.down()),
+        NotResealed::Refused(reasons) => PasswdError::NotConfirmed(path.clone(), reasons).into(),
+        NotResealed::Undecided => PasswdError::NotConfirmed(path.clone(), core.cluster.down()).into(),
         NotResealed::Other(error) => error,
     })?;
     if resealed.missing.is_empty() {
@@ -296,7 +296,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     }
     let why = |server| core.cluster.why_down(server).unwrap_or_else(|| "did not confirm".to_owned());
     let reasons = resealed.missing.iter().map(|&s| (core.cluster.name(s).clone(), why(s)));
-    Err(ClientError::NotRewrapped(path.clone(), reasons.collect()))
+    Err(PasswdError::NotConfirmed(path.clone(), reasons.collect()).into())
 }
 
 /// The files that were not made under another key already, by a run that was interrupted.

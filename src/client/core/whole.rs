@@ -9,7 +9,7 @@ use crate::sealed::Distrust;
 use crate::version::Version;
 
 /// What came of fetching a piece.
-pub(crate) struct Fetched {
+pub(crate) struct Attempted {
     pub(crate) piece: u8,
     pub(crate) is_whole: bool,
     /// Servers that did not give all of it, each with the reason.
@@ -40,7 +40,7 @@ pub(crate) fn incomplete(
     core: &Core,
     survey: &Survey,
     version: Option<Version>,
-    fetched: &[Fetched],
+    fetched: &[Attempted],
 ) -> ClientError {
     let is_in_doubt =
         |number| survey.unproved.as_ref().is_some_and(|doubt| doubt.word.pieces.contains(&number));
@@ -57,7 +57,7 @@ pub(crate) fn incomplete(
     ClientError::Incomplete { path: survey.path.clone(), missing, shown, down }
 }
 
-fn reasons(core: &Core, survey: &Survey, fetched: &[Fetched], number: u8) -> Vec<(ServerName, String)> {
+fn reasons(core: &Core, survey: &Survey, fetched: &[Attempted], number: u8) -> Vec<(ServerName, String)> {
     let fetched = fetched.iter().find(|fetched| fetched.piece == number);
     let fault = |server: usize| {
         let mut faults = fetched?.faults.iter();

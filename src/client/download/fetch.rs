@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use super::target::Target;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{No, Peer, PeerError};
 use crate::placement;
@@ -127,7 +127,7 @@ pub(super) struct Fetched {
     pub(super) server: usize,
     pub(super) peer: Result<Peer, PeerError>,
     pub(super) pieces: Vec<Piece>,
-    pub(super) local_error: Option<(usize, ClientError)>,
+    pub(super) local_error: Option<(usize, LocalError)>,
 }
 
 /// What is being fetched from one server.
@@ -271,7 +271,7 @@ fn note(piece: &mut Piece, fault: Fault) {
 enum Stop {
     Peer(PeerError),
     /// The number of a file, which cannot be written.
-    Local(usize, ClientError),
+    Local(usize, LocalError),
 }
 
 impl From<PeerError> for Stop {

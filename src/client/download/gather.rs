@@ -3,7 +3,7 @@
 use super::fetch::{Fetched, Fetching, Piece};
 use super::target::Target;
 use crate::client::core::base::Core;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Phase, timed};
 use crate::client::core::survey::Survey;
 
@@ -17,7 +17,7 @@ pub(super) struct Incoming {
     pub(super) target: Target,
     pub(super) pieces: Vec<Piece>,
     /// Why it cannot be written here.
-    pub(super) failed: Option<ClientError>,
+    pub(super) failed: Option<LocalError>,
 }
 
 /// Fetches until every piece is whole or nobody is left to ask. In each round a server is asked for a piece that
@@ -82,7 +82,7 @@ fn fetch_all(
     core: &mut Core,
     targets: &[&Target],
     by_server: Vec<Vec<Piece>>,
-) -> (Vec<Piece>, Vec<(usize, ClientError)>) {
+) -> (Vec<Piece>, Vec<(usize, LocalError)>) {
     let (mut pieces, mut failures, mut back) = (Vec::new(), Vec::new(), Vec::new());
     let mut fetching = Vec::new();
     for (server, (peer, of_server)) in core.cluster.lend_peers().into_iter().zip(by_server).enumerate() {

@@ -18,7 +18,7 @@ use super::core::report::Notice;
 use super::core::retry::{Pending, until_settled};
 use super::core::sight::Unseen;
 use super::core::survey::Survey;
-use super::core::whole::{Fetched, incomplete, whole_version};
+use super::core::whole::{Attempted, incomplete, whole_version};
 use crate::name::{FilePath, FolderPath};
 use crate::placement;
 use crate::sealed::ModifiedTime;
@@ -187,7 +187,7 @@ fn conclude(
 ) -> Result<Downloaded, Failure> {
     let Incoming { survey, target, pieces, failed } = file;
     if let Some(error) = failed {
-        return Err(Failure::Failed(error));
+        return Err(Failure::Failed(error.into()));
     }
     let is_whole = |number| pieces.iter().any(|p| p.claim.header.piece == number && p.is_whole());
     if !placement::suffices(is_whole) {
@@ -195,20 +195,20 @@ fn conclude(
         if is_replaced {
             return Err(Failure::Replaced);
         }
-        let fetched: Vec<Fetched> = pieces.iter().map(fetched).collect();
+        let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
         return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
     }
-    target.finish(modified)?;
+    target.finish(modified).map_err(ClientError::from)?;
     report_bad_copies(core, &survey, &pieces);
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
     Ok(Downloaded { place: downloads.join(survey.path.as_str()), path: survey.path, size })
 }
 
 /// What became of a piece, in words.
-fn fetched(piece: &Piece) -> Fetched {
+fn fetched(piece: &Piece) -> Attempted {
     let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
     let faults = piece.tried.iter().filter_map(fault).collect();
-    Fetched { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
+    Attempted { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
 }
 
 fn report_bad_copies(core: &Core, survey: &Survey, pieces: &[Piece]) {

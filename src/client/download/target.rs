@@ -14,7 +14,7 @@ use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
 
-use crate::client::core::error::ClientError;
+use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
 use crate::primitives;
 use crate::sealed::ModifiedTime;
@@ -40,9 +40,9 @@ pub(super) struct Target {
 }
 
 /// A folder below `downloads`; with `make` it and those around it are made if they do not exist.
-fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> Result<OwnedFd, ClientError> {
+fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> Result<OwnedFd, LocalError> {
     const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-    let local = |path: &Path, error: io::Error| ClientError::Local(path.to_path_buf(), error);
+    let local = |path: &Path, error: io::Error| LocalError::Failed(path.to_path_buf(), error);
     if make {
         fs::create_dir_all(downloads).map_err(|error| local(downloads, error))?;
     }
@@ -59,7 +59,7 @@ fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> Result<Owne
         }
         let opened = openat(&inner, segment, FOLDER.union(OFlags::NOFOLLOW), Mode::empty());
         inner = opened.map_err(|error| match kind(&inner, segment) {
-            Some(FileType::Symlink) => ClientError::LinkBelowDownloads(path.clone()),
+            Some(FileType::Symlink) => LocalError::LinkBelowDownloads(path.clone()),
             _ => local(&path, error.into()),
         })?;
     }
@@ -76,12 +76,12 @@ impl Target {
     /// Begins a file that will be at `path` below `downloads`; makes the folders around it.
     pub(super) fn create(downloads: &Path, path: &FilePath, size: u64) -> Result<Self, ClientError> {
         let place = downloads.join(path.as_str());
-        let local = |error: io::Error| ClientError::Local(place.clone(), error);
+        let local = |error: io::Error| LocalError::Failed(place.clone(), error);
         let name = path.file_name().to_owned();
         for _ in 0..MAX_SWEPT {
             let folder = open_folder(downloads, &path.folder(), true)?;
             if kind(&folder, &name) == Some(FileType::Directory) {
-                return Err(local(io::ErrorKind::IsADirectory.into()));
+                return Err(local(io::ErrorKind::IsADirectory.into()).into());
             }
             let unique = hex(&primitives::random::<UNIQUE>().map_err(ClientError::Random)?);
             let draft = format!("{PREFIX}{unique}{SUFFIX}");
@@ -95,7 +95,7 @@ impl Target {
                 return Ok(target);
             }
         }
-        Err(local(io::ErrorKind::ResourceBusy.into()))
+        Err(local(io::ErrorKind::ResourceBusy.into()).into())
     }
 
     /// Locks the draft, which tells a live one from a leftover. Another download that begins here may have taken
@@ -116,13 +116,13 @@ impl Target {
     }
 
     /// Writes bytes to their place in the file.
-    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), ClientError> {
-        self.file.write_all_at(bytes, offset).map_err(|error| ClientError::Local(self.place.clone(), error))
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
+        self.file.write_all_at(bytes, offset).map_err(|error| LocalError::Failed(self.place.clone(), error))
     }
 
     /// Moves the whole file to its place, over an older one in one step.
-    pub(super) fn finish(mut self, modified: ModifiedTime) -> Result<(), ClientError> {
-        let local = |error| ClientError::Local(self.place.clone(), error);
+    pub(super) fn finish(mut self, modified: ModifiedTime) -> Result<(), LocalError> {
+        let local = |error| LocalError::Failed(self.place.clone(), error);
         if let Some(time) = system_time(modified) {
             // A file system that cannot keep the time still keeps the file.
             let _ = self.file.set_times(FileTimes::new().set_modified(time));
@@ -199,7 +199,7 @@ mod tests {
             let failed = (0..500).find_map(|number| {
                 let path = FilePath::parse(&number.to_string()).unwrap();
                 Target::create(&folder, &path, 1)
-                    .and_then(|target| target.finish(ModifiedTime::default()))
+                    .and_then(|target| target.finish(ModifiedTime::default()).map_err(ClientError::from))
                     .err()
             });
             over.store(true, Ordering::Relaxed);

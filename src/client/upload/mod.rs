@@ -240,7 +240,7 @@ fn judge(
 ) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
     let unchanged = staged.local.map_or_else(|| plan.source.check_unchanged(), Err);
     if let Err(error) = unchanged {
-        return Err((writer.give_up(), Some(error)));
+        return Err((writer.give_up(), Some(error.into())));
     }
     for (server, no) in staged.answers.iter().filter_map(|(s, answer)| Some((*s, answer.refusal()?))) {
         match no.refusal {

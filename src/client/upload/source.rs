@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::client::core::error::ClientError;
+use crate::client::core::error::{ClientError, LocalError};
 use crate::client::core::report::{Notice, Report};
 use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
 use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
@@ -40,43 +40,41 @@ pub fn find(
     }
     let relative = Path::new(what);
     if relative.is_relative() && relative.components().any(|c| c == Component::ParentDir) {
-        return Err(ClientError::Outside(relative.to_path_buf()));
+        return Err(LocalError::Outside(relative.to_path_buf()).into());
     }
     let local = dir.join(relative);
     let metadata = fs::metadata(&local).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            ClientError::LocalMissing(relative.to_path_buf())
-        }
-        _ => ClientError::Local(local.clone(), error),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LocalError::Missing(relative.to_path_buf()),
+        _ => LocalError::Failed(local.clone(), error),
     })?;
     let base = base_name(relative, &local)?;
     if metadata.is_file() {
-        let base = base.ok_or_else(|| ClientError::LocalKind(local.clone()))?;
+        let base = base.ok_or_else(|| LocalError::Kind(local.clone()))?;
         let target = folder.file(&base).map_err(|why| ClientError::Name(base, why))?;
         return Ok((vec![Source { local, target }], true));
     }
     if !metadata.is_dir() {
-        return Err(ClientError::LocalKind(local));
+        return Err(LocalError::Kind(local).into());
     }
     let folder = match base {
         Some(base) => folder.folder(&base).map_err(|why| ClientError::Name(base, why))?,
         None => folder.clone(),
     };
     let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
-    walk.visit(&local, &folder, 0).map_err(|error| ClientError::Local(local.clone(), error))?;
+    walk.visit(&local, &folder, 0).map_err(|error| LocalError::Failed(local.clone(), error))?;
     if walk.sources.is_empty() && walk.whole {
-        return Err(ClientError::NothingToUpload(local));
+        return Err(LocalError::Nothing(local).into());
     }
     Ok((walk.sources, walk.whole))
 }
 
 /// The last part of a path; none for DIR itself (`.`) and for `/`.
-fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, ClientError> {
+fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, LocalError> {
     match relative.file_name() {
         None => Ok(None),
         Some(name) => match name.to_str() {
             Some(name) => Ok(Some(name.to_owned())),
-            None => Err(ClientError::Local(local.to_path_buf(), io::ErrorKind::InvalidFilename.into())),
+            None => Err(LocalError::Failed(local.to_path_buf(), io::ErrorKind::InvalidFilename.into())),
         },
     }
 }
@@ -139,20 +137,20 @@ pub(super) struct OpenSource {
 }
 
 impl OpenSource {
-    pub(super) fn open(path: &Path) -> Result<Self, ClientError> {
+    pub(super) fn open(path: &Path) -> Result<Self, LocalError> {
         let local = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => ClientError::LocalMissing(path.to_path_buf()),
-            _ => ClientError::Local(path.to_path_buf(), error),
+            io::ErrorKind::NotFound => LocalError::Missing(path.to_path_buf()),
+            _ => LocalError::Failed(path.to_path_buf(), error),
         };
         // Without waiting, in case a FIFO has taken its place.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
         let metadata = file.metadata().map_err(local)?;
         if !metadata.is_file() {
-            return Err(ClientError::LocalKind(path.to_path_buf()));
+            return Err(LocalError::Kind(path.to_path_buf()));
         }
         if metadata.len() > MAX_FILE_SIZE {
-            return Err(ClientError::TooLarge(path.to_path_buf()));
+            return Err(LocalError::TooLarge(path.to_path_buf()));
         }
         Ok(Self {
             file,
@@ -164,21 +162,21 @@ impl OpenSource {
     }
 
     /// Fills `buffer` from a place in the file.
-    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), ClientError> {
+    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), LocalError> {
         self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ClientError::Changed(self.path.clone()),
-            _ => ClientError::Local(self.path.clone(), error),
+            io::ErrorKind::UnexpectedEof => LocalError::Changed(self.path.clone()),
+            _ => LocalError::Failed(self.path.clone(), error),
         })
     }
 
     /// Whether the file is still the one that was opened: what was read of it at different moments
     /// then belongs together.
-    pub(super) fn check_unchanged(&self) -> Result<(), ClientError> {
-        let metadata = self.file.metadata().map_err(|error| ClientError::Local(self.path.clone(), error))?;
+    pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
+        let metadata = self.file.metadata().map_err(|error| LocalError::Failed(self.path.clone(), error))?;
         let same = metadata.len() == self.size
             && modified(&metadata) == self.modified
             && (metadata.ctime(), metadata.ctime_nsec()) == self.changed;
-        if same { Ok(()) } else { Err(ClientError::Changed(self.path.clone())) }
+        if same { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use super::source::OpenSource;
-use crate::client::core::error::ClientError;
+use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
@@ -39,7 +39,7 @@ pub(super) struct Plan {
 #[derive(Default)]
 pub(super) struct Staged {
     /// The local file failed.
-    pub(super) local: Option<ClientError>,
+    pub(super) local: Option<LocalError>,
     /// What each server answered, for each of its pieces.
     pub(super) answers: Vec<(usize, Answer<()>)>,
 }
@@ -197,7 +197,7 @@ impl Work<'_> {
         start: u64,
         lanes: &mut [MutexGuard<'_, Lane>],
         buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32), (ClientError, u64)> {
+    ) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
         let mut cipher = ChunkCipher::new(&plan.key, header.piece);
         let mut hasher = ChunkHasher::new(header.chunk_size());
         let mut table = Vec::new();

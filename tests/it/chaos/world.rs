@@ -5,7 +5,7 @@ use super::random::Random;
 use super::story::{Act, Fault, SERVERS, Seat, Task};
 use crate::common::process::{LIMIT, Transcript};
 use crate::common::{Client, Cluster, USER, client, cluster};
-use shareit::auth::{MIN_ITERATIONS, Verifier};
+use shareit::auth::MIN_ITERATIONS;
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -54,11 +54,7 @@ struct Prompt {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let cluster = Cluster::of(SERVERS);
-        // Thousands of logins: as cheap as the protocol allows.
-        let verifier =
-            |user| Verifier::derive(&cluster::password(user), b"a salt of the test", MIN_ITERATIONS);
-        fs::write(cluster.root().join("Users.conf"), format!("{USER} {}\n", verifier(USER))).unwrap();
+        let cluster = Cluster::quick(SERVERS);
         let ports: Vec<u16> = (1..=SERVERS).map(|n| cluster.port(n)).collect();
         let network = Network::to(&ports);
         let seats = [0; 3].map(|_| seat(&cluster, &network));

@@ -81,7 +81,7 @@ pub(crate) fn repair_names(
 }
 
 /// A file as it is seen, and what would be changed about it.
-struct Patient {
+struct Examined {
     survey: Survey,
     copies: Vec<Copy>,
     /// The pieces that would be written, each with its server; none once that is done.
@@ -111,10 +111,10 @@ fn repair_batch(
         }
     }
     done.extend(proved.iter().map(|transfer| copied(core, transfer)));
-    let mut patients = examine(core, surveys, batch.len());
+    let mut files = examine(core, surveys, batch.len());
     core.require_still_up(&terms.present)?;
     let mut transfers = Vec::new();
-    for Patient { survey, copies, written } in &mut patients {
+    for Examined { survey, copies, written } in &mut files {
         let (planned, why) = plan_repair(core, survey, copies, &terms.without);
         *written = planned.iter().map(|transfer| (transfer.to, transfer.claim.header.piece)).collect();
         transfers.extend(planned);
@@ -131,19 +131,19 @@ fn repair_batch(
         }
         // What was written is looked at again, before anything older goes.
         let surveys = survey(core, batch);
-        patients = examine(core, surveys, 0);
+        files = examine(core, surveys, 0);
         core.require_still_up(&terms.present)?;
     }
-    drop_outdated(core, &patients, terms.dry, done);
-    bury_again(core, patients.iter().map(|patient| &patient.survey), terms.dry, done);
+    drop_outdated(core, &files, terms.dry, done);
+    bury_again(core, files.iter().map(|file| &file.survey), terms.dry, done);
     Ok(())
 }
 
 /// Has every copy checked. `files` as for [`check_copies`].
-fn examine(core: &mut Core, surveys: Vec<Survey>, files: usize) -> Vec<Patient> {
+fn examine(core: &mut Core, surveys: Vec<Survey>, files: usize) -> Vec<Examined> {
     let copies = check_copies(core, &surveys, files);
-    let patient = |(survey, copies)| Patient { survey, copies, written: Vec::new() };
-    surveys.into_iter().zip(copies).map(patient).collect()
+    let file = |(survey, copies)| Examined { survey, copies, written: Vec::new() };
+    surveys.into_iter().zip(copies).map(file).collect()
 }
 
 fn copied(core: &Core, transfer: &Transfer) -> Repaired {
@@ -172,10 +172,10 @@ fn settled(core: &Core, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dr
 
 /// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that
 /// would have them once the pieces to be written are.
-fn drop_outdated(core: &mut Core, patients: &[Patient], dry: bool, done: &mut Vec<Repaired>) {
+fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<Repaired>) {
     let up = core.cluster.up().count();
     let mut outdated = Vec::new();
-    for Patient { survey, copies, written } in patients {
+    for Examined { survey, copies, written } in files {
         let Some(version) = survey.file_version() else { continue };
         let wanted = survey.copies_wanted(version).unwrap_or(1).min(up);
         let count = |piece: u8| {

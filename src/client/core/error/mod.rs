@@ -1,10 +1,17 @@
 //! Why a command failed.
 
+mod local;
+mod passwd;
+mod words;
+
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+
+pub use local::LocalError;
+pub use passwd::PasswdError;
 
 use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
+use words::Reasons;
 
 /// Why a client could not be launched.
 #[derive(Debug)]
@@ -65,49 +72,15 @@ impl fmt::Display for MissingPiece {
     }
 }
 
-/// Servers, each with a reason, as text.
-pub(crate) struct Reasons<'a>(pub(super) &'a [(ServerName, String)]);
-
-impl fmt::Display for Reasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What all have in common is said once.
-        if let [(_, common), _, ..] = self.0
-            && self.0.iter().all(|(_, why)| why == common)
-        {
-            let names: Vec<&str> = self.0.iter().map(|(server, _)| server.as_str()).collect();
-            return write!(f, "{}: {common}", names.join(", "));
-        }
-        for (index, (server, why)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
-            }
-            write!(f, "{server}: {why}")?;
-        }
-        Ok(())
-    }
-}
-
 /// Why a command failed, or failed for one file.
 #[derive(Debug)]
 pub enum ClientError {
+    /// Something is wrong with a local file.
+    Local(LocalError),
+    /// A change of password did not come to its end.
+    Passwd(PasswdError),
     /// A name on the servers that breaks the grammar.
     Name(String, NameError),
-    /// A local path that leaves DIR.
-    Outside(PathBuf),
-    /// A local file that does not exist.
-    LocalMissing(PathBuf),
-    /// A local path that is neither a file nor a folder.
-    LocalKind(PathBuf),
-    /// A local file that cannot be read or written.
-    Local(PathBuf, io::Error),
-    /// A link in the place of a folder below Downloads: it may lead anywhere.
-    LinkBelowDownloads(PathBuf),
-    /// A local file that changed while it was read.
-    Changed(PathBuf),
-    /// A local file that is larger than the format allows.
-    TooLarge(PathBuf),
-    /// A local folder without a file in it.
-    NothingToUpload(PathBuf),
     /// Nothing of that name on the servers.
     NotFound(String),
     /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
@@ -158,20 +131,6 @@ pub enum ClientError {
     UsedUp(FilePath),
     /// A command that needs every server; those that are down, with the reason.
     NeedsEveryServer(Vec<(ServerName, String)>),
-    /// A file that must be repaired before the password can be changed, and why it could not be.
-    NotInOrder(FilePath, String),
-    /// A file that does not have its header under the new password on all its servers yet; each with the reason.
-    NotRewrapped(FilePath, Vec<(ServerName, String)>),
-    /// The password was changed on the servers before this one, and not on it and those after it; and why.
-    PasswordNotEverywhere(ServerName, String),
-    /// A server that says beforehand that it could not change the password, and why.
-    CannotChange(ServerName, String),
-    /// This server knows of an unfinished change to another password.
-    OtherChange(ServerName),
-    /// So many files are under another key while a change of password is being taken back.
-    UnderOtherPassword(usize),
-    /// A connection was lost during a change of password, and made again.
-    Interrupted,
     /// A file that stays as it is: its key was, or is being, retired by another client's change of password.
     Rekeyed(FilePath),
     /// The password was changed after this client logged in: no server accepts it anymore.
@@ -189,21 +148,9 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ClientError::Local(error) => error.fmt(f),
+            ClientError::Passwd(error) => error.fmt(f),
             ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
-            ClientError::Outside(path) => {
-                write!(f, "'{}' is outside the folder that Upload reads from", Shown(path))
-            }
-            ClientError::LocalMissing(path) => write!(f, "no such file: '{}'", Shown(path)),
-            ClientError::LocalKind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
-            ClientError::Local(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
-            ClientError::LinkBelowDownloads(path) => {
-                write!(f, "'{}' is a link, and Download follows none there; nothing was written", Shown(path))
-            }
-            ClientError::Changed(path) => {
-                write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
-            }
-            ClientError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
-            ClientError::NothingToUpload(path) => write!(f, "no file in '{}'", Shown(path)),
             ClientError::NotFound(name) => write!(f, "not found: '{}'", printable(name)),
             ClientError::OutOfSight(name, unseen) => {
                 write!(f, "cannot tell whether '{}' exists ({})", printable(name), Reasons(unseen))
@@ -258,30 +205,6 @@ impl fmt::Display for ClientError {
             ClientError::NeedsEveryServer(reasons) => {
                 write!(f, "every server is needed ({})", Reasons(reasons))
             }
-            ClientError::NotInOrder(path, why) => {
-                write!(f, "{path} could not be repaired first ({why})")
-            }
-            ClientError::NotRewrapped(path, reasons) => {
-                write!(f, "not every server confirmed the new key of {path} ({})", Reasons(reasons))
-            }
-            ClientError::PasswordNotEverywhere(server, why) => {
-                write!(f, "{server} did not accept the new password ({why}); all files are under it already")
-            }
-            ClientError::CannotChange(server, why) => {
-                write!(f, "{server} cannot accept a new password ({why})")
-            }
-            ClientError::OtherChange(server) => {
-                write!(f, "{server} reports an unfinished change to a different password")
-            }
-            ClientError::UnderOtherPassword(1) => {
-                f.write_str("1 file is already under a different password or Key line")
-            }
-            ClientError::UnderOtherPassword(files) => {
-                write!(f, "{files} files are already under a different password or Key line")
-            }
-            ClientError::Interrupted => {
-                f.write_str("a connection was lost; some servers do not have the new password yet")
-            }
             ClientError::Rekeyed(path) => {
                 write!(
                     f,
@@ -309,23 +232,29 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
+impl From<LocalError> for ClientError {
+    fn from(error: LocalError) -> Self {
+        ClientError::Local(error)
+    }
+}
+
+impl From<PasswdError> for ClientError {
+    fn from(error: PasswdError) -> Self {
+        ClientError::Passwd(error)
+    }
+}
+
 impl ClientError {
     /// What the user might do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            ClientError::Outside(_) => "use an absolute path for a file elsewhere".into(),
-            ClientError::LocalMissing(path) if path.is_relative() => {
-                "paths are looked up in DIR; put a name with spaces in quotes".into()
-            }
+            ClientError::Local(error) => return error.hint(),
+            ClientError::Passwd(error) => return error.hint(),
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::HalfMoved(..) => {
                 "fix that, then run the same Move again: it continues where it stopped".into()
             }
             ClientError::NotTaken(..) => "Verify gives details; Repair restores lost copies".into(),
-            ClientError::LinkBelowDownloads(_) => {
-                "remove the link, or move it: Downloads itself and the user's folder in it may be links"
-                    .into()
-            }
             ClientError::NotFound(_) => "ShowFiles lists what is stored".into(),
             ClientError::OutOfSight(..) => {
                 "no server that answered has it; start the servers that are down and try again".into()
@@ -345,19 +274,8 @@ impl ClientError {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
-            ClientError::NotInOrder(..) => "Verify gives details; a file that is lost can be deleted".into(),
-            ClientError::UnderOtherPassword(_) => {
-                "an unfinished change of password must be finished, not taken back: run Passwd again where it was \
-                begun, with the same new password as there"
-                    .into()
-            }
             ClientError::Lost(..) => {
                 "run it again; servers that are down at the start are skipped".into()
-            }
-            ClientError::OtherChange(_) => {
-                "run Passwd again where that change was begun, with the same new password; or, if no file is under that \
-                one yet, take the change back: run Passwd with the password that is in this .conf"
-                    .into()
             }
             ClientError::Rekeyed(_) => {
                 "wait until that Passwd has ended, or run it again where it was cut off; \
@@ -371,32 +289,5 @@ impl ClientError {
             ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })
-    }
-}
-
-/// A path as text that cannot disturb a terminal.
-struct Shown<'a>(&'a std::path::Path);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        printable(&self.0.to_string_lossy()).fmt(f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reasons(of: &[(&str, &str)]) -> String {
-        let reasons: Vec<_> =
-            of.iter().map(|(name, why)| (ServerName::parse(name).unwrap(), (*why).to_owned())).collect();
-        Reasons(&reasons).to_string()
-    }
-
-    #[test]
-    fn a_reason_that_all_have_is_said_once() {
-        assert_eq!(reasons(&[("A", "is late")]), "A: is late");
-        assert_eq!(reasons(&[("A", "is late"), ("B", "is late")]), "A, B: is late");
-        assert_eq!(reasons(&[("A", "is late"), ("B", "is ill")]), "A: is late, B: is ill");
     }
 }

@@ -1,0 +1,66 @@
+//! What can be wrong with the files on this side.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::words::Shown;
+
+/// What is wrong with a local file.
+#[derive(Debug)]
+pub enum LocalError {
+    /// A local path that leaves DIR.
+    Outside(PathBuf),
+    /// A local file that does not exist.
+    Missing(PathBuf),
+    /// A local path that is neither a file nor a folder.
+    Kind(PathBuf),
+    /// A local file that cannot be read or written.
+    Failed(PathBuf, io::Error),
+    /// A link in the place of a folder below Downloads: it may lead anywhere.
+    LinkBelowDownloads(PathBuf),
+    /// A local file that changed while it was read.
+    Changed(PathBuf),
+    /// A local file that is larger than the format allows.
+    TooLarge(PathBuf),
+    /// A local folder without a file in it.
+    Nothing(PathBuf),
+}
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LocalError::Outside(path) => {
+                write!(f, "'{}' is outside the folder that Upload reads from", Shown(path))
+            }
+            LocalError::Missing(path) => write!(f, "no such file: '{}'", Shown(path)),
+            LocalError::Kind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
+            LocalError::Failed(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
+            LocalError::LinkBelowDownloads(path) => {
+                write!(f, "'{}' is a link, and Download follows none there; nothing was written", Shown(path))
+            }
+            LocalError::Changed(path) => {
+                write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
+            }
+            LocalError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
+            LocalError::Nothing(path) => write!(f, "no file in '{}'", Shown(path)),
+        }
+    }
+}
+
+impl LocalError {
+    /// What the user might do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            LocalError::Outside(_) => "use an absolute path for a file elsewhere".into(),
+            LocalError::Missing(path) if path.is_relative() => {
+                "paths are looked up in DIR; put a name with spaces in quotes".into()
+            }
+            LocalError::LinkBelowDownloads(_) => {
+                "remove the link, or move it: Downloads itself and the user's folder in it may be links"
+                    .into()
+            }
+            _ => return None,
+        })
+    }
+}
