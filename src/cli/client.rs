@@ -28,7 +28,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
         Err(argument) => {
-            return usage(&console, &format!("an argument that is not UTF-8: {argument:?}"), None);
+            return usage(&console, &format!("argument is not UTF-8: {argument:?}"), None);
         }
     };
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -65,7 +65,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// What can be the only argument.
+/// Arguments that can be the only one.
 const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
 
 fn usage(console: &Console, what: &dyn Display, hint: Option<String>) -> ExitCode {
@@ -92,7 +92,7 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         Some(Parsed::Call(call)) => Some(call),
         _ => None,
     };
-    // Before the .conf: a change that ended between the two would leave both as they no longer are.
+    // Read before the .conf: a change that ends between the two would otherwise leave an old password and no journal.
     let journal = Journal::find(Path::new(conf));
     let (config, exposed) = match conf::read(conf) {
         Ok(read) => read,
@@ -109,7 +109,7 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
     }
     if exposed {
         console.warning(&format!(
-            "other users of this machine can read or change '{conf}', and so reach your files"
+            "other users of this machine can read or change '{conf}', and so get at your files"
         ));
         console.hint(&conf::protect(conf));
     }
@@ -125,7 +125,7 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
     let client = match (launched, status) {
         (Ok(client), _) => client,
         (Err(LaunchError::NoServer(reasons)), Some(call)) => {
-            // That is what Status was asked for.
+            // This is what Status is for.
             let down = |(server, why)| ServerStatus { server, state: Err(why) };
             let servers: Vec<_> = reasons.into_iter().map(down).collect();
             return ExitCode::from(status::show(console, &servers, call.options));

@@ -12,15 +12,15 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, MAX_CONFIG};
 
-/// What a journal's name has behind the .conf's.
+/// What follows the .conf's name in a journal's.
 const JOURNAL: &str = ".passwd";
 
-/// The .conf as it is to be after a change of password, on disk beside the one that it is to replace, from before
-/// the first server hears of the change until all have made it. Between the two it is where the new password is.
-/// Locked by the process that makes the change.
+/// The .conf after a change of password, on disk beside the one that it will replace, from before the first server hears of
+/// the change until all have made it. In between, the new password is stored only there. It is locked by the process that
+/// makes the change.
 pub(super) struct Journal {
     path: PathBuf,
-    /// The .conf; what it points to, if that is a link.
+    /// The .conf, or what it points to if it is a link.
     place: PathBuf,
     /// Keeps the lock.
     _file: File,
@@ -32,7 +32,7 @@ pub(super) struct Journal {
 pub(super) enum NoJournal {
     /// Another process is making a change.
     Taken(PathBuf),
-    /// It is there and cannot be read, or does not become a .conf.
+    /// It exists, but cannot be read or is not a .conf.
     Unusable(PathBuf, String),
 }
 
@@ -58,9 +58,12 @@ impl fmt::Display for NoJournal {
 }
 
 impl Journal {
-    /// The journal that a change has left which was cut off; locks it.
+    /// Finds and locks the journal that an interrupted change left.
+    ///
+    /// # Errors
+    /// If it is another process's, or cannot be used.
     pub(super) fn find(conf: &Path) -> Result<Option<Self>, NoJournal> {
-        // A .conf that cannot be found is told of by whoever reads it.
+        // A .conf that does not exist is reported when it is read.
         let Ok(place) = fs::canonicalize(conf) else { return Ok(None) };
         let path = beside(&place, JOURNAL);
         let unusable = |error: io::Error| NoJournal::Unusable(path.clone(), error.to_string());
@@ -74,17 +77,17 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(NoJournal::Taken(path)),
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        // Whoever had the lock may have come to its end in between.
+        // The process that had the lock may have finished in between.
         let (locked, there) = (file.metadata().map_err(unusable)?, fs::metadata(&path));
         if !there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
             return Ok(None);
         }
-        // Where a rename is made of two links, the process may have been killed between them.
-        let draft = beside(&place, DRAFT);
-        if fs::symlink_metadata(&draft)
+        // A process that renames with a second link may have been killed before it removed the first.
+        let temporary = beside(&place, TEMPORARY);
+        if fs::symlink_metadata(&temporary)
             .is_ok_and(|left| (left.dev(), left.ino()) == (locked.dev(), locked.ino()))
         {
-            fs::remove_file(&draft).map_err(unusable)?;
+            fs::remove_file(&temporary).map_err(unusable)?;
         }
         let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
         Read::by_ref(&mut file).take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
@@ -94,18 +97,18 @@ impl Journal {
         }
     }
 
-    /// Writes a journal, and syncs it. Everything but the password's line is as in the .conf.
+    /// Writes a journal, and syncs it. Only the password's line differs from the .conf.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one, or the disk's; then there is none of this process.
+    /// [`io::ErrorKind::AlreadyExists`] if there is one already, or what the disk reports; then nothing is left.
     pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
         let text = Zeroizing::new(fs::read_to_string(conf)?);
         let place = fs::canonicalize(conf)?;
-        let draft = Draft::write(&place, &Zeroizing::new(Config::with_password(&text, password)))?;
+        let temporary = Temporary::write(&place, &Zeroizing::new(Config::with_password(&text, password)))?;
         let path = beside(&place, JOURNAL);
-        // It has its lock and all its bytes when it gets its name, and never takes the place of another.
-        rename_new(&draft.path, &path)?;
-        let file = draft.file.try_clone()?;
+        // It has its lock and all its bytes when it gets its name, and never replaces another.
+        rename_new(&temporary.path, &path)?;
+        let file = temporary.file.try_clone()?;
         let journal = Self { path, place, _file: file, password: password.to_owned().into() };
         if let Err(error) = sync_folder(&journal.path) {
             let _ = journal.discard();
@@ -114,40 +117,40 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where it is.
+    /// Where it is stored.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes it: no server knows of the change.
+    /// Removes it, when no server knows of the change.
     ///
     /// # Errors
-    /// If it stays, and so makes the change at the next launch.
+    /// If it cannot be removed, and so will make the change at the next launch.
     pub(super) fn discard(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => {
-                // It comes back only with a loss of power.
+                // Only a power failure could bring it back.
                 let _ = sync_folder(&self.path);
                 Ok(())
             }
         }
     }
 
-    /// Puts it in the place of the .conf, in one step. What was edited there meanwhile stays.
+    /// Replaces the .conf with it, in one step. Edits that were made there in the meantime are kept.
     pub(super) fn publish(&self) -> io::Result<()> {
         let text = |path: &Path| fs::read_to_string(path).map(Zeroizing::new);
         let wanted = Zeroizing::new(Config::with_password(&text(&self.place)?, &self.password));
         if text(&self.path)? == wanted {
             if let Ok(metadata) = self.place.metadata() {
-                // Who could read the old one can read the new one, if that can be had.
+                // Anyone who could read the old one can read the new one, if that is possible.
                 let _ = fs::set_permissions(&self.path, metadata.permissions());
             }
             fs::rename(&self.path, &self.place)?;
         } else {
-            let draft = Draft::write(&self.place, &wanted)?;
-            let _ = self.place.metadata().and_then(|m| draft.file.set_permissions(m.permissions()));
-            fs::rename(&draft.path, &self.place)?;
+            let temporary = Temporary::write(&self.place, &wanted)?;
+            let _ = self.place.metadata().and_then(|m| temporary.file.set_permissions(m.permissions()));
+            fs::rename(&temporary.path, &self.place)?;
             sync_folder(&self.place)?;
             fs::remove_file(&self.path)?;
         }
@@ -155,43 +158,43 @@ impl Journal {
     }
 }
 
-/// What a draft's name has behind the .conf's. Always the same: what a killed process has left there, with a password
-/// in it, goes with the next draft.
-const DRAFT: &str = ".passwd.new";
+/// What follows the .conf's name in a temporary file's. Always the same: a file that a killed process left, with a password
+/// in it, is replaced by the next one.
+const TEMPORARY: &str = ".passwd.new";
 
-/// A file that is written and synced, and locked. Dropped, its name goes.
-struct Draft {
+/// A file that is written, synced and locked, and will be renamed. When it is dropped, its name is removed.
+struct Temporary {
     path: PathBuf,
     file: File,
 }
 
-impl Draft {
+impl Temporary {
     fn write(place: &Path, text: &str) -> io::Result<Self> {
-        let path = beside(place, DRAFT);
+        let path = beside(place, TEMPORARY);
         let mut options = OpenOptions::new();
         options.write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         if let Ok(left) = options.open(&path) {
-            // It is not written over: it may have a second name, see `rename_new`.
+            // It is not overwritten: it may have a second name, see `rename_new`.
             drop(Self::lock(path.clone(), left)?);
         }
         let file = options.create_new(true).mode(0o600).open(&path)?;
-        let mut draft = Self::lock(path, file)?;
-        draft.file.write_all(text.as_bytes())?;
-        draft.file.sync_all()?;
-        Ok(draft)
+        let mut temporary = Self::lock(path, file)?;
+        temporary.file.write_all(text.as_bytes())?;
+        temporary.file.sync_all()?;
+        Ok(temporary)
     }
 
-    /// Locks what is there, unless that is a living process's.
+    /// Locks an existing file, unless a running process has it.
     fn lock(path: PathBuf, file: File) -> io::Result<Self> {
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::ErrorKind::AlreadyExists.into(),
             TryLockError::Error(error) => error,
         })?;
-        let draft = Self { path, file };
-        if draft.has_its_name() { Ok(draft) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+        let temporary = Self { path, file };
+        if temporary.has_its_name() { Ok(temporary) } else { Err(io::ErrorKind::AlreadyExists.into()) }
     }
 
-    /// Not after it was renamed, perhaps by the process that had it before.
+    /// False after it was renamed, perhaps by the process that had it before.
     fn has_its_name(&self) -> bool {
         let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
         let there = fs::symlink_metadata(&self.path).map(id);
@@ -199,7 +202,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for Temporary {
     fn drop(&mut self) {
         if self.has_its_name() {
             let _ = fs::remove_file(&self.path);
@@ -207,13 +210,13 @@ impl Drop for Draft {
     }
 }
 
-fn beside(place: &Path, behind: &str) -> PathBuf {
+fn beside(place: &Path, suffix: &str) -> PathBuf {
     let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(behind);
+    name.push(suffix);
     place.with_file_name(name)
 }
 
-/// Gives a file another name, which must not be there. Not every file system has this rename; those have links.
+/// Gives a file another name, which must not exist. File systems without such a rename have links.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_is_there_until_it_takes_the_place_of_the_conf() {
+    fn a_journal_exists_until_it_replaces_the_conf() {
         let folder = Folder::of("journal");
         let journal = Journal::write(&folder.conf(), "new").unwrap();
         assert_eq!(folder.names(), ["home.conf", "home.conf.passwd"]);
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_edited_in_the_conf_meanwhile_stays() {
+    fn edits_of_the_conf_in_the_meantime_are_kept() {
         let folder = Folder::of("edited");
         let journal = Journal::write(&folder.conf(), "new").unwrap();
         fs::write(folder.conf(), "Server1 b:1\nUsername u\nPassword old\n").unwrap();
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_lies_beside_what_a_link_points_to() {
+    fn a_journal_is_beside_what_a_link_points_to() {
         let folder = Folder::of("link");
         let link = folder.0.join("link.conf");
         std::os::unix::fs::symlink("home.conf", &link).unwrap();
@@ -302,16 +305,16 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_no_server_knows_of_goes() {
+    fn a_journal_that_no_server_knows_of_is_removed() {
         let folder = Folder::of("discarded");
         Journal::write(&folder.conf(), "new").unwrap().discard().unwrap();
         assert_eq!(folder.names(), ["home.conf"]);
     }
 
     #[test]
-    fn what_a_killed_process_has_left_goes_with_the_next_draft() {
+    fn the_file_of_a_killed_process_is_replaced_by_the_next() {
         let folder = Folder::of("draft");
-        let left = beside(&folder.conf(), DRAFT);
+        let left = beside(&folder.conf(), TEMPORARY);
         fs::hard_link(folder.conf(), &left).unwrap();
         let journal = Journal::write(&folder.conf(), "new").unwrap();
         assert_eq!(folder.names(), ["home.conf", "home.conf.passwd"]);
@@ -323,11 +326,11 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_of_a_living_process_stays() {
+    fn a_temporary_file_of_a_running_process_stays() {
         let folder = Folder::of("living");
-        let draft = Draft::write(&folder.conf(), "living").unwrap();
+        let temporary = Temporary::write(&folder.conf(), "living").unwrap();
         let refused = Journal::write(&folder.conf(), "new").err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(&draft.path).unwrap(), "living");
+        assert_eq!(fs::read_to_string(&temporary.path).unwrap(), "living");
     }
 }

@@ -15,7 +15,7 @@ use crate::server::{self, StartError};
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
-        Err(argument) => return usage(&format!("an argument that is not UTF-8: {argument:?}")),
+        Err(argument) => return usage(&format!("argument is not UTF-8: {argument:?}")),
     };
     server::make_private_files();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

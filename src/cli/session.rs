@@ -38,7 +38,7 @@ impl Session<'_> {
         status_of(&error)
     }
 
-    /// A success, if it is one of those that are reported.
+    /// A success; none if it is not one of those that are reported.
     pub(super) fn done(&self, line: Option<String>) {
         if let Some(line) = line {
             self.console.done(&line);

@@ -31,7 +31,7 @@ pub(super) const TABLE: [&Command; 11] = [
 const HELP: Command = Command {
     name: "Help",
     elsewhere: &["?"],
-    forms: &[("Help [COMMAND]", "this list, or more on one")],
+    forms: &[("Help [COMMAND]", "explain the commands")],
     examples: &["Help Upload", "Help"],
     action: Action::Help,
     ..Command::EMPTY

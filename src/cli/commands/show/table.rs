@@ -15,9 +15,9 @@ use crate::name::ServerName;
 use crate::placement;
 use crate::text::utc_text;
 
-/// Longer names are cut before a column is given up for them.
+/// Longer names are cut rather than a column given up for them.
 const LONG_NAME: usize = 32;
-/// Below this a layout is too wide, if a poorer one leaves more.
+/// A layout that leaves less than this is too wide, if a poorer one leaves more.
 const SHORT_NAME: usize = 20;
 /// A longer name of a server is not put over a column of four characters.
 const SHORT_HEADER: usize = 12;
@@ -70,7 +70,7 @@ pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
         view,
     };
     let Some((layout, room)) = table.layout() else {
-        // No room for a table: the names still are what was asked for.
+        // There is no room for a table, but the names are what was asked for.
         let short = |shown| cut(&(name(shown) + mark_of(shown).0), view.width);
         return listing.iter().map(short).chain(legend(&files, &table.down(), false, view)).collect();
     };
@@ -86,7 +86,7 @@ fn files(listing: &[Shown]) -> impl Iterator<Item = &ShownFile> {
     })
 }
 
-/// As people may see it: nothing in it turns the line around.
+/// The name as a terminal may get it: with nothing that turns the direction of the line.
 fn name(shown: &Shown) -> String {
     match shown {
         Shown::Folder(folder) => format!("{folder}/"),
@@ -103,7 +103,7 @@ fn mark_of(shown: &Shown) -> (&'static str, Paint) {
 
 struct Table<'a> {
     listing: &'a [Shown],
-    /// By place in the .conf, each with whether it is up.
+    /// In the order of the .conf, each with whether it is up.
     servers: Vec<(&'a ServerName, bool)>,
     /// Whether there is a column for pieces that no server has.
     missing: bool,
@@ -254,7 +254,7 @@ impl Table<'_> {
         lines
     }
 
-    /// Which server is which, where a column does not have its name.
+    /// Which server is which, if the columns do not have their names.
     fn key(&self, map: Map) -> Vec<String> {
         if map == Map::Names || map == Map::Short && self.short_names().is_some() {
             return Vec::new();
@@ -374,8 +374,8 @@ mod tests {
             ["odd-size.bin [incomplete]", "[incomplete] cannot be rebuilt", "now: start Server2, Server3"];
         assert_eq!(drawn(&listing, 30), expected);
         let listing = [on("a-name-of-some-length.txt", Health::Degraded, &FOUR, &[1])];
-        let expected = ["Name                 1    2    3    4", "a-na...t [degraded]  1--4 down -23- --34"];
-        assert_eq!(drawn(&listing, 40)[2..4], expected);
+        let expected = ["Name                Piece 1  2  3    4", "a-n...t [degraded]  1        3  3,4  1,4"];
+        assert_eq!(drawn(&listing, 40)[3..5], expected);
         (1..150).for_each(|width| drop(drawn(&listing, width)));
     }
 
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_of_servers_stand_above_the_table() {
+    fn long_names_of_servers_are_above_the_table() {
         let names = ["storage-eu-west-1.example.com", "storage-eu-east-1.example.com", "backup.example.com"];
         let listing = [on("a", Health::Whole, &names, &[])];
         let expected = [
