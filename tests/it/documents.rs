@@ -4,6 +4,7 @@
 mod architecture;
 mod format;
 mod limits;
+mod links;
 mod manual;
 mod markdown;
 mod protocol;
