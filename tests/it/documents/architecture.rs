@@ -73,7 +73,7 @@ fn every_file_that_the_map_and_the_guide_name_exists() {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let is_path = |path: &&str| ["src/", "tests/", "docs/"].iter().any(|start| path.starts_with(start));
         for path in quoted(&text).filter(is_path).filter(|path| !path.ends_with("/tag.rs")) {
-            let known = path.split('*').next().unwrap().trim_end_matches('_');
+            let known = path.split('*').next().unwrap();
             let is_file = root().join(known).exists();
             let begins = || {
                 let (folder, start) = known.rsplit_once('/').unwrap();
