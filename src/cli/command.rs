@@ -9,6 +9,9 @@ use super::options::{END, Flag, HELP, HELP_SHORT, Options, QUIET, TRACE};
 use super::session::Session;
 use crate::client::ClientError;
 
+/// An option, and what it means for a command.
+type Meaning = (&'static Flag, &'static str);
+
 /// A row of the table of commands.
 pub(super) struct Command {
     /// As the help writes it; any case is understood.
@@ -20,8 +23,8 @@ pub(super) struct Command {
     /// The ways to write it, each with a line that says what it does. The first has all arguments; those in brackets may
     /// be left out.
     pub(super) forms: &'static [(&'static str, &'static str)],
-    /// Its own options, each with what it means here. One that means nothing is accepted all the same, and not listed.
-    pub(super) options: &'static [(&'static Flag, &'static str)],
+    /// Its own options. One that means nothing is accepted all the same, and not listed.
+    pub(super) options: &'static [Meaning],
     /// What else is worth knowing.
     pub(super) details: &'static str,
     /// Examples, the first ones of each form in turn: these are short enough for the list of commands.
@@ -49,7 +52,7 @@ pub(super) struct Call {
 }
 
 /// Options of every command.
-const COMMON: [(&Flag, &str); 5] =
+const COMMON: [Meaning; 5] =
     [(&QUIET, QUIET.means), (&TRACE, TRACE.means), (&END, END.means), (&HELP, ""), (&HELP_SHORT, "")];
 
 impl Command {
@@ -66,14 +69,12 @@ impl Command {
     };
 
     /// Its own options and those of every command.
-    pub(super) fn options(&self) -> impl Iterator<Item = &'static (&'static Flag, &'static str)> + Clone {
+    pub(super) fn options(&self) -> impl Iterator<Item = &'static Meaning> + Clone {
         self.options.iter().chain(&COMMON)
     }
 
     /// Those that the help lists.
-    pub(super) fn listed_options(
-        &self,
-    ) -> impl Iterator<Item = &'static (&'static Flag, &'static str)> + Clone {
+    pub(super) fn listed_options(&self) -> impl Iterator<Item = &'static Meaning> + Clone {
         self.options().filter(|(_, means)| !means.is_empty())
     }
 

@@ -26,9 +26,8 @@ const CLIENT: &str = "Client";
 const OF_ONE_KIND: usize = 20;
 
 /// The console of a client.
+#[derive(Default)]
 pub(super) struct Console {
-    out: Palette,
-    err: Palette,
     quiet: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
@@ -36,24 +35,8 @@ pub(super) struct Console {
     warned_of_clock: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
-    /// By what they are about, the warnings of this command.
+    /// The number of this command's warnings, by what they are about.
     about: Mutex<BTreeMap<String, usize>>,
-}
-
-impl Default for Console {
-    fn default() -> Self {
-        Self {
-            out: Palette::of(io::stdout().is_terminal()),
-            err: Palette::of(io::stderr().is_terminal()),
-            quiet: AtomicBool::new(false),
-            traced: AtomicBool::new(false),
-            silent_about_down: AtomicBool::new(false),
-            warned_of_clock: AtomicBool::new(false),
-            start: OnceLock::new(),
-            progress: ProgressLine::default(),
-            about: Mutex::default(),
-        }
-    }
 }
 
 impl Console {
@@ -88,7 +71,7 @@ impl Console {
 
     /// What a table on standard output is drawn for.
     pub(super) fn view(&self, exact: bool) -> View {
-        View { width: self.out_width(), exact, palette: self.out }
+        View { width: self.out_width(), exact, palette: Palette::of(self.out_is_terminal()) }
     }
 
     /// Something begins that may take a while.
@@ -186,7 +169,7 @@ impl Console {
             text = wrap(&text, before, CLIENT.len() + 2, terminal::width(&io::stderr()));
         }
         let _hidden = self.progress.hide();
-        say(CLIENT, self.err.paint(paint, &format!("{kind}:")), &text);
+        say(CLIENT, err_palette().paint(paint, &format!("{kind}:")), &text);
     }
 
     /// Whether there is a warning of a server that is down: not if the result shows it anyway.
@@ -200,6 +183,10 @@ impl Console {
     }
 }
 
+fn err_palette() -> Palette {
+    Palette::of(io::stderr().is_terminal())
+}
+
 /// One line on standard error.
 fn say(program: &str, kind: String, what: &dyn Display) {
     // If standard error is closed, nobody can be told.
@@ -208,15 +195,13 @@ fn say(program: &str, kind: String, what: &dyn Display) {
 
 /// A warning of the server's command line.
 pub(super) fn server_warning(what: &dyn Display) {
-    let palette = Palette::of(io::stderr().is_terminal());
-    say("Server", palette.paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
+    say("Server", err_palette().paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
 }
 
 /// An error of the server's command line.
 pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
-    let palette = Palette::of(io::stderr().is_terminal());
-    say("Server", palette.paint(Paint::Red, "error:"), &printable(&what.to_string()));
+    say("Server", err_palette().paint(Paint::Red, "error:"), &printable(&what.to_string()));
     if let Some(hint) = hint {
-        say("Server", palette.paint(Paint::Bold, "hint:"), &hint);
+        say("Server", err_palette().paint(Paint::Bold, "hint:"), &hint);
     }
 }

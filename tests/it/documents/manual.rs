@@ -224,15 +224,15 @@ fn the_numbers_are_the_codes() {
     let conf = Page::read(CONF).text();
     for said in [
         format!("There can be {} servers.", config::MAX_SERVERS),
-        format!("Who logs in: 1 to {} letters", name::MAX_USER),
+        format!("The user who logs in: 1 to {} letters", name::MAX_USER),
         format!("at most {} bytes", config::MAX_PASSWORD),
         format!("by default {}, or 1 if there is one server. Any", placement::DEFAULT_REPLICAS),
         format!("above 0 and at most {}, such as", config::MAX_TIMEOUT_SECONDS),
-        format!("such as 0.25; {} where nothing is said", config::DEFAULT_TIMEOUT.as_secs()),
+        format!("such as 0.25; by default {}.", config::DEFAULT_TIMEOUT.as_secs()),
         format!("from {} to {};", config::MIN_ITERATIONS, config::MAX_ITERATIONS),
         format!("{} by default", config::DEFAULT_ITERATIONS),
         format!(
-            "{} times as long, at least {} seconds, for each step of the log-in",
+            "{} times as long, at least {} seconds, for each step of the login",
             times(|limits| limits.login, 10),
             least.login.as_secs()
         ),
@@ -248,7 +248,7 @@ fn the_numbers_are_the_codes() {
             least.durable.as_secs()
         ),
     ] {
-        assert!(conf.contains(&said), "{CONF}: not said: {said:?}");
+        assert!(conf.contains(&said), "{CONF}: missing: {said:?}");
     }
     let page = Page::read(SERVER).text();
     for said in [
@@ -260,7 +260,7 @@ fn the_numbers_are_the_codes() {
         format!("and {} from one address", server::MAX_STRANGERS_PER_ADDRESS),
         format!("After {} wrong passwords", server::FAILED_LOGINS_PER_MINUTE),
     ] {
-        assert!(page.contains(&said), "{SERVER}: not said: {said:?}");
+        assert!(page.contains(&said), "{SERVER}: missing: {said:?}");
     }
 }
 
