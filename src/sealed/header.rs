@@ -3,9 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
-use crate::placement;
+use crate::placement::{self, TOMBSTONE};
 use crate::version::Version;
 
 /// The first bytes of every piece: the name of the format and its version, 1.
@@ -127,9 +126,9 @@ impl fmt::Display for FormatError {
             FormatError::Magic => "not a piece of this format",
             FormatError::Kind => "unknown kind, scheme or piece number",
             FormatError::Chunks => "chunk size outside the limits",
-            FormatError::Size => "sizes that do not fit together",
-            FormatError::Number => "a number out of range",
-            FormatError::Name => "a bad name in the header",
+            FormatError::Size => "the sizes do not match",
+            FormatError::Number => "number out of range",
+            FormatError::Name => "invalid name in the header",
         })
     }
 }

@@ -3,21 +3,22 @@
 use std::io;
 use std::time::Duration;
 
-use super::Shared;
 use super::admission::Visit;
 use super::channel::{Channel, End};
 use super::limits::IDLE_LIMIT;
 use super::refusal::refusal_for;
+use super::shared::Shared;
 use crate::auth::{ScramError, ServerFirst, SessionKeys};
 use crate::name::UserName;
 use crate::primitives;
 use crate::store::Connection;
-use crate::wire::{Login, Refusal, Reply, base64_encode, read_line};
+use crate::text::base64_encode;
+use crate::wire::{Login, Refusal, Reply, read_line};
 
 /// Wait before a wrong password is refused.
 pub const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(250);
 
-/// Lets a user prove the password; the keys are those of the session.
+/// Has a user prove the password. The keys are those of the session.
 pub(super) fn login(
     shared: &Shared,
     visit: &mut Visit,
@@ -42,7 +43,7 @@ pub(super) fn login(
         None => Err(End::Refused(Refusal::Busy)),
         Some(Ok((server_final, keys))) => {
             if let Err(error) = shared.store.make_user(&user) {
-                shared.log.line(&format!("{} {user} has no folder: {error}", visit.from));
+                shared.log.line(&format!("{} cannot make the folder of {user}: {error}", visit.from));
                 return Err(End::Refused(refusal_for(&error)));
             }
             let connection = shared.store.connect();
@@ -50,7 +51,7 @@ pub(super) fn login(
                 shared.store.disconnect(&user, connection);
                 return Err(End::Refused(Refusal::Busy));
             }
-            // A PASSWD ends the sessions that it sees: one that comes too late for that must have the new password.
+            // A PASSWD ends the sessions that it sees: one that begins too late for that must have the new password.
             let welcomed = match shared.users.verifier(&user, &shared.log) == verifier {
                 true => welcome(channel, server_final).map_err(End::from),
                 false => Err(End::Refused(Refusal::Denied)),
@@ -73,7 +74,8 @@ pub(super) fn login(
 
 fn welcome(channel: &mut Channel, server_final: String) -> io::Result<()> {
     channel.send_plain(&Reply::Welcome(server_final))?;
-    channel.reader.get_mut().limit_each_read(IDLE_LIMIT)
+    channel.limit_each_read(IDLE_LIMIT);
+    Ok(())
 }
 
 fn read_login(channel: &mut Channel) -> Result<Login, End> {
