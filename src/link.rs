@@ -23,7 +23,7 @@ pub enum Limit {
     Waited(Duration),
     /// Until this moment, for all calls together.
     Until(Instant),
-    /// So long for each call; and none begins after this moment, if there is one.
+    /// So long for each call, and no call begins after this moment, if one is given.
     Each(Duration, Option<Instant>),
 }
 
@@ -31,7 +31,7 @@ pub enum Limit {
 struct Half {
     stream: Arc<TcpStream>,
     set_timeout: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
-    /// What the system has been told.
+    /// The timeout that is set on the socket.
     timeout: Option<Duration>,
     limit: Limit,
 }
@@ -59,15 +59,15 @@ impl Half {
         }
     }
 
-    /// None once the limit is reached.
+    /// `None` once the limit is reached.
     fn timeout_of_a_call(&self) -> Option<Duration> {
         let until = |moment: Instant| moment.saturating_duration_since(Instant::now());
-        let (timeout, left) = match self.limit {
-            Limit::Waited(left) => (TURN, left),
-            Limit::Until(moment) => (until(moment), until(moment)),
-            Limit::Each(timeout, moment) => (timeout, moment.map_or(timeout, until)),
+        let (left, timeout) = match self.limit {
+            Limit::Waited(left) => (left, Some(TURN)),
+            Limit::Until(moment) => (until(moment), None),
+            Limit::Each(timeout, moment) => (moment.map_or(timeout, until), Some(timeout)),
         };
-        (!left.is_zero() && !timeout.is_zero()).then_some(timeout)
+        (!left.is_zero()).then_some(timeout.unwrap_or(left))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::wire::{LineSealer, Reply};
 
 /// How long a client that waits for a reply hears nothing before it gets a sign of life.
 pub const LIFE_SIGN: Duration = Duration::from_secs(1);
-/// How often the thread looks who is due to get one.
+/// How often the thread checks whether one is due.
 const ROUND: Duration = Duration::from_millis(250);
 
 /// One client's replies. Clones share them.
@@ -141,7 +141,7 @@ impl Voices {
 fn send_signs_of_life((voices, added): &Present) {
     let mut present = Vec::new();
     let all = voices.lock().unwrap_or_else(PoisonError::into_inner);
-    // While there is nobody, the thread sleeps.
+    // The thread sleeps while there are no sessions.
     let mut all = added.wait_while(all, |all| all.is_empty()).unwrap_or_else(PoisonError::into_inner);
     all.retain(|voice| voice.upgrade().map(|voice| present.push(voice)).is_some());
     drop(all);

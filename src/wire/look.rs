@@ -30,52 +30,49 @@ impl NameReport {
     /// The payload.
     pub fn to_text(&self) -> String {
         let mut text = format!("floor {}\nclock {}\n", self.floor, self.clock);
-        for reported in &self.pieces {
-            match reported {
-                Reported::Piece(state, claim) => {
-                    let word = match state {
-                        PieceState::Published => "published",
-                        PieceState::Staged { open: false } => "staged",
-                        PieceState::Staged { open: true } => "open",
-                    };
-                    let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
-                    text.push_str(&format!("{word} {}\n", base64_encode(&bytes)));
-                }
-                Reported::Damaged(piece) => text.push_str(&format!("damaged {piece}\n")),
-            }
-        }
+        self.pieces.iter().for_each(|piece| text.push_str(&piece.to_line()));
         text
     }
 
     /// Parses a payload.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let mut report = NameReport::default();
         let (first, rest) = text.split_once('\n').ok_or(ParseError("floor"))?;
-        report.floor = number_of(first, "floor")?;
         let (second, rest) = rest.split_once('\n').ok_or(ParseError("clock"))?;
-        report.clock = number_of(second, "clock")?;
+        let (floor, clock) = (number_of(first, "floor")?, number_of(second, "clock")?);
+        let mut pieces = Vec::new();
         for line in rest.split_terminator('\n') {
-            if report.pieces.len() == MAX_RECORDS {
+            if pieces.len() == MAX_RECORDS {
                 return Err(ParseError("no more records than a name can have pieces"));
             }
-            let mut words = Words::of(line);
-            match words.next("a record")? {
-                "published" => report.pieces.push(Reported::Piece(PieceState::Published, claim(&mut words)?)),
-                "staged" => report
-                    .pieces
-                    .push(Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?)),
-                "open" => {
-                    report.pieces.push(Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?))
-                }
-                "damaged" => {
-                    let piece = words.number_within("piece number", 0..=MAX_PIECE)?;
-                    report.pieces.push(Reported::Damaged(piece));
-                }
-                _ => return Err(ParseError("a record")),
-            }
-            words.end()?;
+            pieces.push(Reported::parse(line)?);
         }
-        Ok(report)
+        Ok(NameReport { floor, clock, pieces })
+    }
+}
+
+impl Reported {
+    fn to_line(&self) -> String {
+        let (word, claim) = match self {
+            Reported::Piece(PieceState::Published, claim) => ("published", claim),
+            Reported::Piece(PieceState::Staged { open: false }, claim) => ("staged", claim),
+            Reported::Piece(PieceState::Staged { open: true }, claim) => ("open", claim),
+            Reported::Damaged(piece) => return format!("damaged {piece}\n"),
+        };
+        let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
+        format!("{word} {}\n", base64_encode(&bytes))
+    }
+
+    fn parse(line: &str) -> Result<Self, ParseError> {
+        let mut words = Words::of(line);
+        let reported = match words.next("a record")? {
+            "published" => Reported::Piece(PieceState::Published, claim(&mut words)?),
+            "staged" => Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?),
+            "open" => Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?),
+            "damaged" => Reported::Damaged(words.number_within("piece number", 0..=MAX_PIECE)?),
+            _ => return Err(ParseError("a record")),
+        };
+        words.end()?;
+        Ok(reported)
     }
 }
 

@@ -14,7 +14,7 @@ pub use replies::{MAX_BATCH, MAX_BATCH_BYTES};
 use super::admission::Visit;
 use super::channel::{Channel, End};
 use super::clock::{now, within_reach};
-use super::login::login;
+use super::login::{LoggedIn, login};
 use super::shared::Shared;
 use super::space;
 use crate::commit::KeyChange;
@@ -32,7 +32,7 @@ pub(super) fn run(shared: &Shared, mut visit: Visit) {
         Ok(channel) => channel,
         Err(error) => return log(&format!("connection failed: {error}")),
     };
-    let (user, keys, connection) = match login(shared, &mut visit, &mut channel) {
+    let LoggedIn { user, keys, connection, ending } = match login(shared, &mut visit, &mut channel) {
         Ok(logged_in) => logged_in,
         Err(end) => {
             let end = match end {
@@ -47,7 +47,6 @@ pub(super) fn run(shared: &Shared, mut visit: Visit) {
             return log(&format!("not logged in: {end}"));
         }
     };
-    let ending = shared.store.ends(user.clone(), connection);
     log(&format!("{user} logged in"));
     let mut session = Session::new(shared, from, channel, (user, keys, connection));
     let end = session.serve();
