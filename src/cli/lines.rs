@@ -87,8 +87,7 @@ pub(super) fn status(status: &ServerStatus) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::name::{FilePath, FolderPath, ServerName};
-    use crate::sealed::{Facts, ModifiedTime};
-    use crate::version::Version;
+    use crate::sealed::Facts;
 
     pub(in crate::cli) fn held(pieces: &[u8]) -> Option<Holding> {
         Some(Holding { pieces: pieces.iter().copied().collect(), ..Holding::default() })
@@ -96,10 +95,9 @@ pub(super) mod tests {
 
     pub(in crate::cli) fn file(name: &str, health: Health, servers: Vec<(&str, Option<Holding>)>) -> Shown {
         let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
-        let version = Version { generation: 1, upload: [1; 16] };
         Shown::File(ShownFile {
             path: FilePath::parse(name).unwrap(),
-            facts: Some(Facts { version, size: 12, modified: ModifiedTime::default(), replicas: 2 }),
+            facts: Some(Facts { size: 12, ..Facts::default() }),
             health,
             holders: servers.into_iter().map(server).collect(),
         })
