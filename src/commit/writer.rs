@@ -198,8 +198,8 @@ impl Outcome {
     }
 }
 
-/// Whether a version is available from the servers that have published it: for a tombstone, as many servers as it should
-/// have copies; for a file, all its pieces, and more than one server if it should have more than one copy.
+/// Whether a version is available from the servers that have published it. That takes as many servers as there should
+/// be copies for a tombstone; for a file all its pieces, and a second server if it should have more than one copy.
 fn is_whole(answers: &[Option<Vec<Held>>], version: Version, copies: usize) -> bool {
     let is_of = |held: &&Held| held.version == version && held.state == PieceState::Published;
     let has = |piece| answers.iter().flatten().flatten().filter(is_of).any(|held| held.piece == piece);
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(committing().committed(&[(0, LOST), (1, REFUSED), (2, REFUSED)]), Outcome::Undecided);
     }
 
-    /// What a server says of one piece of generation 7, the one that is committed, or of another.
+    /// A server's answer about one piece, of generation 7, which is committed, or of another.
     fn holds(generation: u64, state: PieceState) -> Option<Vec<Held>> {
         Some(vec![Held { piece: 1, version: Version { generation, upload: [9; 16] }, state }])
     }
@@ -284,7 +284,7 @@ mod tests {
     const OPEN: PieceState = PieceState::Staged { open: true };
     const CLOSED: PieceState = PieceState::Staged { open: false };
 
-    /// What becomes of an outcome when the servers answer so.
+    /// The outcome after these answers of the servers.
     fn after(outcome: Outcome, answers: &[Option<Vec<Held>>]) -> Outcome {
         outcome.seen(staging().version(), &[0, 1, 2], answers, 2)
     }

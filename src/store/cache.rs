@@ -8,15 +8,15 @@ use super::disk::Stamp;
 use crate::name::{FilePath, UserName};
 use crate::sealed::Facts;
 
-/// Headers that are remembered, of all users: 64 bytes each. One more, and all are forgotten: the next
-/// listing of a folder reads them again.
+/// Most headers that are remembered, for all users together, of 64 bytes each. At one more all are forgotten, and the
+/// next listing of a folder reads them again.
 const MAX_HEADERS: usize = 220_000;
 
-/// Which piece file, and what it looked like before its header was read.
+/// A piece file, and its stamp before its header was read.
 pub(super) type CacheKey<'a> = (&'a UserName, &'a FilePath, u8, Stamp);
 
-/// Facts by a hash of the key, itself under a key of this process: with 64 bits, two have the same hash once in a
-/// billion servers that are full.
+/// Facts by a keyed hash of the file, with a key of this process. With 64 bits, one in a billion full servers has two
+/// files with the same hash.
 #[derive(Default)]
 pub(super) struct HeaderCache {
     facts: Mutex<HashMap<u64, Facts>>,
@@ -25,7 +25,7 @@ pub(super) struct HeaderCache {
 
 impl HeaderCache {
     fn facts(&self) -> MutexGuard<'_, HashMap<u64, Facts>> {
-        // What a thread that panicked has put in is whole.
+        // A thread that panicked left no half-made entry.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,29 +1,29 @@
-//! Why the store did not do what was asked.
+//! Why the store refused or failed.
 
 use std::fmt;
 use std::io;
 
 use crate::commit::Refused;
 
-/// Why the store did not do what was asked.
+/// Why the store refused or failed.
 #[derive(Debug)]
 pub enum StoreError {
     /// The rules of the two-step commit forbid it.
     Refused(Refused),
-    /// No such piece of that version is published.
+    /// No such piece of the version is published.
     NotFound,
-    /// A file where a folder of that name is, or the other way round.
+    /// A folder has the name of the file, or a file the name of one of its folders.
     Conflict,
-    /// The bytes do not have the hashes that were announced, or not any more.
+    /// The bytes do not match the announced hashes, or no longer match those stored with them.
     Damaged,
-    /// The connection was ended by another one of its user.
+    /// Another connection of the same user ended this one.
     Ended,
-    /// The name has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces already.
+    /// The name already has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces.
     TooManyStaged,
-    /// The user has [`MAX_STAGED_OF_USER`](super::MAX_STAGED_OF_USER) staged pieces already, or what is
-    /// remembered of them and of deletes takes [`MAX_WAITING`](super::MAX_WAITING).
+    /// The user already has [`MAX_STAGED_OF_USER`](super::MAX_STAGED_OF_USER) staged pieces, or what is remembered of
+    /// them and of deletes takes [`MAX_WAITING`](super::MAX_WAITING) bytes.
     TooManyOfUser,
-    /// The folder is on another file system than the server's own files, or behind a link.
+    /// The folder is on another file system than the server's own files, or reached through a link.
     Elsewhere,
     /// The disk is full.
     Full(io::Error),

@@ -1,8 +1,8 @@
 //! A server's disk: the only module that writes pieces.
 //!
-//! What is acknowledged is on disk: a caller collects work in a [`Batch`] and acknowledges it only
-//! after [`Store::flush`]. A process that dies at any instant leaves a disk that [`Store::open`]
-//! brings in order, by the rules of [`crate::commit`].
+//! What is acknowledged is on disk: a caller collects work in a [`Batch`], and acknowledges it only after
+//! [`Store::flush`]. A process may die at any instant: the next one recovers the disk it leaves, by the rules of
+//! [`crate::commit`].
 
 mod apply;
 mod batch;
