@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::name::{NameError, ServerName, UserName, printable};
 use crate::placement;
+use crate::text::{is_digits, parse_hex};
 
 /// Most servers in one .conf.
 pub const MAX_SERVERS: usize = 64;
@@ -333,22 +334,15 @@ fn parse_timeout(value: &str) -> Result<Duration, Problem> {
 }
 
 fn parse_iterations(value: &str) -> Result<u32, Problem> {
-    let number = value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok()).flatten();
+    let number = is_digits(value).then(|| value.parse().ok()).flatten();
     number
         .filter(|n| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(n))
         .ok_or_else(|| Problem::MinIterations(value.to_owned()))
 }
 
 fn parse_key(value: &str) -> Result<Zeroizing<[u8; 32]>, Problem> {
-    if value.len() != 64 || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Problem::Key);
-    }
-    let mut key = Zeroizing::new([0; 32]);
-    for (byte, digits) in key.iter_mut().zip(value.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).map_err(|_| Problem::Key)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| Problem::Key)?;
-    }
-    Ok(key)
+    let lower_case = Zeroizing::new(value.to_ascii_lowercase());
+    parse_hex(&lower_case).map(Zeroizing::new).ok_or(Problem::Key)
 }
 
 #[cfg(test)]

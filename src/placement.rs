@@ -9,6 +9,8 @@ use std::ops::Range;
 
 /// How many pieces a file has.
 pub const PIECES: u8 = 4;
+/// The piece number under which a delete is kept: a tombstone is a version with this one piece.
+pub const TOMBSTONE: u8 = 0;
 /// The number of this scheme in a piece's header.
 pub const SCHEME_COPIES: u8 = 1;
 /// How many copies of each piece are kept by default.

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::{parse_hex, parse_number};
+
 /// A random 128-bit number that names one upload.
 pub type UploadId = [u8; 16];
 
@@ -89,15 +91,10 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let (generation, upload) = text.split_once('-').ok_or(VersionError)?;
-        let canonical_number = generation.bytes().all(|b| b.is_ascii_digit()) && !generation.starts_with('0');
-        let canonical_hex = upload.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !canonical_number || !canonical_hex || upload.len() != 32 {
-            return Err(VersionError);
-        }
-        let number = u128::from_str_radix(upload, 16).map_err(|_| VersionError)?;
+        let generation = parse_number(generation).filter(|&generation| generation > 0);
         Ok(Version {
-            generation: generation.parse().map_err(|_| VersionError)?,
-            upload: number.to_be_bytes(),
+            generation: generation.ok_or(VersionError)?,
+            upload: parse_hex(upload).ok_or(VersionError)?,
         })
     }
 }

@@ -2,9 +2,6 @@
 
 use crate::version::Version;
 
-/// The piece number under which a delete is kept: a tombstone is a version with this one piece.
-pub const TOMBSTONE: u8 = 0;
-
 /// How far the commit of a piece on a server has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PieceState {
@@ -20,7 +17,7 @@ pub enum PieceState {
 /// One piece of one name on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Held {
-    /// Piece number, or [`TOMBSTONE`].
+    /// Piece number, or [`TOMBSTONE`](crate::placement::TOMBSTONE).
     pub piece: u8,
     /// The version to which it belongs.
     pub version: Version,
@@ -34,19 +31,19 @@ pub struct Held {
 pub enum Step {
     /// The staged piece replaces the published piece with its number, if one exists.
     Publish {
-        /// Piece number, or [`TOMBSTONE`].
+        /// Piece number, or [`TOMBSTONE`](crate::placement::TOMBSTONE).
         piece: u8,
         /// Which staged piece of that number.
         version: Version,
     },
     /// The published piece is removed.
     DropPublished {
-        /// Piece number, or [`TOMBSTONE`].
+        /// Piece number, or [`TOMBSTONE`](crate::placement::TOMBSTONE).
         piece: u8,
     },
     /// The staged piece is removed.
     DropStaged {
-        /// Piece number, or [`TOMBSTONE`].
+        /// Piece number, or [`TOMBSTONE`](crate::placement::TOMBSTONE).
         piece: u8,
         /// Which staged piece of that number.
         version: Version,

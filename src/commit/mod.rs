@@ -14,11 +14,12 @@ mod rekey;
 mod server;
 mod writer;
 
+pub use crate::placement::TOMBSTONE;
 pub use answer::Answer;
 pub use generation::{
     Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, least_generation, next_generation, skew, time,
 };
-pub use held::{Held, PieceState, Refused, Step, TOMBSTONE};
+pub use held::{Held, PieceState, Refused, Step};
 pub use reader::{OneWord, View, holders, may_abort, one_word, resolve};
 pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{

@@ -1,7 +1,8 @@
 //! The server's side: what it does to its disk when a client asks.
 
 use super::generation::MAX_JUMP;
-use super::held::{Held, PieceState, Refused, Step, TOMBSTONE};
+use super::held::{Held, PieceState, Refused, Step};
+use crate::placement::TOMBSTONE;
 use crate::version::{MAX_GENERATION, Version};
 
 /// How far beyond a server's clock the generation of a version that it accepts may be, in milliseconds: 69 years. So a

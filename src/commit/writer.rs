@@ -12,9 +12,9 @@
 use std::marker::PhantomData;
 
 use super::answer::Answer;
-use super::held::{Held, PieceState, TOMBSTONE};
+use super::held::{Held, PieceState};
 use super::reader::resolve;
-use crate::placement;
+use crate::placement::{self, TOMBSTONE};
 use crate::version::{UploadId, Version};
 
 /// Phase of a [`Writer`]: pieces are being sent to [`Writer::servers`].

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
-use crate::placement;
+use crate::placement::{self, TOMBSTONE};
 use crate::version::Version;
 
 /// The first bytes of every piece: the name of the format and its version, 1.

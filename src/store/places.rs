@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath, ServerName, UserName, piece_file};
-use crate::wire::{hex, parse_hex16};
+use crate::text::{hex, parse_hex};
 
 /// The directories of one server.
 #[derive(Debug, Clone)]
@@ -113,8 +113,8 @@ pub(super) fn parse_floor(entry: &str) -> Option<(UserName, u64)> {
 /// Parses the name of a file in [`Places::keys`].
 pub(super) fn parse_key(entry: &str) -> Option<(UserName, u64, KeyChange)> {
     let mut words = entry.rsplitn(4, '.');
-    let current = parse_hex16(words.next()?).ok()?;
-    let retired = parse_hex16(words.next()?).ok()?;
+    let current = parse_hex(words.next()?)?;
+    let retired = parse_hex(words.next()?)?;
     let count = words.next()?.parse().ok()?;
     Some((UserName::parse(words.next()?).ok()?, count, KeyChange { retired, current }))
 }

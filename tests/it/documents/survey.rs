@@ -8,8 +8,9 @@ use shareit::name::FilePath;
 use shareit::placement;
 use shareit::primitives::{Keystream, sha256};
 use shareit::sealed::{Claim, Facts, FileKey, Header, MasterKey};
+use shareit::text::base64_encode;
 use shareit::version::Version;
-use shareit::wire::{NameReport, Reply, Reported, Request, base64_encode};
+use shareit::wire::{NameReport, Reply, Reported, Request};
 
 const EXAMPLE: &str = "Example: a survey";
 const SERVERS: usize = 3;
