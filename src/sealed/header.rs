@@ -126,9 +126,9 @@ impl fmt::Display for FormatError {
             FormatError::Magic => "not a piece of this format",
             FormatError::Kind => "unknown kind, scheme or piece number",
             FormatError::Chunks => "chunk size outside the limits",
-            FormatError::Size => "sizes that do not fit together",
-            FormatError::Number => "a number out of range",
-            FormatError::Name => "a bad name in the header",
+            FormatError::Size => "the sizes do not match",
+            FormatError::Number => "number out of range",
+            FormatError::Name => "invalid name in the header",
         })
     }
 }

@@ -73,7 +73,7 @@ impl MasterKey {
 
     /// The file key of a claim that was [verified](MasterKey::verify). Wrapping is plain CTR: what
     /// authenticates it is the seal, so never unwrap what has not been verified.
-    pub fn unwrap(&self, claim: &Verified<'_>) -> FileKey {
+    pub fn unwrap(&self, claim: &VerifiedClaim<'_>) -> FileKey {
         let WrappedKey { block, mut bytes, .. } = claim.0.header.key;
         Keystream::new(&self.wrap, &block).apply(&mut bytes);
         FileKey(bytes.into())
@@ -90,9 +90,9 @@ impl MasterKey {
     /// # Errors
     /// [`Distrust::OtherKey`] if it says that it was made under another key, [`Distrust::Damaged`]
     /// otherwise.
-    pub fn verify<'a>(&self, claim: &'a Claim) -> Result<Verified<'a>, Distrust> {
+    pub fn verify<'a>(&self, claim: &'a Claim) -> Result<VerifiedClaim<'a>, Distrust> {
         if hmac_verify(&*self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
-            Ok(Verified(claim))
+            Ok(VerifiedClaim(claim))
         } else if claim.header.key.check != self.check {
             Err(Distrust::OtherKey)
         } else {
@@ -113,7 +113,7 @@ pub struct Claim {
 }
 
 /// A claim whose seal is right.
-pub struct Verified<'a>(&'a Claim);
+pub struct VerifiedClaim<'a>(&'a Claim);
 
 /// Why a claim is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

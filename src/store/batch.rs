@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::core::{Part, Store};
+use super::core::{Store, UserPart};
 use super::disk::Disk;
 use super::error::StoreError;
-use super::incoming::Received;
+use super::incoming::ReceivedPiece;
 use crate::commit;
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
@@ -16,7 +16,7 @@ use crate::version::Version;
 pub struct Batch {
     /// Whose it is; none while it is empty.
     pub(super) user: Option<UserName>,
-    pub(super) received: Vec<Received>,
+    pub(super) received: Vec<ReceivedPiece>,
     pub(super) directories: BTreeSet<PathBuf>,
     /// Names of which something is left to drop.
     pub(super) committed: Vec<(FilePath, Version)>,
@@ -55,9 +55,9 @@ impl<D: Disk> Store<D> {
 
     fn sync_received(
         &self,
-        part: &Part<'_, D>,
+        part: &UserPart<'_, D>,
         user: &UserName,
-        received: Vec<Received>,
+        received: Vec<ReceivedPiece>,
     ) -> Result<(), StoreError> {
         if received.is_empty() {
             return Ok(());

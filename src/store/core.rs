@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::cache::HeaderCache;
 use super::connections::{Connection, Connections};
 use super::disk::{Disk, OsDisk};
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::Index;
 use super::locked::Locked;
 use super::recovery::{read_users, take_over_old_layout};
-use super::seen::Seen;
 use crate::name::{ServerName, UserName};
 
 /// A server's pieces.
@@ -19,20 +19,20 @@ use crate::name::{ServerName, UserName};
 /// What is remembered of each user is under a lock of its own: a call of the disk that hangs for one holds up that
 /// user's requests alone. `users` is never locked while the disk is asked.
 pub struct Store<D: Disk = OsDisk> {
-    pub(super) files: Files<D>,
+    pub(super) files: ServerFiles<D>,
     users: Mutex<HashMap<UserName, Arc<Mutex<Index>>>>,
     pub(super) connections: Connections,
-    pub(super) seen: Seen,
+    pub(super) cache: HeaderCache,
 }
 
 /// One user's part of it.
-pub(super) struct Part<'a, D> {
-    files: &'a Files<D>,
+pub(super) struct UserPart<'a, D> {
+    files: &'a ServerFiles<D>,
     user: &'a UserName,
     index: Arc<Mutex<Index>>,
 }
 
-impl<D: Disk> Part<'_, D> {
+impl<D: Disk> UserPart<'_, D> {
     /// Locks it, once what a crash has left of it is in order.
     pub(super) fn lock(&self) -> Result<Locked<'_, D>, StoreError> {
         let mut locked = self.locked(lock(&self.index));
@@ -76,7 +76,7 @@ impl<D: Disk> Store<D> {
         now: u64,
         tell: &mut dyn FnMut(&str),
     ) -> Result<Self, StoreError> {
-        let files = Files::open(disk, root, server)?;
+        let files = ServerFiles::open(disk, root, server)?;
         let places = &files.places;
         for directory in [places.staged(), places.tombstones(), places.floors(), places.keys()] {
             files.make_dir(&directory)?;
@@ -93,7 +93,7 @@ impl<D: Disk> Store<D> {
             files,
             users: Mutex::new(users),
             connections: Connections::default(),
-            seen: Seen::default(),
+            cache: HeaderCache::default(),
         })
     }
 
@@ -117,13 +117,13 @@ impl<D: Disk> Store<D> {
     }
 
     /// There are only as many as have logged in, or have floors.
-    pub(super) fn part<'a>(&'a self, user: &'a UserName) -> Part<'a, D> {
+    pub(super) fn part<'a>(&'a self, user: &'a UserName) -> UserPart<'a, D> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let index = match users.get(user) {
             Some(index) => Arc::clone(index),
             None => Arc::clone(users.entry(user.clone()).or_default()),
         };
-        Part { files: &self.files, user, index }
+        UserPart { files: &self.files, user, index }
     }
 
     /// Makes a user's folder, at the first login. Waits for no other request of this user, and not until what a crash

@@ -17,7 +17,7 @@ use crate::sealed::Claim;
 const RESERVE: usize = 512 * 1024;
 
 /// A disk, and what lies where on it.
-pub(super) struct Files<D> {
+pub(super) struct ServerFiles<D> {
     pub(super) disk: D,
     pub(super) places: Places,
     /// Where the server's own files are mounted.
@@ -25,7 +25,7 @@ pub(super) struct Files<D> {
     next: AtomicU64,
 }
 
-impl<D: Disk> Files<D> {
+impl<D: Disk> ServerFiles<D> {
     /// Makes ROOT/NAME and the server's own directory, on one file system.
     pub(super) fn open(disk: D, root: &Path, server: &ServerName) -> Result<Self, StoreError> {
         let mut places = Places::new(root, server);
@@ -103,7 +103,7 @@ impl<D: Disk> Files<D> {
         self.places.staged_of(user).join(self.next_number().to_string())
     }
 
-    /// Files get numbers that are not in use.
+    /// ServerFiles get numbers that are not in use.
     pub(super) fn numbers_begin_behind(&self, entry: &OsStr) {
         /// Beyond, it is not one of ours, and counting on would come to an end.
         const MOST: u64 = u64::MAX / 2;

@@ -36,7 +36,7 @@ enum Checking {
 
 /// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing
 /// behind.
-pub struct Incoming<'a, D: Disk> {
+pub struct IncomingPiece<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,
     pub(super) connection: Connection,
@@ -55,7 +55,7 @@ pub struct Incoming<'a, D: Disk> {
     table: Hasher,
 }
 
-impl<'a, D: Disk> Incoming<'a, D> {
+impl<'a, D: Disk> IncomingPiece<'a, D> {
     pub(super) fn create(
         disk: &'a D,
         path: PathBuf,
@@ -102,7 +102,7 @@ impl<'a, D: Disk> Incoming<'a, D> {
         &mut room[..part]
     }
 
-    /// The first bytes of [`Incoming::room`] have arrived.
+    /// The first bytes of [`IncomingPiece::room`] have arrived.
     ///
     /// # Errors
     /// If the disk is full or fails.
@@ -147,7 +147,7 @@ impl<'a, D: Disk> Incoming<'a, D> {
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
-    ) -> Result<Received, StoreError> {
+    ) -> Result<ReceivedPiece, StoreError> {
         let good = match self.checking.take() {
             Some(Checking::Chunks(hasher)) => hasher.finish(|_| ()) == *root,
             Some(Checking::Mac(mac)) => tag.is_some_and(|tag| mac.verify(tag)),
@@ -173,14 +173,14 @@ impl<'a, D: Disk> Incoming<'a, D> {
             Ok(()) => {
                 let path = std::mem::take(&mut self.path);
                 let synced = self.synced_early;
-                Ok(Received { header: self.header.clone(), connection: self.connection, path, synced })
+                Ok(ReceivedPiece { header: self.header.clone(), connection: self.connection, path, synced })
             }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-impl<D: Disk> Drop for Incoming<'_, D> {
+impl<D: Disk> Drop for IncomingPiece<'_, D> {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
             // Nothing depends on it: a restart removes whatever is not a whole piece.
@@ -190,7 +190,7 @@ impl<D: Disk> Drop for Incoming<'_, D> {
 }
 
 /// A piece that is whole.
-pub(super) struct Received {
+pub(super) struct ReceivedPiece {
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,

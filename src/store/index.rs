@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::connections::Connection;
 use super::keys::Keys;
-use crate::commit::{KeyCheck, Phase, TOMBSTONE};
+use crate::commit::{KeyCheck, PieceState, TOMBSTONE};
 use crate::name::FilePath;
 use crate::sealed::Kind;
 use crate::version::Version;
@@ -270,12 +270,12 @@ impl Index {
     }
 
     /// What waits of a name: the published tombstone and the staged pieces.
-    pub(super) fn waiting(&self, path: &FilePath) -> impl Iterator<Item = (&Waiting, Phase)> {
+    pub(super) fn waiting(&self, path: &FilePath) -> impl Iterator<Item = (&Waiting, PieceState)> {
         let name = self.names.get(path);
-        let tombstone = name.and_then(|name| name.tombstone.as_ref()).map(|w| (w, Phase::Published));
+        let tombstone = name.and_then(|name| name.tombstone.as_ref()).map(|w| (w, PieceState::Published));
         let staged = name.into_iter().flat_map(|name| &name.staged).map(|w| {
             let open = w.connection.is_some_and(|connection| self.open.contains(&connection));
-            (w, Phase::Staged { open })
+            (w, PieceState::Staged { open })
         });
         tombstone.into_iter().chain(staged)
     }

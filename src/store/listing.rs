@@ -111,14 +111,14 @@ impl<D: Disk> Store<D> {
 
     /// What a published piece claims, read again only if its file has changed.
     fn facts(&self, user: &UserName, path: &FilePath, found: &PieceFile) -> Result<Facts, ReadError> {
-        let sight = found.stamp.map(|stamp| (user, path, found.piece, stamp));
-        if let Some(known) = sight.and_then(|sight| self.seen.recall(&sight)) {
+        let key = found.stamp.map(|stamp| (user, path, found.piece, stamp));
+        if let Some(known) = key.and_then(|key| self.cache.recall(&key)) {
             return Ok(known);
         }
         let (_, claim) = self.files.piece(user, path, found.piece)?;
         let facts = Facts::from(&claim.header);
-        if let Some(sight) = sight {
-            self.seen.remember(&sight, facts.clone());
+        if let Some(key) = key {
+            self.cache.remember(&key, facts.clone());
         }
         Ok(facts)
     }

@@ -5,17 +5,17 @@ use std::sync::MutexGuard;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::{Index, Name};
 use super::piece::ReadError;
-use crate::commit::{Held, Phase, TOMBSTONE};
+use crate::commit::{Held, PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::version::Version;
 
 /// What is remembered of a user, and the files that it is about. Whoever has it is the only one who changes them.
 pub(super) struct Locked<'a, D> {
-    pub(super) files: &'a Files<D>,
+    pub(super) files: &'a ServerFiles<D>,
     pub(super) user: &'a UserName,
     pub(super) index: MutexGuard<'a, Index>,
 }
@@ -28,7 +28,7 @@ impl<D: Disk> Locked<'_, D> {
             self.index.remember_no_file(path.clone());
         }
         let waiting = self.index.waiting(path);
-        held.extend(waiting.map(|(w, phase)| Held { piece: w.piece, version: w.version, phase }));
+        held.extend(waiting.map(|(w, state)| Held { piece: w.piece, version: w.version, state }));
         Ok(held)
     }
 
@@ -41,7 +41,7 @@ impl<D: Disk> Locked<'_, D> {
                 Err(ReadError::Missing) => continue,
                 Err(ReadError::Io(error)) => return Err(error.into()),
             };
-            held.push(Held { piece: number, version, phase: Phase::Published });
+            held.push(Held { piece: number, version, state: PieceState::Published });
         }
         Ok(held)
     }

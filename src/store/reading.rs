@@ -4,7 +4,7 @@ use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::piece::{self, ReadError};
-use crate::commit::{Phase, TOMBSTONE};
+use crate::commit::{PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::sealed::Claim;
@@ -24,7 +24,7 @@ impl<D: Disk> Store<D> {
         let mut report = NameReport { floor: locked.index.floor(path), ..NameReport::default() };
         for piece in placement::pieces() {
             match self.files.piece(user, path, piece) {
-                Ok((_, claim)) => report.pieces.push(Reported::Piece(Phase::Published, Box::new(claim))),
+                Ok((_, claim)) => report.pieces.push(Reported::Piece(PieceState::Published, Box::new(claim))),
                 Err(ReadError::Missing) => {}
                 Err(error) if error.is_of_the_file() => report.pieces.push(Reported::Damaged(piece)),
                 Err(error) => return Err(error.into()),
@@ -37,12 +37,12 @@ impl<D: Disk> Store<D> {
         }
         let Some(name) = locked.index.names.get(path) else { return Ok(report) };
         let hidden = locked.hides_staged(path, name)?;
-        for (waiting, phase) in locked.index.waiting(path) {
-            if hidden && phase != Phase::Published && waiting.piece != TOMBSTONE {
+        for (waiting, state) in locked.index.waiting(path) {
+            if hidden && state != PieceState::Published && waiting.piece != TOMBSTONE {
                 continue;
             }
             match piece::claim(&self.files.disk, &waiting.file) {
-                Ok(claim) => report.pieces.push(Reported::Piece(phase, Box::new(claim))),
+                Ok(claim) => report.pieces.push(Reported::Piece(state, Box::new(claim))),
                 Err(_) => report.pieces.push(Reported::Damaged(waiting.piece)),
             }
         }

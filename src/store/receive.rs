@@ -7,7 +7,7 @@ use super::connections::Connection;
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
-use super::incoming::{Admission, Incoming};
+use super::incoming::{Admission, IncomingPiece};
 use super::index::{Index, Waiting};
 use super::locked::Locked;
 use crate::commit;
@@ -32,7 +32,7 @@ impl<D: Disk> Store<D> {
         header: Header,
         restore: Option<u64>,
         mac: Option<PayloadMac>,
-    ) -> Result<Incoming<'_, D>, StoreError> {
+    ) -> Result<IncomingPiece<'_, D>, StoreError> {
         let decisions = {
             let part = self.part(&header.user);
             let mut locked = part.lock()?;
@@ -45,7 +45,7 @@ impl<D: Disk> Store<D> {
         };
         let admission = Admission { restore, decisions };
         let file = self.files.new_file(&header.user);
-        Incoming::create(&self.files.disk, file, connection, header, admission, mac)
+        IncomingPiece::create(&self.files.disk, file, connection, header, admission, mac)
     }
 
     /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged once
@@ -57,7 +57,7 @@ impl<D: Disk> Store<D> {
     /// fit `root` or `tag`, which a piece needs that was staged with a MAC; as [`Store::stage`]; or the disk's.
     pub fn stage_end(
         &self,
-        incoming: Incoming<'_, D>,
+        incoming: IncomingPiece<'_, D>,
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,

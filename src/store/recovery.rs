@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, named};
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::{Index, Waiting};
 use super::locked::Locked;
 use super::piece::{self, ReadError};
@@ -85,7 +85,7 @@ impl<D: Disk> Locked<'_, D> {
 
 /// What the disk has of each user whatever is staged: floors and changes of keys, which are the names of empty files.
 pub(super) fn read_users<D: Disk>(
-    files: &Files<D>,
+    files: &ServerFiles<D>,
     now: u64,
     tell: &mut dyn FnMut(&str),
 ) -> Result<HashMap<UserName, Index>, StoreError> {
@@ -101,7 +101,7 @@ pub(super) fn read_users<D: Disk>(
 }
 
 fn read_floors<D: Disk>(
-    files: &Files<D>,
+    files: &ServerFiles<D>,
     now: u64,
     tell: &mut dyn FnMut(&str),
 ) -> Result<HashMap<UserName, u64>, StoreError> {
@@ -117,7 +117,7 @@ fn read_floors<D: Disk>(
     }
     for (user, floor) in far_off {
         let lower = floors.get(&user).copied().unwrap_or(0);
-        tell(&format!("the floor of {user}, {floor}, is far beyond the clock: lowered to {lower}"));
+        tell(&format!("lowered the floor of {user} from {floor}, far beyond the clock, to {lower}"));
         files.keep_floor(&user, lower)?;
         files.remove_if_there(&files.places.floor(&user, floor))?;
     }
@@ -127,7 +127,7 @@ fn read_floors<D: Disk>(
 
 /// Earlier servers kept the files of all users in one directory: moves each to its user's. Whether it is
 /// sound is found out when that user's part is put in order.
-pub(super) fn take_over_old_layout<D: Disk>(files: &Files<D>) -> Result<(), StoreError> {
+pub(super) fn take_over_old_layout<D: Disk>(files: &ServerFiles<D>) -> Result<(), StoreError> {
     let disk = &files.disk;
     for directory in [files.places.staged(), files.places.tombstones()] {
         let entries = disk.entries(&directory)?;

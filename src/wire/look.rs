@@ -2,7 +2,7 @@
 
 use super::limits::{MAX_PIECE, MAX_RECORDS};
 use super::words::{ParseError, Words};
-use crate::commit::Phase;
+use crate::commit::PieceState;
 use crate::sealed::{Claim, Header};
 use crate::text::{base64_decode, base64_encode};
 
@@ -21,7 +21,7 @@ pub struct NameReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reported {
     /// A piece whose header can be read.
-    Piece(Phase, Box<Claim>),
+    Piece(PieceState, Box<Claim>),
     /// A piece file whose header cannot be read, by its number.
     Damaged(u8),
 }
@@ -53,9 +53,9 @@ impl NameReport {
 impl Reported {
     fn to_line(&self) -> String {
         let (word, claim) = match self {
-            Reported::Piece(Phase::Published, claim) => ("published", claim),
-            Reported::Piece(Phase::Staged { open: false }, claim) => ("staged", claim),
-            Reported::Piece(Phase::Staged { open: true }, claim) => ("open", claim),
+            Reported::Piece(PieceState::Published, claim) => ("published", claim),
+            Reported::Piece(PieceState::Staged { open: false }, claim) => ("staged", claim),
+            Reported::Piece(PieceState::Staged { open: true }, claim) => ("open", claim),
             Reported::Damaged(piece) => return format!("damaged {piece}\n"),
         };
         let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
@@ -65,9 +65,9 @@ impl Reported {
     fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let reported = match words.next("a record")? {
-            "published" => Reported::Piece(Phase::Published, claim(&mut words)?),
-            "staged" => Reported::Piece(Phase::Staged { open: false }, claim(&mut words)?),
-            "open" => Reported::Piece(Phase::Staged { open: true }, claim(&mut words)?),
+            "published" => Reported::Piece(PieceState::Published, claim(&mut words)?),
+            "staged" => Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?),
+            "open" => Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?),
             "damaged" => Reported::Damaged(words.number_within("piece number", 0..=MAX_PIECE)?),
             _ => return Err(ParseError("a record")),
         };
@@ -115,9 +115,9 @@ mod tests {
             floor: 4,
             clock: 5,
             pieces: vec![
-                Reported::Piece(Phase::Published, claim.clone()),
-                Reported::Piece(Phase::Staged { open: true }, claim.clone()),
-                Reported::Piece(Phase::Staged { open: false }, claim),
+                Reported::Piece(PieceState::Published, claim.clone()),
+                Reported::Piece(PieceState::Staged { open: true }, claim.clone()),
+                Reported::Piece(PieceState::Staged { open: false }, claim),
                 Reported::Damaged(3),
             ],
         };

@@ -3,6 +3,7 @@
 
 mod format;
 mod limits;
+mod links;
 mod manual;
 mod markdown;
 mod protocol;

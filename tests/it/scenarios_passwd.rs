@@ -497,7 +497,7 @@ fn a_change_that_is_cut_at_a_commit_says_nothing_of_another_name() {
     aditi.upload("a", b"a");
     proxies[1].fail_at_line("COMMIT", Fault::Cut);
     let outcome = aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("Server2");
-    let outcome = outcome.complains_of("goes on with the change").does_not_complain_of("run Passwd again");
+    let outcome = outcome.complains_of("continues the change").does_not_complain_of("run Passwd again");
     outcome.does_not_complain_of("fewer copies").does_not_complain_of("Delete");
     proxies[1].heal();
     aditi.pipe("Passwd\nanother\n").succeeds();

@@ -26,7 +26,7 @@ fn a_terminal_gets_a_greeting_and_a_table_with_the_servers_in_its_header() {
         text.contains("\nName          Size  Modified (UTC)    Server1 Server2 Server3 Server4\n"),
         "{text}"
     );
-    assert!(text.contains("\nClient: warning: Server2 refused the connection"), "{text}");
+    assert!(text.contains("\nClient: warning: Server2 is down (refused the connection"), "{text}");
     let row = seen.iter().rfind(|line| line.starts_with("poem.txt")).unwrap();
     assert!(row.starts_with("poem.txt [degraded]  39.1 KiB  ") && row.contains(" down "), "{row}");
     assert!(text.contains("\n[degraded]  fewer copies than asked for: start Server2, or Repair\n"), "{text}");
@@ -121,11 +121,7 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
         "looked for files/files/my notes.txt; did you mean \"my notes.txt\"?",
     );
     hint(&["Upload", "my", "notes.txt"], 1, "did you mean \"my notes.txt\"?");
-    hint(
-        &["Upload", "your", "notes.txt"],
-        1,
-        "looked for files/your; a name with spaces is written in quotes",
-    );
+    hint(&["Upload", "your", "notes.txt"], 1, "looked for files/your; put a name with spaces in quotes");
     hint(&["Download", "my notse.txt"], 1, "did you mean \"my notes.txt\"?");
     hint(&["Download", "my notes"], 1, "did you mean \"my notes.txt\"?");
     hint(&["Download", "other"], 1, "ShowFiles lists what is stored");
@@ -161,7 +157,7 @@ fn to_delete_everything_is_asked_about_on_a_terminal_and_nowhere_else() {
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"a");
     aditi.upload("b", b"b");
-    aditi.run(&["Delete", "."]).fails_with(1).complains_of("error: '.' is everything you have");
+    aditi.run(&["Delete", "."]).fails_with(1).complains_of("error: '.' means everything you have stored");
     let Some(mut session) = aditi.on_terminal(80, "$client Delete -r /; echo \"status $?\"; $client") else {
         return;
     };
@@ -252,7 +248,7 @@ fn a_warning_names_the_servers_that_it_is_about() {
     cluster.stop(3);
     let outcome = aditi.run(&["Upload", "a"]).succeeds();
     outcome.complains_of(
-        "warning: Server2 and Server3 are down; a newer version there of what is uploaded now wins",
+        "warning: Server2 and Server3 are down; a newer version of an uploaded file, if stored there, wins",
     );
 }
 
@@ -438,7 +434,7 @@ fn a_password_typed_at_a_terminal_is_not_shown_and_is_the_new_one() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("hidden");
     session.press("new pass word\nnew pass word\n");
-    session.wait_for_text("the same again: ");
+    session.wait_for_text("repeat the password: ");
     session.wait_for_text("password changed");
     let outcome = session.finish().succeeds();
     assert!(!outcome.stdout.contains("new pass word"), "{outcome}");
@@ -455,7 +451,7 @@ fn two_passwords_that_differ_change_nothing() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("hidden");
     session.press("one\nother\n");
-    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("the passwords do not match");
     session.wait_for_text("status 1");
     aditi.run(&["Status"]).succeeds();
 }
@@ -503,5 +499,5 @@ fn ctrl_z_while_a_server_is_waited_for_does_not_end_the_wait() {
     session.suspend_and_resume();
     // The kernel tries again after a second, and finds nobody.
     drop(crowded);
-    session.finish().succeeds().complains_of("Server2 refused the connection");
+    session.finish().succeeds().complains_of("Server2 is down (refused the connection");
 }

@@ -41,7 +41,7 @@ fn with_another_key_verify_does_not_advise_a_repair() {
     verified.complains_of("not the one that it was uploaded with").does_not_complain_of("Repair");
     other.run(&["Repair"]).fails_with(1).complains_of("not the one that it was uploaded with");
     cluster.corrupt_piece(cluster.holders("a", 1)[0], "a", 1);
-    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair brings back");
+    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair restores");
 }
 
 #[test]
@@ -53,7 +53,9 @@ fn nobody_is_to_be_started_where_nobody_is_down() {
         cluster.corrupt_piece(server, "a", 1);
     }
     let lost = aditi.download_is_incomplete("a");
-    lost.complains_of("no server is down").complains_of("upload it again").does_not_complain_of("start the");
+    lost.complains_of("every server is up")
+        .complains_of("upload the file again")
+        .does_not_complain_of("start the");
     let holders = cluster.holders("a", 2);
     holders.iter().for_each(|&server| cluster.stop(server));
     aditi.download_is_incomplete("a").complains_of("start the servers that are down");
@@ -117,7 +119,7 @@ fn a_password_that_replaces_one_comes_with_a_warning() {
     let cluster = Cluster::quick(1);
     cluster.add_user("Carl", "one").succeeds().prints(&[]).does_not_complain_of("warning");
     let again = cluster.add_user("Carl", "other").succeeds().prints(&[]);
-    again.complains_of("warning: Carl is there already").complains_of("Key line");
+    again.complains_of("warning: Carl already exists").complains_of("Key line");
     server(&cluster, &["adduser", "Servers", "Dora"], "\n").exits(1).complains_of("the password is empty");
 }
 
@@ -129,9 +131,9 @@ fn on_a_terminal_a_user_is_added_with_a_password_typed_twice() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("password for Carl: ");
     session.press("a password\na password\n");
-    session.wait_for_text("Carl is added in New; the folder is new");
+    session.wait_for_text("added Carl in New (new folder)");
     session.press("one\nother\n");
-    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("the passwords do not match");
     session.wait_for_text("status 1");
     session.finish();
 }

@@ -11,7 +11,7 @@ use crate::server::clock::within_reach;
 use crate::server::limits::{self, IDLE_LIMIT};
 use crate::server::space;
 use crate::server::voice::Speech;
-use crate::store::{Incoming, OsDisk, StoreError};
+use crate::store::{IncomingPiece, OsDisk, StoreError};
 use crate::text::percent_encode;
 use crate::version::Version;
 use crate::wire::{LineError, Refusal, Reply, StageEnd};
@@ -85,9 +85,9 @@ impl Session<'_> {
     /// after it.
     fn receive<'s>(
         &mut self,
-        mut staging: Result<Incoming<'s, OsDisk>, StoreError>,
+        mut staging: Result<IncomingPiece<'s, OsDisk>, StoreError>,
         length: u64,
-    ) -> Result<(Result<Incoming<'s, OsDisk>, StoreError>, StageEnd), End> {
+    ) -> Result<(Result<IncomingPiece<'s, OsDisk>, StoreError>, StageEnd), End> {
         let all_here = self.channel.reader.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();

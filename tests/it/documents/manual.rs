@@ -37,7 +37,7 @@ impl Page {
         lines.take_while(|line| !line.starts_with(".SH"))
     }
 
-    /// What the entries of a section are about: the line after each `.TP`.
+    /// The heads of the entries of a section: the line after each `.TP`.
     fn entries(&self, heading: &str) -> Vec<String> {
         let lines: Vec<_> = self.section(heading).collect();
         lines.windows(2).filter(|pair| pair[0] == ".TP").map(|pair| plain(pair[1])).collect()
@@ -153,7 +153,7 @@ fn the_pages_have_every_option_of_the_help_texts_and_no_other() {
     for (page, help) in [(CLIENT, client_help()), (SERVER, server_help())] {
         let entries = Page::read(page).entries("OPTIONS");
         let in_page: BTreeSet<String> = entries.iter().cloned().collect();
-        assert_eq!(in_page.len(), entries.len(), "{page}: an option stands twice");
+        assert_eq!(in_page.len(), entries.len(), "{page}: an option appears twice");
         assert_eq!(in_page, options(&help), "{page}");
     }
 }
@@ -170,23 +170,23 @@ fn the_pages_have_every_exit_status_and_no_other() {
     let help = client_help();
     let line = cells(&help, "exit status:")[0].join(" ");
     let in_help: Vec<&str> = line.split([' ', ',']).filter(|word| word.parse::<u8>().is_ok()).collect();
-    assert_eq!(in_help, [done, failed, usage, denied, no_server], "whoever interrupts knows that one");
+    assert_eq!(in_help, [done, failed, usage, denied, no_server], "a user who interrupts knows that one");
 }
 
-/// The readme has a line for each command; of options and exit statuses it has the names.
+/// The readme has the help text's line for each command; of options and exit statuses it has the names.
 #[test]
 fn the_readme_has_every_command_option_and_exit_status() {
     let readme = Document::read("../README.md");
     let commands = readme.section("Commands");
-    let in_table: Vec<String> = commands.table("command").into_iter().map(|row| row[0].clone()).collect();
-    assert_eq!(in_table, Page::read(CLIENT).entries("COMMANDS"));
+    let help = client_help();
+    assert_eq!(commands.table("command"), cells(&help, "commands")[1..]);
     let quoted: BTreeSet<&str> = commands.text().split('`').skip(1).step_by(2).collect();
-    let missing = options(&client_help()).into_iter().filter(|option| !quoted.contains(option.as_str()));
+    let missing = options(&help).into_iter().filter(|option| !quoted.contains(option.as_str()));
     assert_eq!(missing.collect::<Vec<_>>(), ["--help", "--version"], "these two go without saying");
     let statuses = commands.text().split_once("exit status is").unwrap().1.split(". ").next().unwrap();
     let in_text: Vec<&str> = statuses.split_whitespace().filter(|word| word.parse::<u8>().is_ok()).collect();
     let in_page = Page::read(CLIENT).entries("EXIT STATUS");
-    assert_eq!(in_text, in_page[..in_page.len() - 1], "whoever interrupts knows that one");
+    assert_eq!(in_text, in_page[..in_page.len() - 1], "a user who interrupts knows that one");
 }
 
 #[test]
@@ -270,11 +270,11 @@ fn the_pages_are_of_this_version() {
         let title = format!("\"ShareIt {}\"", env!("CARGO_PKG_VERSION"));
         let page = Page::read(page);
         let found = page.lines.iter().any(|line| line.starts_with(".TH ") && line.contains(&title));
-        assert!(found, "{}: .TH has not {title}", page.path.display());
+        assert!(found, "{}: .TH without {title}", page.path.display());
     }
 }
 
-/// Whoever has groff or mandoc checks the markup as well.
+/// If groff or mandoc is installed, it checks the markup as well.
 #[test]
 fn the_pages_are_well_formed() {
     let checkers: [&[&str]; 2] = [&["groff", "-man", "-ww", "-Tutf8", "-z"], &["mandoc", "-Tlint"]];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::markdown::{Document, From, Message, Values};
 use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKeys, Verifier};
-use shareit::commit::Phase;
+use shareit::commit::PieceState;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{Keystream, PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
 use shareit::sealed::{Claim, Facts, Header, MasterKey};
@@ -143,9 +143,9 @@ fn every_kind_of_entry_has_a_sample_that_is_understood() {
 /// As [`reply_word`], for the records of a look.
 fn record_word(reported: &Reported) -> &'static str {
     match reported {
-        Reported::Piece(Phase::Published, _) => "published",
-        Reported::Piece(Phase::Staged { open: true }, _) => "open",
-        Reported::Piece(Phase::Staged { open: false }, _) => "staged",
+        Reported::Piece(PieceState::Published, _) => "published",
+        Reported::Piece(PieceState::Staged { open: true }, _) => "open",
+        Reported::Piece(PieceState::Staged { open: false }, _) => "staged",
         Reported::Damaged(_) => "damaged",
     }
 }
@@ -155,9 +155,9 @@ fn the_records_of_a_look_are_those_of_the_document() {
     let golden = Document::read("FORMAT.md").section("Example: a small piece").values();
     let header = Header::decode(&golden.bytes("header")).unwrap();
     let claim = Box::new(Claim { header, root: golden.array("root"), seal: golden.array("seal") });
-    let piece = |phase| Reported::Piece(phase, claim.clone());
-    let open = |open| piece(Phase::Staged { open });
-    let pieces = vec![piece(Phase::Published), open(true), open(false), Reported::Damaged(1)];
+    let piece = |state| Reported::Piece(state, claim.clone());
+    let open = |open| piece(PieceState::Staged { open });
+    let pieces = vec![piece(PieceState::Published), open(true), open(false), Reported::Damaged(1)];
     let words: Vec<&str> = ["floor", "clock"].into_iter().chain(pieces.iter().map(record_word)).collect();
     let text = NameReport { floor: 6, clock: 7, pieces: pieces.clone() }.to_text();
     assert!(text.lines().map(first_word).eq(words.iter().copied()), "{text}");
@@ -303,7 +303,7 @@ fn conversation(keys: &SessionKeys) -> Vec<Message> {
     both.ask(&Request::Read { path: path.clone(), piece: header.piece, version, offset, length });
     both.server(&Reply::Data(length), &body);
     both.ask(&Request::Look(path.clone()));
-    both.report(vec![Reported::Piece(Phase::Published, Box::new(claim))]);
+    both.report(vec![Reported::Piece(PieceState::Published, Box::new(claim))]);
     both.ask(&Request::Fence(path.clone(), version));
     both.server(&Reply::no(Refusal::Decided), &[]);
 
