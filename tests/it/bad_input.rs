@@ -200,7 +200,10 @@ fn a_conf_may_begin_with_a_mark_and_what_is_wrong_in_it_brings_a_hint() {
         "no-such-host.invalid",
         1,
     );
-    aditi.run(&["ShowFiles"]).succeeds().complains_of("Server1 is down (host 'no-such-host.invalid' not found");
+    aditi
+        .run(&["ShowFiles"])
+        .succeeds()
+        .complains_of("Server1 is down (host 'no-such-host.invalid' not found");
 }
 
 /// The two ways in which programs give a line of a file.
@@ -288,7 +291,9 @@ fn a_file_of_commands_may_have_comments_and_a_mistake_in_it_is_told_with_its_lin
     aditi.put("a", b"a");
     let commands = "# what isn't needed\n\nUpload a\n  #Upload nothing\nUplod a\nPasswd\n\nShowFiles \"\n";
     let outcome = aditi.pipe(commands).fails_with(2);
-    outcome.complains_of("unknown command 'Uplod' (line 5)").complains_of("unclosed quote, or a backslash at the end (line 8)");
+    outcome
+        .complains_of("unknown command 'Uplod' (line 5)")
+        .complains_of("unclosed quote, or a backslash at the end (line 8)");
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
 }
 
