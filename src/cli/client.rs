@@ -17,7 +17,7 @@ use super::{DENIED, FAILED, NO_SERVER, USAGE, help, prompt};
 use crate::client::{self, Client, LaunchError, ServerStatus};
 use crate::name::printable;
 use crate::primitives;
-use crate::wire::hex;
+use crate::text::hex;
 
 /// Where downloads go, below the current folder.
 const DOWNLOADS: &str = "Downloads";

@@ -647,13 +647,13 @@ fn repair_says_that_a_delete_is_everywhere_only_when_every_server_has_forgotten_
     let outcome = aditi.run(&["Repair"]).fails_with(1);
     let named = |line: &&str| line.starts_with("a: not repaired: Server1: ");
     assert!(outcome.lines().iter().any(named), "{outcome}");
-    assert!(!outcome.stdout.contains("deleted everywhere"), "{outcome}");
+    assert!(!outcome.stdout.contains("delete completed"), "{outcome}");
     assert!(!cluster.unsettled().is_empty());
 
     fs::remove_file(&floors).unwrap();
     fs::create_dir(&floors).unwrap();
     let outcome = aditi.run(&["Repair"]).succeeds();
-    assert!(outcome.lines().contains(&"a: deleted everywhere"), "{outcome}");
+    assert!(outcome.lines().contains(&"a: delete completed on every server"), "{outcome}");
     assert_eq!(cluster.unsettled(), [""; 0]);
     aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
 }

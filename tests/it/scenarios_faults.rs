@@ -159,7 +159,7 @@ fn a_server_that_is_silent_at_login_for_long_does_not_keep_the_client_from_the_o
 
     aditi.download("file", &bytes).complains_of("Server1").does_not_complain_of("Server2");
 
-    cluster.wait_for_log(2, "not logged in in time");
+    cluster.wait_for_log(2, "login took too long");
 }
 
 #[test]

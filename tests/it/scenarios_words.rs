@@ -41,7 +41,7 @@ fn with_another_key_verify_does_not_advise_a_repair() {
     verified.complains_of("not the one that it was uploaded with").does_not_complain_of("Repair");
     other.run(&["Repair"]).fails_with(1).complains_of("not the one that it was uploaded with");
     cluster.corrupt_piece(cluster.holders("a", 1)[0], "a", 1);
-    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair brings back");
+    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair restores");
 }
 
 #[test]
@@ -53,7 +53,9 @@ fn nobody_is_to_be_started_where_nobody_is_down() {
         cluster.corrupt_piece(server, "a", 1);
     }
     let lost = aditi.download_is_incomplete("a");
-    lost.complains_of("no server is down").complains_of("upload it again").does_not_complain_of("start the");
+    lost.complains_of("every server is up")
+        .complains_of("upload the file again")
+        .does_not_complain_of("start the");
     let holders = cluster.holders("a", 2);
     holders.iter().for_each(|&server| cluster.stop(server));
     aditi.download_is_incomplete("a").complains_of("start the servers that are down");
@@ -105,8 +107,8 @@ fn words_that_are_missing_for_a_server_are_named() {
         (&["Servers"], "NAME and PORT are missing"),
         (&[], "ROOT, NAME and PORT are missing"),
         (&["--hlep"], "unknown option '--hlep'"),
-        (&["Servers", "Server9", "99999"], "a port is a number from 1 to 65535"),
-        (&["Servers", "Server9", "localhost:18008"], "ADDR is a number such as 127.0.0.1"),
+        (&["Servers", "Server9", "99999"], "a port must be a number from 1 to 65535"),
+        (&["Servers", "Server9", "localhost:18008"], "ADDR must be an IP address such as 127.0.0.1"),
     ] {
         server(&cluster, args, "").exits(2).complains_of(said).complains_of("hint: `Server --help`");
     }

@@ -17,10 +17,9 @@ use shareit::sealed::{Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey}
 use shareit::server::{
     FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT, MAX_CONNECTIONS, USERS_SHARE,
 };
+use shareit::text::{base64_decode, base64_encode, hex};
 use shareit::version::Version;
-use shareit::wire::{
-    LineSealer, Login, Refusal, Reply, Request, StageEnd, base64_decode, base64_encode, hex,
-};
+use shareit::wire::{LineSealer, Login, Refusal, Reply, Request, StageEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -717,7 +716,7 @@ fn no_name_and_no_garbage_forges_a_line_of_the_log() {
         stranger.send(garbage);
         stranger.reply();
     }
-    let encoded = shareit::wire::percent_encode(&format!("x\n{forged}\u{1b}[2K\r\u{85}"));
+    let encoded = shareit::text::percent_encode(&format!("x\n{forged}\u{1b}[2K\r\u{85}"));
     for line in [format!("LOOK {encoded}"), format!("LIST {encoded} here"), format!("PING \r{forged}")] {
         let mut guest = Guest::at(port, "Ritu", &password("Ritu"));
         let sealed = guest.seal(&line);

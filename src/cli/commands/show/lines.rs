@@ -3,7 +3,7 @@
 use crate::cli::json::{object, or_null, text};
 use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::placement::PieceSet;
-use crate::wire::utc_text;
+use crate::text::utc_text;
 
 /// A size or date that no trustworthy header tells.
 pub(super) const UNKNOWN: &str = "?";

@@ -13,7 +13,7 @@ use crate::cli::units;
 use crate::client::{Health, Shown, ShownFile};
 use crate::name::ServerName;
 use crate::placement;
-use crate::wire::utc_text;
+use crate::text::utc_text;
 
 /// Longer names are cut rather than a column given up for them.
 const LONG_NAME: usize = 32;
