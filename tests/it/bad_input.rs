@@ -1,4 +1,4 @@
-//! Bad input gets a clear word, and nothing is lost by it.
+//! Bad input gets a clear message, and nothing is lost by it.
 
 use crate::common::client::{CONF, PROGRAM as CLIENT};
 use crate::common::cluster::PROGRAM as SERVER;
@@ -129,7 +129,7 @@ fn every_line_is_refused(client: &Client, commands: &str) {
 fn file_names_that_cannot_be_stored_are_refused() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
-    // As long as a file system allows, so that there is no room for the number of the piece.
+    // As long as a file system allows, which leaves no room for the number of the piece.
     let long = "n".repeat(255);
     for name in ["line\nfeed", "bell\u{7}", "escape\u{1b}[2J", &long] {
         aditi.put(name, b"x");
@@ -385,7 +385,7 @@ fn a_server_that_refuses_does_not_keep_the_others_from_serving() {
 fn a_wrong_key_is_called_a_wrong_key_and_not_damage() {
     let cluster = Cluster::of(4);
     let key = |digit: &str| format!("Key {}", digit.repeat(64));
-    cluster.client("Aditi").with(&key("a")).upload("a", b"behind a key");
+    cluster.client("Aditi").with(&key("a")).upload("a", b"under a key");
 
     for wrong in [cluster.client("Aditi").with(&key("b")), cluster.client("Aditi")] {
         wrong
@@ -639,7 +639,7 @@ fn two_servers_that_changed_places_are_not_confused() {
     let swapped = swapped.replace("Server2 ", "Server1 ");
     muddled.conf = swapped.replace("ServerX ", "Server2 ");
     // A log-in is bound to the server's name, so these two are not taken for each other: the client either
-    // goes on without them or refuses. What it does not do is to bring anything wrong.
+    // goes on without them or refuses. What it does not do is deliver wrong bytes.
     muddled.run(&["Download", "a"]);
     let brought = muddled.downloaded("a");
     assert!(brought.is_none_or(|found| found == bytes), "wrong bytes");

@@ -99,7 +99,7 @@ fn a_server_that_slept_through_a_delete_cannot_bring_the_file_back() {
         cluster.stop(sleeper);
         aditi.run(&["Delete", &name]).succeeds().complains_of("warning");
     }
-    assert!(!cluster.unsettled().is_empty(), "the sleepers have to be told");
+    assert!(!cluster.unsettled().is_empty(), "the servers that missed it must be told");
 
     // Each of the four deletes is known to three servers, so any one of them may be away.
     for up in subsets(4).filter(|up| up.len() >= 3) {
@@ -153,7 +153,7 @@ fn what_was_deleted_can_be_uploaded_again_and_again() {
         aditi.download("a", &bytes);
         aditi.run(&["Delete", "a"]).succeeds();
         aditi.run(&["Download", "a"]).fails_with(1).complains_of("not found");
-        // Next time somebody is asleep, and must not take the new file for a deleted one.
+        // Next time a server is down, and must not take the new file for a deleted one.
         cluster.stop(round);
         aditi.upload("a", &bytes);
         aditi.run(&["Delete", "a"]).succeeds();
@@ -527,13 +527,13 @@ fn leave_unfinished(cluster: &Cluster, name: &str) {
     let proxies = cluster.proxies();
     let killed = cluster.client_through("Aditi", &proxies);
     killed.put(name, &noise(3, LARGE));
-    // The last server to get its pieces stands still, so that the others have theirs whole.
+    // The last server to get its pieces blocks, so the others have theirs whole.
     proxies[2].fail_after(Way::Up, LARGE / 4 + (1 << 20), Fault::Silence);
     let upload = killed.start(&["Upload", name]);
     proxies[2].wait_for_the_fault();
     upload.kill();
     drop(proxies);
-    // Until then it is not unfinished, but on its way.
+    // Until then it is not unfinished, but in transit.
     cluster.wait_until_all_left();
 }
 
@@ -1000,7 +1000,7 @@ fn a_move_that_is_killed_leaves_one_of_the_names_or_both_and_the_file_whole() {
         let moving = killed.start(&["Move", &old, &new]);
         proxies[proxy].wait_for_the_fault();
         moving.kill();
-        // What was held up on its way arrives after all.
+        // What was held up in transit arrives after all.
         proxies[proxy].heal();
 
         let listing = aditi.run(&["ShowFiles"]).succeeds();

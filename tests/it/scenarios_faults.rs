@@ -1,8 +1,9 @@
-//! Servers that are down, silent, old, empty or die in the middle. The right bytes, or a clear word and no file.
+//! Servers that are down, silent, old, empty or die in the middle. The result is the right bytes, or a clear message and
+//! no file.
 
 use crate::common::{Cluster, Fault, Way, disk, noise, subsets};
 
-/// Four files that, with the usual four servers, lie in different rows of the placement table.
+/// Four files that, with the usual four servers, are in different rows of the placement table.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// Large enough that no buffer between a client and a server takes a piece of it whole.
@@ -42,7 +43,7 @@ fn with_any_subset_of_servers_a_file_is_right_or_said_to_be_incomplete() {
     }
 }
 
-/// What ShowFiles puts next to a name, where two copies are asked for.
+/// What ShowFiles puts next to a name if two copies are wanted.
 fn mark(copies: usize) -> &'static str {
     match copies {
         0 => " [incomplete]",
@@ -323,7 +324,7 @@ fn what_a_server_did_not_finish_sending_comes_from_the_other_holder() {
         for n in [1, 3] {
             let proxies = cluster.proxies();
             let aditi = cluster.client_through("Aditi", &proxies);
-            // Whichever order the client reads in, one of these has to send more than this.
+            // Whichever order the client reads in, one of these must send more than this.
             proxies[n - 1].fail_after(Way::Down, 300_000, fault);
             aditi.download("a", &bytes);
         }

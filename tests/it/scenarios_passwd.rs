@@ -359,7 +359,7 @@ fn a_change_that_was_begun_elsewhere_is_ended_there_or_taken_back() {
             has_ended_with(&mut other, "another", &["Aditi@123", "lost"]);
             other.download("a", b"a");
             other.download("b", b"b");
-            // Where it was begun, neither password works any more, and the message says where they are.
+            // At the client that began it, neither password works any more, and the message says where they are.
             aditi.run(&["ShowFiles"]).fails_with(3).complains_of(&format!("{CONF}.passwd"));
         } else {
             aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
@@ -413,7 +413,7 @@ fn a_change_is_not_taken_back_once_a_file_is_under_the_new_password() {
     outcome.complains_of("1 file is already under").complains_of("no password was changed");
     assert!(!journal_of(&other).exists());
     other.pipe("Passwd\nthird\n").fails_with(1).complains_of("unfinished change");
-    // Where it was begun it still goes on.
+    // The client that began it can still finish it.
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a", "lost"]);
     has_ended_with(&mut aditi, "new", &["Aditi@123"]);
     aditi.download("a", b"a");

@@ -1,4 +1,4 @@
-//! What is said where something is not as it should be: the right reason, and a hint that fits it.
+//! What is reported when something is wrong: the right reason, and a hint that fits it.
 
 use crate::common::cluster::PROGRAM as SERVER;
 use crate::common::process::{Outcome, run};

@@ -153,7 +153,7 @@ fn the_pages_have_every_option_of_the_help_texts_and_no_other() {
     for (page, help) in [(CLIENT, client_help()), (SERVER, server_help())] {
         let entries = Page::read(page).entries("OPTIONS");
         let in_page: BTreeSet<String> = entries.iter().cloned().collect();
-        assert_eq!(in_page.len(), entries.len(), "{page}: an option stands twice");
+        assert_eq!(in_page.len(), entries.len(), "{page}: an option appears twice");
         assert_eq!(in_page, options(&help), "{page}");
     }
 }

@@ -74,7 +74,7 @@ fn every_section_that_the_tour_names_is_there() {
     assert!(seen > 10, "the document is read wrongly");
 }
 
-/// A heading as it stands in links to it.
+/// A heading as links to it spell it.
 fn slug(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")

@@ -288,7 +288,7 @@ fn many_bad_copies_of_one_server_are_counted_and_not_told_one_by_one() {
     }
     let outcome = aditi.run(&["Download", "folder"]).succeeds().complains_of("more warnings about Server1");
     assert!(outcome.stderr.lines().count() < 30, "{outcome}");
-    // The next command counts anew.
+    // The next command starts counting again.
     let outcome = aditi.pipe("Download folder/1\nDownload folder/2\n").succeeds();
     outcome.complains_of("folder/1: ").complains_of("folder/2: ").does_not_complain_of("more warnings");
 }

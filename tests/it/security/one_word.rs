@@ -19,7 +19,7 @@ struct Loot {
 }
 
 impl Loot {
-    /// Keeps what it is sent, shows it once it lies, vouches for it, and does not give it.
+    /// Keeps what it is sent, shows it once it lies, vouches for it, and does not send it.
     fn answer(&mut self, request: &Request, staged: Option<Claim>) -> Told {
         self.claims.extend(staged);
         match request {
