@@ -319,7 +319,7 @@ expect 1 client sh -c "$verify"
 expect 0 client sh -c 'printf "Upload poem.txt again\nDelete page.html\n" | shareit papers home.conf'
 ip link set port12 up
 follow client repair </dev/null
-status_has 'page.html: deleted on Server2 too'
+status_has 'page.html: delete completed on Server2'
 expect 0 client sh -c 'printf "Upload page.html\nDelete -r again\n" | shareit papers home.conf'
 
 heading "A machine is lost"

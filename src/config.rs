@@ -1,7 +1,7 @@
-//! The client's .conf file: who the user is, which servers there are.
+//! The client's .conf file: who the user is, and which servers to use.
 //!
-//! One `KEY VALUE` a line, keys in any order and case, an optional colon after the key; a line that
-//! begins with `#` is a comment. The grammar is in `docs/ARCHITECTURE.md`, its errors carry the line.
+//! One `KEY VALUE` per line, keys in any order and case, with an optional colon after the key; a line that
+//! begins with `#` is a comment. The grammar is in `docs/ARCHITECTURE.md`. Errors carry the line number.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,24 +10,25 @@ use zeroize::Zeroizing;
 
 use crate::name::{NameError, ServerName, UserName, printable};
 use crate::placement;
+use crate::text::{is_digits, parse_hex};
 
 /// Most servers in one .conf.
 pub const MAX_SERVERS: usize = 64;
 /// Longest .conf file, in bytes.
 pub const MAX_CONFIG: usize = 64 * 1024;
-/// What some editors put before a text.
+/// What some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest password, in bytes.
 pub const MAX_PASSWORD: usize = 1024;
-/// Seconds to connect where the .conf does not say.
+/// Time limit for a connect if the .conf has no `Timeout`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Fewest PBKDF2 iterations that `MinIterations` may ask for, the floor of RFC 7677, and that a verifier may have.
 pub const MIN_ITERATIONS: u32 = 4096;
 /// Most iterations that a client accepts, about a second of work: a rogue server could otherwise keep it
-/// busy for ever.
+/// busy forever.
 pub const MAX_ITERATIONS: u32 = 5_000_000;
-/// Iterations of new verifiers, and by default the fewest that a client accepts. As many as for the master
-/// key: a thief of a server's disk has verifier and pieces, and would guess at the cheaper of the two.
+/// Iterations of new verifiers, and by default the fewest that a client accepts. The same number as for the master
+/// key: someone who steals a server's disk has both the verifier and the pieces, and would attack the cheaper one.
 pub const DEFAULT_ITERATIONS: u32 = 600_000;
 /// Most seconds that `Timeout` may ask for.
 pub const MAX_TIMEOUT_SECONDS: f64 = 600.0;
@@ -37,31 +38,31 @@ pub const MAX_TIMEOUT_SECONDS: f64 = 600.0;
 pub struct ServerAddress {
     /// The name that it was started with.
     pub name: ServerName,
-    /// `host:port`, the host not yet looked up.
+    /// `host:port`; the host has not been looked up yet.
     pub address: String,
 }
 
-/// A .conf file, understood.
+/// A parsed .conf file.
 #[derive(Clone)]
 pub struct Config {
     /// The ring of servers, in the file's order.
     pub servers: Vec<ServerAddress>,
     /// Who logs in.
     pub user: UserName,
-    /// The password, in plain text as the file has it.
+    /// The password, in plain text, as in the file.
     pub password: Zeroizing<String>,
     /// Copies of each piece, 1 to the number of servers.
     pub replicas: usize,
-    /// Time limit for one connect; the others follow from it, see `peer::Limits`.
+    /// Time limit for one connect; the others are derived from it, see `peer::Limits`.
     pub timeout: Duration,
-    /// Source of the master key in place of the password.
+    /// Source of the master key instead of the password.
     pub key: Option<Zeroizing<[u8; 32]>>,
-    /// Fewest PBKDF2 iterations that a server may ask for at login: with fewer, a rogue could guess the
-    /// password from the proof at less than the usual price.
+    /// Fewest PBKDF2 iterations that a server may ask for at login: with fewer, a rogue server could
+    /// guess the password from the proof at a lower cost.
     pub min_iterations: u32,
 }
 
-/// What is wrong with a .conf file, and on which line (from 1; `None` where something is missing).
+/// What is wrong with a .conf file, and on which line (from 1; `None` if something is missing).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The line that is wrong.
@@ -73,21 +74,21 @@ pub struct ConfigError {
 /// The kinds of mistakes in a .conf file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// A key that there is not.
+    /// An unknown key.
     UnknownKey(String),
     /// A key without a value.
     NoValue(String),
-    /// A key that stands twice.
+    /// A key that appears twice.
     Twice(String),
-    /// A line for a needed key is missing.
+    /// A required key is missing.
     Missing(&'static str),
     /// A server or user name that breaks the grammar.
     Name(String, NameError),
     /// An address that is not `host:port` with a port from 1 to 65535.
     Address(String),
-    /// Two servers with one name.
+    /// Two servers with the same name.
     ServerTwice(String),
-    /// Two servers at one address.
+    /// Two servers at the same address.
     AddressTwice(String),
     /// More than [`MAX_SERVERS`].
     TooManyServers,
@@ -95,7 +96,7 @@ pub enum Problem {
     Replicas(String),
     /// `Timeout` is not a number of seconds above 0 and at most [`MAX_TIMEOUT_SECONDS`].
     Timeout(String),
-    /// `Key` is not 64 hexadecimal digits. The value is not repeated: it may be nearly right.
+    /// `Key` is not 64 hexadecimal digits. The value is not shown: it may be almost right.
     Key,
     /// `MinIterations` is not a number from [`MIN_ITERATIONS`] to [`MAX_ITERATIONS`].
     MinIterations(String),
@@ -110,7 +111,7 @@ impl fmt::Display for Problem {
         match self {
             Problem::UnknownKey(key) => write!(f, "unknown key '{}'", printable(key)),
             Problem::NoValue(key) => write!(f, "'{key}' has no value"),
-            Problem::Twice(key) => write!(f, "'{key}' stands twice"),
+            Problem::Twice(key) => write!(f, "'{key}' appears twice"),
             Problem::Missing("Server") => {
                 f.write_str("there is no line for a server, such as 'Server1 localhost:8008'")
             }
@@ -119,25 +120,29 @@ impl fmt::Display for Problem {
             Problem::Address(address) => {
                 write!(
                     f,
-                    "bad address '{}': host:port with a port from 1 to 65535 is meant",
+                    "bad address '{}': expected host:port with a port from 1 to 65535",
                     printable(address)
                 )
             }
-            Problem::ServerTwice(name) => write!(f, "server '{name}' stands twice"),
+            Problem::ServerTwice(name) => write!(f, "server '{name}' appears twice"),
             Problem::AddressTwice(address) => write!(f, "two servers have the address '{address}'"),
             Problem::TooManyServers => write!(f, "there are more than {MAX_SERVERS} servers"),
             Problem::Replicas(value) => {
-                write!(f, "bad Replicas '{}': 1 to the number of servers is meant", printable(value))
+                write!(
+                    f,
+                    "bad Replicas '{}': expected a number from 1 to the number of servers",
+                    printable(value)
+                )
             }
             Problem::Timeout(value) => {
                 write!(
                     f,
-                    "bad Timeout '{}': seconds, above 0 and at most {MAX_TIMEOUT_SECONDS}, are meant",
+                    "bad Timeout '{}': expected seconds, above 0 and at most {MAX_TIMEOUT_SECONDS}",
                     printable(value)
                 )
             }
             Problem::Key => {
-                write!(f, "bad Key: 64 hexadecimal digits are meant (`Client keygen` makes them)")
+                write!(f, "bad Key: expected 64 hexadecimal digits (`Client keygen` prints a Key line)")
             }
             Problem::MinIterations(value) => {
                 write!(
@@ -163,9 +168,9 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Lines as they are read, before the whole is checked. A value keeps its line for later errors.
+/// The lines read so far, before the file is checked as a whole. A value that is checked later keeps its line number.
 #[derive(Default)]
-struct Draft {
+struct Unchecked {
     servers: Vec<ServerAddress>,
     user: Option<UserName>,
     password: Option<Zeroizing<String>>,
@@ -176,31 +181,31 @@ struct Draft {
 }
 
 impl Config {
-    /// Understands the text of a .conf file.
+    /// Parses the text of a .conf file.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line.
+    /// The first mistake, with its line number.
     pub fn parse(text: &str) -> Result<Config, ConfigError> {
         if text.len() > MAX_CONFIG {
             return Err(ConfigError { line: None, problem: Problem::TooLong });
         }
-        let mut draft = Draft::default();
+        let mut unchecked = Unchecked::default();
         for (index, line) in text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).lines().enumerate() {
             let line_number = index + 1;
-            draft
+            unchecked
                 .take(line, line_number)
                 .map_err(|problem| ConfigError { line: Some(line_number), problem })?;
         }
-        draft.finish()
+        unchecked.finish()
     }
 
-    /// Whether a password can stand in a .conf and in Users.conf.
+    /// Whether a password can be written in a .conf and in Users.conf.
     pub fn is_password(password: &str) -> bool {
         let plain = password.trim() == password && !password.chars().any(char::is_control);
         plain && !password.is_empty() && password.len() <= MAX_PASSWORD
     }
 
-    /// The text of a .conf with another password; every other line stays as it is.
+    /// The text of a .conf with another password; every other line is unchanged.
     pub fn with_password(text: &str, password: &str) -> String {
         let mut out = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
@@ -218,7 +223,7 @@ impl Config {
     }
 }
 
-impl Draft {
+impl Unchecked {
     fn take(&mut self, line: &str, line_number: usize) -> Result<(), Problem> {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -329,22 +334,15 @@ fn parse_timeout(value: &str) -> Result<Duration, Problem> {
 }
 
 fn parse_iterations(value: &str) -> Result<u32, Problem> {
-    let number = value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok()).flatten();
+    let number = is_digits(value).then(|| value.parse().ok()).flatten();
     number
         .filter(|n| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(n))
         .ok_or_else(|| Problem::MinIterations(value.to_owned()))
 }
 
 fn parse_key(value: &str) -> Result<Zeroizing<[u8; 32]>, Problem> {
-    if value.len() != 64 || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Problem::Key);
-    }
-    let mut key = Zeroizing::new([0; 32]);
-    for (byte, digits) in key.iter_mut().zip(value.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).map_err(|_| Problem::Key)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| Problem::Key)?;
-    }
-    Ok(key)
+    let lower_case = Zeroizing::new(value.to_ascii_lowercase());
+    parse_hex(&lower_case).map(Zeroizing::new).ok_or(Problem::Key)
 }
 
 #[cfg(test)]
@@ -405,13 +403,13 @@ mod tests {
     fn every_mistake_is_named_with_its_line() {
         for (change, expected) in [
             ("Colour red", "line 7: unknown key 'Colour'"),
-            ("Username Ritu", "line 7: 'Username' stands twice"),
+            ("Username Ritu", "line 7: 'Username' appears twice"),
             ("Server5 localhost", "line 7: bad address 'localhost'"),
             ("Server5 localhost:0", "line 7: bad address"),
             ("Server5 localhost:99999", "line 7: bad address"),
             ("Server5 :80", "line 7: bad address"),
             ("Server5", "line 7: 'Server5' has no value"),
-            ("server1 localhost:1", "line 7: server 'Server1' stands twice"),
+            ("server1 localhost:1", "line 7: server 'Server1' appears twice"),
             ("Server5 localhost:8008", "line 7: two servers have the address"),
             ("Server", "line 7: 'Server' has no value"),
             ("Replicas 5", "line 7: bad Replicas '5'"),

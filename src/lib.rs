@@ -5,11 +5,11 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`placement`], [`version`]: pure rules.
-//! 1. [`commit`], [`primitives`], [`config`], [`tcp`]: the two-step commit, cryptography, the .conf file, connections.
-//! 2. [`sealed`]: the piece format.
-//! 3. [`wire`]: the protocol's lines.
-//! 4. [`auth`], [`store`]: login, a server's disk.
+//! 0. [`name`], [`text`], [`placement`]: pure rules.
+//! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
+//! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
+//! 3. [`wire`], [`auth`]: the protocol's lines, login.
+//! 4. [`store`]: a server's disk.
 //! 5. [`peer`]: one connection.
 //! 6. [`server`], [`client`]: the two programs, which never use each other.
 //! 7. [`cli`]: arguments, messages, exit codes.
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod client;
 pub mod commit;
 pub mod config;
+pub mod link;
 pub mod name;
 pub mod peer;
 pub mod placement;
@@ -29,5 +30,6 @@ pub mod sealed;
 pub mod server;
 pub mod store;
 pub mod tcp;
+pub mod text;
 pub mod version;
 pub mod wire;

@@ -1,7 +1,7 @@
-//! Names: users, servers, folders and files, checked once at the door.
+//! Names of users, servers, folders and files, checked once at the door.
 //!
-//! A value of one of these types has passed the grammar of `docs/FORMAT.md` ("Names"), so that no
-//! other module ever looks at a raw name, and no name reaches a file system unchecked.
+//! A value of one of these types matches the grammar of `docs/FORMAT.md` ("Names"), so no other module ever
+//! looks at a raw name, and no name reaches a file system unchecked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ pub const MAX_USER: usize = 64;
 pub const MAX_SEGMENT: usize = 252;
 /// Longest path, in bytes, slashes included.
 pub const MAX_PATH: usize = 1024;
-/// Most segments in a path. Bounds every recursion over folders.
+/// Most segments in a path. This bounds every recursion over folders.
 pub const MAX_DEPTH: usize = 32;
 
 /// Why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameError {
-    /// Nothing where a name is meant, or a segment between two slashes without a character.
+    /// Nothing where a name was expected, or nothing between two slashes.
     Empty,
     /// Longer than the limit for its kind.
     TooLong,
@@ -29,9 +29,9 @@ pub enum NameError {
     Dots,
     /// A slash at the beginning or the end of a path.
     OuterSlash,
-    /// A control character (also NUL, line feed and the C1 controls).
+    /// A control character (including NUL, line feed and the C1 controls).
     Control,
-    /// A character that users' and servers' names do not have.
+    /// A character that a user's or server's name may not contain.
     Character,
     /// Bytes that are not UTF-8.
     NotUtf8,
@@ -42,18 +42,18 @@ pub enum NameError {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            NameError::Empty => "the name is empty or has an empty part between slashes",
+            NameError::Empty => "the name is empty, or empty between two slashes",
             NameError::TooLong => "the name is too long",
-            NameError::TooDeep => "the name has too many folders in it",
-            NameError::Dots => "the name has '.' or '..' as a part",
+            NameError::TooDeep => "the name contains too many folders",
+            NameError::Dots => "the name contains '.' or '..' as a part",
             NameError::OuterSlash => "the name begins or ends with a slash",
-            NameError::Control => "the name has a control character",
+            NameError::Control => "the name contains a control character",
             NameError::Character => {
-                "a user or server name has only letters, digits and . _ - @ +, and begins with a letter or digit"
+                "a user or server name may contain only letters, digits and . _ - @ +, and must begin with a letter or digit"
             }
             NameError::NotUtf8 => "the name is not UTF-8",
             NameError::LooksLikePiece => {
-                "a folder cannot be named like a stored piece (a dot first, a dot and one digit last)"
+                "a folder's name must not look like a stored piece's (a dot first, a dot and one digit at the end)"
             }
         })
     }
@@ -61,8 +61,8 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// First and last of the characters that do not show, or that turn others around: format characters (general
-/// category Cf of Unicode 16), line and paragraph separators, and what is reserved for more of their kind.
+/// The first and last character of each range that is invisible or changes the direction of text: format characters
+/// (general category Cf of Unicode 16), line and paragraph separators, and ranges reserved for more of them.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -91,8 +91,8 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e01f0}', '\u{e0fff}'),
 ];
 
-/// Whether a character could forge what people see: a control character, or one that does not show or turns
-/// others around.
+/// Whether a character could forge what people see: a control character, or one that is invisible or changes the
+/// direction of text.
 pub fn is_unprintable(c: char) -> bool {
     if (' '..='~').contains(&c) {
         return false;
@@ -101,8 +101,8 @@ pub fn is_unprintable(c: char) -> bool {
     c.is_control() || (behind > 0 && c <= INVISIBLE[behind - 1].1)
 }
 
-/// A text as it is shown to people, whoever wrote it: characters that [could forge](is_unprintable) what they
-/// see are escaped (`\n`, `\u{202e}`), all others stay as they are.
+/// A text in a form that is safe to show to people, whoever wrote it: characters that [could
+/// forge](is_unprintable) what they see are escaped (`\n`, `\u{202e}`); all others are unchanged.
 pub fn printable(text: &str) -> Printable<'_> {
     Printable(text)
 }
@@ -130,12 +130,12 @@ impl fmt::Display for Printable<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
 
-/// A server's name; the same grammar as a user's. Its copies share one text: a listing names every server for
-/// every file.
+/// A server's name, with the same grammar as a user's. Clones share one text, because a listing names every server
+/// for every file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerName(Arc<str>);
 
-/// A file's path below its user's folder: 1 to [`MAX_DEPTH`] segments with `/` between them.
+/// A file's path below its user's folder: 1 to [`MAX_DEPTH`] segments separated by `/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(String);
 
@@ -208,10 +208,10 @@ fn check_path(path: &str) -> Result<(), NameError> {
 macro_rules! identifier {
     ($type:ident) => {
         impl $type {
-            /// Takes a name that keeps the grammar.
+            /// Checks a name against the grammar.
             ///
             /// # Errors
-            /// The rule that it breaks.
+            /// The first rule that it breaks.
             pub fn parse(name: &str) -> Result<Self, NameError> {
                 check_identifier(name).map(|()| Self(name.into()))
             }
@@ -233,17 +233,17 @@ identifier!(UserName);
 identifier!(ServerName);
 
 impl FilePath {
-    /// Takes a path that keeps the grammar.
+    /// Checks a path against the grammar.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The first rule that it breaks.
     pub fn parse(path: &str) -> Result<Self, NameError> {
         check_path(path)?;
         check_folders(path.split('/').rev().skip(1))?;
         Ok(Self(path.to_owned()))
     }
 
-    /// The path as text, `/` between segments.
+    /// The path as text, its segments separated by `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -259,7 +259,7 @@ impl FilePath {
     }
 }
 
-/// For people: what could forge a line is escaped. The exact name is [`FilePath::as_str`].
+/// For people: characters that could forge a line are escaped. The exact name is [`FilePath::as_str`].
 impl fmt::Display for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         printable(&self.0).fmt(f)
@@ -272,10 +272,10 @@ impl FolderPath {
         Self::default()
     }
 
-    /// Takes a path that keeps the grammar. The root has no spelling here: see [`FolderPath::root`].
+    /// Checks a path against the grammar. The root has no text form here: see [`FolderPath::root`].
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The first rule that it breaks.
     pub fn parse(path: &str) -> Result<Self, NameError> {
         check_path(path)?;
         check_folders(path.split('/'))?;
@@ -297,17 +297,17 @@ impl FolderPath {
         self.0.split('/').filter(|s| !s.is_empty())
     }
 
-    /// The folder around this one; the root's is the root.
+    /// The folder that contains this one; for the root, the root itself.
     pub fn parent(&self) -> FolderPath {
         FolderPath(self.0.rsplit_once('/').map_or(String::new(), |(parent, _)| parent.to_owned()))
     }
 
-    /// The file that would have this folder's path; none has the root's.
+    /// The file that would have this folder's path; `None` for the root.
     pub fn as_file(&self) -> Option<FilePath> {
         FilePath::parse(&self.0).ok()
     }
 
-    /// A file's path as seen from this folder, if it is below it.
+    /// A file's path relative to this folder, if the file is below it.
     pub fn relative(&self, path: &FilePath) -> Option<FilePath> {
         let relative = if self.is_root() {
             path.as_str()
@@ -324,7 +324,7 @@ impl FolderPath {
     /// The file at a relative path below this folder.
     ///
     /// # Errors
-    /// The rule that the whole path breaks.
+    /// The first rule that the whole path breaks.
     pub fn file(&self, relative: &str) -> Result<FilePath, NameError> {
         if relative.starts_with('/') {
             return Err(NameError::OuterSlash);
@@ -335,7 +335,7 @@ impl FolderPath {
     /// The folder at a relative path below this folder.
     ///
     /// # Errors
-    /// The rule that the whole path breaks.
+    /// The first rule that the whole path breaks.
     pub fn folder(&self, relative: &str) -> Result<FolderPath, NameError> {
         if relative.starts_with('/') {
             return Err(NameError::OuterSlash);
@@ -344,7 +344,7 @@ impl FolderPath {
     }
 }
 
-/// For people: what could forge a line is escaped. The exact name is [`FolderPath::as_str`].
+/// For people: characters that could forge a line are escaped. The exact name is [`FolderPath::as_str`].
 impl fmt::Display for FolderPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         printable(&self.0).fmt(f)

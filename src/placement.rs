@@ -1,17 +1,19 @@
 //! Redundancy: which pieces a file has, which bytes are in each, which servers hold them, and which sets of pieces
 //! suffice.
 //!
-//! The scheme is *chained declustering* (Hsiao and DeWitt, 1990): the pieces lie around the ring of
-//! servers from a start that the file's path picks, and each is copied to the servers before its
-//! home. No other module counts to four or to R: another scheme would be added here.
+//! The scheme is *chained declustering* (Hsiao and DeWitt, 1990): the pieces are placed around the ring of servers
+//! from a start that depends on the file's path, and each is copied to the servers before its home. No other module
+//! counts to four or to R: another scheme would be added here.
 
 use std::ops::Range;
 
 /// How many pieces a file has.
 pub const PIECES: u8 = 4;
+/// The piece number under which a delete is kept: a tombstone is a version with this one piece.
+pub const TOMBSTONE: u8 = 0;
 /// The number of this scheme in a piece's header.
 pub const SCHEME_COPIES: u8 = 1;
-/// How many copies of each piece are kept where a .conf does not say.
+/// How many copies of each piece are kept by default.
 pub const DEFAULT_REPLICAS: usize = 2;
 
 /// The numbers of the pieces, in file order.
@@ -25,7 +27,7 @@ pub fn pieces() -> impl Iterator<Item = u8> + Clone {
 /// ones first. A file shorter than the number of pieces has empty pieces at its end.
 ///
 /// # Panics
-/// Never for one of [`pieces`]; other numbers are a caller's mistake.
+/// Never for one of [`pieces`]; any other number is a caller's mistake.
 pub fn range(size: u64, piece: u8) -> Range<u64> {
     stripe(size, PIECES, piece)
 }
@@ -41,10 +43,10 @@ fn stripe(size: u64, pieces: u8, piece: u8) -> Range<u64> {
 /// The holders of each piece: `holders[p - 1]` are the indices of the servers for piece `p`, home
 /// first.
 ///
-/// `path_hash` is the SHA-256 of the file's path; read as a big-endian integer modulo the number of
-/// servers it gives the start x. Piece p has its home at server x + p, counted from 1 around the
-/// ring, and lies on the first `replicas` servers on the way back from there that are `usable`. With
-/// fewer usable servers than replicas, on all of them; with none, nowhere.
+/// `path_hash` is the SHA-256 of the file's path; read as a big-endian integer modulo the number of servers, it gives
+/// the start x. The home of piece p is server x + p, counted from 1 around the ring. The piece is stored on the first
+/// `replicas` servers that are `usable`, going backwards from its home. If fewer are usable, it is stored on all of
+/// them; if none is, nowhere.
 pub fn holders(path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Vec<usize>> {
     let servers = usable.len();
     if servers == 0 {
@@ -63,8 +65,8 @@ pub fn holders(path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Ve
         .collect()
 }
 
-/// A set of piece numbers: those of this scheme, 0 for a tombstone, and up to 9 where a server speaks of one
-/// that no scheme here has.
+/// A set of piece numbers: those of this scheme, 0 for a tombstone, and up to 9 for pieces that a server names and
+/// no known scheme has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PieceSet(u16);
 
@@ -73,7 +75,7 @@ impl PieceSet {
         1u16.checked_shl(piece.into()).unwrap_or(0)
     }
 
-    /// Adds a number; one above 15 is left out.
+    /// Adds a number; one above 15 is ignored.
     pub fn insert(&mut self, piece: u8) {
         self.0 |= Self::bit(piece);
     }
@@ -112,7 +114,7 @@ impl FromIterator<u8> for PieceSet {
     }
 }
 
-/// Ascending, with commas between: `1,4`.
+/// Ascending, separated by commas: `1,4`.
 impl std::fmt::Display for PieceSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut numbers = self.iter();
@@ -121,23 +123,23 @@ impl std::fmt::Display for PieceSet {
     }
 }
 
-/// Whether a file can be rebuilt from pieces of which `held` says whether at least one copy exists.
+/// Whether a file can be rebuilt, if `held` says of each piece whether a copy of it exists.
 pub fn suffices(held: impl Fn(u8) -> bool) -> bool {
     pieces().all(held)
 }
 
-/// How many copies a file asked for can have on `servers` servers.
+/// How many copies of each piece are possible on `servers` servers if `replicas` are asked for.
 pub fn copies_wanted(replicas: usize, servers: usize) -> usize {
     replicas.clamp(1, servers.max(1))
 }
 
-/// Whether something may be out of sight, a file, a delete or damage, when `unseen` of `servers` servers did not say
-/// what they have: then nobody can say that a name does not exist, or that all is well.
+/// Whether a file, a delete or damage may be out of sight if `unseen` of `servers` servers did not say what they
+/// have. If so, nobody can say that a name does not exist, or that there is no problem.
 ///
-/// What is stored while `replicas` servers or more are up is on `replicas` of them at least: one of these answers
-/// unless as many are unseen. What is stored while fewer are up, though fewer than `replicas` are down, is on all
-/// that are up: one of these answers if `replicas` servers do. (What is stored while more are down than that has
-/// fewer copies, and its writer was warned; the rule does not cover it.)
+/// A file stored while at least `replicas` servers are up is on at least `replicas` of them: one of these answers
+/// unless as many are unseen. A file stored while fewer are up, but fewer than `replicas` are down, is on all that are
+/// up: one of these answers if `replicas` servers do. (A file stored while even more are down has fewer copies, and
+/// its writer was warned; the rule does not cover it.)
 pub fn out_of_sight(replicas: usize, servers: usize, unseen: usize) -> bool {
     let replicas = copies_wanted(replicas, servers);
     unseen > 0 && (unseen >= replicas || servers.saturating_sub(unseen) < replicas)

@@ -1,8 +1,8 @@
 //! The cryptographic primitives, each with the document that defines it. No other module names the
-//! crates behind them.
+//! crates that provide them.
 //!
-//! What a caller must never do: use one key for two purposes, use one [`Keystream`] key and block
-//! twice for different data, or decrypt what has not been verified.
+//! A caller must never use one key for two purposes, use one [`Keystream`] key and block twice for different
+//! data, or decrypt what has not been verified.
 
 use aes::Aes256;
 use ctr::Ctr128BE;
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// 256 bits: a key, a hash or a MAC.
 pub type Bytes32 = [u8; 32];
 
-/// 256 bits that are a key, wiped when dropped. What is copied out of it is not.
+/// A 256-bit key, wiped when dropped. Copies of its bytes are not wiped.
 pub type Key = Zeroizing<Bytes32>;
 
 /// SHA-256 (FIPS 180-4) of a message.
@@ -24,7 +24,7 @@ pub fn sha256(message: &[u8]) -> Bytes32 {
     Sha256::digest(message).into()
 }
 
-/// SHA-256 of a message that comes in parts.
+/// SHA-256 of a message that arrives in parts.
 #[derive(Clone, Default)]
 pub struct Hasher(Sha256);
 
@@ -40,51 +40,51 @@ impl Hasher {
     }
 }
 
-/// What one of a [`PayloadMac`]'s two hashes takes before it is the other's turn: four blocks, which POLYVAL takes
-/// at once.
+/// How many bytes go to one of a [`PayloadMac`]'s two hashes before it is the other's turn: four blocks, which
+/// POLYVAL processes together.
 const STRIPE: usize = 4 * BLOCK_SIZE;
 const PAIR: usize = 2 * STRIPE;
 
-/// A MAC of a payload that comes in parts, for bytes in transit alone: what is kept has SHA-256.
+/// A MAC of a payload that arrives in parts. It is for bytes in transit only; stored bytes have SHA-256.
 ///
-/// It is a MAC in the style of Wegman and Carter. POLYVAL (RFC 8452, section 3), a polynomial over GF(2^128), takes the
-/// bytes, at several times the speed of SHA-256. HMAC makes its keys, new ones for each payload, and hides its results:
+/// It is a Wegman-Carter MAC. POLYVAL (RFC 8452, section 3), a polynomial over GF(2^128), hashes the bytes at several
+/// times the speed of SHA-256. HMAC derives its keys, new ones for each payload, and hides its results:
 ///
 /// ```text
 /// hash keys = HMAC-SHA-256(key, "hash" || number), 16 bytes for each of the two
-/// even, odd = the stripes of 64 bytes of the payload in turn, the last pair of stripes filled up with zeros
+/// even, odd = the stripes of 64 bytes of the payload in turn, the last pair of stripes padded with zeros
 /// tag       = HMAC-SHA-256(key, "tag" || number || length || POLYVAL(key 1, even) || POLYVAL(key 2, odd))
 /// ```
 ///
-/// with number and length as 64 bits, big-endian. There are two hashes because a step of one has to wait for the step
-/// before it: the processor works on the other meanwhile, which makes both together half as fast again as one.
+/// Number and length are 64 bits, big-endian. There are two hashes because each step of a hash must wait for the step
+/// before it: in the meantime the processor works on the other one, which makes the pair half as fast again as one.
 ///
 /// Why this is enough:
 ///
-/// - Payloads of different lengths never share a tag, because the length is under HMAC.
-/// - Two payloads of the same length differ in their even or in their odd stripes. If those have n blocks, they have the
-///   same hash under at most n of the 2^128 keys: a polynomial of degree n has no more roots.
-/// - Nobody who listens learns anything about the hash keys. Each hashes one payload, and the hash travels under HMAC
-///   only; from a hash in the clear and its payload, the key could be computed.
+/// - Payloads of different lengths never share a tag, because HMAC covers the length.
+/// - Two payloads of the same length differ in their even or in their odd stripes. If these have n blocks, they have the
+///   same hash under at most n of the 2^128 keys, because a polynomial of degree n has at most n roots.
+/// - An eavesdropper learns nothing about the hash keys. Each key hashes one payload, and the hash is sent only under
+///   HMAC; with a payload and its bare hash, the key could be computed.
 ///
-/// So who changes a payload of 2^40 bytes, more than any piece has, goes unnoticed with a chance of 2^35 in 2^128,
-/// which is 2^-93, and has one try for each number. Anything better would break HMAC-SHA-256.
+/// So an attacker who changes a payload of 2^40 bytes, longer than any piece, goes unnoticed with a probability of at
+/// most 2^35 in 2^128, which is 2^-93, and has one attempt per number. Anything better would break HMAC-SHA-256.
 ///
-/// What a caller must never do: use a number twice with one key, or share a key among more than two parties, since
-/// whoever can check a tag can also make one.
+/// A caller must never use a number twice with one key, or share a key among more than two parties, because anyone who
+/// can check a tag can also make one.
 pub struct PayloadMac {
     even: Polyval,
     odd: Polyval,
-    /// The bytes that do not fill two stripes yet, then zeros.
+    /// The bytes that do not fill two stripes yet, followed by zeros.
     pair: [u8; PAIR],
     /// Bytes so far.
     length: u64,
-    /// HMAC that has taken the label and the number.
+    /// HMAC that already covers the label and the number.
     tag: Hmac<Sha256>,
 }
 
 impl PayloadMac {
-    /// With the key for a session's payloads. `number` is never used twice with the same key.
+    /// Takes the key for a session's payloads. `number` must never be used twice with the same key.
     pub fn new(key: &Bytes32, number: u64) -> Self {
         let number = number.to_be_bytes();
         let hash_keys = Zeroizing::new(hmac_sha256(key, &[b"hash", &number]));
@@ -102,7 +102,7 @@ impl PayloadMac {
     pub fn update(&mut self, part: &[u8]) {
         let filled = (self.length % PAIR as u64) as usize;
         self.length += part.len() as u64;
-        // A pair that has begun comes first.
+        // First complete a pair that was begun.
         let missing = if filled == 0 { 0 } else { PAIR - filled };
         let (front, part) = part.split_at(missing.min(part.len()));
         self.pair[filled..filled + front.len()].copy_from_slice(front);
@@ -131,7 +131,7 @@ impl PayloadMac {
         self.ended().finalize().into_bytes().into()
     }
 
-    /// Whether this is the tag of all parts; takes the same time wherever it differs.
+    /// Whether this is the tag of all parts, in a time that does not depend on where it differs.
     pub fn verify(self, tag: &Bytes32) -> bool {
         self.ended().verify_slice(tag).is_ok()
     }
@@ -156,17 +156,18 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
 
 /// HMAC-SHA-256 (RFC 2104) over the concatenation of `parts`.
 ///
-/// Concatenation binds no borders: a caller with parts of variable length puts lengths before them.
+/// Concatenation does not bind the borders between parts: a caller with parts of variable length must put their
+/// lengths first.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Bytes32 {
     hmac(key, parts).finalize().into_bytes().into()
 }
 
-/// Whether `tag` is the HMAC-SHA-256 of `parts`; takes the same time wherever they differ.
+/// Whether `tag` is the HMAC-SHA-256 of `parts`, in a time that does not depend on where they differ.
 pub fn hmac_verify(key: &[u8], parts: &[&[u8]], tag: &Bytes32) -> bool {
     hmac(key, parts).verify_slice(tag).is_ok()
 }
 
-/// Whether two values are the same, in a time that does not tell where they differ.
+/// Whether two values are equal, in a time that does not depend on where they differ.
 pub fn constant_time_equal(a: &Bytes32, b: &Bytes32) -> bool {
     a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
 }
@@ -184,8 +185,7 @@ pub fn hkdf_sha256(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> Key {
     out
 }
 
-/// AES-256 in counter mode (NIST SP 800-38A), the counter block counting up as a 128-bit big-endian
-/// number.
+/// AES-256 in counter mode (NIST SP 800-38A); the counter block counts up as a 128-bit big-endian number.
 pub struct Keystream(Ctr128BE<Aes256>);
 
 impl Keystream {
@@ -194,12 +194,12 @@ impl Keystream {
         Self(Ctr128BE::<Aes256>::new(key.into(), first_block.into()))
     }
 
-    /// Goes to a byte of the keystream.
+    /// Moves to a byte of the keystream.
     pub fn seek(&mut self, byte: u64) {
         self.0.seek(byte);
     }
 
-    /// Encrypts or decrypts in place, and goes on by as many bytes.
+    /// Encrypts or decrypts in place, and advances by as many bytes.
     pub fn apply(&mut self, data: &mut [u8]) {
         self.0.apply_keystream(data);
     }
@@ -208,7 +208,7 @@ impl Keystream {
 /// Random bytes from the operating system.
 ///
 /// # Errors
-/// What the operating system says when it has none to give.
+/// The error of the operating system if it has none.
 pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;

@@ -1,25 +1,25 @@
-//! How TCP connections are made: as the system makes them, but over loopback without pacing.
+//! Making TCP connections: as the system makes them, except that those over loopback are not paced.
 //!
-//! Congestion control estimates the rate of a line; loopback has none. BBR (draft-ietf-ccwg-bbr), the default of some
-//! systems, estimates one nevertheless and holds what it sends to that, with a timer for each burst. Reno (RFC 5681)
-//! sets no timer, is built into every Linux, and by default any user may choose it. It must be chosen before the
-//! connection is established: pacing that BBR has switched on stays on.
+//! Congestion control estimates the rate of a link; loopback has none. BBR (draft-ietf-ccwg-bbr), the default on some
+//! systems, estimates one anyway and limits what it sends to it, with a timer for each burst. Reno (RFC 5681) sets no
+//! timer, is built into every Linux, and by default any user may choose it. It must be chosen before the connection is
+//! established: pacing that BBR has switched on stays on.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// Whether this is a loopback address, so that nothing to or from it meets a line.
+/// Whether this is a loopback address, so that traffic to and from it crosses no link.
 #[must_use]
 pub fn is_local(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Listens at an address. A listener on all addresses is left as the system has it: most of what it accepts comes
-/// over a line.
+/// Listens on an address. A listener on all addresses is left as the system makes it: most of its connections come over
+/// a link.
 ///
 /// # Errors
-/// As [`TcpListener::bind`].
+/// The system refuses the address, for example because it is in use.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     #[cfg(target_os = "linux")]
@@ -32,7 +32,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Connects to an address within a time limit, which must not be zero.
 ///
 /// # Errors
-/// As [`TcpStream::connect_timeout`]: [`io::ErrorKind::TimedOut`] if nobody has answered by then.
+/// The connection is refused or fails, or nobody has answered within the limit ([`io::ErrorKind::TimedOut`]).
 pub fn connect(address: &SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     #[cfg(target_os = "linux")]
     if is_local(address.ip()) {
@@ -51,9 +51,9 @@ mod unpaced {
 
     use super::{Duration, SocketAddr, TcpStream, io};
 
-    /// For a connection that is not established yet, or for all that a listener will accept.
+    /// For a connection that is not established yet, or for all connections that a listener will accept.
     pub(super) fn choose_reno(socket: &impl AsFd) {
-        // A system that does not let us choose has a slower connection, and else the same.
+        // On a system that does not allow the choice the connection is slower, but otherwise the same.
         let _ = set_tcp_congestion(socket, "reno");
     }
 
@@ -62,10 +62,10 @@ mod unpaced {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         choose_reno(&socket);
-        // It limits a connect too: socket(7), SO_SNDTIMEO.
+        // This limits a connect too: socket(7), SO_SNDTIMEO.
         set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
-        // With a time limit it is interrupted when the process is stopped and goes on: signal(7). Asked again, it
-        // waits anew for the connect that is under way.
+        // A connect with a time limit is interrupted when the process is stopped and continued: signal(7). Called
+        // again, it waits for the connect that is in progress.
         match retry_on_intr(|| connect_socket(&socket, address)) {
             Err(Errno::INPROGRESS | Errno::ALREADY) => return Err(io::ErrorKind::TimedOut.into()),
             connected => connected?,
@@ -99,7 +99,7 @@ mod tests {
         const LIMIT: Duration = Duration::from_secs(60);
         const ANY_PORT: &str = "127.0.0.1:0";
 
-        /// A socket with an address of its own, at which nobody listens yet.
+        /// A socket with an address of its own, on which nobody listens yet.
         fn bound() -> TcpListener {
             let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
             bind(&socket, &ANY_PORT.parse::<SocketAddr>().unwrap()).unwrap();
@@ -117,30 +117,30 @@ mod tests {
         #[test]
         fn over_loopback_neither_end_is_paced() {
             assert_unpaced(&listen(ANY_PORT.parse().unwrap()).unwrap());
-            // There are machines without IPv6.
+            // Some machines have no IPv6.
             if let Ok(listener) = listen("[::1]:0".parse().unwrap()) {
                 assert_unpaced(&listener);
             }
         }
 
         #[test]
-        fn a_listener_on_all_addresses_is_as_the_system_has_it() {
+        fn a_listener_on_all_addresses_is_as_the_system_makes_it() {
             let usual = tcp_congestion(TcpListener::bind("0.0.0.0:0").unwrap()).unwrap();
             let ours = tcp_congestion(listen("0.0.0.0:0".parse().unwrap()).unwrap()).unwrap();
             assert_eq!(ours, usual);
         }
 
         #[test]
-        fn where_nobody_listens_a_connect_is_refused() {
+        fn a_connect_to_an_address_without_listener_is_refused() {
             let socket = bound();
             let error = connect(&socket.local_addr().unwrap(), LIMIT).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         }
 
         #[test]
-        fn a_connect_that_nobody_answers_ends_in_time() {
+        fn a_connect_that_nobody_answers_ends_within_its_limit() {
             let listener = bound();
-            // Room for one that is not accepted. Who comes after it gets no answer, for two minutes if nobody else
+            // Room for one connection that is not accepted. The next one gets no answer: for two minutes, if nobody
             // sets a limit.
             listen_socket(&listener, 0).unwrap();
             let address = listener.local_addr().unwrap();

@@ -1,57 +1,59 @@
-//! Versions: every upload and every delete of a name is one.
+//! Versions: every upload and every delete of a name creates one.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::{parse_hex, parse_number};
+
 /// A random 128-bit number that names one upload.
 pub type UploadId = [u8; 16];
 
-/// The greatest generation that a version may have: milliseconds since 1970 until the year 2248. Clocks
-/// cannot reach it while this is in use, and below it there are more than anybody can count through.
+/// The greatest generation that a version may have: milliseconds from 1970 to the year 2248. No clock will reach it
+/// while this program is in use, and there are more generations below it than anybody can count through.
 pub const MAX_GENERATION: u64 = 1 << 43;
 
-/// What a generation beyond [`MAX_GENERATION`] counts as: milliseconds until November 2004. So it is newer than
-/// all that was counted up from 1, and older than all that has its generation from a clock. A name whose
-/// generations somebody has used up thus still opens, and is replaced like any other.
+/// What a generation beyond [`MAX_GENERATION`] counts as: milliseconds from 1970 to November 2004. This makes it newer
+/// than any generation counted up from 1, and older than any taken from a clock. So a name whose generations somebody
+/// has used up still opens, and is replaced like any other.
 const FAR_OFF: u64 = 1 << 40;
 
-/// A version of one name. The greater one is the newer: by [rank](Version::rank), then by upload id.
+/// A version of one name. The greater one is the newer, by [rank](Version::rank), then by upload id.
 ///
-/// A generation is greater than any that the writer saw on a server, and not less than its clock's milliseconds
-/// since 1970: two writers that could not see each other's servers are ordered by time. (A file that comes to a
-/// name by a Move is the exception: [`Version::of_moved`].) Two that saw the same at the same time may get the same
-/// generation, and the ids break the tie in the same way for every reader.
+/// A generation is greater than any that the writer saw on a server, and not less than the writer's clock in
+/// milliseconds since 1970, so two writers that could not see each other's servers are ordered by time. (A file that
+/// gets a name through a Move is the exception: [`Version::of_moved`].) Two writers that saw the same at the same time
+/// may choose the same generation; the ids then break the tie in the same way for every reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     /// See [`commit::next_generation`](crate::commit::next_generation); at least 1.
     pub generation: u64,
-    /// Drawn at random for this version; see [`Version::of_moved`] for where only a half of it is.
+    /// Random; for [`Version::of_moved`] only half of it is.
     pub upload: UploadId,
 }
 
 impl Version {
-    /// The generation that counts in the order of versions: that of the version, or, if that is beyond
-    /// [`MAX_GENERATION`], one that every clock has passed.
+    /// The generation as it counts in the order of versions: the version's own or, beyond [`MAX_GENERATION`], one
+    /// that every clock has passed.
     pub fn rank(&self) -> u64 {
         if self.generation > MAX_GENERATION { FAR_OFF } else { self.generation }
     }
 
-    /// The version of a file that comes to a name by a Move, with [the least
-    /// generation](crate::commit::least_generation) that it may have: among those of one generation it is older than
-    /// every upload, whose id is all random, except with probability 2^-64.
+    /// The version of a file that gets a name through a Move, with [the least
+    /// generation](crate::commit::least_generation) that it may have. Among versions of one generation it is older
+    /// than every upload, whose id is entirely random, except with probability 2^-64.
     #[must_use]
     pub fn of_moved(generation: u64, random: [u8; 8]) -> Self {
         Self { generation, upload: u128::from(u64::from_be_bytes(random)).to_be_bytes() }
     }
 
-    /// The next greater version that there can be: nothing lies between the two. A tombstone of this version
-    /// hides what this one hides, and this one, and nothing else. `None` behind the greatest.
+    /// The next greater version: no other can come between the two. A tombstone with this version hides the version
+    /// that it follows and everything that one hides, and nothing else. `None` after the greatest.
     #[must_use]
     pub fn successor(self) -> Option<Self> {
         match u128::from_be_bytes(self.upload).checked_add(1) {
             Some(upload) => Some(Self { upload: upload.to_be_bytes(), ..self }),
-            // The next one up would be the first that no longer counts in its own right.
+            // The next generation would be the first one that no longer counts as itself.
             None if self.generation == MAX_GENERATION => None,
             None => Some(Self { generation: self.generation.checked_add(1)?, upload: [0; 16] }),
         }
@@ -60,7 +62,7 @@ impl Version {
 
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Between two of one rank their generations count, so that only equal versions are equal.
+        // Versions of one rank are ordered by generation, so only equal versions compare as equal.
         let key = |v: &Version| (v.rank(), v.generation, v.upload);
         key(self).cmp(&key(other))
     }
@@ -87,15 +89,10 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let (generation, upload) = text.split_once('-').ok_or(VersionError)?;
-        let canonical_number = generation.bytes().all(|b| b.is_ascii_digit()) && !generation.starts_with('0');
-        let canonical_hex = upload.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !canonical_number || !canonical_hex || upload.len() != 32 {
-            return Err(VersionError);
-        }
-        let number = u128::from_str_radix(upload, 16).map_err(|_| VersionError)?;
+        let generation = parse_number(generation).filter(|&generation| generation > 0);
         Ok(Version {
-            generation: generation.parse().map_err(|_| VersionError)?,
-            upload: number.to_be_bytes(),
+            generation: generation.ok_or(VersionError)?,
+            upload: parse_hex(upload).ok_or(VersionError)?,
         })
     }
 }

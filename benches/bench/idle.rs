@@ -8,7 +8,7 @@ use shareit::config::{DEFAULT_ITERATIONS, ServerAddress};
 use shareit::name::{ServerName, UserName};
 use shareit::peer::{Connected, Limits, Peer};
 use shareit::primitives::random;
-use shareit::wire::hex;
+use shareit::text::hex;
 
 use crate::Fallible;
 use crate::ours::{PASSWORD, USER};

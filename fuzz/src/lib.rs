@@ -94,7 +94,7 @@ pub fn conf(input: &[u8]) {
     let _ = writeln!(plain, "Replicas {}\nTimeout {}", config.replicas, config.timeout.as_secs_f64());
     let _ = writeln!(plain, "MinIterations {}", config.min_iterations);
     if let Some(key) = &config.key {
-        let _ = writeln!(plain, "Key {}", shareit::wire::hex(&**key));
+        let _ = writeln!(plain, "Key {}", shareit::text::hex(&**key));
     }
     let again = Config::parse(&plain).unwrap_or_else(|error| panic!("{error} in:\n{plain}"));
     assert_eq!(again.servers, config.servers);

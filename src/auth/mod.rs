@@ -1,7 +1,7 @@
 //! Login: SCRAM-SHA-256 (RFC 5802, RFC 7677), both ends, without sockets, clocks or randomness.
 //!
-//! Each step consumes the one before it, so that a wrong order does not compile. Both ends come out with
-//! the same [`SessionKeys`], bound to the server's name and to this very exchange.
+//! Each step consumes the one before it, so that a wrong order does not compile. Both ends arrive at the same
+//! [`SessionKeys`], bound to the server's name and to this exchange.
 
 mod scram;
 mod users;

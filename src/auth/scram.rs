@@ -11,7 +11,7 @@ use crate::primitives::{
     Bytes32, Key, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256, sha256,
 };
 use crate::sealed::MASTER_SALT;
-use crate::wire::{base64_decode, base64_encode};
+use crate::text::{base64_decode, base64_encode, parse_number};
 
 /// Longest nonce of each side, in characters.
 pub const MAX_NONCE: usize = 128;
@@ -29,7 +29,7 @@ const SECRETS: &[u8] = b"secrets";
 /// Why an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScramError {
-    /// A message that is not of the RFC's form, or beyond a limit.
+    /// A message that does not have the RFC's form, or exceeds a limit.
     Malformed,
     /// The server's nonce does not extend the client's, or a later message has another nonce.
     Nonce,
@@ -42,10 +42,10 @@ pub enum ScramError {
         /// How many the .conf accepts at least.
         least: u32,
     },
-    /// The server's salt is one from which keys of files are derived: the client would work out its own
-    /// master key as a login's secret.
+    /// The server's salt is one from which the keys of files are derived: the client would use its own master key as
+    /// the secret of a login.
     Salt,
-    /// The client's proof is wrong: no such user, or another password. Which is not told.
+    /// The client's proof is wrong: an unknown user, or another password. The server does not say which.
     Denied,
     /// The server's signature is wrong: it does not know the user's verifier.
     ServerUnproven,
@@ -65,9 +65,9 @@ impl fmt::Display for ScramError {
             ScramError::FewIterations { asked, least } => write!(
                 f,
                 "the server asks for {asked} password iterations, fewer than the {least} that are accepted; \
-                 if its Users.conf was made like that, add the line 'MinIterations {asked}' to the .conf"
+                 if its Users.conf was made that way, add the line 'MinIterations {asked}' to the .conf"
             ),
-            ScramError::Salt => f.write_str("the server's salt belongs to the keys of files"),
+            ScramError::Salt => f.write_str("the server's salt is reserved for the keys of files"),
             ScramError::Denied => f.write_str("invalid username or password"),
             ScramError::ServerUnproven => f.write_str("the server did not prove that it knows this user"),
         }
@@ -76,7 +76,7 @@ impl fmt::Display for ScramError {
 
 impl std::error::Error for ScramError {}
 
-/// SaltedPassword: the expensive part of a login, the same for every exchange with one salt.
+/// SaltedPassword: the expensive part of a login, the same in every exchange with the same salt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salted(Key);
 
@@ -95,7 +95,7 @@ impl Salted {
     }
 }
 
-/// What a server keeps of a password, in the text form of PostgreSQL's `pg_authid`:
+/// What a server keeps of a password. Its text form is that of PostgreSQL's `pg_authid`:
 /// `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verifier {
@@ -108,7 +108,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// For a password.
+    /// The verifier of a password.
     pub fn derive(password: &str, salt: &[u8], iterations: u32) -> Self {
         let salted = Salted::derive(password, salt, iterations);
         Self {
@@ -119,8 +119,8 @@ impl Verifier {
         }
     }
 
-    /// One that no password fits, to answer for users that there are not. `keys` must be
-    /// unpredictable to clients.
+    /// One that no password matches, to challenge unknown users with. Clients must not be able to predict
+    /// `keys`.
     pub fn mock(salt: &[u8], iterations: u32, keys: Bytes32) -> Self {
         Self { iterations, salt: salt.to_vec(), stored_key: keys.into(), server_key: keys.into() }
     }
@@ -143,10 +143,10 @@ impl FromStr for Verifier {
             let (iterations, salt) = parameters.split_once(':')?;
             let (stored_key, server_key) = keys.split_once(':')?;
             Some(Verifier {
-                iterations: parse_number(iterations)?,
-                salt: base64_decode(salt).ok()?,
-                stored_key: Bytes32::try_from(base64_decode(stored_key).ok()?).ok()?.into(),
-                server_key: Bytes32::try_from(base64_decode(server_key).ok()?).ok()?.into(),
+                iterations: parse_iterations(iterations)?,
+                salt: base64_decode(salt)?,
+                stored_key: Bytes32::try_from(base64_decode(stored_key)?).ok()?.into(),
+                server_key: Bytes32::try_from(base64_decode(server_key)?).ok()?.into(),
             })
         };
         let verifier = parse().ok_or(ScramError::Malformed)?;
@@ -169,13 +169,13 @@ pub struct SessionKeys {
     pub server_lines: Key,
     /// For payloads from the client.
     pub payloads: Key,
-    /// For what must not be read on the way; encrypts, where the others authenticate.
+    /// For what nobody else may read; this key encrypts, while the others authenticate.
     pub secrets: Key,
 }
 
 impl SessionKeys {
-    /// ClientKey is known to both ends after the proof and never travels; AuthMessage holds both
-    /// nonces; the server's name keeps a rogue server from passing this login on to another.
+    /// Both ends know ClientKey after the proof, and it never travels. AuthMessage holds both nonces. The server's
+    /// name keeps a rogue server from relaying this login to another server.
     fn derive(client_key: &Bytes32, auth_message: &str, server: &ServerName) -> Self {
         let salt = [SESSION_SALT_LABEL, &sha256(auth_message.as_bytes())].concat();
         let derive = |label| hkdf_sha256(&salt, client_key, &[label, b"\0", server.as_str().as_bytes()]);
@@ -212,7 +212,7 @@ pub struct ClientProof {
 }
 
 impl ClientFirst {
-    /// Starts. `nonce` is printable ASCII without commas, random and never used before.
+    /// Begins an exchange. `nonce` must be printable ASCII without commas, random, and never used before.
     pub fn new(user: &UserName, nonce: &str) -> Self {
         Self { bare: format!("n={user},r={nonce}"), nonce: nonce.to_owned() }
     }
@@ -222,16 +222,18 @@ impl ClientFirst {
         format!("{GS2_HEADER}{}", self.bare)
     }
 
-    /// Takes the server-first message; `least` is the fewest iterations that are accepted, never fewer than
-    /// [`MIN_ITERATIONS`].
+    /// Reads the server-first message. `least` is the fewest iterations to accept, but never fewer than
+    /// [`MIN_ITERATIONS`] are.
     ///
     /// # Errors
-    /// Malformed messages, a nonce that is not extended, iterations out of range, a salt that is not for logins.
+    /// A malformed message, a nonce that was not extended, iterations out of range, or a salt that is not for
+    /// logins.
     pub fn challenge(self, server_first: &str, least: u32) -> Result<ClientChallenge, ScramError> {
         let mut attributes = server_first.split(',');
         let nonce = attribute(attributes.next(), "r=")?;
-        let salt = base64_decode(attribute(attributes.next(), "s=")?).map_err(|_| ScramError::Malformed)?;
-        let iterations = parse_number(attribute(attributes.next(), "i=")?).ok_or(ScramError::Malformed)?;
+        let salt = base64_decode(attribute(attributes.next(), "s=")?).ok_or(ScramError::Malformed)?;
+        let iterations =
+            parse_iterations(attribute(attributes.next(), "i=")?).ok_or(ScramError::Malformed)?;
         if attributes.next().is_some() || salt.is_empty() || salt.len() > MAX_SALT {
             return Err(ScramError::Malformed);
         }
@@ -271,14 +273,13 @@ impl ClientProof {
         &self.message
     }
 
-    /// Takes the server-final message, and ends the login with the server of this name.
+    /// Reads the server-final message, and ends the login to the server of this name.
     ///
     /// # Errors
-    /// [`ScramError::ServerUnproven`] if the server does not know the verifier.
+    /// A malformed message, or [`ScramError::ServerUnproven`] if the server does not know the verifier.
     pub fn finish(self, server_final: &str, server: &ServerName) -> Result<SessionKeys, ScramError> {
         let signature = base64_decode(server_final.strip_prefix("v=").ok_or(ScramError::Malformed)?);
-        let signature: Bytes32 =
-            signature.ok().and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
+        let signature: Bytes32 = signature.and_then(|s| s.try_into().ok()).ok_or(ScramError::Malformed)?;
         if !hmac_verify(&*self.salted.server_key(), &[self.auth_message.as_bytes()], &signature) {
             return Err(ScramError::ServerUnproven);
         }
@@ -303,10 +304,10 @@ pub struct ServerChallenge {
 }
 
 impl ServerFirst {
-    /// Takes the client-first message.
+    /// Reads the client-first message.
     ///
     /// # Errors
-    /// [`ScramError::Malformed`], also for channel binding, which there is not.
+    /// [`ScramError::Malformed`], even for a client that asks for channel binding, which is not supported.
     pub fn parse(client_first: &str) -> Result<Self, ScramError> {
         let bare = client_first.strip_prefix(GS2_HEADER).ok_or(ScramError::Malformed)?;
         let mut attributes = bare.split(',');
@@ -319,7 +320,7 @@ impl ServerFirst {
         Ok(Self { user, client_nonce: nonce.to_owned(), bare: bare.to_owned() })
     }
 
-    /// Answers with the user's verifier, or a mock for a user that there is not. `nonce` is as in
+    /// Answers with the user's verifier, or with a mock for an unknown user. `nonce` is like that of
     /// [`ClientFirst::new`].
     pub fn challenge(self, verifier: Verifier, nonce: &str) -> ServerChallenge {
         let nonce = format!("{}{nonce}", self.client_nonce);
@@ -334,10 +335,10 @@ impl ServerChallenge {
         &self.message
     }
 
-    /// Takes the client-final message; gives the server-final message and the session's keys.
+    /// Reads the client-final message; returns the server-final message and the session's keys.
     ///
     /// # Errors
-    /// [`ScramError::Denied`] for a wrong proof, others for a malformed message.
+    /// [`ScramError::Denied`] for a wrong proof; a malformed message, or one with another nonce.
     pub fn finish(
         self,
         client_final: &str,
@@ -349,7 +350,7 @@ impl ServerChallenge {
             return Err(ScramError::Nonce);
         }
         let proof: Bytes32 =
-            base64_decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
+            base64_decode(proof).and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
         let auth_message = format!("{},{},{without_proof}", self.bare, self.message);
         let signature = hmac_sha256(&*self.verifier.stored_key, &[auth_message.as_bytes()]);
         let client_key = Key::from(xor(&proof, &signature));
@@ -366,10 +367,9 @@ fn attribute<'a>(attribute: Option<&'a str>, name: &str) -> Result<&'a str, Scra
     attribute.and_then(|a| a.strip_prefix(name)).ok_or(ScramError::Malformed)
 }
 
-/// A number in its one decimal spelling.
-fn parse_number(text: &str) -> Option<u32> {
-    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-    text.parse().ok().filter(|_| canonical)
+/// RFC 5802, section 5.1: a positive number.
+fn parse_iterations(text: &str) -> Option<u32> {
+    parse_number(text).filter(|&iterations| iterations > 0)
 }
 
 /// RFC 5802, section 7: printable ASCII except the comma.

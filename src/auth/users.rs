@@ -1,4 +1,4 @@
-//! Users.conf: `NAME VERIFIER` or, as the exercise has it, `NAME PASSWORD`, one a line.
+//! Users.conf: `NAME VERIFIER` or, as in the original exercise, `NAME PASSWORD`, one per line.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub const MAX_USERS_FILE: u64 = 4 << 20;
 /// A line of Users.conf that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsersError {
-    /// Line number, from 1.
+    /// The line's number, from 1.
     pub line: usize,
     /// What is wrong.
     pub problem: UsersProblem,
@@ -27,9 +27,9 @@ pub enum UsersProblem {
     Name(NameError),
     /// A name without password or verifier.
     NoPassword,
-    /// A verifier that is not of PostgreSQL's form, or has iterations out of range.
+    /// A verifier that does not have PostgreSQL's form, or whose iterations are out of range.
     Verifier,
-    /// A name that stands twice.
+    /// A name that appears twice.
     Twice,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for UsersError {
             UsersProblem::Name(why) => why.fmt(f),
             UsersProblem::NoPassword => f.write_str("a name without a password"),
             UsersProblem::Verifier => f.write_str("not a SCRAM-SHA-256 verifier"),
-            UsersProblem::Twice => f.write_str("a user that stands twice"),
+            UsersProblem::Twice => f.write_str("the user appears twice"),
         }
     }
 }
@@ -50,7 +50,7 @@ impl std::error::Error for UsersError {}
 #[derive(Clone)]
 struct Credential {
     verifier: Verifier,
-    /// Kept so that an unchanged line need not be derived again when the file changes.
+    /// Kept so that a line that did not change need not be derived again when the file changes.
     plain: Option<String>,
 }
 
@@ -62,17 +62,17 @@ pub struct UserTable {
 }
 
 impl UserTable {
-    /// Nobody yet. `secret` is the server's own; it makes the salts for users without a verifier,
-    /// and for users that there are not, so that both look alike and stay the same.
+    /// An empty table. `secret` is the server's own. It makes the salts of users without a verifier and of unknown
+    /// users, so that both look alike and stay the same.
     pub fn new(secret: Bytes32) -> Self {
         Self { users: HashMap::new(), secret }
     }
 
-    /// The table that a new text of Users.conf gives. Passwords in plain text cost a derivation each,
-    /// but for those that this table has already.
+    /// The table of a new text of Users.conf. Each password in plain text costs a derivation, except those that this
+    /// table already has.
     ///
     /// # Errors
-    /// The first line that is not understood; this table then stays as it is.
+    /// The first line that is not understood.
     pub fn read(&self, text: &str) -> Result<UserTable, UsersError> {
         let mut table = UserTable::new(self.secret);
         for (index, line) in text.lines().enumerate() {
@@ -116,25 +116,25 @@ impl UserTable {
         salt
     }
 
-    /// The verifier to challenge a user with. A user that there is not gets one too, always the same,
-    /// which no password fits.
+    /// The verifier to challenge a user with. An unknown user gets one too: always the same, and no password matches
+    /// it.
     pub fn verifier(&self, user: &UserName) -> Verifier {
         let mock_keys = hmac_sha256(&self.secret, &[b"keys\0", user.as_str().as_bytes()]);
         let mock = Verifier::mock(&self.salt(user), DEFAULT_ITERATIONS, mock_keys);
         self.users.get(user).map_or(mock, |credential| credential.verifier.clone())
     }
 
-    /// How many users there are.
+    /// The number of users.
     pub fn len(&self) -> usize {
         self.users.len()
     }
 
-    /// Whether there is nobody.
+    /// Whether the table has no users.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }
 
-    /// The users whose password stands in the file in plain text, in alphabetical order.
+    /// The users whose passwords are in plain text in the file, in alphabetical order.
     pub fn plain_text_users(&self) -> Vec<&UserName> {
         let mut users: Vec<_> =
             self.users.iter().filter(|(_, c)| c.plain.is_some()).map(|(user, _)| user).collect();
@@ -148,7 +148,7 @@ enum Secret<'a> {
     Plain(&'a str),
 }
 
-/// A line's user and secret; none for an empty line and a comment.
+/// A line's user and secret; `None` for an empty line or a comment.
 fn parse_line(line: &str) -> Result<Option<(UserName, Secret<'_>)>, UsersProblem> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -203,6 +203,6 @@ mod tests {
         assert!(error("../x y").starts_with("line 1: a user or server name"));
         assert_eq!(error("a SCRAM-SHA-256$1:x$y:z"), "line 1: not a SCRAM-SHA-256 verifier");
         let verifier = Verifier::derive("p", b"salt", 4096);
-        assert_eq!(error(&format!("a {verifier}\na {verifier}")), "line 2: a user that stands twice");
+        assert_eq!(error(&format!("a {verifier}\na {verifier}")), "line 2: the user appears twice");
     }
 }

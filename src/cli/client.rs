@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::command::{self, Command, Options};
+use super::commands::{self, status};
+use super::conf;
 use super::console::Console;
-use super::nearest::nearest;
-use super::session::{Session, help, show_status};
-use super::{DENIED, FAILED, NO_SERVER, USAGE, conf, help};
+use super::hints::{did_you_mean, nearest};
+use super::journal::Journal;
+use super::parse::{Parsed, parse};
+use super::session::Session;
+use super::{DENIED, FAILED, NO_SERVER, USAGE, help, prompt};
 use crate::client::{self, Client, LaunchError, ServerStatus};
-use crate::name::{ServerName, printable};
+use crate::name::printable;
 use crate::primitives;
-use crate::wire::hex;
+use crate::text::hex;
 
 /// Where downloads go, below the current folder.
 const DOWNLOADS: &str = "Downloads";
@@ -25,13 +28,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
         Err(argument) => {
-            return usage(&console, &format!("an argument that is not UTF-8: {argument:?}"), None);
+            return usage(&console, &format!("argument is not UTF-8: {argument:?}"), None);
         }
     };
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--help" | "-h"] => {
-            print!("{}", help::CLIENT);
+        ["--help" | "-h"] | [_, "--help" | "-h"] => {
+            print!("{}", help::client());
             ExitCode::SUCCESS
         }
         ["--version" | "-V"] => {
@@ -39,35 +42,30 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         ["keygen"] => keygen(&console),
-        ["keygen", ..] => usage(&console, &"keygen stands alone", None),
-        [_, "--help" | "-h"] => {
-            print!("{}", help::CLIENT);
-            ExitCode::SUCCESS
-        }
+        ["keygen", ..] => usage(&console, &"keygen takes no arguments", None),
         [conf, dir, ..] if Path::new(conf).is_file() && Path::new(dir).is_dir() => {
-            let hint = format!("did you mean Client {dir} {conf}?");
-            usage(&console, &"DIR stands before CONF", Some(hint))
+            usage(&console, &"DIR comes before CONF", Some(did_you_mean(&format!("Client {dir} {conf}"))))
         }
-        [dir, conf] => session(&console, dir, conf, None),
-        [dir, conf, ..] => match command::parse(&arguments[2..]) {
-            Ok((Command::Help { topic }, _)) => {
-                help(&console, topic);
+        [dir, conf] => run_session(&console, dir, conf, None),
+        [dir, conf, ..] => match parse(&arguments[2..]) {
+            Ok(Parsed::Help(topic)) => {
+                help::show(&console, topic);
                 ExitCode::SUCCESS
             }
-            Ok(parsed) => session(&console, dir, conf, Some(parsed)),
+            Ok(parsed) => run_session(&console, dir, conf, Some(&parsed)),
             Err(error) => usage(&console, &error, Some(error.hint())),
         },
         [word] => {
             let plain = word.trim_start_matches('-');
             let same = ALONE.into_iter().find(|alone| alone.trim_start_matches('-') == plain);
             let near = same.or(nearest(word, ALONE)).or_else(|| nearest(&format!("--{plain}"), ALONE));
-            usage(&console, &"give DIR and CONF", near.map(|alone| format!("did you mean {alone}?")))
+            usage(&console, &"expected DIR and CONF", near.map(did_you_mean))
         }
-        _ => usage(&console, &"give DIR and CONF", None),
+        [] => usage(&console, &"expected DIR and CONF", None),
     }
 }
 
-/// What stands alone behind the program's name.
+/// Arguments that can be the only one.
 const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
 
 fn usage(console: &Console, what: &dyn Display, hint: Option<String>) -> ExitCode {
@@ -82,15 +80,20 @@ fn keygen(console: &Console) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            console.error(&format!("no random bytes from the system ({error})"), None);
+            console.error(&format!("cannot get random bytes from the system ({error})"), None);
             ExitCode::from(FAILED)
         }
     }
 }
 
-fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, Options)>) -> ExitCode {
-    // Before the .conf, or a change that ends in between would leave neither of the two as it was found.
-    let journal = conf::Journal::find(Path::new(conf));
+/// Logs in, and runs one command or those of standard input.
+fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parsed>) -> ExitCode {
+    let call = match one {
+        Some(Parsed::Call(call)) => Some(call),
+        _ => None,
+    };
+    // Read before the .conf: a change that ends between the two would otherwise leave an old password and no journal.
+    let journal = Journal::find(Path::new(conf));
     let (config, exposed) = match conf::read(conf) {
         Ok(read) => read,
         Err((what, hint)) => {
@@ -101,17 +104,17 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
     if !Path::new(dir).is_dir() {
         return usage(console, &format!("DIR is not a folder: '{}'", printable(dir)), None);
     }
-    if let Some((_, options)) = &one {
-        console.set_options(*options);
+    if let Some(call) = call {
+        console.set_options(call.options);
     }
     if exposed {
         console.warning(&format!(
-            "other users of this machine can read or change '{conf}', and so reach your files"
+            "other users of this machine can read or change '{conf}', and so get at your files"
         ));
         console.hint(&conf::protect(conf));
     }
     console.set_servers(config.servers.iter().map(|server| &server.name));
-    let status = one.as_ref().filter(|(command, _)| *command == Command::Status).map(|(_, options)| *options);
+    let status = call.filter(|call| *call.command == status::COMMAND);
     console.warn_of_down(status.is_none());
     console.begin_work();
     let (pending, no_journal) = journal.map_or_else(|why| (None, Some(why)), |found| (found, None));
@@ -119,35 +122,28 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
     let launched = Client::launch(config, new_password, Arc::clone(console) as Arc<dyn client::Report>);
     console.end_work();
     console.warn_of_down(true);
-    let client = match launched {
-        Ok(client) => client,
-        Err(error) => {
-            if let (LaunchError::NoServer(reasons), Some(options)) = (&error, status) {
-                // That is what was asked for.
-                let down = |(server, why): &(_, String)| ServerStatus {
-                    server: ServerName::clone(server),
-                    state: Err(why.clone()),
-                };
-                return ExitCode::from(show_status(
-                    console,
-                    &reasons.iter().map(down).collect::<Vec<_>>(),
-                    options,
-                ));
-            }
-            let status = match &error {
-                LaunchError::Denied => DENIED,
-                LaunchError::Busy(_) | LaunchError::NoServer(_) => NO_SERVER,
-            };
-            let of_journal = match (&error, &pending, &no_journal) {
+    let client = match (launched, status) {
+        (Ok(client), _) => client,
+        (Err(LaunchError::NoServer(reasons)), Some(call)) => {
+            // This is what Status is for.
+            let down = |(server, why)| ServerStatus { server, state: Err(why) };
+            let servers: Vec<_> = reasons.into_iter().map(down).collect();
+            return ExitCode::from(status::show(console, &servers, call.options));
+        }
+        (Err(error), _) => {
+            let hint = match (&error, &pending, &no_journal) {
                 (LaunchError::Denied, Some(journal), _) => {
                     let path = journal.path().display();
                     Some(format!("the password in {path}, of an interrupted change, is not accepted either"))
                 }
                 (LaunchError::Denied, None, Some(why)) => Some(why.to_string()),
-                _ => None,
+                _ => error.hint(),
             };
-            console.error(&error, of_journal.or_else(|| error.hint()));
-            return ExitCode::from(status);
+            console.error(&error, hint);
+            return ExitCode::from(match error {
+                LaunchError::Denied => DENIED,
+                LaunchError::Busy(_) | LaunchError::NoServer(_) => NO_SERVER,
+            });
         }
     };
     if let Some(why) = no_journal {
@@ -156,9 +152,9 @@ fn session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<(Command, 
     let downloads = Path::new(DOWNLOADS).join(client.user().as_str());
     let mut session =
         Session { console, client, dir: PathBuf::from(dir), conf: PathBuf::from(conf), downloads, pending };
-    let status = match one {
-        Some((command, options)) => session.execute(&command, options),
-        None => session.prompt(),
-    };
-    ExitCode::from(status)
+    ExitCode::from(match (one, call) {
+        (None, _) => prompt::run(&mut session),
+        (_, Some(call)) => commands::execute(&mut session, call),
+        (_, None) => 0,
+    })
 }

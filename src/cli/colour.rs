@@ -1,4 +1,4 @@
-//! Colours: few, only on a terminal, and never what alone carries a meaning.
+//! Colours: few, only on a terminal, and never the only sign of a meaning.
 
 use std::ffi::OsString;
 
@@ -25,8 +25,7 @@ impl Palette {
         Self::from(is_terminal, |name| std::env::var_os(name))
     }
 
-    /// The rules: a terminal that knows escape sequences, and a `NO_COLOR` that is not there or empty
-    /// (<https://no-color.org>).
+    /// The rules: a terminal that knows escape sequences, and no `NO_COLOR`, or an empty one (<https://no-color.org>).
     fn from(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let refused = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { on: is_terminal && knows_escapes(variable("TERM")) && !refused }

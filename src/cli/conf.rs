@@ -1,34 +1,41 @@
 //! The .conf as a file.
 
-use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{CWD, OFlags, RenameFlags, fcntl_setfl, renameat_with};
-use rustix::io::Errno;
+use rustix::fs::{OFlags, fcntl_setfl};
 use zeroize::Zeroizing;
 
-use super::nearest::nearest;
-use super::suggest;
+use super::hints::{self, did_you_mean, nearest};
 use crate::config::{Config, MAX_CONFIG, Problem};
 
 /// The keys, for one that is mistyped.
 const KEYS: [&str; 7] = ["Server", "Username", "Password", "Replicas", "Timeout", "Key", "MinIterations"];
+/// The permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
-/// Reads and understands a .conf; what is wrong is told with file and line, and perhaps with a hint. And whether
-/// others than its owner can do something with the file.
-pub(super) fn read(conf: &str) -> Result<(Config, bool), (String, Option<String>)> {
-    // As long as it can be: a text that grows leaves copies behind, which nobody wipes.
+/// Why a .conf cannot be used, with the file and the line, and what the user might do about it.
+pub(super) type BadConf = (String, Option<String>);
+
+/// Reads a .conf. Also tells whether others than its owner have any rights to the file.
+///
+/// # Errors
+/// If it cannot be read, or has a mistake.
+pub(super) fn read(conf: &str) -> Result<(Config, bool), BadConf> {
+    // A text that grows would leave copies behind, which nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
     let exposed = read_text(conf, &mut text).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => (format!("{conf}: it is not text (UTF-8)"), None),
-        _ => (format!("{conf}: {error}"), suggest::local(Path::new(""), Path::new(conf)).map(meant)),
+        _ => {
+            let near = hints::local(Path::new(""), Path::new(conf));
+            (format!("{conf}: {error}"), near.map(|name| did_you_mean(&name)))
+        }
     })?;
     let config = Config::parse(&text).map_err(|error| {
         let hint = match &error.problem {
-            Problem::UnknownKey(key) => nearest(key, KEYS).map(|key| meant(key.to_owned())),
+            Problem::UnknownKey(key) => nearest(key, KEYS).map(did_you_mean),
             _ => None,
         };
         match error.line {
@@ -40,8 +47,8 @@ pub(super) fn read(conf: &str) -> Result<(Config, bool), (String, Option<String>
 }
 
 fn read_text(conf: &str, text: &mut String) -> io::Result<bool> {
-    // A FIFO whose writer is there is read to its end, as `<(...)` of a shell needs it; one without a writer is
-    // empty, and not waited for.
+    // A FIFO that has a writer is read to its end, as a shell's `<(...)` needs it; one without is taken as empty and
+    // not waited for.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(conf)?;
     fcntl_setfl(&file, OFlags::empty())?;
@@ -50,10 +57,7 @@ fn read_text(conf: &str, text: &mut String) -> io::Result<bool> {
     Ok(metadata.is_file() && metadata.mode() & OTHERS != 0)
 }
 
-/// The permission bits of everybody but the owner.
-const OTHERS: u32 = 0o077;
-
-/// What keeps others from a .conf, as it can be given to a shell.
+/// The shell command that keeps others from a .conf.
 pub(super) fn protect(conf: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c);
     let dot = if conf.starts_with('-') { "./" } else { "" };
@@ -63,328 +67,9 @@ pub(super) fn protect(conf: &str) -> String {
     format!("chmod 600 '{dot}{}'", conf.replace('\'', "'\\''"))
 }
 
-fn meant(what: String) -> String {
-    format!("did you mean {what}?")
-}
-
-/// What a journal's name has behind the .conf's.
-const JOURNAL: &str = ".passwd";
-
-/// The .conf as it is to be after a change of password, on disk beside the one that it is to replace, from before
-/// the first server hears of the change until all have made it. Between the two it is where the new password is.
-/// Locked by the process that makes the change.
-pub(super) struct Journal {
-    path: PathBuf,
-    /// The .conf; what it points to, if that is a link.
-    place: PathBuf,
-    /// Keeps the lock.
-    _file: File,
-    pub(super) password: Zeroizing<String>,
-}
-
-/// Why a change of password has no journal.
-#[derive(Debug)]
-pub(super) enum NoJournal {
-    /// Another process is making a change.
-    Taken(PathBuf),
-    /// It is there and cannot be read, or does not become a .conf.
-    Unusable(PathBuf, String),
-}
-
-impl fmt::Display for NoJournal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoJournal::Taken(path) => {
-                write!(
-                    f,
-                    "another Client is changing the password of this .conf ({} is locked)",
-                    path.display()
-                )
-            }
-            NoJournal::Unusable(path, why) => {
-                write!(
-                    f,
-                    "cannot use {}, which has the password of an interrupted change ({why})",
-                    path.display()
-                )
-            }
-        }
-    }
-}
-
-impl Journal {
-    /// The journal that a change has left which was cut off; locks it.
-    pub(super) fn find(conf: &Path) -> Result<Option<Self>, NoJournal> {
-        // A .conf that cannot be found is told of by whoever reads it.
-        let Ok(place) = fs::canonicalize(conf) else { return Ok(None) };
-        let path = beside(&place, JOURNAL);
-        let unusable = |error: io::Error| NoJournal::Unusable(path.clone(), error.to_string());
-        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unusable(error)),
-        };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(NoJournal::Taken(path)),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
-        }
-        // Whoever had the lock may have come to its end in between.
-        let (locked, there) = (file.metadata().map_err(unusable)?, fs::metadata(&path));
-        if !there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
-            return Ok(None);
-        }
-        // Where a rename is made of two links, the process may have been killed between them.
-        let draft = beside(&place, DRAFT);
-        if fs::symlink_metadata(&draft)
-            .is_ok_and(|left| (left.dev(), left.ino()) == (locked.dev(), locked.ino()))
-        {
-            fs::remove_file(&draft).map_err(unusable)?;
-        }
-        let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
-        Read::by_ref(&mut file).take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
-        match Config::parse(&text) {
-            Ok(config) => Ok(Some(Self { path, place, _file: file, password: config.password })),
-            Err(error) => Err(NoJournal::Unusable(path, error.problem.to_string())),
-        }
-    }
-
-    /// Writes a journal, and syncs it. Everything but the password's line is as in the .conf.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one, or the disk's; then there is none of this process.
-    pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
-        let text = Zeroizing::new(fs::read_to_string(conf)?);
-        let place = fs::canonicalize(conf)?;
-        let draft = Draft::write(&place, &Zeroizing::new(Config::with_password(&text, password)))?;
-        let path = beside(&place, JOURNAL);
-        // It has its lock and all its bytes when it gets its name, and never takes the place of another.
-        rename_new(&draft.path, &path)?;
-        let file = draft.file.try_clone()?;
-        let journal = Self { path, place, _file: file, password: password.to_owned().into() };
-        if let Err(error) = sync_folder(&journal.path) {
-            let _ = journal.discard();
-            return Err(error);
-        }
-        Ok(journal)
-    }
-
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Removes it: no server knows of the change.
-    ///
-    /// # Errors
-    /// If it stays, and so makes the change at the next launch.
-    pub(super) fn discard(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => {
-                // It comes back only with a loss of power.
-                let _ = sync_folder(&self.path);
-                Ok(())
-            }
-        }
-    }
-
-    /// Puts it in the place of the .conf, in one step. What was edited there meanwhile stays.
-    pub(super) fn publish(&self) -> io::Result<()> {
-        let text = |path: &Path| fs::read_to_string(path).map(Zeroizing::new);
-        let wanted = Zeroizing::new(Config::with_password(&text(&self.place)?, &self.password));
-        if text(&self.path)? == wanted {
-            if let Ok(metadata) = self.place.metadata() {
-                // Who could read the old one can read the new one, if that can be had.
-                let _ = fs::set_permissions(&self.path, metadata.permissions());
-            }
-            fs::rename(&self.path, &self.place)?;
-        } else {
-            let draft = Draft::write(&self.place, &wanted)?;
-            let _ = self.place.metadata().and_then(|m| draft.file.set_permissions(m.permissions()));
-            fs::rename(&draft.path, &self.place)?;
-            sync_folder(&self.place)?;
-            fs::remove_file(&self.path)?;
-        }
-        sync_folder(&self.place)
-    }
-}
-
-/// What a draft's name has behind the .conf's. Always the same: what a killed process has left there, with a password
-/// in it, goes with the next draft.
-const DRAFT: &str = ".passwd.new";
-
-/// A file that is written and synced, and locked. Dropped, its name goes.
-struct Draft {
-    path: PathBuf,
-    file: File,
-}
-
-impl Draft {
-    fn write(place: &Path, text: &str) -> io::Result<Self> {
-        let path = beside(place, DRAFT);
-        let mut options = OpenOptions::new();
-        options.write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        if let Ok(left) = options.open(&path) {
-            // It is not written over: it may have a second name, see `rename_new`.
-            drop(Self::lock(path.clone(), left)?);
-        }
-        let file = options.create_new(true).mode(0o600).open(&path)?;
-        let mut draft = Self::lock(path, file)?;
-        draft.file.write_all(text.as_bytes())?;
-        draft.file.sync_all()?;
-        Ok(draft)
-    }
-
-    /// Locks what is there, unless that is a living process's.
-    fn lock(path: PathBuf, file: File) -> io::Result<Self> {
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::ErrorKind::AlreadyExists.into(),
-            TryLockError::Error(error) => error,
-        })?;
-        let draft = Self { path, file };
-        if draft.has_its_name() { Ok(draft) } else { Err(io::ErrorKind::AlreadyExists.into()) }
-    }
-
-    /// Not after it was renamed, perhaps by the process that had it before.
-    fn has_its_name(&self) -> bool {
-        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let there = fs::symlink_metadata(&self.path).map(id);
-        self.file.metadata().map(id).is_ok_and(|own| there.is_ok_and(|there| there == own))
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if self.has_its_name() {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn beside(place: &Path, behind: &str) -> PathBuf {
-    let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(behind);
-    place.with_file_name(name)
-}
-
-/// Gives a file another name, which must not be there. Not every file system has this rename; those have links.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(_) => fs::hard_link(from, to),
-    }
-}
-
-fn sync_folder(of: &Path) -> io::Result<()> {
-    File::open(of.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A folder of its own with a .conf; removed at the end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn of(test: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("shareit-{test}-{}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            let folder = Self(folder);
-            fs::write(folder.conf(), "# mine\nServer1 a:1\nUsername u\nPassword old\n").unwrap();
-            folder
-        }
-
-        fn conf(&self) -> PathBuf {
-            self.0.join("home.conf")
-        }
-
-        fn names(&self) -> Vec<String> {
-            let entries = fs::read_dir(&self.0).unwrap();
-            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-            names.sort();
-            names
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn a_journal_is_there_until_it_takes_the_place_of_the_conf() {
-        let folder = Folder::of("journal");
-        let journal = Journal::write(&folder.conf(), "new").unwrap();
-        assert_eq!(folder.names(), ["home.conf", "home.conf.passwd"]);
-        assert!(matches!(Journal::find(&folder.conf()), Err(NoJournal::Taken(_))), "while it is made");
-        let second = Journal::write(&folder.conf(), "third").err().unwrap();
-        assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
-        drop(journal);
-        let left = Journal::find(&folder.conf()).unwrap().unwrap();
-        assert_eq!(*left.password, "new");
-        left.publish().unwrap();
-        assert_eq!(folder.names(), ["home.conf"]);
-        let conf = fs::read_to_string(folder.conf()).unwrap();
-        assert_eq!(conf, "# mine\nServer1 a:1\nUsername u\nPassword new\n");
-        assert!(Journal::find(&folder.conf()).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_edited_in_the_conf_meanwhile_stays() {
-        let folder = Folder::of("edited");
-        let journal = Journal::write(&folder.conf(), "new").unwrap();
-        fs::write(folder.conf(), "Server1 b:1\nUsername u\nPassword old\n").unwrap();
-        journal.publish().unwrap();
-        assert_eq!(folder.names(), ["home.conf"]);
-        let conf = fs::read_to_string(folder.conf()).unwrap();
-        assert_eq!(conf, "Server1 b:1\nUsername u\nPassword new\n");
-    }
-
-    #[test]
-    fn a_journal_lies_beside_what_a_link_points_to() {
-        let folder = Folder::of("link");
-        let link = folder.0.join("link.conf");
-        std::os::unix::fs::symlink("home.conf", &link).unwrap();
-        let journal = Journal::write(&link, "new").unwrap();
-        assert_eq!(folder.names(), ["home.conf", "home.conf.passwd", "link.conf"]);
-        journal.publish().unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(fs::read_to_string(&link).unwrap().contains("Password new"));
-    }
-
-    #[test]
-    fn a_journal_that_no_server_knows_of_goes() {
-        let folder = Folder::of("discarded");
-        Journal::write(&folder.conf(), "new").unwrap().discard().unwrap();
-        assert_eq!(folder.names(), ["home.conf"]);
-    }
-
-    #[test]
-    fn what_a_killed_process_has_left_goes_with_the_next_draft() {
-        let folder = Folder::of("draft");
-        let left = beside(&folder.conf(), DRAFT);
-        fs::hard_link(folder.conf(), &left).unwrap();
-        let journal = Journal::write(&folder.conf(), "new").unwrap();
-        assert_eq!(folder.names(), ["home.conf", "home.conf.passwd"]);
-        assert!(fs::read_to_string(folder.conf()).unwrap().contains("Password old"));
-        fs::hard_link(journal.path(), &left).unwrap();
-        drop(journal);
-        Journal::find(&folder.conf()).unwrap().unwrap().publish().unwrap();
-        assert_eq!(folder.names(), ["home.conf"]);
-    }
-
-    #[test]
-    fn a_draft_of_a_living_process_stays() {
-        let folder = Folder::of("living");
-        let draft = Draft::write(&folder.conf(), "living").unwrap();
-        let refused = Journal::write(&folder.conf(), "new").err().unwrap();
-        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(&draft.path).unwrap(), "living");
-    }
 
     #[test]
     fn the_command_that_protects_a_conf_can_be_pasted() {

@@ -3,6 +3,16 @@
 use super::colour::{Paint, Palette};
 use super::text::columns;
 
+/// What a table is drawn for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    /// Columns of the terminal.
+    pub(super) width: usize,
+    /// Sizes to the byte and times to the second.
+    pub(super) exact: bool,
+    pub(super) palette: Palette,
+}
+
 /// A cell: words, each with its paint.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell(Vec<(Paint, String)>);
@@ -26,7 +36,7 @@ impl Cell {
     }
 }
 
-/// A column: how many blanks stand before it, and at which side its cells begin.
+/// A column: how many blanks are before it, and on which side its cells are aligned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) gap: usize,
@@ -43,8 +53,8 @@ impl Column {
     }
 }
 
-/// Columns that a grid takes in all. A row may be shorter than others; its last cell then may reach into
-/// the next columns.
+/// The columns of the terminal that a grid takes. A row may be shorter than others; then its last cell may reach into the
+/// next columns.
 pub(super) fn width(grid: &[Column], rows: &[Vec<Cell>]) -> usize {
     widths(grid, rows).iter().zip(grid).map(|(width, column)| width + column.gap).sum()
 }
@@ -81,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_stand_under_each_other_and_nothing_stands_behind_them() {
+    fn cells_are_aligned_and_nothing_follows_them() {
         let grid = [Column::left(0), Column::right(2), Column::left(1)];
         let rows = [
             vec![Cell::new("name"), Cell::new("size"), Cell::new("on")],

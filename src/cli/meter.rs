@@ -1,4 +1,4 @@
-//! How far a command is, in words that fit a line.
+//! How far a command has come, in words that fit a line.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use super::text::{columns, cut};
 use super::units;
 use crate::client::Doing;
 
-/// How far a command is. It works in parts; of each the files and bytes are told when it begins.
+/// How far a command has come. It works in parts; the files and bytes of each are known when it begins.
 pub(super) struct Meter {
     begin: Instant,
-    /// When the first part began: what came before has no rate.
+    /// When the first part began: before that there is no rate.
     moving: Option<Instant>,
     doing: Option<Doing>,
-    /// Files of the whole command; none where nobody has told.
+    /// Files of the whole command; 0 if they are not known.
     expected: usize,
     /// Files and bytes of the parts that are done.
     files_before: usize,
@@ -24,7 +24,7 @@ pub(super) struct Meter {
 struct Part {
     begin: Instant,
     files: usize,
-    /// None where the work is to look at files.
+    /// 0 if the work is to check files.
     bytes: u64,
     done: u64,
 }
@@ -34,7 +34,7 @@ impl Part {
         if self.bytes > 0 { self.bytes } else { self.files as u64 }
     }
 
-    /// Done, of what there is to do in this pass: an upload that has lost a server begins again.
+    /// The part of this pass that is done: an upload that lost a server begins again.
     fn in_pass(&self) -> u64 {
         match self.whole() {
             0 => 0,
@@ -61,7 +61,7 @@ impl Meter {
         now.duration_since(self.begin)
     }
 
-    /// A way through this many files begins; one that was gone before does not count.
+    /// A pass through this many files begins; an earlier one does not count.
     pub(super) fn expect(&mut self, files: usize) {
         *self = Self { expected: files, ..Self::new(self.begin) };
     }
@@ -82,7 +82,7 @@ impl Meter {
         }
     }
 
-    /// The present part is done.
+    /// The current part is done.
     pub(super) fn end(&mut self) {
         if let Some(part) = self.part.take() {
             self.files_before += part.files;
@@ -90,15 +90,15 @@ impl Meter {
         }
     }
 
-    /// The line, at most `room` columns wide. What tells least goes first.
+    /// The line, at most `room` columns wide. The least informative words are left out first.
     pub(super) fn line(&self, now: Instant, servers: &Servers, room: usize) -> String {
-        let Told { share, amount, rate, left } = self.told(now);
+        let Words { share, amount, rate, left } = self.words(now);
         let doing = match self.doing {
             _ if share.is_none() => "working  ",
             Some(Doing::Checking) => "checking  ",
             Some(Doing::Reading) => "reading  ",
             Some(Doing::Copying) => "copying  ",
-            None if self.part.is_some_and(|part| part.is_again()) => "again  ",
+            None if self.part.is_some_and(|part| part.is_again()) => "retrying  ",
             None => "",
         };
         let percent = share.map_or(String::new(), |share| format!("{:3.0}%", (share * 100.0).floor()));
@@ -120,12 +120,12 @@ impl Meter {
         fits.cloned().unwrap_or_else(|| cut(&left, room))
     }
 
-    fn told(&self, now: Instant) -> Told {
+    fn words(&self, now: Instant) -> Words {
         let since = |begin: Instant| now.duration_since(begin).as_secs_f64();
         let part = self.part.unwrap_or(Part { begin: now, files: 0, bytes: 0, done: 0 });
         let moved = if part.bytes > 0 { part.done } else { 0 };
         let expected = self.expected.max(part.files);
-        // Files that were counted before are a part of no whole but their own.
+        // A part without files is not a share of the files that were counted before.
         let counts = self.part.is_none() || part.files > 0;
         if counts && expected > 1 && (expected > part.files || part.bytes == 0) {
             let seconds = since(self.moving.unwrap_or(self.begin));
@@ -137,7 +137,7 @@ impl Meter {
                 bytes => rate(bytes, seconds),
             };
             let amount = format!("{files:.0} of {whole:.0} files");
-            return Told {
+            return Words {
                 share: Some(files / whole),
                 amount,
                 rate,
@@ -147,27 +147,27 @@ impl Meter {
         if part.bytes > 0 {
             let (seconds, done) = (since(part.begin), part.in_pass().min(part.bytes));
             let rest = (part.bytes - done) as f64;
-            return Told {
+            return Words {
                 share: Some(part.share()),
                 amount: units::bytes_of(done as f64, part.bytes as f64),
                 rate: if moved > 0 { rate(moved, seconds) } else { String::new() },
                 left: left(rest, moved as f64, seconds),
             };
         }
-        // One thing without bytes has no middle to tell of.
+        // A single thing without bytes has no share that is done.
         let left = units::seconds(since(self.begin).floor().max(1.0));
-        Told { share: None, amount: String::new(), rate: String::new(), left }
+        Words { share: None, amount: String::new(), rate: String::new(), left }
     }
 }
 
-/// A rate is not told of less time than this.
+/// The least time that a rate is calculated for.
 const MOMENT: f64 = 0.001;
 
 fn rate(bytes: u64, seconds: f64) -> String {
     format!("{}/s", units::bytes(bytes as f64 / seconds.max(MOMENT)))
 }
 
-/// How long the rest takes, if it goes on like what was done in these seconds.
+/// How long the rest takes at the rate of these seconds.
 fn left(rest: f64, done: f64, seconds: f64) -> String {
     if rest <= 0.0 {
         "finishing".to_owned()
@@ -178,15 +178,16 @@ fn left(rest: f64, done: f64, seconds: f64) -> String {
     }
 }
 
-struct Told {
-    /// None where it cannot be told.
+/// What a line consists of.
+struct Words {
+    /// None if it is not known.
     share: Option<f64>,
     amount: String,
     rate: String,
     left: String,
 }
 
-/// The servers of the .conf, each with whether it is up as far as is known.
+/// The servers of the .conf, each with whether it is up as far as known.
 #[derive(Default)]
 pub(super) struct Servers(Vec<(String, bool)>);
 
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_tells_share_amount_rate_time_left_and_servers() {
+    fn a_file_shows_share_amount_rate_time_left_and_servers() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.begin(1, 4096 * MIB, start);
@@ -254,11 +255,11 @@ mod tests {
         meter.begin(1, 100 * MIB, start);
         meter.advance(125 * MIB);
         let line = meter.line(at(start, 5), &Servers::default(), 79);
-        assert_eq!(line, "again   25%  25.0 of 100 MiB  25.0 MiB/s  3 s left");
+        assert_eq!(line, "retrying   25%  25.0 of 100 MiB  25.0 MiB/s  3 s left");
     }
 
     #[test]
-    fn many_files_in_parts_are_one_way_from_none_to_all() {
+    fn many_files_in_parts_are_one_pass_from_none_to_all() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.expect(1000);
@@ -287,11 +288,11 @@ mod tests {
         meter.expect(10);
         meter.begin(10, 0, start);
         meter.advance(5);
-        assert_eq!(line(&meter), " 50%  5 of 10 files  2 files/s  2 s left  4 servers", "a second way");
-        let mut untold = Meter::new(start);
-        untold.begin(10, 0, start);
-        untold.advance(5);
-        assert_eq!(line(&untold), " 50%  5 of 10 files  2 files/s  2 s left  4 servers");
+        assert_eq!(line(&meter), " 50%  5 of 10 files  2 files/s  2 s left  4 servers", "a second pass");
+        let mut unknown = Meter::new(start);
+        unknown.begin(10, 0, start);
+        unknown.advance(5);
+        assert_eq!(line(&unknown), " 50%  5 of 10 files  2 files/s  2 s left  4 servers");
     }
 
     #[test]
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_says_that_it_works_and_who_is_there() {
+    fn what_cannot_be_measured_shows_that_it_works_and_which_servers_are_up() {
         let start = Instant::now();
         let meter = Meter::new(start);
         let mut servers = servers();

@@ -1,41 +1,35 @@
 //! The command lines of the two programs: arguments, messages, exit codes. The only module that
 //! prints.
 
+mod arguments;
 mod client;
 mod colour;
 mod command;
+mod commands;
 mod conf;
 mod console;
+mod exit;
+#[cfg(test)]
+mod fixtures;
 mod grid;
 mod help;
 mod hints;
+mod journal;
 mod json;
-mod lines;
 mod meter;
-mod names;
-mod nearest;
+mod options;
+mod parse;
 mod password;
 mod progress;
 mod prompt;
 mod server;
 mod session;
-mod suggest;
-mod table;
 mod tally;
 mod terminal;
 mod text;
 mod units;
+mod words;
 
 pub use client::run as run_client;
+pub use exit::{DENIED, FAILED, INTERRUPTED, NO_SERVER, USAGE};
 pub use server::run as run_server;
-
-/// Exit status: the command failed.
-pub const FAILED: u8 = 1;
-/// Exit status: usage, or a mistake in the .conf.
-pub const USAGE: u8 = 2;
-/// Exit status: name or password refused.
-pub const DENIED: u8 = 3;
-/// Exit status: too few servers can be reached.
-pub const NO_SERVER: u8 = 4;
-/// Exit status: Ctrl-C where it could not end the process by itself, as shells count it.
-pub const INTERRUPTED: u8 = 130;

@@ -21,40 +21,40 @@ pub(super) enum NoPassword {
     Input(io::Error),
     /// An empty line, or none.
     Empty,
-    /// One that cannot stand in a .conf or in Users.conf.
+    /// One that a .conf or Users.conf cannot contain.
     Form,
-    /// It was typed in two ways.
+    /// The second one that was typed differs from the first.
     Differ,
 }
 
 impl fmt::Display for NoPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoPassword::Input(error) => write!(f, "no password from standard input ({error})"),
+            NoPassword::Input(error) => write!(f, "cannot read a password from standard input ({error})"),
             NoPassword::Empty => f.write_str("the password is empty"),
             NoPassword::Form => write!(
                 f,
-                "a password has 1 to {MAX_PASSWORD} bytes, no control characters, and no spaces around it"
+                "a password has 1 to {MAX_PASSWORD} bytes, no control characters, and no spaces at its ends"
             ),
-            NoPassword::Differ => f.write_str("the two passwords are not the same; nothing was changed"),
+            NoPassword::Differ => f.write_str("the passwords do not match; nothing was changed"),
         }
     }
 }
 
-/// Reads a new password; on a terminal asks for it twice, without echo. Ctrl-C ends the process, after the
-/// terminal is as it was.
+/// Reads a new password; on a terminal asks for it twice, without echo. Ctrl-C ends the process, after the terminal has
+/// been restored.
 pub(super) fn read_new(question: &str) -> Result<Zeroizing<String>, NoPassword> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         return checked(read_line(&mut stdin.lock(), None).map_err(NoPassword::Input)?.unwrap_or_default());
     }
-    // Hidden from the first to the last: what is typed between two questions is not to be seen either.
+    // Hidden from beginning to end: what is typed between the two questions must not be seen either.
     let hidden = Hidden::begin();
     let typed = ask(question).and_then(|first| match first {
         None => Ok(None),
         Some(first) => {
             let first = checked(first)?;
-            match ask("the same again")? {
+            match ask("repeat the password")? {
                 Some(second) if second != first => Err(NoPassword::Differ),
                 second => Ok(second),
             }
@@ -64,7 +64,7 @@ pub(super) fn read_new(question: &str) -> Result<Zeroizing<String>, NoPassword> 
     typed?.map_or_else(|| exit(i32::from(INTERRUPTED)), Ok)
 }
 
-/// What is typed in answer to a question; none for Ctrl-C.
+/// The answer to a question; none for Ctrl-C.
 fn ask(question: &str) -> Result<Option<Zeroizing<String>>, NoPassword> {
     eprint!("{question}: ");
     let typed = read_line(&mut io::stdin().lock(), Some(CTRL_C));
@@ -80,16 +80,16 @@ fn checked(password: Zeroizing<String>) -> Result<Zeroizing<String>, NoPassword>
     }
 }
 
-/// A line without its end; none if the byte `stop` is in it.
+/// A line without its end; none if it contains the byte `stop`.
 fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<Zeroizing<String>>> {
-    // As long as it can be: one that grows leaves copies behind, which nobody wipes.
+    // One that grows would leave copies behind, which nobody wipes.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD + 2));
     loop {
         let buffer = input.fill_buf()?;
         let end = buffer.iter().position(|&byte| byte == b'\n' || Some(byte) == stop);
         let ended_by = end.map(|end| buffer[end]);
         let length = end.unwrap_or(buffer.len());
-        // Of a line that is too long, the rest is read and thrown away: it is no command.
+        // The rest of a line that is too long is read and thrown away: it is not a command.
         let kept = length.min((MAX_PASSWORD + 2).saturating_sub(line.len()));
         line.extend_from_slice(&buffer[..kept]);
         input.consume(length + usize::from(end.is_some()));
@@ -106,17 +106,16 @@ fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<Ze
 
 /// The terminal at standard input, which does not show what is typed until this is dropped.
 ///
-/// Ctrl-C must not end the process meanwhile, or the shell would be left without echo, and a process
-/// without `unsafe` cannot catch a signal. So the key sends no signal but a byte that ends the line
-/// (no ISIG, and VEOL): it comes at once, as the key does elsewhere, and everything is put back first.
+/// Ctrl-C must not end the process in the meantime, or the shell would be left without echo, and a process without
+/// `unsafe` cannot catch a signal. So the key sends a byte that ends the line instead of a signal (no ISIG, and VEOL): it
+/// arrives at once, and the settings are restored first.
 struct Hidden {
     settings: Option<Termios>,
 }
 
 impl Hidden {
     fn begin() -> Self {
-        // Where the terminal cannot be set, the password is shown as it is typed, which is worse than nothing
-        // but works.
+        // If the terminal cannot be set, the password is shown as it is typed: that is bad, but it works.
         let settings = tcgetattr(io::stdin()).ok();
         if let Some(settings) = &settings {
             let mut hidden = settings.clone();
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_c_takes_the_password_back() {
+    fn ctrl_c_discards_the_password() {
         assert_eq!(read(b"pass\x03next"), None);
         assert_eq!(*read_line(&mut &b"pass\x03word\n"[..], None).unwrap().unwrap(), "pass\x03word");
     }

@@ -1,8 +1,7 @@
 //! The progress line: on a terminal only, for whatever takes longer than half a second.
 //!
-//! A thread draws it, so that it goes on while a server lets one wait, and so that no transfer waits
-//! for a terminal that stands still. It takes no more than the terminal's width, which is asked for
-//! again and again.
+//! A thread draws it, so that it goes on while a server keeps the client waiting, and so that no transfer waits for a
+//! terminal that is stuck. It is never wider than the terminal is at the time.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,11 +12,9 @@ use super::colour::knows_escapes;
 use super::meter::{Meter, Servers};
 use super::terminal;
 
-/// What is quicker than this needs no line.
+/// Whatever is quicker than this needs no line.
 const PATIENCE: Duration = Duration::from_millis(500);
 const REDRAW: Duration = Duration::from_millis(100);
-/// How often the width is asked for: each time costs a process.
-const ASK_WIDTH: Duration = Duration::from_secs(1);
 
 /// The line, wherever it is touched from.
 #[derive(Default)]
@@ -25,11 +22,11 @@ pub(super) struct ProgressLine {
     shared: Arc<Shared>,
 }
 
-/// Two locks, so that who only counts never waits for the terminal. Who needs both takes `screen` first.
+/// Two locks, so that a thread that only counts never waits for the terminal. One that needs both takes `screen` first.
 #[derive(Default)]
 struct Shared {
     screen: Mutex<Screen>,
-    state: Mutex<State>,
+    counted: Mutex<Counted>,
     begun: Condvar,
 }
 
@@ -40,7 +37,7 @@ pub(super) struct Screen {
 }
 
 #[derive(Default)]
-struct State {
+struct Counted {
     servers: Servers,
     meter: Option<Meter>,
     has_thread: bool,
@@ -51,17 +48,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ProgressLine {
-    /// A command begins. Without a terminal that can take a line back, nothing is ever drawn.
+    /// A command begins. Nothing is ever drawn unless there is a terminal on which a line can be erased.
     pub(super) fn begin(&self) {
         if !io::stderr().is_terminal() || !knows_escapes(std::env::var_os("TERM")) {
             return;
         }
-        let mut state = lock(&self.shared.state);
-        state.meter = Some(Meter::new(Instant::now()));
-        if !state.has_thread {
+        let mut counted = lock(&self.shared.counted);
+        counted.meter = Some(Meter::new(Instant::now()));
+        if !counted.has_thread {
             let shared = Arc::clone(&self.shared);
-            // Without a thread there is no line, and nothing else is missed.
-            state.has_thread = thread::Builder::new().spawn(move || draw_for_ever(&shared)).is_ok();
+            // Without a thread only the line is missing.
+            counted.has_thread = thread::Builder::new().spawn(move || draw_for_ever(&shared)).is_ok();
         }
         self.shared.begun.notify_one();
     }
@@ -69,28 +66,27 @@ impl ProgressLine {
     /// The command has ended.
     pub(super) fn end(&self) {
         let _hidden = self.hide();
-        lock(&self.shared.state).meter = None;
+        lock(&self.shared.counted).meter = None;
     }
 
     /// Tells the meter something, if there is one.
     pub(super) fn tell(&self, what: impl FnOnce(&mut Meter)) {
-        if let Some(meter) = &mut lock(&self.shared.state).meter {
+        if let Some(meter) = &mut lock(&self.shared.counted).meter {
             what(meter);
         }
     }
 
-    /// Tells who may be waited for.
+    /// Sets the servers that may be waited for.
     pub(super) fn set_servers(&self, servers: Servers) {
-        lock(&self.shared.state).servers = servers;
+        lock(&self.shared.counted).servers = servers;
     }
 
     /// Notes whether a server is up; whether that is new.
     pub(super) fn set_up(&self, server: &str, up: bool) -> bool {
-        lock(&self.shared.state).servers.set(server, up)
+        lock(&self.shared.counted).servers.set(server, up)
     }
 
-    /// Takes the line off the terminal. It stays away as long as the guard is held: messages are
-    /// written meanwhile.
+    /// Erases the line from the terminal. It stays away as long as the guard is held, so that messages can be written.
     pub(super) fn hide(&self) -> MutexGuard<'_, Screen> {
         let mut screen = lock(&self.shared.screen);
         if std::mem::take(&mut screen.drawn) {
@@ -100,47 +96,45 @@ impl ProgressLine {
     }
 }
 
-/// In one piece, so that nothing comes between. A line that cannot be drawn is not missed.
+/// In one piece, so that nothing comes in between. It does not matter if a line cannot be drawn.
 fn write_out(text: &str) {
     let mut terminal = io::stderr().lock();
     let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
 }
 
 fn draw_for_ever(shared: &Shared) {
-    let (mut columns, mut asked) = (0, None::<Instant>);
     loop {
         wait_until_due(shared);
-        if asked.is_none_or(|asked| asked.elapsed() >= ASK_WIDTH) {
-            columns = terminal::width(&io::stderr());
-            asked = Some(Instant::now());
-        }
-        draw(shared, columns);
-        // Who is woken too early draws once more than needed.
-        drop(shared.begun.wait_timeout(lock(&shared.state), REDRAW));
+        draw(shared, terminal::width(&io::stderr()));
+        // If it is woken too early, it draws once more than needed.
+        drop(shared.begun.wait_timeout(lock(&shared.counted), REDRAW));
     }
 }
 
-/// Waits until there is something that has taken its time.
+/// Waits until there is something that takes a while.
 fn wait_until_due(shared: &Shared) {
-    let mut state = lock(&shared.state);
+    let mut counted = lock(&shared.counted);
     loop {
-        let early = state.meter.as_ref().map(|meter| PATIENCE.saturating_sub(meter.elapsed(Instant::now())));
-        state = match early {
+        let early =
+            counted.meter.as_ref().map(|meter| PATIENCE.saturating_sub(meter.elapsed(Instant::now())));
+        counted = match early {
             Some(Duration::ZERO) => return,
-            Some(early) => shared.begun.wait_timeout(state, early).unwrap_or_else(PoisonError::into_inner).0,
-            None => shared.begun.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(early) => {
+                shared.begun.wait_timeout(counted, early).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => shared.begun.wait(counted).unwrap_or_else(PoisonError::into_inner),
         };
     }
 }
 
 fn draw(shared: &Shared, columns: usize) {
     let mut screen = lock(&shared.screen);
-    let state = lock(&shared.state);
-    let Some(meter) = &state.meter else { return };
-    // The last column stays free: a terminal may go to the next line when it is filled. While it is
-    // narrower than the width that was asked for, it must not wrap either (DECAWM off, and on again).
-    let line = meter.line(Instant::now(), &state.servers, columns.saturating_sub(1));
-    drop(state);
+    let counted = lock(&shared.counted);
+    let Some(meter) = &counted.meter else { return };
+    // The last column stays free: a terminal may go to the next line when it is filled. If it has become narrower since,
+    // it must not wrap either (DECAWM off, and on again).
+    let line = meter.line(Instant::now(), &counted.servers, columns.saturating_sub(1));
+    drop(counted);
     write_out(&format!("\x1b[?7l\r{line}\x1b[K\x1b[?7h"));
     screen.drawn = true;
 }

@@ -1,21 +1,89 @@
-//! The prompt: what greets, and what is typed.
+//! Commands from standard input: at a prompt, or from a pipe.
 
-use std::io::{BufRead, Read};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use super::command::UsageError;
+use super::commands::{self, passwd};
+use super::parse::{Parsed, UsageError, parse};
+use super::session::Session;
 use super::text::{fold, hang, some};
-use crate::name::{MAX_PATH, ServerName, UserName, printable};
+use super::words::{self, BadLine, read_line};
+use super::{USAGE, help};
+use crate::name::{ServerName, UserName, printable};
 
-/// What stands before a command that is typed.
-pub(super) const PROMPT: &str = "ShareIt> ";
-/// Longest line of the prompt, in bytes: two quoted paths fit.
-const MAX_COMMAND: usize = 4 * MAX_PATH + 1024;
-/// With more servers than this it is the number that counts, not the names.
+const PROMPT: &str = "ShareIt> ";
+/// The terminal sends it for arrows and other editing keys.
+const ESCAPE: char = '\u{1b}';
+/// Begins a line that is for people alone.
+const COMMENT: char = '#';
+/// With more servers than this their number counts, not their names.
 const NAMED: usize = 8;
 
-/// Who is logged in, who is up, and the three commands with which one begins.
-pub(super) fn greeting(
+/// Runs commands to the end of the input; the status is that of the first that failed.
+pub(super) fn run(session: &mut Session<'_>) -> u8 {
+    let stdin = io::stdin();
+    let interactive = stdin.is_terminal();
+    if interactive {
+        greet(session);
+    }
+    let (mut status, mut number) = (0, 0);
+    loop {
+        if interactive {
+            session.console.prompt(PROMPT);
+        }
+        number += 1;
+        let Some(line) = read_line(&mut stdin.lock()) else {
+            if interactive {
+                // The shell's prompt must not follow ours.
+                session.console.prompt("\n");
+            }
+            break;
+        };
+        let words = line.and_then(|line| match line.contains(ESCAPE) {
+            // The line is not what the user sees.
+            true if interactive => Err(BadLine::EditingKey),
+            _ if line.trim_start().starts_with(COMMENT) => Ok(Vec::new()),
+            _ => words::split(&line),
+        });
+        let parsed = match words {
+            Ok(words) if words.is_empty() => continue,
+            Ok(words) => parse(&words),
+            Err(why) => Err(UsageError::Line(why)),
+        };
+        let result = match parsed {
+            Ok(Parsed::Exit) => break,
+            Ok(Parsed::Help(topic)) => {
+                help::show(session.console, topic);
+                0
+            }
+            Ok(Parsed::Call(call)) => {
+                // It takes the next line for the password.
+                number += usize::from(*call.command == passwd::COMMAND);
+                session.console.set_options(call.options);
+                commands::execute(session, &call)
+            }
+            Err(error) => {
+                let place = if interactive { String::new() } else { format!(" (line {number})") };
+                session.console.error(&format!("{error}{place}"), Some(error.hint()));
+                USAGE
+            }
+        };
+        if status == 0 {
+            status = result;
+        }
+    }
+    status
+}
+
+fn greet(session: &Session<'_>) {
+    let (client, width) = (&session.client, session.console.out_width());
+    let lines = greeting(client.user(), &client.servers(), &session.dir, &session.downloads, width);
+    // Where the prompt is: where the user looks.
+    lines.iter().for_each(|line| session.console.prompt(&format!("{line}\n")));
+}
+
+/// Who is logged in, which servers are up, and the commands to begin with.
+fn greeting(
     user: &UserName,
     servers: &[(ServerName, Option<String>)],
     dir: &Path,
@@ -50,37 +118,6 @@ fn folder(path: &Path) -> String {
     if text.ends_with('/') { text } else { format!("{text}/") }
 }
 
-/// The next line; `None` at the end of input. A line that is too long or not UTF-8 is one mistake,
-/// not the end.
-pub(super) fn read_command(input: &mut impl BufRead) -> Option<Result<String, UsageError>> {
-    let mut line = Vec::new();
-    match input.take(MAX_COMMAND as u64).read_until(b'\n', &mut line) {
-        Ok(0) | Err(_) => return None,
-        Ok(_) => {}
-    }
-    let whole = line.ends_with(b"\n") || line.len() < MAX_COMMAND;
-    if !whole {
-        skip_line(input);
-        return Some(Err(UsageError::TooLong));
-    }
-    Some(String::from_utf8(line).map_err(|_| UsageError::NotUtf8))
-}
-
-fn skip_line(input: &mut impl BufRead) {
-    loop {
-        let Ok(buffer) = input.fill_buf() else { return };
-        if buffer.is_empty() {
-            return;
-        }
-        let end = buffer.iter().position(|&b| b == b'\n');
-        let used = end.map_or(buffer.len(), |at| at + 1);
-        input.consume(used);
-        if end.is_some() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,14 +150,5 @@ mod tests {
                 greet(4, &[2], width)
             );
         }
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_one_mistake() {
-        let long = format!("{}\nStatus\n", "x".repeat(MAX_COMMAND + 5));
-        let mut input = long.as_bytes();
-        assert_eq!(read_command(&mut input), Some(Err(UsageError::TooLong)));
-        assert_eq!(read_command(&mut input), Some(Ok("Status\n".into())));
-        assert_eq!(read_command(&mut input), None);
     }
 }

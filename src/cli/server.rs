@@ -15,7 +15,7 @@ use crate::server::{self, StartError};
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
-        Err(argument) => return usage(&format!("an argument that is not UTF-8: {argument:?}")),
+        Err(argument) => return usage(&format!("argument is not UTF-8: {argument:?}")),
     };
     server::make_private_files();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -36,7 +36,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         [] => usage("ROOT, NAME and PORT are missing"),
         [_] => usage("NAME and PORT are missing"),
         [_, _] => usage("PORT is missing"),
-        _ => usage("too many words: ROOT NAME PORT, or adduser ROOT USER, is meant"),
+        _ => usage("too many arguments: expected ROOT NAME PORT, or adduser ROOT USER"),
     }
 }
 
@@ -56,29 +56,28 @@ fn add_user(root: &str, user: &str) -> ExitCode {
         Err(why) => return usage(&format!("bad user name '{}': {why}", printable(user))),
     };
     let root = Path::new(root);
-    let is_there = match server::has_user(root, &user) {
-        Ok(is_there) => is_there,
+    let exists = match server::has_user(root, &user) {
+        Ok(exists) => exists,
         Err(why) => return error(&why, None),
     };
-    if is_there {
-        // Before the password is typed: there is still time for Ctrl-C.
+    if exists {
+        // Before the password is typed: Ctrl-C still helps.
         server_warning(&format!(
-            "{user} is there already: what is stored without a Key line in the .conf opens with the present \
-             password alone; Passwd of the client changes that too"
+            "{user} already exists: files stored without a Key line open only with the current password; the client's \
+             Passwd changes both"
         ));
     }
     let password = match password::read_new(&format!("password for {user}")) {
         Ok(password) => password,
         Err(why) => return error(&why, None),
     };
-    let made = if root.exists() { "" } else { "; the folder is new" };
+    let made = if root.exists() { "" } else { " (new folder)" };
     if let Err(why) = server::add_user(root, &user, &password) {
         return error(&why, None);
     }
-    // As in the client: what went well is told to people, and scripts have the exit status.
+    // As in the client: a success is reported to people, and scripts have the exit status.
     if std::io::stdout().is_terminal() {
-        let done =
-            if is_there { format!("the password of {user} is changed") } else { format!("{user} is added") };
+        let done = if exists { format!("changed the password of {user}") } else { format!("added {user}") };
         println!("{done} in {}{made}", printable(&root.to_string_lossy()));
     }
     ExitCode::SUCCESS
@@ -95,7 +94,7 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
     };
     match server::Server::start(Path::new(root), name, address, Box::new(std::io::stderr())) {
         Ok(server) => {
-            // The line that says ready; scripts wait for it.
+            // Scripts wait for this line.
             eprintln!("listening on {}", server.address());
             server.serve()
         }
@@ -108,7 +107,7 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
                     ErrorKind::AddrNotAvailable => {
                         Some(format!("this machine has no address {}", address.ip()))
                     }
-                    ErrorKind::PermissionDenied => Some("ports below 1024 may be root's alone".to_owned()),
+                    ErrorKind::PermissionDenied => Some("ports below 1024 usually need root".to_owned()),
                     _ => None,
                 },
                 _ => None,

@@ -1,13 +1,15 @@
-//! What became of the files of one command.
+//! What became of each file of one command.
 
 use super::text::counted;
 use super::units;
 use crate::name::FilePath;
 
-/// More files than this are counted and not named, but for those that failed.
+/// Files handed to the client at a time, so that those that are done are reported while the rest is under way.
+pub(super) const AT_A_TIME: usize = 1024;
+/// If there are more files than this, only those that failed are named.
 const NAMED: usize = 50;
 
-/// Counts files, and says what is worth saying of each.
+/// Counts files, and gives the line to report for each, if there should be one.
 #[derive(Default)]
 pub(super) struct Tally {
     verb: &'static str,
@@ -16,8 +18,8 @@ pub(super) struct Tally {
     bytes: Option<u64>,
     unchanged: usize,
     failed: usize,
-    /// The failure that was told last, and how many were not told because they were the same.
-    told: String,
+    /// The failure that was reported last, and how many after it were the same.
+    last: String,
     same: usize,
     /// What may help, each once.
     hints: Vec<String>,
@@ -30,7 +32,7 @@ impl Tally {
         Self { verb, files, ..Self::default() }
     }
 
-    /// A file is done; what it was if it has a size, and where it is now.
+    /// A file is done; with its size if bytes were moved, and where it is now.
     pub(super) fn done(&mut self, path: &FilePath, size: Option<u64>, place: &str) -> Option<String> {
         self.done += 1;
         if let Some(size) = size {
@@ -44,23 +46,23 @@ impl Tally {
         self.name(format!("unchanged {path}"))
     }
 
-    /// A file failed. What is to be said of it: nothing, if it is word for word what was said of the one before.
+    /// A file failed. There is nothing to report if the one before failed with the same words.
     pub(super) fn failed(&mut self, error: String, status: u8, hint: Option<String>) -> Option<String> {
         self.failed += 1;
         self.status = if self.status == 0 { status } else { self.status };
         if let Some(hint) = hint.filter(|hint| !self.hints.contains(hint)) {
             self.hints.push(hint);
         }
-        if error == self.told {
+        if error == self.last {
             self.same += 1;
             return None;
         }
-        self.told.clone_from(&error);
+        self.last.clone_from(&error);
         Some(error)
     }
 
-    /// How many failures were not told.
-    pub(super) fn not_said(&self) -> Option<String> {
+    /// How many failures were not reported one by one.
+    pub(super) fn not_reported(&self) -> Option<String> {
         (self.same > 0).then(|| format!("the same for {}", counted(self.same, "more file")))
     }
 
@@ -73,7 +75,7 @@ impl Tally {
         (self.files <= NAMED).then_some(line)
     }
 
-    /// What is to be said at the end: nothing of a single file, which has been named.
+    /// The last line; none for a single file, which has been named.
     pub(super) fn summary(&self) -> Option<String> {
         let mut line = format!("{} {}{}", counted(self.done, "file"), self.verb, in_brackets(self.bytes));
         for (count, what) in [(self.unchanged, "unchanged"), (self.failed, "failed")] {
@@ -108,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_for_many_is_said_once() {
+    fn what_is_the_same_for_many_is_reported_once() {
         let mut tally = Tally::of("downloaded", 4);
         let mut fail = |error: &str| tally.failed(error.into(), 1, Some("start the servers".into()));
-        let told = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
-        assert_eq!(told.iter().flatten().count(), 3);
-        assert_eq!(tally.not_said().unwrap(), "the same for 2 more files");
+        let reported = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
+        assert_eq!(reported.iter().flatten().count(), 3);
+        assert_eq!(tally.not_reported().unwrap(), "the same for 2 more files");
         assert_eq!(tally.hints(), ["start the servers"]);
-        assert_eq!(Tally::of("deleted", 1).not_said(), None);
+        assert_eq!(Tally::of("deleted", 1).not_reported(), None);
     }
 
     #[test]

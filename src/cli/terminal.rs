@@ -1,14 +1,14 @@
 //! How wide a terminal is.
 //!
-//! `COLUMNS` goes before what the terminal says, as for other programs: who exports it means it. Where neither
-//! tells, it is 80.
+//! `COLUMNS` overrides what the terminal says, as in other programs: a user who exports it means it. If neither is known,
+//! it is 80.
 
 use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
 
 const USUAL_WIDTH: usize = 80;
-/// A wider terminal is taken for one of this width: the width comes from outside, and lines are made of it.
+/// A wider terminal is treated as one of this width: the width comes from outside, and lines are allocated by it.
 const MAX_WIDTH: usize = 1000;
 
 /// The width of the terminal that an output of this process is, in columns.
@@ -21,7 +21,7 @@ fn of_terminal(terminal: &impl AsFd) -> Option<usize> {
     plausible(tcgetwinsize(terminal).ok()?.ws_col.into())
 }
 
-/// A terminal of no columns is one that does not tell.
+/// A terminal of no columns does not know its width.
 fn plausible(columns: usize) -> Option<usize> {
     (columns > 0).then(|| columns.min(MAX_WIDTH))
 }

@@ -1,75 +1,34 @@
 //! How much room text takes on a terminal, and how it is made to fit.
 
-/// What is put where a text was cut.
+/// What replaces the part that was cut out of a text.
 const CUT: &str = "...";
 
-/// First and last of the characters that take two columns (East Asian Wide and Fullwidth in Unicode's
-/// EastAsianWidth.txt, and emoji). In blocks, not to the letter: a few unassigned ones count along.
+/// First and last of the characters that take two columns (East Asian Wide and Fullwidth in Unicode's EastAsianWidth.txt,
+/// and emoji). In blocks: a few unassigned ones are included.
+#[rustfmt::skip]
 const WIDE: &[(u32, u32)] = &[
-    (0x1100, 0x115f),
-    (0x231a, 0x231b),
-    (0x2329, 0x232a),
-    (0x23e9, 0x23ec),
-    (0x25fd, 0x25fe),
-    (0x2614, 0x2615),
-    (0x2648, 0x2653),
-    (0x26aa, 0x26ab),
-    (0x26bd, 0x26be),
-    (0x26c4, 0x26c5),
-    (0x2705, 0x2705),
-    (0x270a, 0x270b),
-    (0x2728, 0x2728),
-    (0x274c, 0x274c),
-    (0x2753, 0x2757),
-    (0x2795, 0x2797),
-    (0x2b1b, 0x2b1c),
-    (0x2b50, 0x2b50),
-    (0x2e80, 0x303e),
-    (0x3041, 0xa4cf),
-    (0xa960, 0xa97f),
-    (0xac00, 0xd7a3),
-    (0xf900, 0xfaff),
-    (0xfe30, 0xfe6f),
-    (0xff01, 0xff60),
-    (0xffe0, 0xffe6),
-    (0x1f18e, 0x1f19a),
-    (0x1f200, 0x1f320),
-    (0x1f32d, 0x1f64f),
-    (0x1f680, 0x1f6ff),
-    (0x1f7e0, 0x1f7eb),
-    (0x1f90c, 0x1f9ff),
-    (0x1fa70, 0x1faff),
-    (0x20000, 0x3fffd),
+    (0x1100, 0x115f), (0x231a, 0x231b), (0x2329, 0x232a), (0x23e9, 0x23ec), (0x25fd, 0x25fe),
+    (0x2614, 0x2615), (0x2648, 0x2653), (0x26aa, 0x26ab), (0x26bd, 0x26be), (0x26c4, 0x26c5),
+    (0x2705, 0x2705), (0x270a, 0x270b), (0x2728, 0x2728), (0x274c, 0x274c), (0x2753, 0x2757),
+    (0x2795, 0x2797), (0x2b1b, 0x2b1c), (0x2b50, 0x2b50), (0x2e80, 0x303e), (0x3041, 0xa4cf),
+    (0xa960, 0xa97f), (0xac00, 0xd7a3), (0xf900, 0xfaff), (0xfe30, 0xfe6f), (0xff01, 0xff60),
+    (0xffe0, 0xffe6), (0x1f18e, 0x1f19a), (0x1f200, 0x1f320), (0x1f32d, 0x1f64f), (0x1f680, 0x1f6ff),
+    (0x1f7e0, 0x1f7eb), (0x1f90c, 0x1f9ff), (0x1fa70, 0x1faff), (0x20000, 0x3fffd),
 ];
 
-/// Characters that stand above, below or between others and take no column.
+/// Characters that combine with others and take no column.
+#[rustfmt::skip]
 const NARROW: &[(u32, u32)] = &[
-    (0x0300, 0x036f),
-    (0x0483, 0x0489),
-    (0x0591, 0x05bd),
-    (0x0610, 0x061a),
-    (0x064b, 0x065f),
-    (0x093c, 0x093c),
-    (0x0941, 0x0948),
-    (0x094d, 0x094d),
-    (0x0e31, 0x0e31),
-    (0x0e34, 0x0e3a),
-    (0x0e47, 0x0e4e),
-    (0x1ab0, 0x1aff),
-    (0x1dc0, 0x1dff),
-    (0x200b, 0x200d),
-    (0x20d0, 0x20ff),
-    (0x3099, 0x309a),
-    (0xfe00, 0xfe0f),
-    (0xfe20, 0xfe2f),
-    (0x1f3fb, 0x1f3ff),
-    (0xe0100, 0xe01ef),
+    (0x0300, 0x036f), (0x0483, 0x0489), (0x0591, 0x05bd), (0x0610, 0x061a), (0x064b, 0x065f),
+    (0x093c, 0x093c), (0x0941, 0x0948), (0x094d, 0x094d), (0x0e31, 0x0e31), (0x0e34, 0x0e3a),
+    (0x0e47, 0x0e4e), (0x1ab0, 0x1aff), (0x1dc0, 0x1dff), (0x200b, 0x200d), (0x20d0, 0x20ff),
+    (0x3099, 0x309a), (0xfe00, 0xfe0f), (0xfe20, 0xfe2f), (0x1f3fb, 0x1f3ff), (0xe0100, 0xe01ef),
 ];
 
 fn is_in(c: char, ranges: &[(u32, u32)]) -> bool {
     let c = u32::from(c);
-    let behind = ranges.partition_point(|&(first, _)| first <= c);
-    behind > 0 && c <= ranges[behind - 1].1
+    let after = ranges.partition_point(|&(first, _)| first <= c);
+    after > 0 && c <= ranges[after - 1].1
 }
 
 fn columns_of(c: char) -> usize {
@@ -86,7 +45,7 @@ pub(super) fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
-/// As much from the beginning of a text as fits.
+/// The longest beginning of a text that fits.
 fn head(text: &str, room: usize) -> &str {
     let mut used = 0;
     let end = text.char_indices().find(|(_, c)| {
@@ -137,8 +96,8 @@ pub(super) fn fold(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// A message in lines of at most `room` columns behind `first` that stand before it; the lines after the first
-/// are indented. Words stay whole: what is a path has to be copied.
+/// A message in lines of at most `room` columns; `first` columns before it are taken, and the lines after the first are
+/// indented. Words stay whole: a path must be fit to be copied.
 pub(super) fn wrap(text: &str, first: usize, indent: usize, room: usize) -> String {
     let (mut out, mut used) = (String::with_capacity(text.len()), first);
     for (index, word) in text.split(' ').enumerate() {
@@ -160,7 +119,7 @@ pub(super) fn wrap(text: &str, first: usize, indent: usize, room: usize) -> Stri
 /// A paragraph narrower than this does not get a column of its own.
 const PARAGRAPH: usize = 20;
 
-/// A paragraph behind its mark, which stands in a column of its own where there is room for that.
+/// A paragraph after its mark, which has a column of its own if there is room for that.
 pub(super) fn hang(mark: &str, mark_room: usize, text: &str, width: usize) -> Vec<String> {
     if width < mark_room + PARAGRAPH {
         return fold(&format!("{mark} {text}"), width);
@@ -173,7 +132,7 @@ pub(super) fn hang(mark: &str, mark_room: usize, text: &str, width: usize) -> Ve
     lines.into_iter().enumerate().map(line).collect()
 }
 
-/// A text with blanks behind it, up to a width.
+/// A text padded with blanks to a width.
 pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Units of 1024, the first that the command line ever needs to the last.
+/// Units of 1024.
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-/// The unit in which this many bytes are told: three digits at most stand before it.
+/// The unit in which this many bytes have at most three digits.
 fn unit_of(bytes: f64) -> usize {
     let mut value = bytes;
     let fits = |unit: &usize| {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_the_unit_that_counts() {
+    fn times_are_in_the_unit_that_counts() {
         assert_eq!(seconds(0.2), "1 s");
         assert_eq!(seconds(198.0), "3:18 min");
         assert_eq!(seconds(7801.0), "2:10 h");

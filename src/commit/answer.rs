@@ -19,7 +19,7 @@ impl<T, R> Answer<T, R> {
         matches!(self, Answer::Done(_))
     }
 
-    /// Whether nobody can say.
+    /// Whether there was no answer.
     pub fn is_lost(&self) -> bool {
         matches!(self, Answer::Lost)
     }

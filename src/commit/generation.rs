@@ -1,18 +1,18 @@
-//! Which generation a new version gets: what was seen, as far as it can be believed, and the time.
+//! Which generation a new version gets. It depends on what was seen, as far as that can be believed, and on the time.
 
 use crate::version::MAX_GENERATION;
 
-/// How far a client's clock may be from that of a server, in milliseconds, to count as the same time. Machines whose
-/// clocks are set at all are nearer, by hand or by network; and two writers that could not see each other's
-/// servers are ordered as wrongly as their clocks are: for no longer than a minute or two.
+/// How far a client's clock may be from a server's, in milliseconds, to count as the same time. Clocks that are set at
+/// all, by hand or over a network, are closer than that. Two writers that could not see each other's servers are
+/// ordered as inaccurately as their clocks are set, so they can be in the wrong order for a minute or two at most.
 pub const MAX_SKEW: u64 = 60_000;
 
-/// How far beyond what is certain a generation may be that only one server speaks of, in milliseconds: 49 days.
-/// A liar can bring the generations this far ahead of the clock, and not further, however often it lies.
+/// How far beyond what is certain a generation may be that only one server reports, in milliseconds: 49 days.
+/// A server that lies can push the generations this far ahead of the clock, but no further, however often it lies.
 pub const MAX_JUMP: u64 = 1 << 32;
 
-/// A client's own clock around a question to the servers, in milliseconds since 1970. A slow answer, or a
-/// process that was stopped, makes it longer and never wrong.
+/// A client's own clock before and after a request to the servers, in milliseconds since 1970. A slow answer, or a
+/// process that was stopped, makes the interval longer but never wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Asked {
     /// Before the first line was sent.
@@ -30,10 +30,10 @@ pub struct Skew {
     pub by: u64,
 }
 
-/// How far a client's clock is from that of a server which answered with `clock`; `None` if that is within
+/// How far a client's clock is from that of a server that answered with `clock`; `None` if it is within
 /// [`MAX_SKEW`].
 pub fn skew(asked: Asked, clock: u64) -> Option<Skew> {
-    // A clock that was set back meanwhile is still an interval.
+    // If the clock was set back in between, this is still an interval.
     let (first, last) = (asked.before.min(asked.after), asked.before.max(asked.after));
     let skew = match clock {
         _ if clock < first => Skew { ahead: true, by: first - clock },
@@ -43,50 +43,50 @@ pub fn skew(asked: Asked, clock: u64) -> Option<Skew> {
     (skew.by > MAX_SKEW).then_some(skew)
 }
 
-/// What a client knows of the time, from its own clock and the servers'.
+/// What a client knows about the time, from its own clock and those of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Time {
-    /// Milliseconds since 1970, if its clock can be used: versions that did not see each other are ordered by it.
+    /// The client's clock in milliseconds since 1970, if it can be used to order versions that did not see each other.
     pub clock: Option<u64>,
-    /// A time that no single server has made greater.
+    /// A time that no single server can have made greater.
     pub certain: u64,
 }
 
-/// Draws the conclusions from the clocks of the servers that answered. The client's can be used if at least half of
-/// them agree with it.
+/// What follows from the clocks of the servers that answered. The client's clock can be used if at least half of
+/// theirs agree with it.
 pub fn time(asked: Asked, servers: &[u64]) -> Time {
     let agreeing = servers.iter().filter(|&&clock| skew(asked, clock).is_none()).count();
     if agreeing * 2 >= servers.len() {
         return Time { clock: Some(asked.after), certain: asked.after };
     }
-    // Then the earlier of its own and theirs, of which half are no greater: both can be wrong, but a server that
-    // lies cannot bring it beyond this clock.
+    // Otherwise the earlier of the client's clock and the servers' median is certain. Both can be wrong, but a server
+    // that lies cannot push the result beyond this clock.
     let mut ascending = servers.to_vec();
     ascending.sort_unstable();
     let theirs = ascending.get(servers.len() / 2).copied().unwrap_or(0);
     Time { clock: None, certain: theirs.min(asked.after) }
 }
 
-/// What a survey has seen of a name's generations.
+/// What a survey has seen of the generations of a name.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// The newest [rank](crate::version::Version::rank) with a good seal.
     pub sealed: u64,
-    /// The floors of the servers that answered.
+    /// The floors reported by the servers that answered.
     pub floors: &'a [u64],
     /// Generations of claims without a good seal.
     pub unsealed: &'a [u64],
-    /// Copies of each piece that are asked for.
+    /// Copies of each piece that were asked for.
     pub replicas: usize,
 }
 
 impl Seen<'_> {
     /// The newest generation that can be believed.
     ///
-    /// What is sealed counts; only this user's clients can have made it. A floor counts if as many servers as
-    /// there are to be copies, and at least two, have one as great. Other floors, and generations without a good
-    /// seal, count up to [`MAX_JUMP`] beyond such a floor or the time, whichever is later. So what one server says
-    /// is never added to what it has said before, not even if no other answers.
+    /// A sealed generation counts, because only this user's clients can have made it. A floor counts if as many
+    /// servers as there should be copies, and at least two, have one at least as great. Other floors, and generations
+    /// without a good seal, count up to [`MAX_JUMP`] beyond such a floor or the time, whichever is later. So what one
+    /// server reports is never added to what it reported before, even if no other server answers.
     pub fn newest(&self, time: Time) -> u64 {
         let mut floors: Vec<u64> = self.floors.iter().copied().filter(|&f| f <= MAX_GENERATION).collect();
         floors.sort_unstable_by(|a, b| b.cmp(a));
@@ -98,26 +98,26 @@ impl Seen<'_> {
     }
 }
 
-/// No generation is left for a name.
+/// A name has no generation left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsedUp;
 
-/// The generation of a new version: greater than all that can be believed to have been seen, greater than that of
-/// the same writer's last try (0 if there was none), and not less than the clock, if that can be used.
+/// The generation of a new version. It is greater than every generation that was seen and can be believed, greater
+/// than that of the same writer's last try (0 if there was none), and not less than the clock, if that can be used.
 ///
 /// # Errors
-/// [`UsedUp`] beyond [`MAX_GENERATION`].
+/// [`UsedUp`] if it would be beyond [`MAX_GENERATION`].
 pub fn next_generation(seen: &Seen<'_>, time: Time, last_try: u64) -> Result<u64, UsedUp> {
     let generation = least_generation(seen, time, last_try)?.max(time.clock.unwrap_or(0));
     if generation <= MAX_GENERATION { Ok(generation) } else { Err(UsedUp) }
 }
 
-/// The least generation that a new version may have: as [`next_generation`], without the clock. For a file that comes
-/// to a name by a Move: whoever uploads to that name at the same time has a generation by the clock, or at least
-/// this one, and must not be hidden by a file of which the uploader could not know.
+/// The least generation that a new version may have: like [`next_generation`], but without the clock. It is used for a
+/// file that gets a name through a Move: a client that uploads to that name at the same time has a generation from its
+/// clock, or at least this one, and its upload must not be hidden by a file that it could not know about.
 ///
 /// # Errors
-/// [`UsedUp`] beyond [`MAX_GENERATION`].
+/// [`UsedUp`] if it would be beyond [`MAX_GENERATION`].
 pub fn least_generation(seen: &Seen<'_>, time: Time, last_try: u64) -> Result<u64, UsedUp> {
     let generation = seen.newest(time).max(last_try).checked_add(1).ok_or(UsedUp)?;
     if generation <= MAX_GENERATION { Ok(generation) } else { Err(UsedUp) }

@@ -1,49 +1,51 @@
-//! A reader's side: what the servers' answers mean together.
+//! The reader's side: what the servers' answers mean when taken together.
 
-use super::{Answer, Held, Phase};
+use super::answer::Answer;
+use super::held::{Held, PieceState};
 use crate::version::Version;
 
-/// What the servers' answers about one name mean, by server index; `None` is a server that did not
-/// answer.
+/// What the servers' answers about one name mean. Servers are given by their index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// The newest version of which a server has published a piece.
+    /// The newest version of which some server has published a piece.
     pub decided: Option<Version>,
-    /// The [rank](Version::rank) of the newest version seen, staged ones included; 0 when there is nothing.
+    /// The [rank](Version::rank) of the newest version seen, including staged ones; 0 if there is none.
     pub generation: u64,
-    /// Servers on which staged pieces of the decided version wait to be rolled forward.
+    /// Servers on which staged pieces of the decided version are waiting to be rolled forward.
     pub forward: Vec<usize>,
     /// Staged versions that seem abandoned, each with the servers that hold it. They may be aborted
-    /// once every server has promised by [`fence`](super::fence) not to publish them: see [`may_abort`].
+    /// once every server has promised with a [`fence`](super::fence) not to publish them: see [`may_abort`].
     pub abandoned: Vec<(Version, Vec<usize>)>,
 }
 
-/// Draws the conclusions. A staged version seems abandoned only if every server answered, none has
-/// published it or anything newer, and no connection that staged it is open.
+/// Draws the conclusions from the answers about one name, by server; `None` is a server that did not answer. A staged
+/// version seems abandoned only if every server answered, none has published it or anything newer, and no connection
+/// that staged it is open.
 ///
-/// A stage that is older than the newest decided version is left alone: it goes with the commit of the
-/// newer one. It may be part of what was decided before, which is still needed where the newer one has
-/// reached only a server that is then lost.
+/// A stage that is older than the newest decided version is left alone: the commit of the newer one removes it. It may
+/// belong to the version that was decided before, which is still needed if the newer one has reached only a server that
+/// is then lost.
 pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     let all: Vec<(usize, Held)> =
         answers.iter().enumerate().flat_map(|(s, a)| a.iter().flatten().map(move |&h| (s, h))).collect();
-    let decided = all.iter().filter(|(_, h)| h.phase == Phase::Published).map(|(_, h)| h.version).max();
+    let decided = all.iter().filter(|(_, h)| h.state == PieceState::Published).map(|(_, h)| h.version).max();
     let generation = all.iter().map(|(_, h)| h.version.rank()).max().unwrap_or(0);
     let waiting = |version: Version| -> Vec<usize> {
         let mut servers: Vec<usize> = all
             .iter()
-            .filter(|(_, h)| h.version == version && h.phase != Phase::Published)
+            .filter(|(_, h)| h.version == version && h.state != PieceState::Published)
             .map(|&(s, _)| s)
             .collect();
         servers.dedup();
         servers
     };
     let mut stages: Vec<Version> =
-        all.iter().filter(|(_, h)| h.phase != Phase::Published).map(|(_, h)| h.version).collect();
+        all.iter().filter(|(_, h)| h.state != PieceState::Published).map(|(_, h)| h.version).collect();
     stages.sort_unstable();
     stages.dedup();
-    let open =
-        |version| all.iter().any(|(_, h)| h.version == version && h.phase == Phase::Staged { open: true });
+    let open = |version| {
+        all.iter().any(|(_, h)| h.version == version && h.state == PieceState::Staged { open: true })
+    };
     let everybody_answered = answers.iter().all(Option::is_some);
     let abandoned = stages
         .iter()
@@ -53,9 +55,8 @@ pub fn resolve(answers: &[Option<Vec<Held>>]) -> View {
     View { decided, generation, forward: decided.map(waiting).unwrap_or_default(), abandoned }
 }
 
-/// Whether a stage that seems abandoned may be aborted: only if each of the `servers` that there are
-/// has promised not to publish it. The answers alone do not prove that, because they were not given at
-/// one instant.
+/// Whether a stage that seems abandoned may be aborted: only if every one of the `servers` has promised not to publish
+/// it. The answers alone do not prove that nobody will, because they were not given at one instant.
 pub fn may_abort<T, R>(promises: &[(usize, Answer<T, R>)], servers: usize) -> bool {
     (0..servers).all(|server| promises.iter().any(|(s, promise)| *s == server && promise.is_done()))
 }
@@ -70,24 +71,25 @@ pub fn holders(answers: &[Option<Vec<Held>>], version: Version, piece: u8) -> Ve
         .collect()
 }
 
-/// What of a version stands on the word of one server.
+/// The part of a version for which only one server vouches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneWord {
-    /// The only server that says that it has published the version.
+    /// The only server that claims to have published the version.
     pub server: usize,
     /// The pieces that no other server holds, ascending.
     pub pieces: Vec<u8>,
 }
 
-/// The pieces that nobody but the only publisher of a version holds; `None` where there are none, or where two
-/// servers or more have published it, or nobody.
+/// The pieces that no server but the only publisher of a version holds; `None` if there are none, or if the version was
+/// published by no server or by more than one.
 ///
-/// If that server lies, the version was never decided, and its writer may have died before these pieces had a
-/// second holder. To publish the rest elsewhere, which drops what is older, would then leave the file in the liar's
-/// hands. Two servers are not both taken for liars: one of them got the writer's commit, and all was staged.
+/// If that server lies, the version was never decided, and its writer may have died before these pieces had a second
+/// holder. Publishing the rest elsewhere, which drops what is older, would then leave the file in the hands of the
+/// server that lies. Of two publishers at least one is assumed to be honest: it got the writer's commit, so everything
+/// had been staged.
 pub fn one_word(answers: &[Option<Vec<Held>>], version: Version) -> Option<OneWord> {
     let of_version = |server: usize| answers[server].iter().flatten().filter(move |h| h.version == version);
-    let has_published = |server: &usize| of_version(*server).any(|h| h.phase == Phase::Published);
+    let has_published = |server: &usize| of_version(*server).any(|h| h.state == PieceState::Published);
     let mut publishers = (0..answers.len()).filter(has_published);
     let (Some(server), None) = (publishers.next(), publishers.next()) else { return None };
     let is_alone = |piece: &u8| holders(answers, version, *piece) == [server];
@@ -108,11 +110,11 @@ mod tests {
     }
 
     fn published(piece: u8, generation: u64) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Published }
+        Held { piece, version: version(generation), state: PieceState::Published }
     }
 
     fn waiting(piece: u8, generation: u64, open: bool) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Staged { open } }
+        Held { piece, version: version(generation), state: PieceState::Staged { open } }
     }
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
         let in_part = [alone[0].clone(), rest(), Some(vec![published(1, 1), waiting(1, 2, true)]), None];
         assert_eq!(one_word(&in_part, version(2)), word(0, &[2]));
         let staged_too = [Some(vec![published(1, 2), waiting(2, 2, true)]), rest()];
-        assert_eq!(one_word(&staged_too, version(2)), word(0, &[1, 2]), "in whichever phase");
+        assert_eq!(one_word(&staged_too, version(2)), word(0, &[1, 2]), "in whichever state");
         let everywhere = [alone[0].clone(), rest(), Some(vec![waiting(1, 2, true), waiting(2, 2, true)])];
         assert_eq!(one_word(&everywhere, version(2)), None);
         let two = [alone[0].clone(), Some(vec![published(3, 2)]), rest()];

@@ -1,16 +1,16 @@
-//! A change of a user's key: whose pieces may still come, and which change may follow which.
+//! A change of a user's key: under which key pieces may still arrive, and which change may follow which.
 
-use super::Refused;
+use super::held::Refused;
 
-/// The value by which a header says under which key it was made.
+/// The value that says under which key a header was made.
 pub type KeyCheck = [u8; 16];
 
-/// A user's latest change of key, as one server knows it. Where both are the same, no key is retired.
+/// A user's latest change of key, as one server knows it. If both keys are the same, none is retired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyChange {
-    /// Of the key under which nothing new may come.
+    /// The check of the key under which nothing new is accepted.
     pub retired: KeyCheck,
-    /// Of the key that took its place.
+    /// The check of the key that replaced it.
     pub current: KeyCheck,
 }
 
@@ -20,23 +20,23 @@ impl KeyChange {
     }
 }
 
-/// Whether a piece under this key may be staged or published. The client that changes the key is not asked: it
-/// alone still settles and repairs under the old one.
+/// Whether a piece under this key may be staged or published. This is not checked for the client that changes the key:
+/// it alone still settles and repairs under the old one.
 ///
 /// # Errors
-/// [`Refused::Rekeyed`].
+/// [`Refused::Rekeyed`] if the key is retired.
 pub fn may_use_key(known: Option<KeyChange>, key: KeyCheck) -> Result<(), Refused> {
     if known.is_some_and(|known| known.retires(key)) { Err(Refused::Rekeyed) } else { Ok(()) }
 }
 
-/// What a server knows of a user's key after it is asked for a change.
+/// What a server knows about a user's key after a request to change it.
 ///
-/// The same change again is one that was cut off and goes on. A change to the key that was retired last takes
-/// back what was begun. One that changes nothing leaves what is known as it is.
+/// The same change again continues one that was interrupted. A change to the key that was retired last takes back the
+/// change that was begun. One that changes nothing has no effect.
 ///
 /// # Errors
-/// [`Refused::Rekeyed`] for a change of the retired key to a third one: pieces may be under the one that took
-/// its place already, and this client would know neither key to them.
+/// [`Refused::Rekeyed`] for a change from the retired key to a third one: pieces may already be under the key that
+/// replaced it, and this client would not have it.
 pub fn rekey(known: Option<KeyChange>, asked: KeyChange) -> Result<Option<KeyChange>, Refused> {
     let retired = known.is_some_and(|known| known.retires(asked.retired));
     if asked.retired == asked.current {

@@ -1,40 +1,43 @@
-//! A server's side: what it does to its disk when a client asks.
+//! The server's side: what it does to its disk when a client asks.
 
-use super::{Held, MAX_JUMP, Phase, Refused, Step, TOMBSTONE};
+use super::generation::MAX_JUMP;
+use super::held::{Held, PieceState, Refused, Step};
+use crate::placement::TOMBSTONE;
 use crate::version::{MAX_GENERATION, Version};
 
-/// How far beyond a server's clock the generation of a version may be that it takes, in milliseconds: 69 years. So a
-/// server whose clock has died, and began again at 1970, still takes what is made today.
+/// How far beyond a server's clock the generation of a version that it accepts may be, in milliseconds: 69 years. So a
+/// server whose clock was reset to 1970 still accepts versions made today.
 pub const MAX_AHEAD: u64 = 1 << 41;
 
-/// Whether a generation is within [`MAX_AHEAD`] of a server's clock, `now` milliseconds since 1970. Asked of all
-/// that is staged, and of all that raises a floor, so that nobody can use the generations up: nothing that a
-/// client says moves this bound.
+/// Checks that a generation is within [`MAX_AHEAD`] of a server's clock, `now` milliseconds since 1970. Everything that
+/// is staged or raises a floor is checked, so that nobody can use up the generations: no request of a client moves this
+/// bound.
 ///
 /// # Errors
-/// [`Refused::Ahead`].
+/// [`Refused::Ahead`] if it is beyond that.
 pub fn not_ahead(generation: u64, now: u64) -> Result<(), Refused> {
-    // The one addition that cannot overflow, since both have a bound.
+    // This cannot overflow, because both numbers are bounded.
     let most = (now.min(MAX_GENERATION) + MAX_AHEAD).min(MAX_GENERATION);
     if generation <= most { Ok(()) } else { Err(Refused::Ahead) }
 }
 
 fn newest_published(held: &[Held]) -> Option<Version> {
-    held.iter().filter(|h| h.phase == Phase::Published).map(|h| h.version).max()
+    held.iter().filter(|h| h.state == PieceState::Published).map(|h| h.version).max()
 }
 
 fn staged(held: &[Held]) -> impl Iterator<Item = &Held> {
-    held.iter().filter(|h| h.phase != Phase::Published)
+    held.iter().filter(|h| h.state != PieceState::Published)
 }
 
-/// Whether a piece of `version` may be staged. `floor` is the newest generation that this server has
-/// forgotten a tombstone of, fenced or aborted: a late writer must not bring back what was deleted below it.
+/// Whether a piece of `version` may be staged. `floor` is the newest generation that this server has fenced or aborted,
+/// or whose tombstone it has forgotten: a late writer must not bring back what was deleted below it.
 ///
-/// To be asked again, as one step with making the piece known, when all of it has arrived and is on
-/// disk: while it was on its way, a delete may have come and been forgotten.
+/// This must be checked again when the whole piece has arrived and is on disk, in one step with making it known: while
+/// it was in transit, a delete may have come and been forgotten.
 ///
 /// # Errors
-/// [`Refused::Behind`]. A version that is published here may be staged again: repair does that.
+/// [`Refused::Behind`] if something newer is published, or the version is at or below the floor. A version that is
+/// published here may be staged again: Repair does that.
 pub fn may_stage(held: &[Held], floor: u64, version: Version) -> Result<(), Refused> {
     let published = newest_published(held);
     if published == Some(version) {
@@ -46,45 +49,45 @@ pub fn may_stage(held: &[Held], floor: u64, version: Version) -> Result<(), Refu
     Ok(())
 }
 
-/// Whether a piece of a version that is decided elsewhere may be staged, which Repair does. The floor
-/// does not count: it is for late writers. But `known_floor`, as the server gave it when Repair looked,
-/// must still be the floor: else a delete may have come and been forgotten in between.
+/// Whether a piece of a version that is decided elsewhere may be staged, as Repair does. The floor does not apply,
+/// because it is for late writers. But the floor must still be `known_floor`, which the server reported when Repair
+/// looked: otherwise a delete may have come and been forgotten in between.
 ///
 /// # Errors
-/// [`Refused::Behind`].
+/// [`Refused::Behind`] if something newer is published, or the floor has changed.
 pub fn may_restore(held: &[Held], floor: u64, known_floor: u64, version: Version) -> Result<(), Refused> {
     if newest_published(held) > Some(version) || floor != known_floor { Err(Refused::Behind) } else { Ok(()) }
 }
 
-/// The floor after the tombstone `version` is forgotten, or `version` is fenced. It always rises, so that nobody
-/// who saw the old one overlooks that: a repair that looked before comes too late.
+/// The floor after the tombstone `version` was forgotten, or `version` was fenced. It always rises, so that no client
+/// that saw the old floor overlooks this: a repair that looked before comes too late.
 ///
 /// # Errors
-/// [`Refused::Ahead`] if there is no greater one.
+/// [`Refused::Ahead`] if no greater floor exists.
 pub fn raised_floor(floor: u64, version: Version) -> Result<u64, Refused> {
     let raised = floor.checked_add(1).ok_or(Refused::Ahead)?.max(version.rank());
     if raised <= MAX_GENERATION { Ok(raised) } else { Err(Refused::Ahead) }
 }
 
-/// The floor after `version` was aborted: what is aborted can never be staged again. A writer's next try has a
-/// greater generation, and is admitted.
+/// The floor after `version` was aborted: an aborted version can never be staged again. The writer's next try has a
+/// greater generation, and is accepted.
 pub fn aborted_floor(floor: u64, version: Version) -> u64 {
     floor.max(version.rank())
 }
 
-/// The floor of a server that starts. One that is far beyond its clock, `now` milliseconds since 1970, would
-/// refuse every new version until then, and a client would not believe it: it becomes the clock. Nothing is lost by
-/// that, because floors are for writers that are on their way, and a server that starts has no connection.
+/// The floor with which a server starts. A floor far beyond its clock, `now` milliseconds since 1970, would refuse
+/// every new version until that time, and clients would not believe it, so it is lowered to the clock. Nothing is lost
+/// by that, because floors guard against late writers, and a server that is starting has no connections.
 pub fn floor_at_start(floor: u64, now: u64) -> u64 {
     let now = now.min(MAX_GENERATION);
     if floor <= now + MAX_JUMP { floor } else { now }
 }
 
-/// What a server does with a commit of `version`: publishes its staged pieces and drops what is
-/// older; behind a newer published version it only drops the stage, and acknowledges.
+/// What a server does with a commit of `version`: it publishes its staged pieces and drops what is older. If a newer
+/// version is published, it only drops the stage, and acknowledges.
 ///
 /// # Errors
-/// [`Refused::NotStaged`], so that a writer whose stage was aborted is never told "done".
+/// [`Refused::NotStaged`] if nothing of it is here, so that a writer whose stage was aborted never gets an OK.
 pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     let published = newest_published(held);
     if published > Some(version) {
@@ -97,36 +100,36 @@ pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     let publish = to_publish.iter().map(|&piece| Step::Publish { piece, version });
     let outdated = held
         .iter()
-        .filter(|h| h.phase == Phase::Published && h.version < version && !to_publish.contains(&h.piece))
+        .filter(|h| h.state == PieceState::Published && h.version < version && !to_publish.contains(&h.piece))
         .map(|h| Step::DropPublished { piece: h.piece });
     Ok(publish.chain(outdated).chain(drop_staged(held, |v| v < version)).collect())
 }
 
-/// What a server does with an abort of `version`, whose floor [`aborted_floor`] raises first. `own` says whether
-/// the asker staged it on this very connection; a writer may always take back its own.
+/// What a server does with an abort of `version`, after it has raised the floor to [`aborted_floor`]. `own` says
+/// whether the version was staged on the connection that asks; a writer may always take back its own.
 ///
 /// # Errors
-/// [`Refused::Decided`] or [`Refused::Open`].
+/// [`Refused::Decided`] if it is published here; [`Refused::Open`] if another connection that staged it is open.
 pub fn abort(held: &[Held], version: Version, own: bool) -> Result<Vec<Step>, Refused> {
-    if held.iter().any(|h| h.version == version && h.phase == Phase::Published) {
+    if held.iter().any(|h| h.version == version && h.state == PieceState::Published) {
         return Err(Refused::Decided);
     }
-    if !own && staged(held).any(|h| h.version == version && h.phase == Phase::Staged { open: true }) {
+    if !own && staged(held).any(|h| h.version == version && h.state == PieceState::Staged { open: true }) {
         return Err(Refused::Open);
     }
     Ok(drop_staged(held, |v| v == version))
 }
 
-/// Whether this server can promise that `version` was never published here and never will be: asked of
-/// every server before another's stage is aborted. With the promise the server raises its floor by
-/// [`raised_floor`], so that a stage that is still on its way comes too late.
+/// Whether this server can promise that `version` was never published here and never will be. Every server is asked
+/// before a client aborts another client's stage. With the promise, the server raises its floor to [`raised_floor`], so
+/// that a stage that is still in transit comes too late.
 ///
-/// Why a look at every server is not enough: it takes time, and in between the writer may stage here,
-/// commit here and lose its connections there. Then the answers, taken together, never were true.
+/// Why a look at every server is not enough: it takes time, and in between the writer may stage and commit on one
+/// server and lose its connections to others. The answers, taken together, were then never true.
 ///
 /// # Errors
-/// [`Refused::Decided`], also behind a newer version: what that one replaced here may still be the
-/// newest that others have published. Or [`Refused::Open`].
+/// [`Refused::Decided`] if it is published here, or if something newer is: what that replaced here may still be the
+/// newest that other servers have published. [`Refused::Open`] if a connection that staged it is open.
 pub fn fence(held: &[Held], version: Version) -> Result<(), Refused> {
     if newest_published(held) > Some(version) {
         return Err(Refused::Decided);
@@ -134,18 +137,19 @@ pub fn fence(held: &[Held], version: Version) -> Result<(), Refused> {
     abort(held, version, false).map(drop)
 }
 
-/// What a server does when every server has acknowledged the tombstone `version`. Before, its floor is
-/// raised by [`raised_floor`].
+/// What a server does once every server has acknowledged the tombstone `version`. It must raise its floor to
+/// [`raised_floor`] first.
 ///
-/// The last step drops the tombstone; before it, the others must be safe from a power failure, and so
-/// must all earlier drops of this name: an old piece that came back without the tombstone would bring
-/// back the file. The others are there because the tombstone may be seen, and forgotten, before the
-/// commit that published it has dropped what is older.
+/// The last step drops the tombstone. Before that, the other steps and all earlier drops of this name must be safe from
+/// a power failure: an old piece that came back without the tombstone would bring back the file. There can be other
+/// steps because the tombstone may be seen, and forgotten, before the commit that published it has dropped what is
+/// older.
 ///
 /// # Errors
-/// [`Refused::NotStaged`].
+/// [`Refused::NotStaged`] if the newest version published here is not that tombstone.
 pub fn forget(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
-    let is_there = |h: &Held| h.piece == TOMBSTONE && h.version == version && h.phase == Phase::Published;
+    let is_there =
+        |h: &Held| h.piece == TOMBSTONE && h.version == version && h.state == PieceState::Published;
     if newest_published(held) != Some(version) || !held.iter().any(is_there) {
         return Err(Refused::NotStaged);
     }
@@ -154,25 +158,27 @@ pub fn forget(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
     Ok(steps)
 }
 
-/// What a server does after a restart to end a commit that a crash cut off. It never touches a stage
-/// that is newer than all it has published: only clients can know whether that is decided.
+/// What a server does after a restart to finish a commit that a crash cut off. It never touches a stage that is newer
+/// than everything it has published: only clients can know whether that is decided.
 pub fn recover(held: &[Held]) -> Vec<Step> {
     newest_published(held).and_then(|version| commit(held, version).ok()).unwrap_or_default()
 }
 
-/// What a server drops when a client says that `version` is decided and whole elsewhere: all that is
-/// older and published, and older stages whose writers are gone.
+/// What a server drops when a client says that `version` is decided and whole elsewhere: everything that is older and
+/// published, and older stages whose connections are closed.
 ///
-/// Nothing of the name may be left here after that, so first the newest that is published must be alone:
-/// what [`recover`] says is carried out, and is safe from a power failure. Else that could bring back
-/// the older of two versions without the newer.
+/// This may drop everything that the server has of the name. So the steps of [`recover`] must have been carried out
+/// first, and be safe from a power failure, so that only one version is published: otherwise a power failure could
+/// bring back the older of two versions without the newer.
 pub fn retire(held: &[Held], version: Version) -> Vec<Step> {
     held.iter()
         .filter(|h| h.version < version)
-        .filter_map(|h| match h.phase {
-            Phase::Published => Some(Step::DropPublished { piece: h.piece }),
-            Phase::Staged { open: false } => Some(Step::DropStaged { piece: h.piece, version: h.version }),
-            Phase::Staged { open: true } => None,
+        .filter_map(|h| match h.state {
+            PieceState::Published => Some(Step::DropPublished { piece: h.piece }),
+            PieceState::Staged { open: false } => {
+                Some(Step::DropStaged { piece: h.piece, version: h.version })
+            }
+            PieceState::Staged { open: true } => None,
         })
         .collect()
 }
@@ -193,11 +199,11 @@ mod tests {
     }
 
     fn published(piece: u8, generation: u64) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Published }
+        Held { piece, version: version(generation), state: PieceState::Published }
     }
 
     fn waiting(piece: u8, generation: u64, open: bool) -> Held {
-        Held { piece, version: version(generation), phase: Phase::Staged { open } }
+        Held { piece, version: version(generation), state: PieceState::Staged { open } }
     }
 
     #[test]
@@ -329,7 +335,7 @@ mod tests {
         assert_eq!(may_stage(&held, 0, new), Ok(()));
         assert_eq!(fence(&held, new), Ok(()));
         let [publish, staged] = [Step::Publish { piece: 2, version: new }, Step::DropPublished { piece: 1 }];
-        let of_new = Held { piece: 2, version: new, phase: Phase::Staged { open: true } };
+        let of_new = Held { piece: 2, version: new, state: PieceState::Staged { open: true } };
         assert_eq!(commit(&[held[0], of_new], new), Ok(vec![publish, staged]));
     }
 }

@@ -1,34 +1,36 @@
-//! A writer's side: the steps of one upload or delete of one name.
+//! The writer's side: the steps of one upload or delete of one name.
 //!
 //! ```text
 //! Writer<Staging> ──staged──▶ Writer<Committing> ──committed──▶ Outcome
 //!        └───────────give_up / staged───▶ Writer<Aborting>
 //! ```
 //!
-//! Each step consumes the writer and says whom to ask next, so a commit before every stage is
-//! acknowledged, or after an abort, does not compile. What is asked all goes over the connections
-//! on which it was staged: a server that was lost in between is lost for this version.
+//! Each step consumes the writer and says which servers to ask next, so a commit before every stage is acknowledged, or
+//! after an abort, does not compile. All requests go over the connections on which the version was staged: a server
+//! that was lost in between is lost for this version.
 
 use std::marker::PhantomData;
 
-use super::{Answer, Held, Phase, TOMBSTONE, resolve};
-use crate::placement;
+use super::answer::Answer;
+use super::held::{Held, PieceState};
+use super::reader::resolve;
+use crate::placement::{self, TOMBSTONE};
 use crate::version::{UploadId, Version};
 
-/// Phase of a [`Writer`]: pieces are on their way to [`Writer::servers`].
+/// Phase of a [`Writer`]: pieces are being sent to [`Writer::servers`].
 #[derive(Debug)]
 pub struct Staging;
 
-/// Phase of a [`Writer`]: [`Writer::servers`] are to be sent the commit.
+/// Phase of a [`Writer`]: [`Writer::servers`] must be sent the commit.
 #[derive(Debug)]
 pub struct Committing;
 
-/// Phase of a [`Writer`]: [`Writer::servers`] are to be sent the abort. That is a courtesy: what stays
-/// behind is settled by whoever meets it next.
+/// Phase of a [`Writer`]: [`Writer::servers`] should be sent the abort. That is a courtesy: what remains is settled by
+/// the next client that finds it.
 #[derive(Debug)]
 pub struct Aborting;
 
-/// One version of one name on its way.
+/// One version of one name that is being written.
 #[derive(Debug)]
 #[must_use]
 pub struct Writer<P> {
@@ -40,19 +42,19 @@ pub struct Writer<P> {
 /// How a commit ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Decided: the user may be told "done".
+    /// Decided: success may be reported.
     Done {
-        /// Servers that have published it, or have something newer. With fewer than R of them the loss
-        /// of R-1 more may bring the old version back: the user is to be told.
+        /// Servers that have published it, or have something newer. If these are fewer than R, the loss of R-1 more
+        /// may bring the old version back: the user must be warned.
         committed: Vec<usize>,
         /// Servers that were sent the commit and did not confirm it.
         missing: Vec<usize>,
     },
-    /// A newer version is decided and whole, so that nobody needs to know any more how far this one came: as if it
-    /// had been done first.
+    /// A newer version is decided and whole, so it no longer matters how far this one came: it counts as done before
+    /// the newer one.
     Overtaken,
-    /// Nothing of it is on any server any more: others took it for abandoned, or a delete overtook it. It
-    /// can be tried again, as a new version.
+    /// No server has anything of it any more: other clients took it for abandoned, or a delete overtook it. It can be
+    /// tried again, as a new version.
     NeverHappened,
     /// No server confirmed, and at least one of them may have done it.
     Undecided,
@@ -77,30 +79,29 @@ impl<P> Writer<P> {
 impl Writer<Staging> {
     /// A new version: `generation` is from [`next_generation`](super::next_generation); `upload` is random. An
     /// upload is staged on the holders of its pieces, a delete on every server that can be reached. `servers` may
-    /// name one more than once.
+    /// contain a server more than once.
     pub fn new(generation: u64, upload: UploadId, mut servers: Vec<usize>) -> Self {
         servers.sort_unstable();
         servers.dedup();
         Self { version: Version { generation, upload }, servers, phase: PhantomData }
     }
 
-    /// A version that follows from what it is about: the delete of one version alone has that one's
-    /// [`Version::successor`], a file that comes to a name by a Move is [`Version::of_moved`]. `servers` as in
-    /// [`Writer::new`].
+    /// A version that is given: the delete of one version alone has its [`Version::successor`], a file that gets a
+    /// name through a Move has [`Version::of_moved`]. `servers` as in [`Writer::new`].
     pub fn at(version: Version, mut servers: Vec<usize>) -> Self {
         servers.sort_unstable();
         servers.dedup();
         Self { version, servers, phase: PhantomData }
     }
 
-    /// Takes the answers to every piece that was sent; a server without an answer counts as lost. It is
-    /// committed where all that was sent is staged, if that is at least `least` servers.
+    /// Takes the answers to every piece that was sent; a server without an answer counts as lost. The version can be
+    /// committed on the servers that staged everything they were sent, if these are at least `least`.
     ///
-    /// An upload wants all of `servers()`: each of them holds a piece that has no copy to spare. A
-    /// delete wants R, because any R servers outvote what the others remember.
+    /// An upload needs all of `servers()`, because each of them holds a piece that has no copy to spare. A delete needs
+    /// R, because any R servers outvote what the others remember.
     ///
     /// # Errors
-    /// The writer that aborts, if that is too few. The upload or delete can be tried again.
+    /// The writer that aborts, if these are too few. The upload or delete can be tried again.
     pub fn staged<T, R>(
         self,
         answers: &[(usize, Answer<T, R>)],
@@ -117,7 +118,7 @@ impl Writer<Staging> {
         Err(self.next(servers))
     }
 
-    /// The writer has a reason of its own not to go on.
+    /// Stops for a reason of the writer's own.
     pub fn give_up(self) -> Writer<Aborting> {
         let servers = self.servers.clone();
         self.next(servers)
@@ -125,7 +126,7 @@ impl Writer<Staging> {
 }
 
 impl Writer<Committing> {
-    /// The writer has a reason of its own not to go on.
+    /// Stops for a reason of the writer's own.
     pub fn give_up(self) -> Writer<Aborting> {
         let servers = self.servers.clone();
         self.next(servers)
@@ -145,12 +146,12 @@ impl Writer<Committing> {
 }
 
 impl Outcome {
-    /// What the outcome is in the light of a later look at all servers, which has settled what it could.
-    /// For a commit of `version` on the servers `asked` whose connections were cut: what the look shows
-    /// counts, and the commit's own answer only of a server that has not answered the look. `copies` is how many
-    /// copies a version should have: a newer version counts as decided if it is whole, and not on the word of one
-    /// server where there should be more. Otherwise one that lies could show what was given up, and so keep the
-    /// user from knowing that nothing of this version is anywhere.
+    /// The outcome in the light of a later look at all servers, which has settled what it could. It is for a commit of
+    /// `version` on the servers `asked` whose connections were cut. What the look shows counts; the commit's own answer
+    /// counts only for a server that did not answer the look. `copies` is how many copies a version should have: a
+    /// newer version counts as decided if it is whole, and vouched for by more than one server if it should have more
+    /// than one copy. Otherwise a server that lies could show a version that was given up, and so hide from the user
+    /// that no server has this one.
     #[must_use]
     pub fn seen(
         self,
@@ -159,7 +160,8 @@ impl Outcome {
         answers: &[Option<Vec<Held>>],
         copies: usize,
     ) -> Self {
-        let published = || answers.iter().flatten().flatten().filter(|held| held.phase == Phase::Published);
+        let published =
+            || answers.iter().flatten().flatten().filter(|held| held.state == PieceState::Published);
         let mut newer = published().map(|held| held.version).filter(|&newer| newer > version);
         if newer.any(|newer| is_whole(answers, newer, copies)) {
             return Outcome::Overtaken;
@@ -172,7 +174,7 @@ impl Outcome {
             return Outcome::Done { committed, missing };
         }
         let has_nothing = |held: &Vec<Held>| held.iter().all(|h| h.version != version);
-        // What is newer and not whole may have dropped it.
+        // A newer version that is not whole may have dropped it.
         let is_newest = resolve(answers).decided <= Some(version);
         if is_newest && answers.iter().all(|answer| answer.as_ref().is_some_and(has_nothing)) {
             return Outcome::NeverHappened;
@@ -180,7 +182,7 @@ impl Outcome {
         self
     }
 
-    /// Whether another look at the servers cannot say more.
+    /// Whether another look at the servers would say nothing new.
     pub fn is_certain(&self) -> bool {
         match self {
             Outcome::Done { missing, .. } => missing.is_empty(),
@@ -189,17 +191,17 @@ impl Outcome {
         }
     }
 
-    /// Whether a tombstone may be forgotten: only when all of the `servers` that there are have
-    /// acknowledged the commit. One that has not may still hold the file.
+    /// Whether a tombstone may be forgotten: only when all `servers` have acknowledged the commit. One that has not may
+    /// still hold the file.
     pub fn may_forget(&self, servers: usize) -> bool {
         matches!(self, Outcome::Done { committed, .. } if committed.len() == servers)
     }
 }
 
-/// Whether a version can be had from those that have published it: a tombstone from as many servers as there should
-/// be copies, a file with all its pieces, and not from one server alone where there should be copies.
+/// Whether a version is available from the servers that have published it. That takes as many servers as there should
+/// be copies for a tombstone; for a file all its pieces, and a second server if it should have more than one copy.
 fn is_whole(answers: &[Option<Vec<Held>>], version: Version, copies: usize) -> bool {
-    let is_of = |held: &&Held| held.version == version && held.phase == Phase::Published;
+    let is_of = |held: &&Held| held.version == version && held.state == PieceState::Published;
     let has = |piece| answers.iter().flatten().flatten().filter(is_of).any(|held| held.piece == piece);
     let publishers = answers.iter().flatten().filter(|held| held.iter().any(|held| is_of(&held))).count();
     match has(TOMBSTONE) {
@@ -208,10 +210,10 @@ fn is_whole(answers: &[Option<Vec<Held>>], version: Version, copies: usize) -> b
     }
 }
 
-/// Whether a server has published all that it holds of a version, and holds something of it.
+/// Whether a server holds something of a version, and has published all of it.
 fn is_published(held: &[Held], version: Version) -> bool {
     let mut of_version = held.iter().filter(|h| h.version == version).peekable();
-    of_version.peek().is_some() && of_version.all(|h| h.phase == Phase::Published)
+    of_version.peek().is_some() && of_version.all(|h| h.state == PieceState::Published)
 }
 
 #[cfg(test)]
@@ -274,15 +276,15 @@ mod tests {
         assert_eq!(committing().committed(&[(0, LOST), (1, REFUSED), (2, REFUSED)]), Outcome::Undecided);
     }
 
-    /// What a server says of one piece of generation 7, the one that is committed, or of another.
-    fn holds(generation: u64, phase: Phase) -> Option<Vec<Held>> {
-        Some(vec![Held { piece: 1, version: Version { generation, upload: [9; 16] }, phase }])
+    /// A server's answer about one piece, of generation 7, which is committed, or of another.
+    fn holds(generation: u64, state: PieceState) -> Option<Vec<Held>> {
+        Some(vec![Held { piece: 1, version: Version { generation, upload: [9; 16] }, state }])
     }
 
-    const OPEN: Phase = Phase::Staged { open: true };
-    const CLOSED: Phase = Phase::Staged { open: false };
+    const OPEN: PieceState = PieceState::Staged { open: true };
+    const CLOSED: PieceState = PieceState::Staged { open: false };
 
-    /// What becomes of an outcome when the servers answer so.
+    /// The outcome after these answers of the servers.
     fn after(outcome: Outcome, answers: &[Option<Vec<Held>>]) -> Outcome {
         outcome.seen(staging().version(), &[0, 1, 2], answers, 2)
     }
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_a_look_shows_as_decided_is_done_where_it_is_published() {
-        let here = || holds(7, Phase::Published);
+        let here = || holds(7, PieceState::Published);
         assert_eq!(after(Outcome::Undecided, &[here(), here(), here()]), done(&[0, 1, 2], &[]));
         assert_eq!(after(Outcome::Undecided, &[here(), holds(7, CLOSED), None]), done(&[0], &[1, 2]));
         assert_eq!(after(done(&[2], &[0, 1]), &[here(), Some(vec![]), None]), done(&[0, 2], &[1]));
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn a_newer_version_makes_it_as_good_as_done() {
         let newer = |pieces: &[u8]| {
-            let of = |&piece| Held { piece, ..holds(8, Phase::Published).unwrap()[0] };
+            let of = |&piece| Held { piece, ..holds(8, PieceState::Published).unwrap()[0] };
             Some(pieces.iter().map(of).collect::<Vec<_>>())
         };
         for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
@@ -319,7 +321,7 @@ mod tests {
             for pieces in [&[1, 2][..], &[1, 2, 3, 4], &[TOMBSTONE]] {
                 let rogue = [newer(pieces), Some(vec![]), Some(vec![])];
                 assert_eq!(after(outcome.clone(), &rogue), outcome, "{pieces:?}");
-                let elsewhere = [newer(pieces), holds(7, Phase::Published), Some(vec![])];
+                let elsewhere = [newer(pieces), holds(7, PieceState::Published), Some(vec![])];
                 assert_eq!(after(outcome.clone(), &elsewhere), done(&[1], &[0, 2]), "{pieces:?}");
                 let alone = outcome.clone().seen(staging().version(), &[0], &[newer(pieces)], 1);
                 assert_eq!(alone == Outcome::Overtaken, pieces != [1, 2], "no other server to ask");
@@ -330,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_nowhere_never_happened_if_every_server_has_answered() {
-        let older = || holds(6, Phase::Published);
+        let older = || holds(6, PieceState::Published);
         for outcome in [Outcome::Undecided, done(&[1], &[0, 2])] {
             let settled = after(outcome.clone(), &[older(), Some(vec![]), older()]);
             assert_eq!(settled, Outcome::NeverHappened);

@@ -1,4 +1,4 @@
-//! What can go wrong: with a connection, or with one request on it.
+//! What can go wrong with a connection, or with one request on it.
 
 use std::fmt;
 use std::io;
@@ -8,12 +8,12 @@ use crate::commit;
 use crate::name::{ServerName, printable};
 use crate::wire::{LineError, MAX_ENTRIES, MAX_NAMES, ParseError, Refusal};
 
-/// Why a server is of no more use for now.
+/// Why a server cannot be used for now. After any of these its connection cannot be used any more.
 #[derive(Debug)]
 pub enum PeerError {
     /// The host's name was not found.
     Resolve(io::Error),
-    /// Nobody listens there, or the network says no.
+    /// Nobody listens at the address, or the network refused.
     Connect(io::Error),
     /// No answer within the time limit.
     Silent,
@@ -21,19 +21,19 @@ pub enum PeerError {
     Closed,
     /// The connection failed.
     Io(io::Error),
-    /// It refused the connection in the protocol's words.
+    /// It refused the connection with a refusal of the protocol.
     Refused(Refusal, String),
     /// It speaks another protocol.
     Protocol(ParseError),
-    /// It sent a line that is too long, or not text.
+    /// It sent a line that is too long, or is not text.
     BadLine,
-    /// A line or its payload was altered on its way.
+    /// A line or its payload was altered in transit.
     Altered,
-    /// It lists more than a client keeps: see [`MAX_ENTRIES`] and [`MAX_NAMES`].
+    /// It lists more than a client accepts: see [`MAX_ENTRIES`] and [`MAX_NAMES`].
     TooMany,
     /// It calls itself by another name than the .conf.
     OtherName(ServerName),
-    /// The login failed in the client's eyes.
+    /// The client rejected the login.
     Login(ScramError),
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for PeerError {
             PeerError::Refused(refusal, _) => write!(f, "refused: {refusal}"),
             PeerError::Protocol(error) => write!(f, "does not speak ShareIt's protocol: {error}"),
             PeerError::BadLine => f.write_str("does not speak ShareIt's protocol: bad line"),
-            PeerError::Altered => f.write_str("a message was altered on its way"),
+            PeerError::Altered => f.write_str("a message was altered in transit"),
             PeerError::TooMany => {
                 let mib = MAX_NAMES >> 20;
                 write!(f, "lists more than {MAX_ENTRIES} names, or more than {mib} MiB of them: it lies")
@@ -101,12 +101,12 @@ impl From<ParseError> for PeerError {
     }
 }
 
-/// A server's "no" to one request; the connection goes on.
+/// A server's refusal of one request; the connection goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct No {
     /// The protocol's word.
     pub refusal: Refusal,
-    /// The server's own words.
+    /// The server's own text.
     pub detail: String,
 }
 
@@ -122,8 +122,9 @@ impl fmt::Display for No {
     }
 }
 
-/// What came of one request: what the server gave, or its "no"; or nobody can say.
+/// The outcome of one request: what the server returned, its refusal, or unknown.
 pub type Answer<T> = commit::Answer<T, No>;
 
-/// What a connection received for one request: what the server gave, or its "no". The outer error ends the connection.
+/// What a connection received for one request: what the server returned, or its refusal. The outer error ends the
+/// connection.
 pub type Received<T> = Result<Result<T, No>, PeerError>;

@@ -1,18 +1,16 @@
-//! A connection before it is logged in: types that consume each other, so that a wrong order does not
-//! compile.
+//! A connection before the login is done: types that consume each other, so that a wrong order does not compile.
 
-use super::Peer;
 use super::error::PeerError;
 use super::limits::Limits;
-use super::socket::Wire;
+use super::socket::Socket;
 use crate::auth::{ClientChallenge, ClientFirst, ClientProof, Salted, SessionKeys};
 use crate::config::ServerAddress;
 use crate::name::{ServerName, UserName};
-use crate::wire::{LineOpener, LineSealer, Login, ParseError, Reply};
+use crate::wire::{Login, ParseError, Reply};
 
-/// A connection whose login has been asked for.
+/// A connection that has asked for a login.
 pub struct Connected {
-    wire: Wire,
+    socket: Socket,
     expected: ServerName,
     first: ClientFirst,
     min_iterations: u32,
@@ -20,24 +18,21 @@ pub struct Connected {
 
 /// A connection that waits for the salted password.
 pub struct Challenged {
-    wire: Wire,
+    socket: Socket,
     server: ServerName,
     challenge: ClientChallenge,
 }
 
 /// A connection that has sent its proof.
 pub struct Proven {
-    wire: Wire,
+    socket: Socket,
     server: ServerName,
     proof: ClientProof,
 }
 
 impl Connected {
-    /// Connects, trying each address of the host within the limit, and asks for a login. `nonce` is
-    /// as in [`ClientFirst::new`], `min_iterations` as in [`ClientFirst::challenge`].
-    ///
-    /// # Errors
-    /// See [`PeerError`].
+    /// Connects, trying each address of the host within the limit, and asks for a login. `nonce` is that of
+    /// [`ClientFirst::new`], `min_iterations` the least that [`ClientFirst::challenge`] accepts.
     pub fn open(
         server: &ServerAddress,
         user: &UserName,
@@ -45,64 +40,46 @@ impl Connected {
         min_iterations: u32,
         limits: Limits,
     ) -> Result<Self, PeerError> {
-        let mut wire = Wire::open(&server.address, limits)?;
+        let mut socket = Socket::open(&server.address, limits)?;
         let first = ClientFirst::new(user, nonce);
-        wire.send_line(&Login::Login(first.message()).to_line())?;
-        Ok(Self { wire, expected: server.name.clone(), first, min_iterations })
+        socket.send_line(&Login::Login(first.message()).to_line())?;
+        Ok(Self { socket, expected: server.name.clone(), first, min_iterations })
     }
 
     /// Waits for the challenge.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
     pub fn challenged(mut self) -> Result<Challenged, PeerError> {
-        let Reply::Challenge(server, message) = self.wire.receive_plain()? else {
+        let Reply::Challenge(server, message) = self.socket.receive_plain()? else {
             return Err(PeerError::Protocol(ParseError("CHALLENGE")));
         };
         if !server.as_str().eq_ignore_ascii_case(self.expected.as_str()) {
             return Err(PeerError::OtherName(server));
         }
         let challenge = self.first.challenge(&message, self.min_iterations).map_err(PeerError::Login)?;
-        Ok(Challenged { wire: self.wire, server, challenge })
+        Ok(Challenged { socket: self.socket, server, challenge })
     }
 }
 
 impl Challenged {
-    /// The salt and the iterations that the server asks for.
+    /// The salt and the number of iterations that the server asks for.
     pub fn parameters(&self) -> (&[u8], u32) {
         (&self.challenge.salt, self.challenge.iterations)
     }
 
     /// Sends the proof.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
     pub fn prove(mut self, salted: Salted) -> Result<Proven, PeerError> {
         let proof = self.challenge.prove(salted);
-        self.wire.send_line(&Login::Prove(proof.message().to_owned()).to_line())?;
-        Ok(Proven { wire: self.wire, server: self.server, proof })
+        self.socket.send_line(&Login::Prove(proof.message().to_owned()).to_line())?;
+        Ok(Proven { socket: self.socket, server: self.server, proof })
     }
 }
 
 impl Proven {
-    /// Waits for the welcome.
-    ///
-    /// # Errors
-    /// See [`PeerError`]; [`PeerError::is_denied`] for a wrong name or password.
-    pub fn welcomed(mut self) -> Result<Peer, PeerError> {
-        let Reply::Welcome(message) = self.wire.receive_plain()? else {
+    /// Waits for the welcome; returns the session's keys.
+    pub(super) fn finish(mut self) -> Result<(Socket, SessionKeys), PeerError> {
+        let Reply::Welcome(message) = self.socket.receive_plain()? else {
             return Err(PeerError::Protocol(ParseError("WELCOME")));
         };
-        let SessionKeys { client_lines, server_lines, payloads, secrets } =
-            self.proof.finish(&message, &self.server).map_err(PeerError::Login)?;
-        Ok(Peer {
-            tracer: None,
-            wire: self.wire,
-            sealer: LineSealer::new(client_lines),
-            opener: LineOpener::new(server_lines),
-            payloads,
-            payload: None,
-            secrets,
-        })
+        let keys = self.proof.finish(&message, &self.server).map_err(PeerError::Login)?;
+        Ok((self.socket, keys))
     }
 }

@@ -1,26 +1,28 @@
-//! A client's connection to one server: login, then requests and replies, each phase with its time
-//! limit. Requests may be sent ahead of their replies, which come in the same order.
+//! A client's connection to one server: login, then requests and replies, each phase with its time limit. Requests may
+//! be sent ahead of their replies, which come in the same order.
+//!
+//! After a [`PeerError`] the connection cannot be used any more.
 
 mod error;
 mod limits;
 mod login;
 mod socket;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 pub use error::{Answer, No, PeerError, Received};
 pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 
-use crate::auth::Verifier;
+use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
 use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
 use limits::at_rate;
-use socket::Wire;
+use socket::Socket;
 
 /// Which way a line travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,20 +33,31 @@ pub enum Direction {
     Received,
 }
 
-/// Sees the text of each line after login, without its MAC. Nothing in it is secret: a new verifier
-/// travels encrypted.
+/// Sees the text of each line after login, without its MAC. Nothing in it is secret: a new verifier is encrypted.
 pub type Tracer = Box<dyn Fn(Direction, &str) + Send>;
 
 /// A connection that is logged in.
 pub struct Peer {
     tracer: Option<Tracer>,
-    wire: Wire,
+    socket: Socket,
     sealer: LineSealer,
     opener: LineOpener,
     payloads: Key,
-    /// Of the STAGE whose end is still to come.
+    /// That of the STAGE whose end has not been sent yet.
     payload: Option<PayloadMac>,
     secrets: Key,
+}
+
+impl Proven {
+    /// Waits for the welcome.
+    ///
+    /// # Errors
+    /// For a wrong name or password, an error of which [`PeerError::is_denied`] is true.
+    pub fn welcomed(self) -> Result<Peer, PeerError> {
+        let (socket, SessionKeys { client_lines, server_lines, payloads, secrets }) = self.finish()?;
+        let (sealer, opener) = (LineSealer::new(client_lines), LineOpener::new(server_lines));
+        Ok(Peer { tracer: None, socket, sealer, opener, payloads, payload: None, secrets })
+    }
 }
 
 impl Peer {
@@ -53,28 +66,19 @@ impl Peer {
         self.tracer = Some(tracer);
     }
 
-    /// Whether the server has closed the connection, or sent what nobody asked for.
+    /// Whether the server has closed the connection, or sent something unasked.
     pub fn is_stale(&self) -> bool {
-        let stream = &self.wire.reader.get_ref().stream;
-        if stream.set_nonblocking(true).is_err() {
-            return true;
-        }
-        let peeked = stream.peek(&mut [0]);
-        let quiet = matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        stream.set_nonblocking(false).is_err() || !quiet
+        self.socket.reader.get_ref().has_arrived()
     }
 
-    /// Whether the server is on this machine, so that its work takes of the same processor.
+    /// Whether the server is on this machine, and thus shares its processors.
     pub fn is_local(&self) -> bool {
-        let server = self.wire.reader.get_ref().stream.peer_addr();
+        let server = self.socket.reader.get_ref().stream().peer_addr();
         server.is_ok_and(|server| tcp::is_local(server.ip()))
     }
 
-    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. The payload of a STAGE or RESTORE
-    /// follows by [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
-    ///
-    /// # Errors
-    /// See [`PeerError`]; after any error the connection is of no more use.
+    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE or RESTORE its payload must follow
+    /// through [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
     pub fn send(&mut self, request: &Request) -> Result<(), PeerError> {
         self.send_text(&request.to_line())?;
         let has_mac = matches!(request, Request::Stage { restore: None, .. });
@@ -83,9 +87,6 @@ impl Peer {
     }
 
     /// Sends a new verifier for the user, encrypted; `block` is random.
-    ///
-    /// # Errors
-    /// As [`Peer::send`].
     pub fn send_verifier(&mut self, verifier: &Verifier, block: &[u8; 16]) -> Result<(), PeerError> {
         let mut bytes = verifier.to_string().into_bytes();
         Keystream::new(&self.secrets, block).apply(&mut bytes);
@@ -93,30 +94,21 @@ impl Peer {
     }
 
     /// Sends bytes of a payload.
-    ///
-    /// # Errors
-    /// As [`Peer::send`].
     pub fn send_payload(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
         if let Some(mac) = &mut self.payload {
             mac.update(bytes);
         }
-        self.wire.begin_sending(bytes.len());
-        Ok(self.wire.writer.write_all(bytes)?)
+        self.socket.begin_sending(bytes.len());
+        Ok(self.socket.writer.write_all(bytes)?)
     }
 
-    /// Sends the line behind a payload that is whole.
-    ///
-    /// # Errors
-    /// As [`Peer::send`].
+    /// Sends the line after a whole payload.
     pub fn send_end(&mut self, root: &Bytes32, seal: &Bytes32) -> Result<(), PeerError> {
         let tag = self.payload.take().map(PayloadMac::finish);
         self.send_text(&StageEnd::End { root: *root, seal: *seal, tag }.to_line())
     }
 
-    /// Sends the line behind a payload that is of no use.
-    ///
-    /// # Errors
-    /// As [`Peer::send`].
+    /// Sends the line that has the server drop the payload.
     pub fn send_cancel(&mut self) -> Result<(), PeerError> {
         self.send_text(&StageEnd::Cancel.to_line())
     }
@@ -125,24 +117,21 @@ impl Peer {
         if let Some(tracer) = &self.tracer {
             tracer(Direction::Sent, text);
         }
-        self.wire.begin_sending(text.len());
-        Ok(self.wire.writer.write_all(self.sealer.seal(text).as_bytes())?)
+        self.socket.begin_sending(text.len());
+        Ok(self.socket.writer.write_all(self.sealer.seal(text).as_bytes())?)
     }
 
     /// Sends what is buffered.
-    ///
-    /// # Errors
-    /// As [`Peer::send`].
     pub fn flush(&mut self) -> Result<(), PeerError> {
-        self.wire.begin_sending(0);
-        Ok(self.wire.writer.flush()?)
+        self.socket.begin_sending(0);
+        Ok(self.socket.writer.flush()?)
     }
 
-    /// The next line, and what is left of `waiting` after it.
-    fn receive(&mut self, limit: Duration, waiting: &mut Waiting) -> Result<Reply, PeerError> {
-        let allowed = limit.min(waiting.left);
-        let (line, left) = self.wire.receive_line(allowed)?;
-        waiting.left = waiting.left.saturating_sub(allowed.saturating_sub(left));
+    /// The next line. Waiting for it uses up `patience`.
+    fn receive(&mut self, limit: Duration, patience: &mut Patience) -> Result<Reply, PeerError> {
+        let allowed = limit.min(patience.left);
+        let (line, left) = self.socket.receive_line(allowed)?;
+        patience.spend(allowed.saturating_sub(left));
         match self.opener.open(&line) {
             Ok(text) => {
                 if let Some(tracer) = &self.tracer {
@@ -154,67 +143,58 @@ impl Peer {
         }
     }
 
-    /// The next line that is no sign of life.
-    fn receive_reply(&mut self, limit: Duration, waiting: &mut Waiting) -> Result<Reply, PeerError> {
+    /// The next line that is not a sign of life.
+    fn receive_reply(&mut self, limit: Duration, patience: &mut Patience) -> Result<Reply, PeerError> {
         loop {
-            match self.receive(limit, waiting)? {
-                Reply::More(0, _) => waiting.count_part()?,
+            match self.receive(limit, patience)? {
+                Reply::More(0, _) => patience.count_part()?,
                 reply => return Ok(reply),
             }
         }
     }
 
     /// The reply to a request that is answered when something is on disk, or done.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
     pub fn receive_done(&mut self) -> Received<()> {
         self.receive_done_with(0)
     }
 
-    /// The same, where the server has to read `bytes` of a piece first.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
+    /// The same for a request for which the server has to read `bytes` of a piece first.
     pub fn receive_done_with(&mut self, bytes: u64) -> Received<()> {
-        let limits = self.wire.limits;
-        match self.receive_reply(limits.durable, &mut Waiting::new(limits.life_of(bytes)))? {
+        let limits = self.socket.limits;
+        match self.receive_reply(limits.durable, &mut Patience::new(limits.life_of(bytes)))? {
             Reply::Ok => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
             _ => Err(PeerError::Protocol(ParseError("OK"))),
         }
     }
 
-    /// The reply to a LIST, of at most `most` bytes in all; each part of it goes to `sink`.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
+    /// The reply to a LIST, of at most `most` bytes in all. Each part of it goes to `sink`.
     pub fn receive_list(
         &mut self,
         most: usize,
         sink: impl FnMut(&str) -> Result<(), PeerError>,
     ) -> Received<()> {
-        let waiting = Waiting::new(self.wire.limits.list());
-        self.receive_text(most, waiting, sink)
+        let patience = Patience::new(self.socket.limits.list());
+        self.receive_text(most, patience, sink)
     }
 
     fn receive_text(
         &mut self,
         most: usize,
-        mut waiting: Waiting,
+        mut patience: Patience,
         mut sink: impl FnMut(&str) -> Result<(), PeerError>,
     ) -> Received<()> {
-        let limit = self.wire.limits.answer;
+        let limit = self.socket.limits.answer;
         let mut left = most;
         loop {
-            let (length, hash, last) = match self.receive_reply(limit, &mut waiting)? {
+            let (length, hash, last) = match self.receive_reply(limit, &mut patience)? {
                 Reply::Text(length, hash) => (length, hash, true),
                 Reply::More(length, hash) => (length, hash, false),
                 Reply::No(refusal, detail) => return no(refusal, detail),
                 _ => return Err(PeerError::Protocol(ParseError("TEXT"))),
             };
-            waiting.count_part()?;
-            let part = self.receive_text_bytes(length, &hash, &mut waiting)?;
+            patience.count_part()?;
+            let part = self.receive_text_bytes(length, &hash, &mut patience)?;
             left = left.checked_sub(part.len()).ok_or(ParseError("a text within the limit"))?;
             sink(&part)?;
             if last {
@@ -223,14 +203,11 @@ impl Peer {
         }
     }
 
-    /// The reply to a request that is answered with one text, understood by `parse`.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
+    /// The reply to a request that is answered with one text, which `parse` understands.
     pub fn receive_parsed<T>(&mut self, parse: impl Fn(&str) -> Result<T, ParseError>) -> Received<T> {
         let mut text = String::new();
-        let waiting = Waiting::new(self.wire.limits.life);
-        let answer = self.receive_text(MAX_TEXT, waiting, |part| {
+        let patience = Patience::new(self.socket.limits.life);
+        let answer = self.receive_text(MAX_TEXT, patience, |part| {
             text.push_str(part);
             Ok(())
         })?;
@@ -244,63 +221,61 @@ impl Peer {
         &mut self,
         length: u64,
         hash: &Bytes32,
-        waiting: &mut Waiting,
+        patience: &mut Patience,
     ) -> Result<String, PeerError> {
         let size = usize::try_from(length).ok().filter(|&size| size <= MAX_TEXT);
         let mut bytes = vec![0; size.ok_or(ParseError("a text within the limit"))?];
-        // Bytes have time of their own; what comes with them otherwise is waited for as all else is.
-        waiting.left += at_rate(length, LEAST_RATE);
-        let allowed = self.wire.limits.payload(length).min(waiting.left);
-        let left = self.wire.receive_bytes(&mut bytes, allowed)?;
-        waiting.left = waiting.left.saturating_sub(allowed.saturating_sub(left));
+        // Bytes have time of their own, in addition to that for the whole answer.
+        patience.left += at_rate(length, LEAST_RATE);
+        let allowed = self.socket.limits.payload(length).min(patience.left);
+        let left = self.socket.receive_bytes(&mut bytes, allowed)?;
+        patience.spend(allowed.saturating_sub(left));
         if sha256(&bytes) != *hash {
             return Err(PeerError::Altered);
         }
         String::from_utf8(bytes).map_err(|_| PeerError::BadLine)
     }
 
-    /// The reply to a READ of `length` bytes; they then come by [`Peer::receive_payload`].
-    ///
-    /// # Errors
-    /// See [`PeerError`].
+    /// The reply to a READ of `length` bytes, which [`Peer::receive_payload`] then receives.
     pub fn receive_data(&mut self, length: u64) -> Received<()> {
-        let limits = self.wire.limits;
-        match self.receive_reply(limits.answer, &mut Waiting::new(limits.life))? {
+        let limits = self.socket.limits;
+        match self.receive_reply(limits.answer, &mut Patience::new(limits.life))? {
             Reply::Data(announced) if announced == length => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
-            _ => Err(PeerError::Protocol(ParseError("DATA of the length asked for"))),
+            _ => Err(PeerError::Protocol(ParseError("DATA of the requested length"))),
         }
     }
 
     /// Fills `buffer` with the next bytes of a payload.
-    ///
-    /// # Errors
-    /// See [`PeerError`].
     pub fn receive_payload(&mut self, buffer: &mut [u8]) -> Result<(), PeerError> {
-        let limit = self.wire.limits.payload(buffer.len() as u64);
-        self.wire.receive_bytes(buffer, limit).map(drop)
+        let limit = self.socket.limits.payload(buffer.len() as u64);
+        self.socket.receive_bytes(buffer, limit).map(drop)
     }
 }
 
 /// How long one answer may still keep the client waiting, and in how many parts it may still come.
-struct Waiting {
+struct Patience {
     left: Duration,
     parts: usize,
 }
 
-impl Waiting {
+impl Patience {
     fn new(left: Duration) -> Self {
         Self { left, parts: MAX_LIFE_SIGNS }
     }
 
-    /// A sign of life or a part of a text has come.
+    fn spend(&mut self, waited: Duration) {
+        self.left = self.left.saturating_sub(waited);
+    }
+
+    /// A sign of life or a part of a text has arrived.
     fn count_part(&mut self) -> Result<(), ParseError> {
         self.parts = self.parts.checked_sub(1).ok_or(ParseError("an end to the signs of life"))?;
         Ok(())
     }
 }
 
-/// A few refusals end the connection on the server's side; the others only the request.
+/// After some refusals the server closes the connection; all others end only the request.
 fn no<T>(refusal: Refusal, detail: String) -> Received<T> {
     match refusal {
         Refusal::BadRequest | Refusal::BadMac | Refusal::Slow => Err(PeerError::Refused(refusal, detail)),

@@ -5,12 +5,12 @@ use crate::primitives::{Bytes32, Hasher, Keystream, sha256};
 
 /// Encrypts and decrypts the body of one piece.
 ///
-/// The counter block is the piece's number, seven zero bytes, and a 64-bit block count from 0, so
-/// that the pieces of one upload share no counter value under their common key.
+/// The counter block consists of the piece's number, seven zero bytes, and a 64-bit block count from 0, so the pieces
+/// of one upload share no counter value under their common key.
 pub struct ChunkCipher(Keystream);
 
 impl ChunkCipher {
-    /// For one piece of the upload with this key.
+    /// The cipher for one piece of the upload with this key.
     pub fn new(key: &FileKey, piece: u8) -> Self {
         let mut block = [0; 16];
         block[0] = piece;
@@ -22,8 +22,8 @@ impl ChunkCipher {
         self.0.apply(data);
     }
 
-    /// Decrypts, in place, the bytes of the body that begin at `offset`, if their hash is the one
-    /// that the table has for them; else leaves them as they are and says `false`.
+    /// Decrypts, in place, the bytes of the body that begin at `offset`, if their hash is the one that the table has
+    /// for them; otherwise leaves them unchanged and returns `false`.
     #[must_use]
     pub fn decrypt_verified(&mut self, data: &mut [u8], offset: u64, expected: &Bytes32) -> bool {
         if sha256(data) != *expected {
@@ -44,12 +44,12 @@ pub struct ChunkHasher {
 }
 
 impl ChunkHasher {
-    /// For chunks of `chunk_size` bytes.
+    /// A hasher for chunks of `chunk_size` bytes.
     pub fn new(chunk_size: u64) -> Self {
         Self { chunk: Hasher::default(), room_in_chunk: chunk_size, chunk_size, root: Hasher::default() }
     }
 
-    /// Takes the next bytes of the encrypted body; `table` gets the hash of each chunk that is full.
+    /// Takes the next bytes of the encrypted body; `table` gets the hash of each chunk that is completed.
     pub fn update(&mut self, mut data: &[u8], mut table: impl FnMut(&Bytes32)) {
         while !data.is_empty() {
             let take = usize::try_from(self.room_in_chunk).unwrap_or(usize::MAX).min(data.len());
@@ -63,7 +63,7 @@ impl ChunkHasher {
         }
     }
 
-    /// Ends the last chunk, if it is not full, and gives the root.
+    /// Ends the last chunk, if it is not full, and returns the root.
     pub fn finish(mut self, mut table: impl FnMut(&Bytes32)) -> Bytes32 {
         if self.room_in_chunk < self.chunk_size {
             self.end_chunk(&mut table);
@@ -87,15 +87,15 @@ mod tests {
     #[test]
     fn pieces_of_one_upload_share_no_keystream() {
         let key = FileKey::new([1; 32]);
-        let mut streams: Vec<Vec<u8>> = (1..=4)
-            .map(|piece| {
-                let mut zeros = vec![0; 64];
-                ChunkCipher::new(&key, piece).encrypt(&mut zeros);
-                zeros
-            })
-            .collect();
-        streams.dedup();
-        assert_eq!(streams.len(), 4);
+        let mut blocks: Vec<Vec<u8>> = Vec::new();
+        for piece in 1..=4 {
+            let mut zeros = [0; 64];
+            ChunkCipher::new(&key, piece).encrypt(&mut zeros);
+            blocks.extend(zeros.chunks(16).map(<[u8]>::to_vec));
+        }
+        blocks.sort_unstable();
+        blocks.dedup();
+        assert_eq!(blocks.len(), 16);
     }
 
     proptest! {

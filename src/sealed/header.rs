@@ -1,40 +1,39 @@
-//! The header of a piece, and where the other parts lie behind it.
+//! The header of a piece, and where the parts after it are.
 
 use std::fmt;
 use std::ops::Range;
 
-use crate::commit::TOMBSTONE;
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
-use crate::placement;
+use crate::placement::{self, TOMBSTONE};
 use crate::version::Version;
 
 /// The first bytes of every piece: the name of the format and its version, 1.
 pub const MAGIC: [u8; 8] = *b"ShareIt\x01";
-/// Bytes of a header without the user's name and the path.
+/// Bytes of a header, not counting the user's name and the path.
 pub const HEADER_FIXED: usize = 133;
 /// Most bytes of a header.
 pub const MAX_HEADER: usize = HEADER_FIXED + MAX_USER + MAX_PATH;
-/// Bytes behind the table: root and seal.
+/// Bytes after the table: root and seal.
 pub const TAIL: u64 = 64;
 /// The smallest chunk is 2^16 bytes = 64 KiB: the table is then 1/2048 of the body.
 pub const MIN_CHUNK_LOG2: u8 = 16;
-/// The largest chunk is 2^22 bytes = 4 MiB: a reader holds one chunk before it may decrypt it.
+/// The largest chunk is 2^22 bytes = 4 MiB: a reader must hold a whole chunk before it may decrypt it.
 pub const MAX_CHUNK_LOG2: u8 = 22;
-/// Most chunks of a piece: a table of 2 MiB, which a client holds in memory.
+/// Most chunks of a piece: this makes a table of 2 MiB, which a client holds in memory.
 pub const MAX_CHUNKS: u64 = 65_536;
 /// Largest file, in bytes: 1 TiB, so that each piece has at most [`MAX_CHUNKS`] of the largest chunks.
 pub const MAX_FILE_SIZE: u64 = 1 << 40;
 
-/// What a piece stands for.
+/// What a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A part of a file.
+    /// One quarter of a file.
     Data,
     /// A delete.
     Tombstone,
 }
 
-/// When a file was last modified, as its file system says: seconds since 1970 UTC, and nanoseconds.
+/// When a file was last modified, according to its file system: seconds since 1970 UTC, and nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ModifiedTime {
     /// Seconds since 1970-01-01 00:00 UTC; negative before.
@@ -54,16 +53,16 @@ pub struct WrappedKey {
     pub bytes: [u8; 32],
 }
 
-/// What all pieces of one version of a file have in common, and a listing says of it.
+/// What all pieces of one version of a file have in common, and listings show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Which version.
     pub version: Version,
     /// Bytes of the whole file.
     pub size: u64,
-    /// When the file was last modified, at the writer's.
+    /// When the file was last modified, according to the writer's file system.
     pub modified: ModifiedTime,
-    /// Copies of each piece that the writer asked for.
+    /// How many copies of each piece the writer asked for.
     pub replicas: u8,
 }
 
@@ -77,21 +76,21 @@ impl From<&Header> for Facts {
 /// A piece's header; every field is covered by the seal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// A part of a file, or a delete.
+    /// One quarter of a file, or a delete.
     pub kind: Kind,
     /// Number of the piece, from 1; [`TOMBSTONE`] for a delete.
     pub piece: u8,
     /// Chunk size as a power of two.
     pub chunk_log2: u8,
-    /// Copies of each piece that the writer asked for.
+    /// How many copies of each piece the writer asked for.
     pub replicas: u8,
-    /// Which upload or delete it belongs to.
+    /// The upload or delete to which it belongs.
     pub version: Version,
     /// Bytes of the whole file.
     pub file_size: u64,
     /// Bytes of this piece's body.
     pub piece_size: u64,
-    /// When the file was last modified, at the writer's.
+    /// When the file was last modified, according to the writer's file system.
     pub modified: ModifiedTime,
     /// Under which key the body is encrypted.
     pub key: WrappedKey,
@@ -108,15 +107,15 @@ pub enum FormatError {
     Cut,
     /// The first bytes are not [`MAGIC`].
     Magic,
-    /// A kind, scheme, piece number or count that there is not.
+    /// An unknown kind, scheme, piece number or count.
     Kind,
     /// A chunk size outside the limits, or too many chunks.
     Chunks,
-    /// A size over the limit, or a piece size that does not follow from the file size.
+    /// A size over the limit, or a piece size that does not match the file size.
     Size,
     /// Replicas or nanoseconds out of range, or generation 0.
     Number,
-    /// A user's name or path that breaks the grammar.
+    /// A user's name or a path that breaks the grammar.
     Name,
 }
 
@@ -127,17 +126,17 @@ impl fmt::Display for FormatError {
             FormatError::Magic => "not a piece of this format",
             FormatError::Kind => "unknown kind, scheme or piece number",
             FormatError::Chunks => "chunk size outside the limits",
-            FormatError::Size => "sizes that do not fit together",
-            FormatError::Number => "a number out of range",
-            FormatError::Name => "a bad name in the header",
+            FormatError::Size => "the sizes do not match",
+            FormatError::Number => "number out of range",
+            FormatError::Name => "invalid name in the header",
         })
     }
 }
 
 impl std::error::Error for FormatError {}
 
-/// The smallest chunk size, as a power of two, with which a file of `file_size` bytes keeps within
-/// [`MAX_CHUNKS`] in every piece.
+/// The smallest chunk size, as a power of two, with which no piece of a file of `file_size` bytes has more than
+/// [`MAX_CHUNKS`].
 pub fn chunk_log2_for(file_size: u64) -> u8 {
     let largest_piece = placement::range(file_size, 1).end;
     (MIN_CHUNK_LOG2..MAX_CHUNK_LOG2)
@@ -145,7 +144,7 @@ pub fn chunk_log2_for(file_size: u64) -> u8 {
         .unwrap_or(MAX_CHUNK_LOG2)
 }
 
-/// Where the parts of a piece lie in its file, in bytes from the start.
+/// Where the parts of a piece are in its file, in bytes from the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The encrypted bytes.
@@ -157,7 +156,7 @@ pub struct Layout {
 }
 
 impl Header {
-    /// That of one of a file's pieces, in the smallest chunks that the file's size allows.
+    /// The header of a piece of a file, with the smallest chunks that the file's size allows.
     pub fn data(user: UserName, path: FilePath, facts: Facts, piece: u8, key: WrappedKey) -> Self {
         let Facts { version, size, modified, replicas } = facts;
         let range = placement::range(size, piece);
@@ -176,14 +175,15 @@ impl Header {
         }
     }
 
-    /// That of another piece of the same upload.
+    /// The header of another piece of the same upload.
     #[must_use]
     pub fn of_piece(&self, piece: u8) -> Self {
         let range = placement::range(self.file_size, piece);
         Self { piece, piece_size: range.end - range.start, ..self.clone() }
     }
 
-    /// That of a delete, made under the key with this check. A delete has no bytes to encrypt, so it wraps no key.
+    /// The header of a delete, made under the key with this check. It wraps no key, because a delete has no bytes to
+    /// encrypt.
     pub fn tombstone(
         user: UserName,
         path: FilePath,
@@ -211,23 +211,23 @@ impl Header {
         1 << self.chunk_log2
     }
 
-    /// How many chunks the body has; the last may be shorter.
+    /// How many chunks the body has; the last one may be shorter.
     pub fn chunks(&self) -> u64 {
         self.piece_size.div_ceil(self.chunk_size())
     }
 
-    /// The bytes of the body that a chunk, counted from 0, covers.
+    /// The bytes of the body that belong to a chunk; chunks are counted from 0.
     pub fn chunk_range(&self, chunk: u64) -> Range<u64> {
         let start = chunk * self.chunk_size();
         start..(start + self.chunk_size()).min(self.piece_size)
     }
 
-    /// Bytes of the header when encoded.
+    /// Length of the encoded header, in bytes.
     pub fn encoded_len(&self) -> usize {
         HEADER_FIXED + self.user.as_str().len() + self.path.as_str().len()
     }
 
-    /// Where the parts lie.
+    /// Where the parts are.
     pub fn layout(&self) -> Layout {
         let body = self.encoded_len() as u64;
         let table = body + self.piece_size;
@@ -263,7 +263,7 @@ impl Header {
     /// Reads the header at the beginning of `bytes`; its length is [`Header::encoded_len`].
     ///
     /// # Errors
-    /// The first rule that the bytes break. A header that decodes has fields that fit together.
+    /// The first rule that the bytes break. The fields of a decoded header match each other.
     pub fn decode(bytes: &[u8]) -> Result<Header, FormatError> {
         let mut fields = Fields(bytes);
         if fields.array::<8>()? != MAGIC {

@@ -1,4 +1,4 @@
-//! Keys: one master key, one label per purpose, one wrapped key per upload, and the seal.
+//! Keys: one master key, one label for each purpose, one wrapped key for each upload, and the seal.
 
 use std::fmt;
 
@@ -8,34 +8,34 @@ use crate::primitives::{
     Bytes32, Key, Keystream, constant_time_equal, hkdf_sha256, hmac_sha256, hmac_verify, pbkdf2_sha256,
 };
 
-/// PBKDF2 iterations for the master key: the figure of OWASP's Password Storage Cheat Sheet for
+/// PBKDF2 iterations for the master key, as recommended by OWASP's Password Storage Cheat Sheet for
 /// PBKDF2-HMAC-SHA-256.
 pub const MASTER_ITERATIONS: u32 = 600_000;
 
-/// Begins the salt of the master key, and no login's.
+/// The salt of the master key begins with this; no login's salt does.
 pub const MASTER_SALT: &[u8] = b"ShareIt v1 master key";
 const HKDF_SALT: &[u8] = b"ShareIt v1";
 const SEAL_LABEL: &[u8] = b"seal";
 const WRAP_LABEL: &[u8] = b"wrap";
 const CHECK_LABEL: &[u8] = b"key check";
 
-/// The key of one upload, drawn at random, under which its pieces are encrypted.
+/// The random key of one upload, under which its pieces are encrypted.
 #[derive(Clone)]
 pub struct FileKey(pub(super) Key);
 
 impl FileKey {
-    /// Takes 32 random bytes. They must never have been a file key before.
+    /// Takes 32 random bytes, which must never have been used as a file key before.
     pub fn new(random: Bytes32) -> Self {
         Self(random.into())
     }
 
-    /// Whether it is the same key, so that two pieces under it are of one upload.
+    /// Whether both are the same key: two pieces under it are then of one upload.
     pub fn is(&self, other: &Self) -> bool {
         constant_time_equal(&self.0, &other.0)
     }
 }
 
-/// The user's keys, derived from the master key, which itself is not kept.
+/// The user's keys, derived from the master key, which is not kept itself.
 #[derive(Clone)]
 pub struct MasterKey {
     seal: Key,
@@ -44,13 +44,13 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// From the user's password, by PBKDF2 with a salt bound to the user's name. Takes about 0.1 s.
+    /// Derives the keys from the user's password, by PBKDF2 with a salt bound to the user's name. Takes about 0.1 s.
     pub fn from_password(user: &UserName, password: &str) -> Self {
         let salt = [MASTER_SALT, b"\0", user.as_str().as_bytes()].concat();
         Self::from_key(&pbkdf2_sha256(password.as_bytes(), &salt, MASTER_ITERATIONS))
     }
 
-    /// From 32 random bytes, the `Key` line of a .conf.
+    /// Derives the keys from 32 random bytes, those of the `Key` line of a .conf.
     pub fn from_key(master: &Bytes32) -> Self {
         let derive = |label: &[u8]| hkdf_sha256(HKDF_SALT, master, &[label]);
         let mut check = [0; 16];
@@ -58,41 +58,41 @@ impl MasterKey {
         Self { seal: derive(SEAL_LABEL), wrap: derive(WRAP_LABEL), check }
     }
 
-    /// The value by which a header says under which key it was made.
+    /// The value that says under which key a header was made.
     pub fn check_value(&self) -> [u8; 16] {
         self.check
     }
 
-    /// Encrypts a file key for a header. `block` must be random: it is the counter block, and must
-    /// not come twice.
+    /// Encrypts a file key for a header. `block` is the counter block; it must be random, and must never be used
+    /// twice.
     pub fn wrap(&self, key: &FileKey, block: [u8; 16]) -> WrappedKey {
         let mut bytes = *key.0;
         Keystream::new(&self.wrap, &block).apply(&mut bytes);
         WrappedKey { check: self.check, block, bytes }
     }
 
-    /// The file key of a claim that was [verified](MasterKey::verify). Wrapping is plain CTR: what
-    /// authenticates it is the seal, so never unwrap what has not been verified.
-    pub fn unwrap(&self, claim: &Verified<'_>) -> FileKey {
+    /// The file key of a claim that was [verified](MasterKey::verify). Wrapping is plain CTR, which the seal
+    /// authenticates, so never unwrap a key that has not been verified.
+    pub fn unwrap(&self, claim: &VerifiedClaim<'_>) -> FileKey {
         let WrappedKey { block, mut bytes, .. } = claim.0.header.key;
         Keystream::new(&self.wrap, &block).apply(&mut bytes);
         FileKey(bytes.into())
     }
 
-    /// The seal of a piece: HMAC-SHA-256 over its encoded header and its table's root. The header has
-    /// its lengths inside and the root's is fixed, so the borders are bound.
+    /// The seal of a piece: HMAC-SHA-256 over its encoded header and its table's root. The header contains its lengths
+    /// and the root's is fixed, so the border between them is bound.
     pub fn seal(&self, header: &[u8], root: &Bytes32) -> Bytes32 {
         hmac_sha256(&*self.seal, &[header, root])
     }
 
-    /// Whether a claim was sealed by this user's client.
+    /// Checks that a claim was sealed by this user's client.
     ///
     /// # Errors
-    /// [`Distrust::OtherKey`] if it says that it was made under another key, [`Distrust::Damaged`]
+    /// If it was not: [`Distrust::OtherKey`] if it says that it was made under another key, [`Distrust::Damaged`]
     /// otherwise.
-    pub fn verify<'a>(&self, claim: &'a Claim) -> Result<Verified<'a>, Distrust> {
+    pub fn verify<'a>(&self, claim: &'a Claim) -> Result<VerifiedClaim<'a>, Distrust> {
         if hmac_verify(&*self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
-            Ok(Verified(claim))
+            Ok(VerifiedClaim(claim))
         } else if claim.header.key.check != self.check {
             Err(Distrust::OtherKey)
         } else {
@@ -101,7 +101,7 @@ impl MasterKey {
     }
 }
 
-/// What a server says of a piece: its header, its table's root, and the seal over both.
+/// What a server says that it holds of a piece: the header, the root of its table, and the seal over both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The header.
@@ -112,15 +112,15 @@ pub struct Claim {
     pub seal: Bytes32,
 }
 
-/// A claim whose seal is right.
-pub struct Verified<'a>(&'a Claim);
+/// A claim with a good seal.
+pub struct VerifiedClaim<'a>(&'a Claim);
 
 /// Why a claim is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distrust {
     /// Made under another password or `Key`.
     OtherKey,
-    /// The header, the root or the seal is not what the client wrote.
+    /// The header, root or seal is not what the client wrote.
     Damaged,
 }
 

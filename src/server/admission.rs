@@ -1,5 +1,5 @@
-//! Who may be connected: a cap, under which strangers make room for each other, and a cap on failed
-//! logins.
+//! Who may be connected: a cap on connections, within which those that have not logged in (strangers) make room for
+//! each other, and a cap on failed logins.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -13,25 +13,25 @@ use crate::name::UserName;
 use crate::store::{Connection, MAX_SYNC_THREADS};
 use crate::wire::{Refusal, Reply};
 
-/// Most connections at once. One costs a thread, some 37 KiB with its buffers, and up to
-/// [`DESCRIPTORS`] descriptors, the limit on which may lower it.
+/// Most connections at once. Each costs a thread, about 37 KiB with its buffers, and up to [`DESCRIPTORS`]
+/// descriptors; the limit on open files may lower this number.
 pub const MAX_CONNECTIONS: usize = 4096;
-/// Of a server's connections those that one user may have: one part in so many.
+/// One user may have one part in this many of a server's connections.
 pub const USERS_SHARE: usize = 4;
 /// Most connections from one address that have not logged in; one more closes the oldest of them.
 pub const MAX_STRANGERS_PER_ADDRESS: usize = 128;
-/// Failed logins of one user from one address within a minute; then that pair is refused for the rest
-/// of it. Counted for users that there are not, too.
+/// Most failed logins of one user from one address within a minute; then that pair is refused for the rest of it.
+/// Unknown users count too.
 pub const FAILED_LOGINS_PER_MINUTE: u32 = 30;
 
 /// Descriptors of a connection: its socket, a file that is read, and one that is written.
 pub const DESCRIPTORS: usize = 3;
-/// Descriptors that are kept for the listener, the log, the locks and whoever reads Users.conf or a directory, and
-/// for the threads that sync.
+/// Descriptors reserved for the listener, the log, the locks, reading Users.conf and directories, and the threads that
+/// sync.
 const RESERVED_DESCRIPTORS: usize = 36 + MAX_SYNC_THREADS;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Pairs remembered for failed logins, of some 200 bytes each; beyond, those that are not barred are forgotten, and
-/// if all are, the oldest.
+/// Most pairs remembered for failed logins, of about 200 bytes each. Beyond it those that are not barred are forgotten
+/// or, if all are barred, the oldest.
 const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,100 +41,100 @@ struct Standing {
 }
 
 #[derive(Default)]
-struct State {
+struct Roster {
     connected: usize,
     next: u64,
-    /// Connections that have not logged in. Those that have not even asked to come first, then the
-    /// oldest: a flood of idle ones must not push out a login that is under way.
+    /// Connections that have not logged in. Those that have not even asked to come first, then the oldest: a flood of
+    /// idle ones must not push out a login in progress.
     strangers: BTreeMap<Standing, (IpAddr, Arc<TcpStream>)>,
-    /// Who has logged in on which connections, by the visit's number.
+    /// Who has logged in, on which connections, by the visit's number.
     sessions: HashMap<UserName, HashMap<u64, (Connection, Arc<TcpStream>)>>,
     failures: HashMap<(IpAddr, UserName), (Instant, u32)>,
 }
 
 pub(super) struct Admission {
-    state: Arc<Mutex<State>>,
+    roster: Arc<Mutex<Roster>>,
     cap: usize,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { state: Arc::default(), cap: raised_descriptor_limit().map_or(MAX_CONNECTIONS, connections) }
+        Self { roster: Arc::default(), cap: raised_descriptor_limit().map_or(MAX_CONNECTIONS, connections) }
     }
 }
 
-/// A connection that was let in; dropped, it makes room again.
+/// A connection that was let in. Dropping it makes room again.
 pub(super) struct Visit {
     pub(super) stream: Arc<TcpStream>,
     pub(super) from: SocketAddr,
     number: u64,
     /// Most connections that its user may have.
     share: usize,
-    /// Once it is no stranger any more.
+    /// `None` while it is a stranger.
     user: Option<UserName>,
-    state: Arc<Mutex<State>>,
+    roster: Arc<Mutex<Roster>>,
 }
 
-impl State {
+impl Roster {
     fn forget_stranger(&mut self, number: u64) -> Option<(IpAddr, Arc<TcpStream>)> {
         let standing = |challenged| Standing { challenged, number };
         self.strangers.remove(&standing(false)).or_else(|| self.strangers.remove(&standing(true)))
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
+    roster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Admission {
-    /// Lets a connection in. In a full house the oldest that has not logged in is closed for it;
-    /// where all have, it is refused.
+    /// Lets a connection in. If the limit is reached, it takes the place of the oldest connection that has not logged
+    /// in; if all have logged in, it is refused.
     pub(super) fn enter(&self, stream: TcpStream, from: SocketAddr) -> Option<Visit> {
-        let mut state = lock(&self.state);
-        if state.connected >= self.cap && !state.drop_oldest_stranger() {
-            drop(state);
-            // A courtesy that must not hold up the accept loop: a new socket's buffer has room for it.
+        let mut roster = lock(&self.roster);
+        if roster.connected >= self.cap && !roster.drop_oldest_stranger() {
+            drop(roster);
+            // A courtesy that cannot hold up the accept loop: the buffer of a new socket has room for it.
             let _ = (&stream).write_all(format!("{}\n", Reply::no(Refusal::Busy).to_line()).as_bytes());
             return None;
         }
-        state.make_room_for_address(from.ip());
+        roster.make_room_for_address(from.ip());
         let stream = Arc::new(stream);
-        let number = state.next;
-        state.next += 1;
-        state.connected += 1;
+        let number = roster.next;
+        roster.next += 1;
+        roster.connected += 1;
         let standing = Standing { challenged: false, number };
-        state.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
-        // Where there is room for few, one user still needs more than one.
+        roster.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
+        // Even where few connections are possible, one user needs more than one.
         let share = (self.cap / USERS_SHARE).max(4);
-        Some(Visit { stream, from, number, share, user: None, state: Arc::clone(&self.state) })
+        Some(Visit { stream, from, number, share, user: None, roster: Arc::clone(&self.roster) })
     }
 
     pub(super) fn drop_oldest_stranger(&self) {
-        lock(&self.state).drop_oldest_stranger();
+        lock(&self.roster).drop_oldest_stranger();
     }
 
     /// Whether this user has failed too often from this address.
     pub(super) fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
-        lock(&self.state).is_barred(from, user)
+        lock(&self.roster).is_barred(from, user)
     }
 
-    /// Ends every session of a user but one; gives their connections. Their threads see it and leave.
+    /// Ends every session of a user except one, and returns their connections. Their threads notice and end.
     pub(super) fn end_others(&self, user: &UserName, keep: Connection) -> Vec<Connection> {
-        let state = lock(&self.state);
-        let sessions = state.sessions.get(user).into_iter().flat_map(HashMap::values);
+        let roster = lock(&self.roster);
+        let sessions = roster.sessions.get(user).into_iter().flat_map(HashMap::values);
         let others = sessions.filter(|(connection, _)| *connection != keep);
         others
             .map(|(connection, stream)| {
-                // One that is closed already is just as well.
+                // It may be closed already.
                 let _ = stream.shutdown(Shutdown::Both);
                 *connection
             })
             .collect()
     }
 
-    /// Lets `prove` look at a proof, and counts it if it is wrong. None, and the proof is not looked at, if the user
-    /// has failed too often from this address by now: asked, looked at and counted in one step, so that those who
-    /// have all been challenged before the first was refused gain nothing.
+    /// Has `prove` check a proof, and counts it if it is wrong. Returns `None` without checking if the user has failed
+    /// too often from this address by now. Asking, checking and counting are one step, so that logins that were all
+    /// challenged before the first was refused gain nothing.
     pub(super) fn attempt<T, E>(
         &self,
         from: IpAddr,
@@ -142,13 +142,13 @@ impl Admission {
         prove: impl FnOnce() -> Result<T, E>,
         is_wrong: impl FnOnce(&E) -> bool,
     ) -> Option<Result<T, E>> {
-        let mut state = lock(&self.state);
-        if state.is_barred(from, user) {
+        let mut roster = lock(&self.roster);
+        if roster.is_barred(from, user) {
             return None;
         }
         let proved = prove();
         if proved.as_ref().err().is_some_and(is_wrong) {
-            state.note_failure(from, user);
+            roster.note_failure(from, user);
         }
         Some(proved)
     }
@@ -158,7 +158,7 @@ fn bars((since, count): &(Instant, u32)) -> bool {
     since.elapsed() < MINUTE && *count >= FAILED_LOGINS_PER_MINUTE
 }
 
-impl State {
+impl Roster {
     fn is_barred(&self, from: IpAddr, user: &UserName) -> bool {
         self.failures.get(&(from, user.clone())).is_some_and(bars)
     }
@@ -166,10 +166,10 @@ impl State {
     fn note_failure(&mut self, from: IpAddr, user: &UserName) {
         let pair = (from, user.clone());
         if self.failures.len() >= MAX_REMEMBERED && !self.failures.contains_key(&pair) {
-            // Who is barred must not get out of it by failing as many others.
+            // A barred pair must not be freed by failures of many others.
             self.failures.retain(|_, failures| bars(failures));
             if self.failures.len() >= MAX_REMEMBERED {
-                // All are barred: who has been for longest is free soonest anyway.
+                // All are barred: the one barred longest would be free first anyway.
                 let oldest = self.failures.iter().min_by_key(|(_, (since, _))| *since);
                 let oldest = oldest.map(|(pair, _)| pair.clone());
                 oldest.and_then(|pair| self.failures.remove(&pair));
@@ -183,7 +183,7 @@ impl State {
         failures.1 += 1;
     }
 
-    /// The thread of a dropped stranger sees its connection end, and leaves.
+    /// The thread of a dropped stranger sees its connection end, and ends too.
     fn drop_oldest_stranger(&mut self) -> bool {
         let Some((_, (_, stream))) = self.strangers.pop_first() else { return false };
         let _ = stream.shutdown(Shutdown::Both);
@@ -205,52 +205,52 @@ impl State {
 impl Visit {
     /// It has asked for a login and is being answered.
     pub(super) fn challenged(&self) {
-        let mut state = lock(&self.state);
-        if let Some(stranger) = state.forget_stranger(self.number) {
-            state.strangers.insert(Standing { challenged: true, number: self.number }, stranger);
+        let mut roster = lock(&self.roster);
+        if let Some(stranger) = roster.forget_stranger(self.number) {
+            roster.strangers.insert(Standing { challenged: true, number: self.number }, stranger);
         }
     }
 
-    /// From now on it is no stranger, but a session of this user, with this connection to the store. False if that
-    /// user has as many as one may have.
+    /// From now on it is a session of this user, with this connection to the store. False if the user already has as
+    /// many as one may have.
     pub(super) fn belongs_to(&mut self, user: &UserName, connection: Connection) -> bool {
-        let mut state = lock(&self.state);
-        let sessions = state.sessions.entry(user.clone()).or_default();
+        let mut roster = lock(&self.roster);
+        let sessions = roster.sessions.entry(user.clone()).or_default();
         if sessions.len() >= self.share {
             return false;
         }
         sessions.insert(self.number, (connection, Arc::clone(&self.stream)));
         self.user = Some(user.clone());
-        state.forget_stranger(self.number);
+        roster.forget_stranger(self.number);
         true
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.connected -= 1;
-        state.forget_stranger(self.number);
+        let mut roster = lock(&self.roster);
+        roster.connected -= 1;
+        roster.forget_stranger(self.number);
         if let Some(user) = &self.user
-            && let Some(sessions) = state.sessions.get_mut(user)
+            && let Some(sessions) = roster.sessions.get_mut(user)
         {
             sessions.remove(&self.number);
             if sessions.is_empty() {
-                state.sessions.remove(user);
+                roster.sessions.remove(user);
             }
         }
     }
 }
 
-/// The limit on open files, raised as far as the system lets this process raise it; none where there is no limit.
+/// The limit on open files, raised as far as this process is allowed to; `None` if there is no limit.
 fn raised_descriptor_limit() -> Option<usize> {
     let before = getrlimit(Resource::Nofile);
-    // What is not allowed leaves it as it is.
+    // If that is not allowed it stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });
     usize::try_from(getrlimit(Resource::Nofile).current?).ok()
 }
 
-/// How many connections there may be, so that each has its descriptors, and the rest of the server too.
+/// How many connections are possible, so that each has its descriptors and so has the rest of the server.
 fn connections(descriptors: usize) -> usize {
     (descriptors.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS).clamp(8, MAX_CONNECTIONS)
 }
@@ -262,8 +262,8 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn a_full_house_drops_the_oldest_stranger_and_never_a_user() {
-        let admission = Admission { state: Arc::default(), cap: 2 };
+    fn at_the_limit_the_oldest_stranger_is_dropped_and_never_a_user() {
+        let admission = Admission { roster: Arc::default(), cap: 2 };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut visitors: Vec<TcpStream> =
             (0..4).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn one_address_crowds_out_only_its_own_strangers() {
-        let admission = Admission { state: Arc::default(), cap: 1000 };
+        let admission = Admission { roster: Arc::default(), cap: 1000 };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let enter = |from: &str| {
             let visitor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(client.read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         }
         drop(visit);
-        assert_eq!(lock(&admission.state).sessions[&aditi].len(), 1);
+        assert_eq!(lock(&admission.roster).sessions[&aditi].len(), 1);
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod tests {
         assert!(admission.is_barred(here, &aditi));
         assert!(!admission.is_barred(there, &aditi));
         assert!(!admission.is_barred(here, &ritu));
-        // Who was challenged before gains nothing, and neither does the right password.
+        // A login that was challenged before gains nothing, and neither does the right password.
         assert_eq!(admission.attempt(here, &aditi, || Ok::<_, ()>(()), |()| true), None);
     }
 
@@ -359,7 +359,7 @@ mod tests {
         (0..FAILED_LOGINS_PER_MINUTE).for_each(|_| fail("Aditi"));
         (0..=MAX_REMEMBERED).for_each(|at| fail(&format!("user{at}")));
         assert!(admission.is_barred(here, &UserName::parse("Aditi").unwrap()));
-        assert!(lock(&admission.state).failures.len() <= MAX_REMEMBERED);
+        assert!(lock(&admission.roster).failures.len() <= MAX_REMEMBERED);
     }
 
     #[test]
@@ -373,7 +373,7 @@ mod tests {
         let start = Instant::now();
         for at in 0..MAX_REMEMBERED {
             let since = start + Duration::from_nanos(at as u64);
-            lock(&admission.state).failures.insert((here, user(at)), (since, FAILED_LOGINS_PER_MINUTE));
+            lock(&admission.roster).failures.insert((here, user(at)), (since, FAILED_LOGINS_PER_MINUTE));
         }
         fail(MAX_REMEMBERED);
         let barred = (0..=MAX_REMEMBERED).filter(|&at| admission.is_barred(here, &user(at)));
@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_user_has_a_share_of_the_connections_and_what_is_closed_counts_no_more() {
-        let admission = Admission { state: Arc::default(), cap: 6 * USERS_SHARE };
+        let admission = Admission { roster: Arc::default(), cap: 6 * USERS_SHARE };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let enter = || {
             let visitor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -400,7 +400,7 @@ mod tests {
         visits.pop();
         assert!(enter().1.belongs_to(&aditi, Connection::numbered(2)));
         drop(visits);
-        assert!(lock(&admission.state).sessions.is_empty());
+        assert!(lock(&admission.roster).sessions.is_empty());
     }
 
     #[test]

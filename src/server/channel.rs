@@ -1,25 +1,26 @@
-//! A connection with its buffers, and how it can end.
+//! A connection with its buffers, and the ways in which it ends.
 
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::limits::{LOGIN_LIMIT, STALL_LIMIT};
-use super::stream::Incoming;
+use super::limits::LOGIN_LIMIT;
 use super::voice::Voice;
+use crate::link::{self, Inbound, Limit};
 use crate::wire::{LineError, Refusal, Reply};
 
-/// All of it is resident from the first read on, so it is what an idle session costs.
-const READ_BUFFER: usize = 16 * 1024;
+/// For each direction. The one for reading is resident from the first read on, so it is what an idle session costs.
+const BUFFER: usize = 16 * 1024;
 
 /// Why a session ended.
 #[derive(Debug)]
 pub(super) enum End {
     /// The client left, or the connection failed.
     Line(LineError),
-    /// The connection failed while sending or within a payload.
+    /// The connection failed while sending or during a payload.
     Io(io::Error),
-    /// The client was refused, and told so.
+    /// The server refused the client, and gets to say so.
     Refused(Refusal),
 }
 
@@ -56,23 +57,22 @@ impl std::fmt::Display for End {
 
 /// A connection with its buffers.
 pub(super) struct Channel {
-    pub(super) reader: BufReader<Incoming>,
+    pub(super) reader: BufReader<Inbound>,
     pub(super) voice: Voice,
     stream: Arc<TcpStream>,
 }
 
 impl Channel {
     pub(super) fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(STALL_LIMIT))?;
-        Ok(Self {
-            reader: BufReader::with_capacity(
-                READ_BUFFER,
-                Incoming::with_deadline(Arc::clone(stream), LOGIN_LIMIT),
-            ),
-            voice: Voice::new(Arc::clone(stream)),
-            stream: Arc::clone(stream),
-        })
+        // One limit for all reads before the login: a stranger that sends a byte now and then gains nothing.
+        let until_login = Limit::Until(Instant::now() + LOGIN_LIMIT);
+        let (reader, out) = link::open(Arc::clone(stream), BUFFER, until_login)?;
+        Ok(Self { reader, voice: Voice::new(out), stream: Arc::clone(stream) })
+    }
+
+    /// From now on this limit holds for each read by itself.
+    pub(super) fn limit_each_read(&mut self, limit: Duration) {
+        self.reader.get_mut().limit(Limit::Each(limit, None));
     }
 
     pub(super) fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {
@@ -88,9 +88,9 @@ impl Channel {
 }
 
 impl Drop for Channel {
-    /// Who is gone for the session is gone for the client too, whoever else still has the stream.
+    /// When the session ends the client sees the end too, even if others still hold the stream.
     fn drop(&mut self) {
-        // Closed already is just as well.
+        // It may be closed already.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 }

@@ -1,7 +1,7 @@
-//! The log: one line an event, written by a thread of its own.
+//! The log: one line for each event, written by a thread of its own.
 //!
-//! A reader of the log that stops reading must not stop the server: lines wait in a bounded queue,
-//! and what does not fit is counted and left out.
+//! A reader of the log that stops reading must not stop the server: lines wait in a bounded queue, and those that do
+//! not fit are dropped and counted.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -12,37 +12,37 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::name::{ServerName, is_unprintable};
 
-/// Parts that may wait: a line, or the lines of a session that go together. With those, some MiB wait at most.
+/// Parts that may wait: a line, or the lines of a session that go together. At most a few MiB wait.
 const QUEUE: usize = 1024;
-/// Bytes of lines that go together, or a line more.
+/// Most bytes of lines that go together, not counting the last line.
 const MAX_TOGETHER: usize = 4 * 1024;
-/// Bytes of lines that are written at once, or a part more.
+/// Most bytes of lines that are written at once, not counting the last part.
 const MAX_WRITE: usize = 16 * 1024;
 
 #[derive(Clone)]
 pub(super) struct Log {
     queue: SyncSender<String>,
-    left_out: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
     name: ServerName,
 }
 
 impl Log {
     pub(super) fn start(name: ServerName, out: Box<dyn Write + Send>) -> Self {
         let (queue, lines) = sync_channel(QUEUE);
-        let left_out = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&left_out);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
         std::thread::spawn(move || write_lines(&lines, out, &counter));
-        Self { queue, left_out, name }
+        Self { queue, dropped, name }
     }
 
-    /// Writes a line, with the time and the server's name before it. Control and format characters are
-    /// escaped, so that no name can forge a line.
+    /// Writes a line after the time and the server's name. Control and format characters are escaped, so that no name
+    /// can forge a line.
     pub(super) fn line(&self, text: &str) {
         Lines::new(self).line(text);
     }
 }
 
-/// Lines that go to the log together: the thread that writes them is woken once for all of them.
+/// Lines that go to the log together: the thread that writes is woken once for all of them.
 pub(super) struct Lines<'a> {
     log: &'a Log,
     lines: String,
@@ -54,7 +54,7 @@ impl<'a> Lines<'a> {
         Self { log, lines: String::new(), count: 0 }
     }
 
-    /// As [`Log::line`]; it may wait for [`Lines::hand_over`].
+    /// Adds a line as [`Log::line`] does, but it may wait for [`Lines::hand_over`].
     pub(super) fn line(&mut self, text: &str) {
         let _ = write!(self.lines, "{} {} ", utc_now(), self.log.name);
         for c in text.chars() {
@@ -67,11 +67,11 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Lets what waits be written.
+    /// Has the waiting lines written.
     pub(super) fn hand_over(&mut self) {
         let (lines, count) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.count));
         if count > 0 && self.log.queue.try_send(lines).is_err() {
-            self.log.left_out.fetch_add(count, Ordering::Relaxed);
+            self.log.dropped.fetch_add(count, Ordering::Relaxed);
         }
     }
 }
@@ -82,26 +82,26 @@ impl Drop for Lines<'_> {
     }
 }
 
-fn write_lines(lines: &Receiver<String>, mut out: Box<dyn Write + Send>, left_out: &AtomicU64) {
+fn write_lines(lines: &Receiver<String>, mut out: Box<dyn Write + Send>, dropped: &AtomicU64) {
     for mut line in lines {
-        // What waits is written with it: a system call for each of many lines is dear.
+        // The parts that wait are written with it: one system call for each of many lines is expensive.
         while line.len() < MAX_WRITE
             && let Ok(next) = lines.try_recv()
         {
             line.push_str(&next);
         }
-        // A log that cannot be written is no reason to stop serving.
+        // A log that cannot be written is no reason to stop the server.
         let _ = out.write_all(line.as_bytes());
-        let missing = left_out.swap(0, Ordering::Relaxed);
+        let missing = dropped.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            let _ = out.write_all(format!("{} log: {missing} lines left out\n", utc_now()).as_bytes());
+            let _ = out.write_all(format!("{} log: {missing} lines dropped\n", utc_now()).as_bytes());
         }
     }
 }
 
 fn utc_now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    crate::wire::utc_text(i64::try_from(seconds).unwrap_or(0))
+    crate::text::utc_text(i64::try_from(seconds).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
         let mut together = Lines::new(&log);
         (0..3).for_each(|_| together.line("x"));
         drop(together);
-        assert_eq!(log.left_out.load(Ordering::Relaxed), 2 * QUEUE as u64 + 3);
+        assert_eq!(log.dropped.load(Ordering::Relaxed), 2 * QUEUE as u64 + 3);
         drop(held);
     }
 }

@@ -1,30 +1,34 @@
 //! The server: an accept loop, and a thread for each client.
 //!
-//! It knows users and bytes, not other servers, and holds no key that opens a piece. A client speaks
-//! to one session's thread; all of them share one [`Store`].
+//! It knows users and bytes, but no other servers, and holds no key that opens a piece. Each connection has a session
+//! with a thread of its own; all sessions share one [`Store`].
 
+mod address;
 mod admission;
 mod channel;
+mod clock;
+mod error;
 mod limits;
 mod log;
 mod login;
 mod refusal;
 mod session;
+mod shared;
 mod space;
-mod stream;
 mod users;
 mod voice;
 
-use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+pub use address::{AddressError, parse_address};
 pub use admission::{
     DESCRIPTORS, FAILED_LOGINS_PER_MINUTE, MAX_CONNECTIONS, MAX_STRANGERS_PER_ADDRESS, USERS_SHARE,
 };
+pub use error::StartError;
 pub use limits::{IDLE_LIMIT, LEAST_RATE, LOGIN_LIMIT, STALL_LIMIT};
 pub use login::FAILED_LOGIN_DELAY;
 pub use session::{MAX_BATCH, MAX_BATCH_BYTES, SPACE_CHECK};
@@ -32,10 +36,12 @@ pub use users::{AddUserError, USERS_LOCK_LIMIT, add_user, has_user};
 pub use voice::LIFE_SIGN;
 
 use crate::name::ServerName;
-use crate::store::{FolderLock, LockError, OsDisk, Store, StoreError};
+use crate::store::{FolderLock, LockError, OsDisk, Store};
 use crate::tcp;
 use admission::Admission;
+use clock::now;
 use log::Log;
+use shared::Shared;
 use users::Users;
 use voice::Voices;
 
@@ -44,97 +50,10 @@ const THREAD_STACK: usize = 256 * 1024;
 /// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a server did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// ROOT/NAME is another server's.
-    Lock(LockError),
-    /// The address cannot be listened on.
-    Listen(SocketAddr, io::Error),
-    /// ROOT/NAME or a file in it cannot be used.
-    Store(PathBuf, StoreError),
-    /// ROOT or a file in it cannot be used.
-    Root(PathBuf, io::Error),
-    /// Users.conf is not understood.
-    Users(PathBuf, crate::auth::UsersError),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Lock(error) => error.fmt(f),
-            StartError::Listen(address, error) => write!(f, "cannot listen on {address} ({error})"),
-            StartError::Store(path, error) => write!(f, "cannot use {} ({error})", path.display()),
-            StartError::Root(path, error) => write!(f, "cannot use {} ({error})", path.display()),
-            StartError::Users(path, error) => write!(f, "{}: {error}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-/// Why a text is no address to listen on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressError {
-    /// A port out of range.
-    Port,
-    /// Something else than a number before the port.
-    Host,
-    /// Neither `PORT` nor `ADDR:PORT`.
-    Form,
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            AddressError::Port => "a port is a number from 1 to 65535",
-            AddressError::Host => "ADDR is a number such as 127.0.0.1, or [::1]",
-            AddressError::Form => "PORT or ADDR:PORT is meant",
-        })
-    }
-}
-
-impl std::error::Error for AddressError {}
-
-/// Understands `PORT`, which means this machine only, or `ADDR:PORT`.
-///
-/// # Errors
-/// See [`AddressError`].
-pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
-    if let Ok(port) = text.parse::<u16>() {
-        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
-    }
-    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().map_err(|_| match text.rsplit_once(':') {
-        _ if is_number(text) => AddressError::Port,
-        Some((_, port)) if port.parse::<u16>().is_ok() => AddressError::Host,
-        Some((_, port)) if is_number(port) => AddressError::Port,
-        _ => AddressError::Form,
-    })
-}
-
-/// The clock, in milliseconds since 1970 UTC.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// From now on what this process makes is its user's alone: files that others cannot read, folders that they cannot
-/// look into.
+/// From now on, what this process creates is private to its user: files that others cannot read, directories that they
+/// cannot list.
 pub fn make_private_files() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-}
-
-/// What all sessions share.
-struct Shared {
-    name: ServerName,
-    /// ROOT/NAME.
-    folder: PathBuf,
-    store: Store<OsDisk>,
-    users: Users,
-    admission: Admission,
-    voices: Voices,
-    log: Log,
 }
 
 /// A server that is ready to accept.
@@ -146,20 +65,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, locks ROOT/NAME, brings its disk in order and reads Users.conf. The log goes to `log`.
-    ///
-    /// # Errors
-    /// See [`StartError`].
+    /// Listens, locks ROOT/NAME, opens the store and reads Users.conf. The log goes to `log`.
     pub fn start(
         root: &Path,
         name: ServerName,
         address: SocketAddr,
         log: Box<dyn Write + Send>,
     ) -> Result<Self, StartError> {
-        // First what makes nothing on the disk. A client that comes early waits to be accepted.
+        // First the step that creates nothing on the disk. A client that connects early waits to be accepted.
         let listener = tcp::listen(address).map_err(|error| {
             if FolderLock::is_taken(root, &name) {
-                // The likely reason, where the same server is started twice.
+                // The likely reason if the same server is started twice.
                 return StartError::Lock(LockError::Taken(name.clone()));
             }
             StartError::Listen(address, error)
@@ -174,19 +90,19 @@ impl Server {
         let (admission, voices) = (Admission::default(), Voices::start());
         let shared = Arc::new(Shared { folder, name, store, users, admission, voices, log });
         let settling = Arc::clone(&shared);
-        // Clients need not wait for it: what is not in order yet of a user is put so at the first request.
+        // Clients need not wait for this: a user's part that is not recovered yet is recovered at the first request.
         std::thread::spawn(move || {
             settling.store.recover_all(|user, error| settling.log.line(&format!("warning: {user}: {error}")));
         });
         Ok(Self { shared, listener, address, _lock: lock })
     }
 
-    /// Where it listens, with the real port where 0 was asked for.
+    /// The address that it listens on, with the actual port if port 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts clients, for ever.
+    /// Accepts clients for ever.
     pub fn serve(&self) -> ! {
         loop {
             match self.listener.accept() {
@@ -202,35 +118,14 @@ impl Server {
 
     fn admit(&self, stream: TcpStream, from: SocketAddr) {
         let Some(visit) = self.shared.admission.enter(stream, from) else {
-            self.shared.log.line(&format!("{from} refused: full house"));
+            self.shared.log.line(&format!("{from} refused: too many connections"));
             return;
         };
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name(from.to_string()).stack_size(THREAD_STACK);
         // On failure the closure is dropped, and with it the visit and the connection.
         if let Err(error) = thread.spawn(move || session::run(&shared, visit)) {
-            self.shared.log.line(&format!("{from} refused: no thread ({error})"));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_a_port_or_has_a_number_before_it() {
-        assert_eq!(parse_address("8008"), Ok(SocketAddr::from(([127, 0, 0, 1], 8008))));
-        assert_eq!(parse_address("0.0.0.0:8008"), Ok(SocketAddr::from(([0, 0, 0, 0], 8008))));
-        assert!(parse_address("[::1]:8008").is_ok());
-        for port in ["99999", "65536", "0.0.0.0:99999"] {
-            assert_eq!(parse_address(port), Err(AddressError::Port), "{port}");
-        }
-        for host in ["localhost:8008", "1.2.3:8008"] {
-            assert_eq!(parse_address(host), Err(AddressError::Host), "{host}");
-        }
-        for form in ["", "port", "1.2.3.4", "1.2.3.4:", "::1:8008:", "-1"] {
-            assert_eq!(parse_address(form), Err(AddressError::Form), "{form}");
+            self.shared.log.line(&format!("{from} refused: cannot start a thread ({error})"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The protocol's word for what went wrong in the store.
+//! The protocol's word for each failure of the store.
 
 use crate::commit::Refused;
 use crate::store::StoreError;

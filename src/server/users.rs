@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::StartError;
+use super::error::StartError;
 use super::log::Log;
 use crate::auth::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError, Verifier};
 use crate::name::UserName;
@@ -19,16 +19,16 @@ const USERS_FILE: &str = "Users.conf";
 const SECRET_FILE: &str = ".secret";
 const LOCK_FILE: &str = ".users.lock";
 
-/// How long another process may keep Users.conf locked before this one gives up: less than a client waits for the
-/// answer to PASSWD.
+/// How long this process waits for another that has locked Users.conf: less than a client waits for the answer to
+/// PASSWD.
 pub const USERS_LOCK_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is tried.
+/// How often it tries again.
 const LOCK_ROUND: Duration = Duration::from_millis(20);
 
-/// What tells whether a file was changed: size, modification and change time, file number.
+/// What changes when a file does: its size, modification time, change time and inode number.
 type Stamp = (u64, i64, i64, i64, i64, u64);
 
-struct State {
+struct LastRead {
     table: UserTable,
     stamp: Option<Stamp>,
 }
@@ -37,7 +37,7 @@ struct State {
 pub(super) struct Users {
     root: PathBuf,
     path: PathBuf,
-    state: Mutex<State>,
+    last_read: Mutex<LastRead>,
 }
 
 impl Users {
@@ -47,14 +47,14 @@ impl Users {
         let (text, stamp) = read(&path).map_err(|error| StartError::Root(path.clone(), error))?;
         let table =
             UserTable::new(secret).read(&text).map_err(|error| StartError::Users(path.clone(), error))?;
-        let users = Self { root: root.to_path_buf(), path, state: Mutex::new(State { table, stamp }) };
-        let state = users.state.lock().unwrap_or_else(PoisonError::into_inner);
-        users.warn(&state.table, &[], log);
-        drop(state);
+        let users = Self { root: root.to_path_buf(), path, last_read: Mutex::new(LastRead { table, stamp }) };
+        let last_read = users.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        users.warn(&last_read.table, &[], log);
+        drop(last_read);
         Ok(users)
     }
 
-    /// `known` are users of whom it has been said already that their password is in plain text.
+    /// `known` are the users that a warning has already named for a password in plain text.
     fn warn(&self, table: &UserTable, known: &[&UserName], log: &Log) {
         if table.is_empty() {
             log.line(&format!(
@@ -70,12 +70,12 @@ impl Users {
         }
     }
 
-    /// Whether a verifier could be changed now: Users.conf is understood, and a new one can be written beside it.
+    /// Whether a verifier could be changed now: Users.conf is valid, and a new one can be written beside it.
     pub(super) fn can_change(&self) -> Result<(), AddUserError> {
         let (_lock, text) = lock_and_read(&self.root)?;
         let draft = draft(&self.root);
         let written = replace_private(&draft, text.as_bytes());
-        // Not there is just as well.
+        // It may not exist.
         let _ = std::fs::remove_file(&draft);
         written.map_err(|error| AddUserError::Disk(self.path.clone(), error))
     }
@@ -85,28 +85,28 @@ impl Users {
         set_verifier(&self.root, user, verifier)
     }
 
-    /// The verifier to challenge a user with, from the file as it is now. A file that is not
-    /// understood changes nothing and is told in the log.
+    /// The verifier to challenge a user with, from the file as it is now. A file that is not valid changes nothing,
+    /// and the log says so.
     pub(super) fn verifier(&self, user: &UserName, log: &Log) -> Verifier {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamp(&self.path).ok() != Some(state.stamp) {
-            match read(&self.path).map(|(text, stamp)| (state.table.read(&text), stamp)) {
+        let mut last_read = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp(&self.path).ok() != Some(last_read.stamp) {
+            match read(&self.path).map(|(text, stamp)| (last_read.table.read(&text), stamp)) {
                 Ok((Ok(table), stamp)) => {
-                    log.line(&format!("{}: read again, {} users", self.path.display(), table.len()));
-                    self.warn(&table, &state.table.plain_text_users(), log);
-                    *state = State { table, stamp };
+                    log.line(&format!("{}: reloaded, {} users", self.path.display(), table.len()));
+                    self.warn(&table, &last_read.table.plain_text_users(), log);
+                    *last_read = LastRead { table, stamp };
                 }
                 Ok((Err(error), stamp)) => {
-                    state.stamp = stamp;
+                    last_read.stamp = stamp;
                     log.line(&format!(
-                        "warning: {}: {error}; the users stay as they were",
+                        "warning: {}: {error}; keeping the previous users",
                         self.path.display()
                     ));
                 }
                 Err(error) => log.line(&format!("warning: {}: {error}", self.path.display())),
             }
         }
-        state.table.verifier(user)
+        last_read.table.verifier(user)
     }
 }
 
@@ -118,7 +118,7 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
-/// The stamp is taken first: a change in between is then seen at the next look.
+/// The stamp is taken first, so that a change in between is noticed the next time.
 fn read(path: &Path) -> io::Result<(String, Option<Stamp>)> {
     let stamp = stamp(path)?;
     let mut text = String::new();
@@ -131,17 +131,17 @@ fn read(path: &Path) -> io::Result<(String, Option<Stamp>)> {
     Ok((text, stamp))
 }
 
-/// Opens a file that may be a link, as an administrator may have it.
+/// Opens a file that may be a link: an administrator may have made it one.
 fn open_followed(path: &Path) -> io::Result<File> {
     open_regular(File::options().read(true), &path.canonicalize()?)
 }
 
-/// The secret that all servers of one ROOT share, made by the first of them. It keeps the salts that
-/// they show for one name, known or not, the same.
+/// The secret that all servers of one ROOT share; the first of them makes it. With it they show the same salt for a
+/// name, known or not.
 fn secret(root: &Path) -> io::Result<[u8; 32]> {
     let path = root.join(SECRET_FILE);
     if !path.exists() {
-        // No lock is held, and in containers that share ROOT all servers may have one process id.
+        // No lock is held, and in containers that share ROOT all servers may have the same process id.
         let draft = root.join(format!("{SECRET_FILE}.{:016x}", u64::from_be_bytes(primitives::random()?)));
         write_private(File::options().create_new(true), &draft, &primitives::random::<32>()?)?;
         let linked = std::fs::hard_link(&draft, &path);
@@ -156,7 +156,7 @@ fn secret(root: &Path) -> io::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// Replaces what the lock's holder may have left under this name before.
+/// Replaces what an earlier holder of the lock may have left under this name.
 fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_private(File::options().create(true).truncate(true), path, bytes)
 }
@@ -170,11 +170,11 @@ fn write_private(options: &mut OpenOptions, path: &Path, bytes: &[u8]) -> io::Re
 /// Why a user was not added.
 #[derive(Debug)]
 pub enum AddUserError {
-    /// Users.conf is not understood as it is.
+    /// Users.conf is not valid as it is.
     Users(PathBuf, UsersError),
     /// Users.conf cannot be read or written.
     Disk(PathBuf, io::Error),
-    /// Another process has the lock, and does not let it go.
+    /// Another process keeps the lock.
     Locked(PathBuf),
 }
 
@@ -198,7 +198,7 @@ impl std::error::Error for AddUserError {}
 /// Whether ROOT/Users.conf has a user.
 ///
 /// # Errors
-/// See [`AddUserError`].
+/// Users.conf cannot be read, or is not valid.
 pub fn has_user(root: &Path, user: &UserName) -> Result<bool, AddUserError> {
     let path = root.join(USERS_FILE);
     let (text, _) = read(&path).map_err(|error| AddUserError::Disk(path.clone(), error))?;
@@ -210,11 +210,11 @@ fn is_of(line: &str, user: &UserName) -> bool {
     line.split_whitespace().next() == Some(user.as_str())
 }
 
-/// Writes a user's verifier for a password to ROOT/Users.conf, in place of an older line for the same
-/// name. Other lines, comments too, stay as they are. Running servers see it at the next login.
+/// Writes a user's verifier for a password to ROOT/Users.conf, replacing an older line of the same name. Other lines
+/// and comments are kept. Running servers use it from the next login on.
 ///
 /// # Errors
-/// See [`AddUserError`]; Users.conf is then unchanged.
+/// Users.conf cannot be locked, read or written, or is not valid; it is then unchanged.
 pub fn add_user(root: &Path, user: &UserName, password: &str) -> Result<(), AddUserError> {
     let salt = primitives::random::<16>().map_err(|error| AddUserError::Disk(root.to_path_buf(), error))?;
     set_verifier(root, user, &Verifier::derive(password, &salt, DEFAULT_ITERATIONS))
@@ -253,7 +253,7 @@ pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) ->
     File::open(root).and_then(|directory| directory.sync_all()).map_err(disk)
 }
 
-/// Several servers and `adduser` may share the file; whoever has the lock reads and writes it.
+/// Several servers and `adduser` may share the file; only the one with the lock reads and writes it.
 fn lock_and_read(root: &Path) -> Result<(File, String), AddUserError> {
     let path = root.join(USERS_FILE);
     let disk = |error| AddUserError::Disk(path.clone(), error);
@@ -276,7 +276,7 @@ mod tests {
     fn a_secret_is_not_written_over_the_one_that_another_with_this_process_id_has_just_linked() {
         let root = std::env::temp_dir().join(format!("shareit-secret-{}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
-        // The other's draft, not removed yet, and what it is linked as.
+        // The other's draft, not removed yet, and the name that it was linked to.
         let draft = root.join(format!("{SECRET_FILE}.{}", std::process::id()));
         std::fs::write(&draft, [7; 32]).unwrap();
         std::fs::hard_link(&draft, root.join("linked")).unwrap();

@@ -1,46 +1,42 @@
 //! What a server says to one client: replies, through a buffer, and signs of life while it works.
 //!
-//! A thread of its own gives the signs, since the session's may be in a call of the disk that takes long, or never
-//! comes back.
+//! A separate thread sends the signs, since the session's own may be in a system call of the disk that takes long or
+//! never returns.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::stream::Outgoing;
+use super::limits;
+use crate::link::Outbound;
 use crate::primitives::sha256;
 use crate::wire::{LineSealer, Reply};
 
-/// How long a client that waits for a reply hears nothing, before it gets a sign of life.
+/// How long a client that waits for a reply hears nothing before it gets a sign of life.
 pub const LIFE_SIGN: Duration = Duration::from_secs(1);
-/// How often it is looked whether somebody has to get one.
+/// How often the thread checks whether one is due.
 const ROUND: Duration = Duration::from_millis(250);
 
-const BUFFER: usize = 16 * 1024;
-
-/// One client's replies. A clone is the same.
+/// One client's replies. Clones share them.
 #[derive(Clone)]
 pub(super) struct Voice(Arc<Mutex<Speech>>);
 
 pub(super) struct Speech {
-    out: Outgoing,
-    buffer: Vec<u8>,
-    /// None until the login is done.
+    out: Outbound,
+    /// `None` until the login is done.
     sealer: Option<LineSealer>,
-    /// Since when the client has heard nothing, while the session works for it.
+    /// Since when the client has heard nothing, if the session works for it.
     silent: Option<Instant>,
 }
 
 impl Voice {
-    pub(super) fn new(stream: Arc<TcpStream>) -> Self {
-        let out = Outgoing(stream);
-        Self(Arc::new(Mutex::new(Speech { out, buffer: Vec::new(), sealer: None, silent: None })))
+    pub(super) fn new(out: Outbound) -> Self {
+        Self(Arc::new(Mutex::new(Speech { out, sealer: None, silent: None })))
     }
 
-    /// For a reply. Nobody else speaks until this is dropped.
+    /// Locks it for a reply. Nobody else speaks until this is dropped.
     pub(super) fn speak(&self) -> MutexGuard<'_, Speech> {
-        // What a thread that panicked has sent is sent.
+        // Whatever a thread that panicked has sent stays sent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,7 +45,7 @@ impl Voice {
         self.speak().sealer = Some(sealer);
     }
 
-    /// The client waits for what is done now: it gets signs of life until the reply, or [`Voice::rest`].
+    /// The client waits for what the session does now: it gets signs of life until the reply, or [`Voice::rest`].
     pub(super) fn work(&self) {
         self.speak().silent = Some(Instant::now());
     }
@@ -62,7 +58,7 @@ impl Voice {
 impl Speech {
     pub(super) fn send(&mut self, reply: &Reply) -> io::Result<()> {
         if !matches!(reply, Reply::More(..)) {
-            // At once: what comes behind a reply is for the next request.
+            // Even before it is sent: what follows a reply belongs to the next request.
             self.silent = None;
         }
         let line = self.line(reply);
@@ -76,24 +72,24 @@ impl Speech {
         }
     }
 
-    /// Sends bytes behind what is buffered, and keeps none of them.
+    /// Sends bytes after those in the buffer, and buffers none of them.
     pub(super) fn send_past_buffer(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.flush()?;
-        self.out.send_all(bytes)
+        self.out.limit(limits::payload(bytes.len() as u64));
+        self.out.send(bytes)
     }
 
-    /// Gives a sign of life if one is due; never waits. A client that does not read what it has needs none.
-    fn give_sign_of_life(&mut self) {
+    /// Sends a sign of life if one is due; never waits. A client that does not read what was sent needs none.
+    fn send_sign_of_life(&mut self) {
         if self.silent.is_none_or(|since| since.elapsed() < LIFE_SIGN) {
             return;
         }
         self.silent = Some(Instant::now());
-        if self.buffer.len() < BUFFER {
+        if self.out.has_room(1) {
             let sign = self.line(&Reply::More(0, sha256(b"")));
-            self.buffer.extend_from_slice(sign.as_bytes());
+            self.out.add(sign.as_bytes());
         }
-        let sent = self.out.send_some(&self.buffer);
-        self.buffer.drain(..sent);
+        self.out.send_without_waiting();
     }
 }
 
@@ -102,28 +98,23 @@ impl Write for Speech {
         if self.silent.is_some() {
             self.silent = Some(Instant::now());
         }
-        if self.buffer.len() + bytes.len() > BUFFER {
+        if !self.out.has_room(bytes.len()) {
             self.flush()?;
         }
-        if bytes.len() < BUFFER {
-            self.buffer.extend_from_slice(bytes);
-        } else {
-            self.out.send_all(bytes)?;
-        }
-        Ok(bytes.len())
+        self.out.limit(limits::payload(bytes.len() as u64));
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.send_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        self.out.limit(limits::payload(self.out.buffered() as u64));
+        self.out.flush()
     }
 }
 
-/// Those of sessions, and a signal that one has come.
+/// The voices of all sessions, and a signal that one was added.
 type Present = (Mutex<Vec<Weak<Mutex<Speech>>>>, Condvar);
 
-/// All voices, and the thread that gives their signs of life.
+/// All voices, and the thread that sends their signs of life.
 pub(super) struct Voices(Arc<Present>);
 
 impl Voices {
@@ -132,14 +123,14 @@ impl Voices {
         let present = Arc::clone(&voices);
         std::thread::spawn(move || {
             loop {
-                give_signs_of_life(&present);
+                send_signs_of_life(&present);
                 std::thread::sleep(ROUND);
             }
         });
         Self(voices)
     }
 
-    /// This one's client gets signs of life from now on, for as long as somebody keeps it.
+    /// From now on this voice's client gets signs of life, as long as the voice exists.
     pub(super) fn add(&self, voice: &Voice) {
         let (voices, added) = &*self.0;
         voices.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&voice.0));
@@ -147,17 +138,17 @@ impl Voices {
     }
 }
 
-fn give_signs_of_life((voices, added): &Present) {
+fn send_signs_of_life((voices, added): &Present) {
     let mut present = Vec::new();
     let all = voices.lock().unwrap_or_else(PoisonError::into_inner);
-    // With nobody there, nothing has to be looked at.
+    // The thread sleeps while there are no sessions.
     let mut all = added.wait_while(all, |all| all.is_empty()).unwrap_or_else(PoisonError::into_inner);
     all.retain(|voice| voice.upgrade().map(|voice| present.push(voice)).is_some());
     drop(all);
     for voice in present {
-        // Who speaks just now is alive.
+        // A session that is speaking now needs no sign.
         if let Ok(mut speech) = voice.try_lock() {
-            speech.give_sign_of_life();
+            speech.send_sign_of_life();
         }
     }
 }
@@ -165,18 +156,22 @@ fn give_signs_of_life((voices, added): &Present) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link;
     use crate::wire::{LineOpener, read_line};
     use std::io::BufReader;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     const KEY: [u8; 32] = [7; 32];
+    const BUFFER: usize = 16 * 1024;
 
     /// A voice, and what its client hears.
     fn voice() -> (Voice, impl FnMut() -> Reply) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let voice = Voice::new(Arc::new(listener.accept().unwrap().0));
+        let stream = Arc::new(listener.accept().unwrap().0);
+        let (_, out) = link::open(stream, BUFFER, limits::payload(0)).unwrap();
+        let voice = Voice::new(out);
         voice.seal_with(LineSealer::new(KEY));
         let (mut reader, mut opener) = (BufReader::new(client), LineOpener::new(KEY));
         let hear = move || {
@@ -196,8 +191,8 @@ mod tests {
             .send(&Reply::No(crate::wire::Refusal::NotFound, "of an earlier request".into()))
             .unwrap();
         voice.work();
-        // Nobody flushes: the session's thread is somewhere else.
-        assert!(matches!(hear(), Reply::No(..)), "what was said before comes first");
+        // Nobody flushes: the session's thread is busy elsewhere.
+        assert!(matches!(hear(), Reply::No(..)), "an earlier reply comes first");
         for _ in 0..2 {
             assert!(matches!(hear(), Reply::More(0, _)));
         }
@@ -215,8 +210,8 @@ mod tests {
         let mut speech = voice.speak();
         for _ in 0..100_000 {
             speech.silent = Instant::now().checked_sub(2 * LIFE_SIGN);
-            speech.give_sign_of_life();
+            speech.send_sign_of_life();
         }
-        assert!(speech.buffer.len() < BUFFER + 256, "{} bytes", speech.buffer.len());
+        assert!(speech.out.buffered() < BUFFER + 256, "{} bytes", speech.out.buffered());
     }
 }

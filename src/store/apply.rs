@@ -1,4 +1,4 @@
-//! The steps of a commit on the disk.
+//! Carries out the steps of a commit on the disk.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ impl<D: Disk> Locked<'_, D> {
         steps.iter().try_for_each(|&step| self.apply(path, step))
     }
 
-    /// Those of the steps that publish something.
+    /// Carries out only those steps that publish something.
     pub(super) fn publish(&mut self, path: &FilePath, steps: &[Step]) -> Result<(), StoreError> {
         let mut publish = steps.iter().filter(|step| matches!(step, Step::Publish { .. }));
         publish.try_for_each(|&step| self.apply(path, step))
@@ -26,7 +26,7 @@ impl<D: Disk> Locked<'_, D> {
         match step {
             Step::Publish { piece, version } => {
                 self.index.decisions += 1;
-                // Before it is: what fails may have happened all the same.
+                // Before the rename: a rename that reports an error may still have happened.
                 self.index.may_be_file(path);
                 match piece {
                     TOMBSTONE => self.publish_tombstone(path, version),
@@ -89,13 +89,13 @@ impl<D: Disk> Locked<'_, D> {
         Ok(())
     }
 
-    /// Others may publish what its own writer has not been told is safe yet.
+    /// Another client may publish a piece before its writer has been told that it is safe.
     fn sync_waiting(&self, waiting: &Waiting) -> Result<(), StoreError> {
         let disk = &self.files.disk;
         if waiting.synced { Ok(()) } else { Ok(disk.sync(&disk.open(&waiting.file)?)?) }
     }
 
-    /// Drops tombstones that a newer one has replaced; whether there were any.
+    /// Drops tombstones that were replaced by a newer one. Returns whether there were any.
     pub(super) fn drop_replaced(&mut self, path: &FilePath) -> Result<bool, StoreError> {
         let Some(name) = self.index.names.get_mut(path) else { return Ok(false) };
         let dropped = !name.replaced.is_empty();
@@ -107,7 +107,7 @@ impl<D: Disk> Locked<'_, D> {
         Ok(dropped)
     }
 
-    /// Makes what was published or dropped of a name safe from a power failure.
+    /// Makes everything that was published or dropped of a name safe from a power failure.
     pub(super) fn sync_directories(&self, path: &FilePath) -> Result<(), StoreError> {
         self.directories(path).iter().try_for_each(|directory| self.files.sync_dir(directory).map(drop))
     }

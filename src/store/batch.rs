@@ -1,24 +1,24 @@
-//! Work that is done and not safe yet: many requests share its syncs.
+//! Work that is done but not safe yet: many requests share its syncs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::core::{Part, Store};
+use super::core::{Store, UserPart};
 use super::disk::Disk;
 use super::error::StoreError;
-use super::incoming::Received;
+use super::incoming::ReceivedPiece;
 use crate::commit;
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
-/// Work of one user that is done but must not be acknowledged before [`Store::flush`].
+/// Work of one user that is done, but must not be acknowledged before [`Store::flush`].
 #[derive(Default)]
 pub struct Batch {
-    /// Whose it is; none while it is empty.
+    /// Whose work it is; `None` while it is empty.
     pub(super) user: Option<UserName>,
-    pub(super) received: Vec<Received>,
+    pub(super) received: Vec<ReceivedPiece>,
     pub(super) directories: BTreeSet<PathBuf>,
-    /// Names of which something is left to drop.
+    /// Committed names of which something must still be dropped.
     pub(super) committed: Vec<(FilePath, Version)>,
 }
 
@@ -26,7 +26,7 @@ impl<D: Disk> Store<D> {
     /// Makes everything in the batch safe from a power failure, and drops what its commits replaced.
     ///
     /// # Errors
-    /// If the disk fails: then nothing in the batch may be acknowledged.
+    /// If the disk fails. Nothing in the batch may be acknowledged then.
     pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
         let Some(user) = &batch.user else { return Ok(()) };
@@ -42,7 +42,7 @@ impl<D: Disk> Store<D> {
         let mut locked = part.lock()?;
         synced.into_iter().for_each(|directory| locked.index.is_synced(directory, changes));
         for (path, version) in batch.committed {
-            // Now only the drops are left of it.
+            // Only its drops are left to do.
             if let Ok(steps) = commit::commit(&locked.held(&path)?, version) {
                 locked.apply_all(&path, &steps)?;
             }
@@ -55,14 +55,15 @@ impl<D: Disk> Store<D> {
 
     fn sync_received(
         &self,
-        part: &Part<'_, D>,
+        part: &UserPart<'_, D>,
         user: &UserName,
-        received: Vec<Received>,
+        received: Vec<ReceivedPiece>,
     ) -> Result<(), StoreError> {
         if received.is_empty() {
             return Ok(());
         }
-        // What is gone was dropped by a newer version meanwhile, or published by another client, who synced it.
+        // A piece that is gone was dropped by a newer version in the meantime, or published by another client, which
+        // synced it.
         let unsynced = received.iter().filter(|piece| !piece.synced);
         let paths: Vec<&Path> = unsynced.map(|piece| piece.path.as_path()).collect();
         let disk = &self.files.disk;
@@ -72,7 +73,7 @@ impl<D: Disk> Store<D> {
             match &synced {
                 Ok(()) => locked.index.mark_synced(&piece.header.path, &piece.path),
                 Err(_) => {
-                    // Never acknowledged, so nothing depends on whether this works.
+                    // It was never acknowledged, so nothing depends on whether this works.
                     let _ = disk.remove(&piece.path);
                     locked.index.drop_file(&piece.header.path, &piece.path);
                 }

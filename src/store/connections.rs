@@ -1,4 +1,4 @@
-//! Which connections have not ended.
+//! The connections that have not ended.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +10,13 @@ pub struct Connection(u64);
 
 #[cfg(test)]
 impl Connection {
-    /// One of no store.
+    /// A connection of no store.
     pub(crate) fn numbered(number: u64) -> Self {
         Self(number)
     }
 }
 
-/// The connections that have not ended. Never locked while the disk is asked.
+/// The connections that have not ended. They are never locked during a disk access.
 #[derive(Default)]
 pub(super) struct Connections {
     live: Mutex<HashSet<Connection>>,

@@ -1,39 +1,39 @@
-//! What all of a server's store shares, and each user's part of it.
+//! A server's store, and each user's part of it.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::cache::HeaderCache;
 use super::connections::{Connection, Connections};
 use super::disk::{Disk, OsDisk};
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::Index;
 use super::locked::Locked;
 use super::recovery::{read_users, take_over_old_layout};
-use super::seen::Seen;
 use crate::name::{ServerName, UserName};
 
 /// A server's pieces.
 ///
-/// What is remembered of each user is under a lock of its own: a call of the disk that hangs for one holds up that
-/// user's requests alone. `users` is never locked while the disk is asked.
+/// What is remembered of each user has a lock of its own, so a disk access that hangs holds up only the requests of one
+/// user. `users` is never locked during a disk access.
 pub struct Store<D: Disk = OsDisk> {
-    pub(super) files: Files<D>,
+    pub(super) files: ServerFiles<D>,
     users: Mutex<HashMap<UserName, Arc<Mutex<Index>>>>,
     pub(super) connections: Connections,
-    pub(super) seen: Seen,
+    pub(super) cache: HeaderCache,
 }
 
-/// One user's part of it.
-pub(super) struct Part<'a, D> {
-    files: &'a Files<D>,
+/// One user's part of a store.
+pub(super) struct UserPart<'a, D> {
+    files: &'a ServerFiles<D>,
     user: &'a UserName,
     index: Arc<Mutex<Index>>,
 }
 
-impl<D: Disk> Part<'_, D> {
-    /// Locks it, once what a crash has left of it is in order.
+impl<D: Disk> UserPart<'_, D> {
+    /// Locks it, after recovering what a crash left of it.
     pub(super) fn lock(&self) -> Result<Locked<'_, D>, StoreError> {
         let mut locked = self.locked(lock(&self.index));
         if !locked.index.recovered {
@@ -48,7 +48,7 @@ impl<D: Disk> Part<'_, D> {
     }
 }
 
-/// Ends a connection when it is dropped, also by a panic: see [`Store::ends`].
+/// Ends a connection when dropped, even by a panic: see [`Store::ends`].
 #[must_use]
 pub struct Ending<'a, D: Disk> {
     store: &'a Store<D>,
@@ -63,9 +63,9 @@ impl<D: Disk> Drop for Ending<'_, D> {
 }
 
 impl<D: Disk> Store<D> {
-    /// Opens ROOT/NAME and makes what is missing. What a crash cut off is ended for each user at the first request,
-    /// or by [`Store::recover_all`]. The caller holds the [`FolderLock`](super::FolderLock). `now` is the clock in
-    /// milliseconds since 1970; `tell` hears what is worth a line of the log.
+    /// Opens ROOT/NAME and makes the directories that are missing. What a crash cut off is finished for each user at
+    /// the user's first request, or by [`Store::recover_all`]. The caller must hold the
+    /// [`FolderLock`](super::FolderLock). `now` is the clock in milliseconds since 1970; `log` gets lines for the log.
     ///
     /// # Errors
     /// If the disk fails.
@@ -74,16 +74,16 @@ impl<D: Disk> Store<D> {
         root: &Path,
         server: &ServerName,
         now: u64,
-        tell: &mut dyn FnMut(&str),
+        log: &mut dyn FnMut(&str),
     ) -> Result<Self, StoreError> {
-        let files = Files::open(disk, root, server)?;
+        let files = ServerFiles::open(disk, root, server)?;
         let places = &files.places;
         for directory in [places.staged(), places.tombstones(), places.floors(), places.keys()] {
             files.make_dir(&directory)?;
         }
         files.disk.sync_dir(places.own())?;
-        let users = read_users(&files, now, tell)?;
-        // Most servers never have had to move anything there.
+        let users = read_users(&files, now, log)?;
+        // On most servers it does not exist, because nothing was ever moved there.
         let aside = files.disk.entries(&places.aside()).unwrap_or_default();
         aside.iter().for_each(|(entry, _)| files.numbers_begin_behind(entry));
         take_over_old_layout(&files)?;
@@ -93,12 +93,12 @@ impl<D: Disk> Store<D> {
             files,
             users: Mutex::new(users),
             connections: Connections::default(),
-            seen: Seen::default(),
+            cache: HeaderCache::default(),
         })
     }
 
-    /// Recovers every user's part, one after the other, as the first request would. `report` is told where that did
-    /// not work, or where nothing can be published.
+    /// Recovers every user's part, one after another, as the user's first request would. `report` gets each user for
+    /// whom this failed, or for whom nothing can be published.
     pub fn recover_all(&self, mut report: impl FnMut(&UserName, StoreError)) {
         let places = &self.files.places;
         for user in self.files.users_in(&[places.staged(), places.tombstones()]) {
@@ -116,18 +116,18 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// There are only as many as have logged in, or have floors.
-    pub(super) fn part<'a>(&'a self, user: &'a UserName) -> Part<'a, D> {
+    /// Parts are made on first use. There are only as many as users who have logged in, or have floors.
+    pub(super) fn part<'a>(&'a self, user: &'a UserName) -> UserPart<'a, D> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let index = match users.get(user) {
             Some(index) => Arc::clone(index),
             None => Arc::clone(users.entry(user.clone()).or_default()),
         };
-        Part { files: &self.files, user, index }
+        UserPart { files: &self.files, user, index }
     }
 
-    /// Makes a user's folder, at the first login. Waits for no other request of this user, and not until what a crash
-    /// has left is in order: a login has little time.
+    /// Makes a user's folder, at the first login. It waits neither for other requests of the user nor for recovery,
+    /// because a login has little time.
     ///
     /// # Errors
     /// If the disk fails.
@@ -145,26 +145,26 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// A new connection. What it stages counts as open until [`Store::disconnect`]; only until then it can stage and
-    /// commit.
+    /// A new connection. What it stages counts as open until [`Store::disconnect`], and it can stage and commit only
+    /// until then.
     pub fn connect(&self) -> Connection {
         self.connections.begin()
     }
 
-    /// A connection of this user is closed, or is not to do anything more: its staged pieces are now others' to
-    /// settle. What it has in hand is refused from now on.
+    /// Ends a connection of this user, which was closed or must do nothing more. Other clients may now settle what it
+    /// staged, and what it is still doing is refused from now on.
     pub fn disconnect(&self, user: &UserName, connection: Connection) {
         self.connections.end(connection);
         lock(&self.part(user).index).open.remove(&connection);
     }
 
-    /// Lets a connection end with what it is for, whichever way that ends: [`Store::disconnect`] when dropped.
+    /// A guard that calls [`Store::disconnect`] when dropped, so that a connection ends however its session does.
     pub fn ends(&self, user: UserName, connection: Connection) -> Ending<'_, D> {
         Ending { store: self, user, connection }
     }
 }
 
 fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
-    // A thread that panicked held no half-made change: the disk is the truth, the index follows it.
+    // A thread that panicked left no half-made change: the index only follows the disk.
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 
-/// Something else than a regular file is where a file is expected: a folder, a link, a FIFO, a socket, a device.
+/// Something other than a regular file was found where a file was expected: a folder, link, FIFO, socket or device.
 #[derive(Debug)]
 pub struct NotAFile;
 
@@ -25,18 +25,18 @@ impl fmt::Display for NotAFile {
 
 impl std::error::Error for NotAFile {}
 
-/// Whether a file could not be opened because there is something else in its place.
+/// Whether a file could not be opened because something else is in its place.
 pub(super) fn is_not_a_file(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::IsADirectory || error.get_ref().is_some_and(|why| why.is::<NotAFile>())
 }
 
-/// Opens a regular file, and never waits for anything but the disk: a FIFO in its place would otherwise hold the
-/// caller until somebody writes into it, a device might do anything. A link is not followed.
+/// Opens a regular file, and never waits for anything but the disk: a FIFO in its place would otherwise block the
+/// caller until somebody writes to it, and a device might do anything. A link is not followed.
 ///
 /// # Errors
-/// As `open(2)`; [`NotAFile`] within, if there is something else in its place.
+/// If the file cannot be opened, or, with [`NotAFile`] as the source, if something else is in its place.
 pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // These bits are small and positive.
+    // The flags are small and positive.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let not_a_file = || io::Error::other(NotAFile);
     match options.custom_flags(flags).open(path) {
@@ -49,32 +49,31 @@ pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     }
 }
 
-/// An error that holds up more than what was asked, with the file that it is of: as much of the path as tells it from
-/// others of one server, `staged/Aditi/17`.
+/// Adds the file's name to an error that affects more than the request that met it: as much of the path as is needed to
+/// find it on one server, such as `staged/Aditi/17`.
 pub(super) fn named(file: &Path, error: &io::Error) -> io::Error {
     let parts: Vec<_> = file.iter().map(OsStr::to_string_lossy).collect();
     let name = parts[parts.len().saturating_sub(3)..].join("/");
     io::Error::new(error.kind(), format!("{}: {error}", name.escape_debug()))
 }
 
-/// Where a folder is mounted: pieces can be renamed from one folder to another if these are equal.
+/// Where a folder is mounted. Pieces can be renamed from one folder to another if their mounts are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mount {
     /// The number of the file system.
     pub device: u64,
-    /// The number of the mount: a file system may be mounted twice, or a part of it elsewhere. 0 where the system
-    /// does not tell.
+    /// The number of the mount: a file system may be mounted twice, or a part of it elsewhere. 0 if it is unknown.
     pub id: u64,
 }
 
-/// What changes when a file is replaced or written to.
+/// Metadata that changes whenever a file is replaced or written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    /// Number of the file on its file system.
+    /// The number of the file on its file system.
     pub inode: u64,
     /// Its length in bytes.
     pub len: u64,
-    /// When it was last changed: seconds and nanoseconds since 1970. No program can set it back.
+    /// When it was last changed, in seconds and nanoseconds since 1970. No program can set it back.
     pub changed: (i64, i64),
 }
 
@@ -85,114 +84,77 @@ impl Stamp {
     }
 }
 
-/// A file system, as far as the store needs one. Paths are whole.
+/// The operations of a file system that the store needs. Paths are absolute. An error is that of the system call that
+/// does what a method says, unless the method says otherwise.
 pub trait Disk: Send + Sync + 'static {
     /// An open file.
     type File: Read + Write + Seek + Send + Sync;
 
-    /// Makes a new file, which must not exist, for writing.
-    ///
-    /// # Errors
-    /// As `open(2)` with `O_CREAT | O_EXCL`.
+    /// Makes a new file for writing. It is an error if it exists.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
 
     /// Opens a regular file for reading. Never waits for a FIFO, and follows no link.
     ///
     /// # Errors
-    /// As `open(2)`; [`NotAFile`] within, or `EISDIR`, if there is something else in its place.
+    /// If the file cannot be opened, or, with [`NotAFile`] as the source or as `EISDIR`, if something else is in its
+    /// place.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
-    /// Bytes in an open file.
-    ///
-    /// # Errors
-    /// As `fstat(2)`.
+    /// Length of an open file, in bytes.
     fn len(&self, file: &Self::File) -> io::Result<u64>;
 
-    /// Makes a file's bytes survive a power failure.
-    ///
-    /// # Errors
-    /// As `fsync(2)`; after one, what was written is in doubt and must not be acknowledged.
+    /// Makes a file's bytes survive a power failure. After an error, what was written is in doubt and must not be
+    /// acknowledged.
     fn sync(&self, file: &Self::File) -> io::Result<()>;
 
-    /// Begins to make a file's bytes survive, for a file that is still being written and will be synced at
-    /// its end, as the same [`Disk::File`]: a later one may not hear of errors. Does not wait, and says whether it
-    /// could.
+    /// Begins to sync a file that is still being written, without waiting. Returns whether that was possible. The file
+    /// must be synced at its end through the same [`Disk::File`]: one that is opened later may not get the errors.
     fn sync_soon(&self, _path: &Path) -> bool {
         false
     }
 
-    /// Makes the bytes of many files survive. One that is gone by now is passed over.
-    ///
-    /// # Errors
-    /// As [`Disk::sync`], of any of them.
+    /// Syncs many files. A file that no longer exists is skipped.
     fn sync_all(&self, paths: &[&Path]) -> io::Result<()> {
         paths.iter().try_for_each(|path| sync_if_there(self, path))
     }
 
     /// Makes the names in a directory survive a power failure.
-    ///
-    /// # Errors
-    /// As `fsync(2)`.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Where an existing folder is mounted; the same for all, if the disk has no mounts.
-    ///
-    /// # Errors
-    /// As `stat(2)`.
+    /// Where an existing folder is mounted; the same for all if the disk has no mounts.
     fn mount(&self, _folder: &Path) -> io::Result<Mount> {
         Ok(Mount { device: 0, id: 0 })
     }
 
-    /// As [`Disk::mount`], but follows no link: `None` is a link in the folder's place, wherever it leads.
-    ///
-    /// # Errors
-    /// As `lstat(2)`.
+    /// Like [`Disk::mount`], but follows no link: `None` means that a link is in the folder's place, wherever it leads.
     fn mount_unless_link(&self, folder: &Path) -> io::Result<Option<Mount>> {
         self.mount(folder).map(Some)
     }
 
-    /// Moves a file over another, in one step; or a folder to a place where nothing is.
-    ///
-    /// # Errors
-    /// As `rename(2)`.
+    /// Renames a file in one step, replacing the file with the new name, if any; or a folder to a name that is free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
-    ///
-    /// # Errors
-    /// As `unlink(2)`.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a directory.
-    ///
-    /// # Errors
-    /// As `mkdir(2)`.
+    /// Makes a directory. It is an error if it exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Removes an empty directory.
-    ///
-    /// # Errors
-    /// As `rmdir(2)`.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
     /// The entries of a directory, each with whether it is a directory itself.
-    ///
-    /// # Errors
-    /// As `readdir(3)`.
     fn entries(&self, path: &Path) -> io::Result<Vec<(OsString, bool)>>;
 
-    /// Shows each entry of a directory, with whether it is a directory itself, and for a file its stamp, if
-    /// the disk has such: without them every listing opens every file.
-    ///
-    /// # Errors
-    /// As [`Disk::entries`], or as `stat(2)`.
+    /// Passes on each entry of a directory, with whether it is a directory itself, and for a file its stamp, if the
+    /// disk has stamps: without them every listing opens every file.
     fn visit(&self, path: &Path, see: &mut dyn FnMut(OsString, bool, Option<Stamp>)) -> io::Result<()> {
         self.entries(path)?.into_iter().for_each(|(name, is_dir)| see(name, is_dir, None));
         Ok(())
     }
 }
 
-/// A FIFO in a folder's place must not hold the caller.
+/// Opens a folder, without being blocked by a FIFO in its place.
 fn open_folder(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or_default();
     File::options().read(true).custom_flags(flags).open(path)
@@ -205,29 +167,28 @@ fn sync_if_there<D: Disk + ?Sized>(disk: &D, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Files that are synced at the same time. A journalling file system then writes one entry for many of
-/// them; with more threads than this their own cost shows.
+/// How many files are synced at the same time. A journaling file system then writes one entry for many of them; with
+/// more threads than this, the cost of the threads shows.
 const SYNC_THREADS: usize = 16;
-/// Stack of such a thread, in bytes: it makes two system calls.
+/// The stack of a thread that syncs, in bytes: it makes two system calls.
 const SYNC_STACK: usize = 64 * 1024;
-/// Such threads of all batches that are synced at one time. Each has a file open: see
-/// [`MAX_CONNECTIONS`](crate::server::MAX_CONNECTIONS). A batch that gets none takes longer, no more.
+/// Most threads that sync, for all batches together. Each has a file open: see
+/// [`MAX_CONNECTIONS`](crate::server::MAX_CONNECTIONS). A batch that gets none only takes longer.
 pub const MAX_SYNC_THREADS: usize = 64;
 
-/// Threads that sync files while they are still arriving. With one, 64 uploads at a time wait for the disk at
-/// their end.
+/// Threads that sync files while they are still arriving. With only one, 64 simultaneous uploads have to wait for the
+/// disk at their end.
 const EARLY_THREADS: usize = 4;
 
-/// The operating system's file system, with threads that write large files to disk while they are still
-/// arriving.
+/// The file system of the operating system, with threads that sync large files while they are still arriving.
 #[derive(Debug, Clone)]
 pub struct OsDisk {
     early: SyncSender<PathBuf>,
-    /// Threads of [`Disk::sync_all`] that are at work.
+    /// How many threads of [`Disk::sync_all`] are running.
     helpers: Arc<AtomicUsize>,
 }
 
-/// A thread that may help to sync; dropped, it makes room for another.
+/// Permission for one more thread that syncs; dropping it makes room for another.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
@@ -249,11 +210,11 @@ impl Default for OsDisk {
         let paths = Arc::new(Mutex::new(paths));
         for _ in 0..EARLY_THREADS {
             let paths = Arc::clone(&paths);
-            // What a thread that panicked has taken is synced at its end all the same.
+            // A file that a thread took before it panicked is still synced at its end.
             let next = move || paths.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
             std::thread::spawn(move || {
                 for path in std::iter::from_fn(next) {
-                    // Through a description of its own: an error is then still reported to the writer's.
+                    // The file is opened again, so an error here is still reported to the writer, too.
                     if let Ok(file) = open_regular(File::options().read(true), &path) {
                         let _ = file.sync_data();
                     }
@@ -264,7 +225,7 @@ impl Default for OsDisk {
     }
 }
 
-/// Where what was found is mounted.
+/// The mount of what was found, which must be a folder.
 fn mount_of(found: &Statx) -> io::Result<Mount> {
     if !FileType::from_raw_mode(found.stx_mode.into()).is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -294,7 +255,7 @@ impl Disk for OsDisk {
         file.sync_data()
     }
 
-    /// Leaves it to the threads, if not all are busy.
+    /// Leaves it to one of the threads, unless all are busy.
     fn sync_soon(&self, path: &Path) -> bool {
         self.early.try_send(path.to_path_buf()).is_ok()
     }
@@ -314,7 +275,7 @@ impl Disk for OsDisk {
                 };
                 std::thread::Builder::new().stack_size(SYNC_STACK).spawn_scoped(scope, help).ok()
             };
-            // Without helpers, on a machine that has no thread to give, it only takes longer.
+            // Without helpers, if the machine has no thread to spare, it only takes longer.
             let helpers: Vec<_> = (1..paths.len().min(SYNC_THREADS)).map_while(|_| helper()).collect();
             let panicked = |_| Err(io::Error::other("a thread that syncs has panicked"));
             helpers
@@ -334,7 +295,7 @@ impl Disk for OsDisk {
             Err(Errno::NOENT) if folder.symlink_metadata().is_ok() => {
                 Err(io::Error::other("a link that leads nowhere"))
             }
-            // An old system, or a sandbox that does not know this call.
+            // An old system, or a sandbox, does not know this call.
             Err(Errno::NOSYS | Errno::PERM) => Ok(Mount { device: folder.metadata()?.dev(), id: 0 }),
             Err(error) => Err(error.into()),
         }
@@ -381,7 +342,7 @@ impl Disk for OsDisk {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let file_type = entry.file_type()?;
-            // What a link leads to can change without a trace in the link.
+            // The target of a link can change without a trace in the link.
             let stamp = match file_type.is_file().then(|| entry.metadata()) {
                 None => None,
                 Some(Ok(metadata)) => Some(Stamp::of(&metadata)),

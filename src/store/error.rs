@@ -1,29 +1,29 @@
-//! Why the store did not do what was asked.
+//! Why the store refused or failed.
 
 use std::fmt;
 use std::io;
 
 use crate::commit::Refused;
 
-/// Why the store did not do what was asked.
+/// Why the store refused or failed.
 #[derive(Debug)]
 pub enum StoreError {
     /// The rules of the two-step commit forbid it.
     Refused(Refused),
-    /// No such piece of that version is published.
+    /// No such piece of the version is published.
     NotFound,
-    /// A file where a folder of that name is, or the other way round.
+    /// A folder has the name of the file, or a file the name of one of its folders.
     Conflict,
-    /// The bytes do not have the hashes that were announced, or not any more.
+    /// The bytes do not match the announced hashes, or no longer match those stored with them.
     Damaged,
-    /// The connection was ended by another one of its user.
+    /// Another connection of the same user ended this one.
     Ended,
-    /// The name has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces already.
+    /// The name already has [`MAX_STAGED`](crate::wire::MAX_STAGED) staged pieces.
     TooManyStaged,
-    /// The user has [`MAX_STAGED_OF_USER`](super::MAX_STAGED_OF_USER) staged pieces already, or what is
-    /// remembered of them and of deletes takes [`MAX_WAITING`](super::MAX_WAITING).
+    /// The user already has [`MAX_STAGED_OF_USER`](super::MAX_STAGED_OF_USER) staged pieces, or what is remembered of
+    /// them and of deletes takes [`MAX_WAITING`](super::MAX_WAITING) bytes.
     TooManyOfUser,
-    /// The folder is on another file system than the server's own files, or behind a link.
+    /// The folder is on another file system than the server's own files, or reached through a link.
     Elsewhere,
     /// The disk is full.
     Full(io::Error),
@@ -38,22 +38,22 @@ impl fmt::Display for StoreError {
                 Refused::NotStaged => "nothing staged to commit",
                 Refused::Decided => "already committed",
                 Refused::Open => "another client is still writing it",
-                Refused::Behind => "a newer version is there",
-                Refused::Ahead => "its generation is far beyond the clock here",
+                Refused::Behind => "a newer version exists",
+                Refused::Ahead => "its generation is far beyond the clock of this server",
                 Refused::Rekeyed => "the password was changed, or is being changed, by another client",
             }),
             StoreError::NotFound => f.write_str("no such piece"),
-            StoreError::Conflict => f.write_str("a file and a folder cannot have one name"),
-            StoreError::Damaged => f.write_str("bytes that do not fit their hashes"),
-            StoreError::Ended => f.write_str("the connection was ended by another one of its user"),
+            StoreError::Conflict => f.write_str("a file and a folder cannot have the same name"),
+            StoreError::Damaged => f.write_str("bytes do not match their hashes"),
+            StoreError::Ended => f.write_str("another connection of the same user ended this one"),
             StoreError::TooManyOfUser => f.write_str(
-                "too many unfinished uploads of this user, or deletes that some server has not seen",
+                "this user has too many unfinished uploads, or deletes that some server has missed",
             ),
             StoreError::Elsewhere => f.write_str(
-                "this folder is on another file system than the server's own files, or behind a link, so that \
+                "this folder is on another file system than the server's own files, or reached through a link, so \
                  nothing can be published in it",
             ),
-            StoreError::TooManyStaged => f.write_str("too many unfinished uploads of this name"),
+            StoreError::TooManyStaged => f.write_str("this name has too many unfinished uploads"),
             StoreError::Full(error) | StoreError::Disk(error) => error.fmt(f),
         }
     }

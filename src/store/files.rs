@@ -1,4 +1,4 @@
-//! A server's files: where they are, and what is done to them whatever is remembered of them.
+//! A server's files, and what is done to them without regard to what is remembered of them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,11 +13,11 @@ use super::places::Places;
 use crate::name::{FilePath, ServerName, UserName};
 use crate::sealed::Claim;
 
-/// Bytes that are set aside for deletes on a full disk: a batch of tombstones, a block each, fits.
+/// Bytes set aside for deletes on a full disk: enough for a batch of tombstones of one block each.
 const RESERVE: usize = 512 * 1024;
 
-/// A disk, and what lies where on it.
-pub(super) struct Files<D> {
+/// A disk, and where files are stored on it.
+pub(super) struct ServerFiles<D> {
     pub(super) disk: D,
     pub(super) places: Places,
     /// Where the server's own files are mounted.
@@ -25,8 +25,8 @@ pub(super) struct Files<D> {
     next: AtomicU64,
 }
 
-impl<D: Disk> Files<D> {
-    /// Makes ROOT/NAME and the server's own directory, on one file system.
+impl<D: Disk> ServerFiles<D> {
+    /// Makes ROOT/NAME and the directory of the server's own files, on one file system.
     pub(super) fn open(disk: D, root: &Path, server: &ServerName) -> Result<Self, StoreError> {
         let mut places = Places::new(root, server);
         std::fs::create_dir_all(places.published())?;
@@ -38,7 +38,7 @@ impl<D: Disk> Files<D> {
         Ok(Self { mount: disk.mount(places.own())?, disk, places, next: AtomicU64::new(0) })
     }
 
-    /// Sets space aside, if there is some and it is not set aside yet.
+    /// Sets space aside, if that has not been done and there is enough.
     pub(super) fn keep_reserve(&self) {
         let path = self.places.reserve();
         let Ok(mut file) = self.disk.create(&path) else { return };
@@ -48,14 +48,14 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    /// Gives the reserve up, so that a tombstone fits on a full disk and can make room.
+    /// Releases the reserve, so that a tombstone fits on a full disk and can make room.
     pub(super) fn use_reserve(&self) {
-        // Not there is just as well.
+        // It may have been released already.
         let _ = self.disk.remove(&self.places.reserve());
     }
 
-    /// A published piece's file, for reading, and its claim. A piece file that was moved or copied to another's
-    /// place is damage, however whole it is.
+    /// Opens a published piece for reading, and reads its claim. A piece file that was moved or copied to the place of
+    /// another is damage, even if it is whole.
     pub(super) fn piece(
         &self,
         user: &UserName,
@@ -68,14 +68,15 @@ impl<D: Disk> Files<D> {
         if is_its_own { Ok((file, claim)) } else { Err(ReadError::Format) }
     }
 
-    /// Whether pieces can be published in a folder, as far as mounts go: a rename does not leave one.
+    /// Whether a folder is on the same mount as the server's own files: a rename cannot cross mounts.
     pub(super) fn is_on_its_mount(&self, folder: &Path) -> io::Result<bool> {
         Ok(self.disk.mount(folder)? == self.mount)
     }
 
-    /// Whether no piece of a file is to be published in its folder: this is on another file system than the
-    /// server's own files, so that none can be renamed into it, or behind a link, where no listing finds it. The
-    /// user's own folder may be a link. Asked from there downwards: below a folder that is not there is nothing.
+    /// Whether no piece of a file can be published in its folder: either the folder is on another file system than the
+    /// server's own files, so that nothing can be renamed into it, or it is reached through a link, so that no listing
+    /// finds it. The user's own folder may be a link. The check goes from there downwards, and ends at the first folder
+    /// that does not exist.
     pub(super) fn is_elsewhere(&self, user: &UserName, path: &FilePath) -> Result<bool, StoreError> {
         let mut folder = self.places.user(user);
         let mut mount = self.disk.mount(&folder).map(Some);
@@ -98,14 +99,14 @@ impl<D: Disk> Files<D> {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The place of a piece that is going to be received.
+    /// The path of a new file, for a piece that will be received.
     pub(super) fn new_file(&self, user: &UserName) -> PathBuf {
         self.places.staged_of(user).join(self.next_number().to_string())
     }
 
-    /// Files get numbers that are not in use.
+    /// Keeps new files from getting the number of an existing one.
     pub(super) fn numbers_begin_behind(&self, entry: &OsStr) {
-        /// Beyond, it is not one of ours, and counting on would come to an end.
+        /// A greater number is not ours, and there would be too few numbers after it.
         const MOST: u64 = u64::MAX / 2;
         let number = entry.to_str().and_then(|name| name.parse::<u64>().ok());
         if let Some(number) = number.filter(|number| *number < MOST) {
@@ -113,14 +114,14 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    /// The users who have something in these directories.
+    /// The users whose names appear in these directories.
     pub(super) fn users_in(&self, directories: &[PathBuf]) -> BTreeSet<UserName> {
-        // What cannot be read now is found at the user's first request.
+        // Whatever cannot be read now is found at the user's first request.
         let entries = directories.iter().filter_map(|directory| self.disk.entries(directory).ok()).flatten();
         entries.filter_map(|(entry, _)| UserName::parse(entry.to_str()?).ok()).collect()
     }
 
-    /// Whether it had to be made.
+    /// Makes a directory if it does not exist. Returns whether it had to.
     pub(super) fn make_dir(&self, directory: &Path) -> Result<bool, StoreError> {
         match self.disk.create_dir(directory) {
             Ok(()) => Ok(true),
@@ -137,7 +138,7 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    /// Makes room where a folder is in the place of a file. What is in it may be somebody's: it is kept among the
+    /// Makes room if a folder is in the place of a file. Its contents may be somebody's, so it is kept among the
     /// server's own files.
     pub(super) fn move_aside(&self, folder: &Path) -> Result<(), StoreError> {
         if self.disk.remove_dir(folder).is_ok() {
@@ -148,8 +149,8 @@ impl<D: Disk> Files<D> {
         Ok(self.disk.rename(folder, &to)?)
     }
 
-    /// Whether it is there. A folder may have been removed since, with its last piece: then there is nothing to
-    /// keep, and nothing to remember either.
+    /// Syncs a directory. Returns whether it exists: it may have been removed in the meantime, with its last piece, and
+    /// then there is nothing to sync or to remember.
     pub(super) fn sync_dir(&self, directory: &Path) -> Result<bool, StoreError> {
         match self.disk.sync_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -157,7 +158,7 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    /// Puts a user's number for floors on the disk.
+    /// Writes a user's number for floors to the disk.
     pub(super) fn keep_floor(&self, user: &UserName, floor: u64) -> Result<(), StoreError> {
         match self.disk.create(&self.places.floor(user, floor)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),

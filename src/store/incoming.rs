@@ -1,4 +1,4 @@
-//! Receiving a piece: streamed to a new file, hashed on the way, kept only if it fits its root.
+//! Receiving a piece: it is streamed to a new file, hashed at the same time, and kept only if it matches its root.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use super::piece::{BUFFER, SUM, own_sum};
 use crate::primitives::{Bytes32, Hasher, PayloadMac};
 use crate::sealed::{ChunkHasher, Header};
 
-/// A piece is synced every so many bytes: the disk works while the rest arrives. The first steps are small, for
-/// many pieces of a few MiB that come at once, and the last ones, for which the client waits; those between
-/// larger, since each sync has its cost.
+/// A piece is synced every so many bytes, so that the disk works while the rest arrives. The first steps are small, for
+/// the case that many pieces of a few MiB arrive at once, and so are the last ones, because the client waits for them.
+/// Those in between are larger, because each sync has its cost.
 const SYNC_STEPS: RangeInclusive<u64> = 2 << 20..=16 << 20;
-/// A step, as a part of what has come, or, if that is less, of what is still to come.
+/// A step is this fraction of what has arrived, or of what is still missing, if that is less.
 const SYNC_PART: u64 = 8;
 
-/// What a piece was admitted on.
+/// The conditions under which a piece was admitted.
 #[derive(Clone, Copy)]
 pub(super) struct Admission {
-    /// The floor that a client saw who restores a decided version.
+    /// The floor that was seen by a client that restores a decided version.
     pub(super) restore: Option<u64>,
-    /// [`Index::decisions`](super::index::Index::decisions) at that moment: as long as it is the same, the
-    /// piece would be admitted again.
+    /// [`Index::decisions`](super::index::Index::decisions) at that moment. While it is the same, the piece would be
+    /// admitted again.
     pub(super) decisions: u64,
 }
 
@@ -34,28 +34,28 @@ enum Checking {
     Mac(Box<PayloadMac>),
 }
 
-/// A piece that is being received. Dropped before [`Store::stage_end`](super::Store::stage_end), it leaves nothing
-/// behind.
-pub struct Incoming<'a, D: Disk> {
+/// A piece that is being received. If it is dropped before [`Store::stage_end`](super::Store::stage_end), it leaves
+/// nothing behind.
+pub struct IncomingPiece<'a, D: Disk> {
     pub(super) disk: &'a D,
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) admission: Admission,
     pub(super) path: PathBuf,
     output: Option<Output<D::File>>,
-    /// Bytes of body and table.
+    /// Bytes of body and table together.
     length: u64,
     /// How many of them have arrived.
     arrived: u64,
     unsynced: u64,
-    /// Whether others have synced parts of it.
+    /// Whether other threads have synced parts of it.
     synced_early: bool,
-    /// None once it is over.
+    /// `None` at the end.
     checking: Option<Checking>,
     table: Hasher,
 }
 
-impl<'a, D: Disk> Incoming<'a, D> {
+impl<'a, D: Disk> IncomingPiece<'a, D> {
     pub(super) fn create(
         disk: &'a D,
         path: PathBuf,
@@ -89,12 +89,13 @@ impl<'a, D: Disk> Incoming<'a, D> {
         Ok(incoming)
     }
 
-    /// Bytes of body and table that are still to come.
+    /// Bytes of body and table that are still missing.
     pub fn missing(&self) -> u64 {
         self.length - self.arrived
     }
 
-    /// Where the next bytes of body and table go: some of the missing ones, at least one if there are any.
+    /// Where the next bytes of body and table must be put: room for some of the missing ones, at least one if any are
+    /// missing.
     pub fn room(&mut self) -> &mut [u8] {
         let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
         let room = self.output.as_mut().map_or(&mut [][..], Output::room);
@@ -102,7 +103,7 @@ impl<'a, D: Disk> Incoming<'a, D> {
         &mut room[..part]
     }
 
-    /// The first bytes of [`Incoming::room`] have arrived.
+    /// Takes the first `bytes` of [`IncomingPiece::room`], which have been filled.
     ///
     /// # Errors
     /// If the disk is full or fails.
@@ -129,8 +130,8 @@ impl<'a, D: Disk> Incoming<'a, D> {
         self.unsynced += output.write_out()? as u64;
         let step = (around / SYNC_PART).clamp(*SYNC_STEPS.start(), *SYNC_STEPS.end());
         if self.unsynced >= step {
-            // If the disk is that busy, the client has to wait for it now rather than at its end, where all
-            // others wait too, and the last sync is under a time limit.
+            // If all threads are busy, the client has to wait for the disk now. At the end of the piece would be worse:
+            // all other clients wait there too, and the last sync is under a time limit.
             match self.disk.sync_soon(&self.path) {
                 true => self.synced_early = true,
                 false => self.disk.sync(output.file())?,
@@ -140,14 +141,14 @@ impl<'a, D: Disk> Incoming<'a, D> {
         Ok(())
     }
 
-    /// Ends the piece: its table must have the root, and its body the hashes of the table, or all of it
-    /// the writer's tag.
+    /// Ends the piece. Its table must match the root; its body must match the table, or body and table the writer's
+    /// tag.
     pub(super) fn finish(
         mut self,
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
-    ) -> Result<Received, StoreError> {
+    ) -> Result<ReceivedPiece, StoreError> {
         let good = match self.checking.take() {
             Some(Checking::Chunks(hasher)) => hasher.finish(|_| ()) == *root,
             Some(Checking::Mac(mac)) => tag.is_some_and(|tag| mac.verify(tag)),
@@ -163,37 +164,38 @@ impl<'a, D: Disk> Incoming<'a, D> {
             .and_then(|()| output.write_all(&own_sum(&self.header.encode(), root, seal)))
             .and_then(|()| output.write_out().map(drop))
             .and_then(|()| match self.synced_early {
-                // Only a description that was open when an early sync failed is told so, and this is the last one.
+                // Only a file that was open when an early sync failed reports that failure, and this is the last one
+                // that was.
                 true => self.disk.sync(output.file()),
                 false => Ok(()),
             });
         match kept {
-            // Closed, and opened again to be synced: many connections with many small pieces each would
-            // else run out of descriptors.
+            // The file is closed, and opened again to be synced: otherwise many connections with many small pieces
+            // each would run out of descriptors.
             Ok(()) => {
                 let path = std::mem::take(&mut self.path);
                 let synced = self.synced_early;
-                Ok(Received { header: self.header.clone(), connection: self.connection, path, synced })
+                Ok(ReceivedPiece { header: self.header.clone(), connection: self.connection, path, synced })
             }
             Err(error) => Err(error.into()),
         }
     }
 }
 
-impl<D: Disk> Drop for Incoming<'_, D> {
+impl<D: Disk> Drop for IncomingPiece<'_, D> {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
-            // Nothing depends on it: a restart removes whatever is not a whole piece.
+            // Nothing depends on this: a restart removes every file that is not a whole piece.
             let _ = self.disk.remove(&self.path);
         }
     }
 }
 
-/// A piece that is whole.
-pub(super) struct Received {
+/// A piece that has been received completely.
+pub(super) struct ReceivedPiece {
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
-    /// Whether its bytes are safe from a power failure; its name is not yet.
+    /// Whether its bytes are safe from a power failure. Its name is not safe yet.
     pub(super) synced: bool,
 }

@@ -1,37 +1,37 @@
-//! What a server remembers of one user's part of its disk: what waits outside the published folders, floors,
-//! and which directories are safe. Each of these has a bound in bytes.
+//! What a server remembers of one user's part of its disk: pieces and tombstones outside the published folders,
+//! floors, and which directories are safe. Each of these has a bound in bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::connections::Connection;
 use super::keys::Keys;
-use crate::commit::{KeyCheck, Phase, TOMBSTONE};
+use crate::commit::{KeyCheck, PieceState, TOMBSTONE};
 use crate::name::FilePath;
 use crate::sealed::Kind;
 use crate::version::Version;
 
-/// A file that waits outside the published folders: a staged piece, or a tombstone.
+/// A file outside the published folders: a staged piece, or a tombstone.
 pub(super) struct Waiting {
     pub(super) piece: u8,
     pub(super) version: Version,
-    /// The key that it was made under.
+    /// The check of the key under which it was made.
     pub(super) key: KeyCheck,
-    /// Who staged it; `None` after a restart.
+    /// The connection that staged it; `None` after a restart.
     pub(super) connection: Option<Connection>,
     pub(super) file: PathBuf,
     /// Whether it is safe from a power failure.
     pub(super) synced: bool,
 }
 
-/// What of one name lies outside the published folders.
+/// The files of one name outside the published folders.
 #[derive(Default)]
 pub(super) struct Name {
     pub(super) staged: Vec<Waiting>,
     pub(super) tombstone: Option<Waiting>,
-    /// Files of tombstones that a newer one has replaced. They go once that one is safe.
+    /// Files of tombstones that were replaced by a newer one. They are removed once that one is safe.
     pub(super) replaced: Vec<PathBuf>,
-    /// What the index has counted of it.
+    /// What the index has counted for it.
     counted: Counted,
 }
 
@@ -41,67 +41,67 @@ struct Counted {
     staged: usize,
 }
 
-/// Staged pieces of one user, beyond which no more are taken.
+/// Most staged pieces of one user. No more are accepted then.
 pub const MAX_STAGED_OF_USER: usize = 32_768;
-/// Bytes that a server remembers of one user's staged pieces and tombstones, beyond which no more are taken: some
-/// 100,000 names.
+/// Most bytes that a server remembers of one user's staged pieces and tombstones, enough for about 100,000 names. No
+/// more are accepted then.
 pub const MAX_WAITING: usize = 64 << 20;
-/// Staged tombstones of one user that are taken beyond [`MAX_STAGED_OF_USER`]: a delete makes room.
+/// Staged tombstones of one user that are accepted beyond [`MAX_STAGED_OF_USER`], because a delete makes room.
 pub const RESERVED_FOR_DELETES: usize = 4096;
-/// Bytes for tombstones beyond [`MAX_WAITING`].
+/// Bytes for tombstones that are accepted beyond [`MAX_WAITING`].
 pub const RESERVED_WAITING: usize = 4 << 20;
-/// Bytes of floors of single names of one user. Beyond, all names get the newest.
+/// Most bytes for floors of single names of one user. Beyond that, all names get the newest floor.
 pub const MAX_FLOORS: usize = 8 << 20;
-/// Bytes that are remembered of the directories of one user. Beyond, all are forgotten, and synced again when
-/// somebody asks.
+/// Most bytes that are remembered of the directories of one user. Beyond that, all are forgotten, and synced again when
+/// needed.
 pub const MAX_DIRECTORIES: usize = 4 << 20;
-/// Bytes of one user's names that are remembered as no files'. Beyond, all are forgotten.
+/// Most bytes for one user's names that are remembered as free. Beyond that, all are forgotten.
 pub const MAX_NO_FILES: usize = 1 << 20;
 
-/// What an entry of a map takes, but for what it points to: the map may have twice the room that it needs.
+/// Bytes of an entry of a map, not counting what it points to: the map may have twice the room that it needs.
 const fn entry<T>() -> usize {
     2 * (size_of::<T>() + 1)
 }
 
-/// What one user's late writers must not stage below.
+/// The generations at or below which a user's late writers must not stage anything.
 #[derive(Default)]
 pub(super) struct Floor {
-    /// The greatest so far; on disk.
+    /// The greatest so far. It is on disk.
     pub(super) newest: u64,
-    /// For names that nothing was forgotten of since the server started: what `newest` was then. Not
-    /// more, or each delete would break off the uploads of all other names that are on their way.
+    /// For names of which nothing was forgotten since the server started: what `newest` was then. It must not be more,
+    /// or each delete would interrupt uploads of all other names.
     pub(super) at_start: u64,
-    /// For the others: what `newest` became when they were last forgotten or fenced.
+    /// For the other names: what `newest` became when something of them was last forgotten or fenced.
     pub(super) names: HashMap<FilePath, u64>,
-    /// What `names` takes, in bytes.
+    /// The size of `names`, in bytes.
     bytes: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Index {
-    /// Whether the user's part of the disk is in order: see [`Locked::recover`](super::locked::Locked::recover).
+    /// Whether the user's part of the disk was recovered: see [`Locked::recover`](super::locked::Locked::recover).
     pub(super) recovered: bool,
     pub(super) names: HashMap<FilePath, Name>,
-    /// Of all names.
+    /// The sum for all names.
     counted: Counted,
     pub(super) floor: Floor,
     pub(super) keys: Keys,
-    /// Connections that have begun to stage something, and are not closed.
+    /// Connections that have begun to stage something, and have not ended.
     pub(super) open: HashSet<Connection>,
     directories: HashMap<PathBuf, Directory>,
     directories_bytes: usize,
     /// Counts the changes of all directories.
     pub(super) changes: u64,
-    /// What `changes` was when directories were last forgotten.
+    /// The value of `changes` when the directories were last forgotten.
     forgotten: u64,
-    /// Counts what can make a piece inadmissible that was not so before: what is published, floors, and changes
-    /// of keys.
+    /// Counts everything that can make a piece inadmissible that was admissible before: pieces that are published, and
+    /// changes of floors and keys.
     pub(super) decisions: u64,
     no_files: HashSet<FilePath>,
     no_files_bytes: usize,
 }
 
-/// How much of a directory is safe from a power failure. What an earlier process did is not known to be.
+/// How much of a directory is safe from a power failure. Changes made by an earlier process may not be.
 #[derive(Default)]
 struct Directory {
     changed: u64,
@@ -143,7 +143,7 @@ impl Name {
 
     fn publish_tombstone(&mut self, tombstone: Waiting) {
         match &mut self.tombstone {
-            // A file that a power failure has left with both its names.
+            // A power failure can leave a file with both its names.
             Some(known) if known.file == tombstone.file => {}
             Some(known) if known.version > tombstone.version => self.replaced.push(tombstone.file),
             known => self.replaced.extend(known.replace(tombstone).map(|replaced| replaced.file)),
@@ -152,18 +152,18 @@ impl Name {
 }
 
 impl Index {
-    /// At the start of the server, with what the disk has for the user's floor.
+    /// The index at the start of the server, with the user's floor from the disk.
     pub(super) fn with_floor(floor: u64) -> Self {
         Self { floor: Floor { newest: floor, at_start: floor, ..Floor::default() }, ..Self::default() }
     }
 
-    /// Whether nothing is published under a name, as far as is remembered. An upload asks of its name, and
-    /// of every name around it, for each piece and again to commit: a disk takes long to say no.
+    /// Whether a name is remembered as free, so that nothing is published under it. An upload asks this about its name
+    /// and every folder of it, for each piece and again for the commit, and the disk would take long to answer.
     pub(super) fn is_no_file(&self, path: &FilePath) -> bool {
         self.no_files.contains(path)
     }
 
-    /// None of the pieces of this name was found.
+    /// No piece of this name was found.
     pub(super) fn remember_no_file(&mut self, path: FilePath) {
         let bytes = no_file_bytes(&path);
         if self.no_files_bytes + bytes > MAX_NO_FILES {
@@ -175,7 +175,7 @@ impl Index {
         }
     }
 
-    /// A piece of this name was found, or is going to be published.
+    /// A piece of this name was found, or will be published.
     pub(super) fn may_be_file(&mut self, path: &FilePath) {
         if self.no_files.remove(path) {
             self.no_files_bytes -= no_file_bytes(path);
@@ -186,8 +186,7 @@ impl Index {
         self.floor.names.get(path).copied().unwrap_or(self.floor.at_start)
     }
 
-    /// Whether this user has as much staged, or deleted and not forgotten, as a server takes for one more of this
-    /// kind.
+    /// Whether this user has so much staged, or deleted and not forgotten, that no more of this kind is accepted.
     pub(super) fn is_full(&self, kind: Kind) -> bool {
         let (staged, bytes) = match kind {
             Kind::Data => (0, 0),
@@ -206,7 +205,7 @@ impl Index {
         self.tidy(&path);
     }
 
-    /// A staged tombstone has got another file, among the published ones.
+    /// A staged tombstone was published: its file was moved to this one.
     pub(super) fn publish_tombstone(&mut self, path: &FilePath, version: Version, file: PathBuf) {
         if let Some(name) = self.names.get_mut(path)
             && let Some(staged) = name.take_staged(TOMBSTONE, version)
@@ -216,7 +215,7 @@ impl Index {
         self.tidy(path);
     }
 
-    /// The user's part of the disk is going to be read again.
+    /// The user's part of the disk will be read again.
     pub(super) fn forget_names(&mut self) {
         self.names.clear();
         self.counted = Counted::default();
@@ -227,7 +226,7 @@ impl Index {
         self.directory(directory).changed = self.changes;
     }
 
-    /// A sync of a directory that began after so many changes has ended.
+    /// A sync of a directory has ended that began after this many changes.
     pub(super) fn is_synced(&mut self, directory: PathBuf, changes: u64) {
         let synced = &mut self.directory(directory).synced;
         *synced = (*synced).max(Some(changes));
@@ -243,18 +242,18 @@ impl Index {
             }
             self.directories_bytes += bytes;
         }
-        // Forgotten may be that it has changed: a sync that began before then says nothing.
+        // It may have changed before it was forgotten, so a sync that began before then proves nothing.
         let changed = self.forgotten;
         self.directories.entry(directory).or_insert(Directory { changed, synced: None })
     }
 
-    /// How many are remembered.
+    /// How many directories are remembered.
     #[cfg(test)]
     pub(super) fn directories(&self) -> usize {
         self.directories.len()
     }
 
-    /// It has been removed.
+    /// A directory was removed.
     pub(super) fn forget_directory(&mut self, directory: &Path) {
         if self.directories.remove(directory).is_some() {
             self.directories_bytes -= directory_bytes(directory);
@@ -269,13 +268,13 @@ impl Index {
         self.names.get(path)?.staged.iter().find(|w| w.piece == piece && w.version == version)
     }
 
-    /// What waits of a name: the published tombstone and the staged pieces.
-    pub(super) fn waiting(&self, path: &FilePath) -> impl Iterator<Item = (&Waiting, Phase)> {
+    /// The published tombstone and the staged pieces of a name.
+    pub(super) fn waiting(&self, path: &FilePath) -> impl Iterator<Item = (&Waiting, PieceState)> {
         let name = self.names.get(path);
-        let tombstone = name.and_then(|name| name.tombstone.as_ref()).map(|w| (w, Phase::Published));
+        let tombstone = name.and_then(|name| name.tombstone.as_ref()).map(|w| (w, PieceState::Published));
         let staged = name.into_iter().flat_map(|name| &name.staged).map(|w| {
             let open = w.connection.is_some_and(|connection| self.open.contains(&connection));
-            (w, Phase::Staged { open })
+            (w, PieceState::Staged { open })
         });
         tombstone.into_iter().chain(staged)
     }
@@ -287,7 +286,7 @@ impl Index {
         }
     }
 
-    /// Another file may be staged as the same piece.
+    /// Drops one file of a name. Another one may be staged as the same piece.
     pub(super) fn drop_file(&mut self, path: &FilePath, file: &Path) {
         if let Some(name) = self.names.get_mut(path) {
             name.staged.retain(|waiting| waiting.file != file);
@@ -302,7 +301,7 @@ impl Index {
         self.tidy(path);
     }
 
-    /// To be called whenever what waits of a name has changed.
+    /// Must be called whenever the files of a name have changed.
     pub(super) fn tidy(&mut self, path: &FilePath) {
         let Some(name) = self.names.get_mut(path) else { return };
         let before = name.counted;
@@ -328,7 +327,7 @@ fn no_file_bytes(path: &FilePath) -> usize {
 mod tests {
     use super::*;
 
-    /// As long as one can be, and never the same.
+    /// A path of the greatest length, different for each number.
     fn path(number: usize) -> FilePath {
         FilePath::parse(
             &[format!("{number:0>250}"), "x".repeat(250), "y".repeat(250), "z".repeat(250)].join("/"),
@@ -372,7 +371,7 @@ mod tests {
             index.add_tombstone(path(count), waiting(count));
             count += 1;
         }
-        // What the text alone takes, and not much less than that.
+        // The bytes of the text alone, which must not be far below the bound.
         let texts: usize = index.names.keys().map(|path| path.as_str().len()).sum();
         let most = MAX_WAITING + RESERVED_WAITING;
         assert!((most / 3..=most).contains(&texts), "{count} names: {texts} bytes");

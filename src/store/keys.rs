@@ -1,4 +1,4 @@
-//! Which of a user's keys was retired last.
+//! The key of a user that was retired last.
 
 use super::connections::Connection;
 use super::error::StoreError;
@@ -7,23 +7,23 @@ use crate::commit::{self, KeyChange, KeyCheck};
 /// What is remembered of a user's key.
 #[derive(Default)]
 pub(super) struct Keys {
-    /// None until a key is changed.
+    /// `None` until a key is changed.
     pub(super) change: Option<KeyChange>,
-    /// Of the newest file, also of one that may not have come to be.
+    /// The count in the name of the newest file, even if that file could not be made.
     pub(super) count: u64,
-    /// Who changes the key, and still works under the old one. Forgotten by a restart.
+    /// The connection that changes the key, and still works under the old one. A restart forgets it.
     pub(super) by: Option<Connection>,
 }
 
 impl Keys {
-    /// A file of this name was found.
+    /// A file with this in its name was found.
     pub(super) fn found(&mut self, count: u64, change: KeyChange) {
         if self.change.is_none() || count > self.count {
             (self.count, self.change) = (count, Some(change));
         }
     }
 
-    /// Whether a connection may stage or publish pieces under these keys.
+    /// Checks that a connection may stage or publish pieces under these keys.
     pub(super) fn may_use(
         &self,
         connection: Connection,

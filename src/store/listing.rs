@@ -1,4 +1,4 @@
-//! What is in a folder, and how much a user has.
+//! What is in a folder, and how much a user has stored.
 
 use std::ffi::OsString;
 
@@ -12,7 +12,7 @@ use crate::placement::PieceSet;
 use crate::sealed::Facts;
 use crate::wire::{Entry, Usage};
 
-/// A published piece as a directory has it.
+/// A published piece as a directory entry.
 struct PieceFile {
     /// `.FILE.1`
     entry: Box<str>,
@@ -30,11 +30,11 @@ impl PieceFile {
 type Directory = (Vec<PieceFile>, Vec<String>);
 
 impl<D: Disk> Store<D> {
-    /// Gives `sink` every entry of a folder, or every file below it. A folder that is not there is
-    /// empty. Entries come in no order; the names are relative to the folder.
+    /// Passes every entry of a folder, or every file below it, to `sink`, in no particular order. Names are relative to
+    /// the folder. A folder that does not exist is empty.
     ///
     /// # Errors
-    /// The disk's, or what `sink` returns.
+    /// An error of the disk, or one that `sink` returns.
     pub fn list<E: From<StoreError>>(
         &self,
         user: &UserName,
@@ -65,7 +65,7 @@ impl<D: Disk> Store<D> {
         let (mut pieces, mut folders) = (Vec::new(), Vec::new());
         let mut see = |entry: OsString, is_dir: bool, stamp: Option<Stamp>| {
             let Ok(entry) = entry.into_string() else { return };
-            // Also what is in the place of a piece, whatever it is: it is shown as damaged.
+            // Anything in the place of a piece counts, even if it is no file: it is shown as damaged.
             if let Some((_, piece)) = parse_piece_file(&entry) {
                 pieces.push(PieceFile { entry: entry.into(), piece, stamp });
             } else if is_dir {
@@ -109,16 +109,16 @@ impl<D: Disk> Store<D> {
         })
     }
 
-    /// What a published piece claims, read again only if its file has changed.
+    /// The facts in the header of a published piece, which is read again only if its file has changed.
     fn facts(&self, user: &UserName, path: &FilePath, found: &PieceFile) -> Result<Facts, ReadError> {
-        let sight = found.stamp.map(|stamp| (user, path, found.piece, stamp));
-        if let Some(known) = sight.and_then(|sight| self.seen.recall(&sight)) {
+        let key = found.stamp.map(|stamp| (user, path, found.piece, stamp));
+        if let Some(known) = key.and_then(|key| self.cache.recall(&key)) {
             return Ok(known);
         }
         let (_, claim) = self.files.piece(user, path, found.piece)?;
         let facts = Facts::from(&claim.header);
-        if let Some(sight) = sight {
-            self.seen.remember(&sight, facts.clone());
+        if let Some(key) = key {
+            self.cache.remember(&key, facts.clone());
         }
         Ok(facts)
     }
@@ -142,7 +142,7 @@ impl<D: Disk> Store<D> {
                 let version = tombstone.version;
                 entries.push(Entry::Tombstone { path: relative.clone(), version, published: true });
             }
-            // What is in the way of one name must not keep the others from being listed.
+            // A problem with one name must not keep the others from being listed.
             let hidden = locked.hides_staged(path, name).unwrap_or(true);
             for waiting in name.staged.iter().filter(|waiting| waiting.piece == TOMBSTONE || !hidden) {
                 let entry = match piece::open(&self.files.disk, &waiting.file) {
@@ -165,7 +165,7 @@ impl<D: Disk> Store<D> {
         Ok(entries)
     }
 
-    /// What a user has on this server.
+    /// How much a user has stored on this server.
     ///
     /// # Errors
     /// If the disk fails.
@@ -176,7 +176,7 @@ impl<D: Disk> Store<D> {
             let (pieces, folders) = self.scan(user, &visited)?;
             to_visit.extend(folders.iter().filter_map(|name| visited.folder(name).ok()));
             for found in pieces {
-                // It may have gone since the scan.
+                // It may have been removed since the scan.
                 if let Ok(len) = self.len_of(user, &visited, &found) {
                     usage.pieces += 1;
                     usage.bytes += len;

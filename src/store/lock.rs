@@ -10,7 +10,7 @@ use super::disk::open_regular;
 use super::places::Places;
 use crate::name::ServerName;
 
-/// Held by a running server; the operating system lets it go with the process, however that ends.
+/// Held by a running server. The operating system releases it with the process, however that ends.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
@@ -19,7 +19,7 @@ pub struct FolderLock {
 /// Why a folder could not be locked.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another server has the folder of this name.
+    /// A server of this name is running on the folder.
     Taken(ServerName),
     /// A folder or file cannot be made or used.
     Disk(PathBuf, io::Error),
@@ -40,7 +40,7 @@ impl FolderLock {
     /// Locks ROOT/NAME for this process.
     ///
     /// # Errors
-    /// [`LockError::Taken`], at once, without waiting.
+    /// [`LockError::Taken`] if another process has it; this does not wait. [`LockError::Disk`] if the disk fails.
     pub fn take(root: &Path, server: &ServerName) -> Result<Self, LockError> {
         let places = Places::new(root, server);
         let disk = |path: &Path, error| LockError::Disk(path.to_owned(), error);
@@ -53,24 +53,24 @@ impl FolderLock {
         }
     }
 
-    /// Whether a process has ROOT/NAME; makes nothing.
+    /// Whether a process has locked ROOT/NAME. Makes no file.
     pub fn is_taken(root: &Path, server: &ServerName) -> bool {
         let file = open_regular(File::options().read(true), &Places::new(root, server).lock());
         file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 }
 
-/// Opens a file that is there to be locked, or makes it. Whoever can open such a file, if only to read it, can lock
-/// it and so stop whoever needs it: it is its owner's alone.
+/// Opens a lock file, or makes it. Anyone who can open such a file, even only for reading, can lock it and so stop the
+/// programs that need it. Therefore only its owner has any rights to it.
 ///
 /// # Errors
-/// As `open(2)`, or if something else than a file is in its place.
+/// If it cannot be opened, or something other than a file is in its place.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    /// All rights of all but the owner.
+    /// All rights of everybody but the owner.
     const OTHERS: u32 = 0o077;
     let file = open_regular(File::options().create(true).write(true).truncate(false).mode(0o600), path)?;
     if file.metadata()?.mode() & OTHERS != 0 {
-        // Only its owner may, and only its owner would gain by it.
+        // Only the owner is allowed to, and only the owner gains by it.
         let _ = file.set_permissions(Permissions::from_mode(0o600));
     }
     Ok(file)

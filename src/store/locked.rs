@@ -1,34 +1,34 @@
-//! One user's part of the store, under its lock.
+//! One user's part of the store, locked.
 
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::{Index, Name};
 use super::piece::ReadError;
-use crate::commit::{Held, Phase, TOMBSTONE};
+use crate::commit::{Held, PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::version::Version;
 
-/// What is remembered of a user, and the files that it is about. Whoever has it is the only one who changes them.
+/// What is remembered of a user, and the files that it is about. Only its holder can change either.
 pub(super) struct Locked<'a, D> {
-    pub(super) files: &'a Files<D>,
+    pub(super) files: &'a ServerFiles<D>,
     pub(super) user: &'a UserName,
     pub(super) index: MutexGuard<'a, Index>,
 }
 
 impl<D: Disk> Locked<'_, D> {
-    /// What the rules need to know of one name. A damaged piece counts as older than anything.
+    /// What the rules need to know about one name. A damaged piece counts as older than every version.
     pub(super) fn held(&mut self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
         let mut held = if self.index.is_no_file(path) { Vec::new() } else { self.published(path)? };
         if held.is_empty() {
             self.index.remember_no_file(path.clone());
         }
         let waiting = self.index.waiting(path);
-        held.extend(waiting.map(|(w, phase)| Held { piece: w.piece, version: w.version, phase }));
+        held.extend(waiting.map(|(w, state)| Held { piece: w.piece, version: w.version, state }));
         Ok(held)
     }
 
@@ -41,19 +41,19 @@ impl<D: Disk> Locked<'_, D> {
                 Err(ReadError::Missing) => continue,
                 Err(ReadError::Io(error)) => return Err(error.into()),
             };
-            held.push(Held { piece: number, version, phase: Phase::Published });
+            held.push(Held { piece: number, version, state: PieceState::Published });
         }
         Ok(held)
     }
 
-    /// Whether staged pieces of a file are not to be shown, because they can never be published.
+    /// Whether staged pieces of a file must be hidden, because they can never be published.
     pub(super) fn hides_staged(&self, path: &FilePath, name: &Name) -> Result<bool, StoreError> {
         let any = name.staged.iter().any(|waiting| waiting.piece != TOMBSTONE);
         Ok(any && self.files.is_elsewhere(self.user, path)?)
     }
 
-    /// The directories that must be synced for what is published of a name to be safe: every one on the
-    /// way to it, because a sync says nothing of the directory's own name.
+    /// The directories that must be synced to make the published pieces of a name safe: all those on the path to it,
+    /// because syncing a directory does not cover its own name.
     pub(super) fn directories(&self, path: &FilePath) -> Vec<PathBuf> {
         let places = &self.files.places;
         let mut directories = vec![places.tombstones_of(self.user), places.published().to_path_buf()];
@@ -66,7 +66,7 @@ impl<D: Disk> Locked<'_, D> {
         directories
     }
 
-    /// Syncs those that are not safe yet.
+    /// Syncs those directories that are not safe yet.
     pub(super) fn sync(&mut self, directories: Vec<PathBuf>) -> Result<(), StoreError> {
         for directory in directories {
             if !self.index.is_safe(&directory) {
@@ -97,7 +97,7 @@ impl<D: Disk> Locked<'_, D> {
         Ok(())
     }
 
-    /// From the file's folder outwards, as long as they are empty; the user's own folder stays.
+    /// Removes folders that have become empty, from the file's folder outwards; the user's own folder stays.
     pub(super) fn remove_empty_folders(&mut self, path: &FilePath) {
         let mut folder = path.folder();
         while !folder.is_root() {

@@ -1,11 +1,12 @@
 //! A server's disk: the only module that writes pieces.
 //!
-//! What is acknowledged is on disk: a caller collects work in a [`Batch`] and acknowledges it only
-//! after [`Store::flush`]. A process that dies at any instant leaves a disk that [`Store::open`]
-//! brings in order, by the rules of [`crate::commit`].
+//! What is acknowledged is on disk: a caller collects work in a [`Batch`], and acknowledges it only after
+//! [`Store::flush`]. A process may die at any instant: the next one recovers the disk it leaves, by the rules of
+//! [`crate::commit`].
 
 mod apply;
 mod batch;
+mod cache;
 mod connections;
 mod core;
 mod disk;
@@ -24,7 +25,6 @@ mod reading;
 mod receive;
 mod recovery;
 mod rekey;
-mod seen;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ pub use connections::Connection;
 pub use core::{Ending, Store};
 pub use disk::{Disk, MAX_SYNC_THREADS, Mount, NotAFile, OsDisk, Stamp, open_regular};
 pub use error::StoreError;
-pub use incoming::Incoming;
+pub use incoming::IncomingPiece;
 pub use index::{
     MAX_DIRECTORIES, MAX_FLOORS, MAX_NO_FILES, MAX_STAGED_OF_USER, MAX_WAITING, RESERVED_FOR_DELETES,
     RESERVED_WAITING,

@@ -1,4 +1,4 @@
-//! A new file's bytes on their way to the disk, gathered in memory: they arrive in parts of any size.
+//! Buffers the bytes of a new file, because they arrive in parts of any size.
 
 use std::io::{self, Write};
 
@@ -10,29 +10,29 @@ pub(super) struct Output<F> {
 }
 
 impl<F: Write> Output<F> {
-    /// With room for so many bytes.
+    /// With a buffer of `capacity` bytes.
     pub(super) fn new(file: F, capacity: usize) -> Self {
         Self { file, memory: vec![0; capacity], filled: 0 }
     }
 
-    /// The file, in which what is gathered is still missing.
+    /// The file, without the bytes that are still in the buffer.
     pub(super) fn file(&self) -> &F {
         &self.file
     }
 
-    /// Where the next bytes go.
+    /// Where the next bytes must be put.
     pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.memory[self.filled..]
     }
 
-    /// The first `bytes` of [`Output::room`] are filled; gives them.
+    /// Takes the first `bytes` of [`Output::room`], which have been filled, and returns them.
     pub(super) fn advance(&mut self, bytes: usize) -> &[u8] {
         let before = self.filled;
         self.filled = self.memory.len().min(before + bytes);
         &self.memory[before..self.filled]
     }
 
-    /// Takes bytes, and writes where there is no room.
+    /// Adds bytes, and writes the buffer to the file if it has no room for them.
     ///
     /// # Errors
     /// If the disk is full or fails.
@@ -50,7 +50,7 @@ impl<F: Write> Output<F> {
         }
     }
 
-    /// Writes what is gathered; gives its length.
+    /// Writes the buffer to the file, and returns how many bytes that was.
     ///
     /// # Errors
     /// If the disk is full or fails.

@@ -1,4 +1,4 @@
-//! Reading piece files: what one claims to be, and whether its bytes keep the claim.
+//! Reading piece files: what a file claims to be, and whether its bytes match the claim.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -8,11 +8,11 @@ use super::error::StoreError;
 use crate::primitives::{Bytes32, Hasher};
 use crate::sealed::{ChunkHasher, Claim, Header, MAX_HEADER};
 
-/// Bytes that a server puts behind a piece: SHA-256 of header, root and seal. It cannot check the seal,
-/// and must not take a damaged header at its word, least of all its version.
+/// Bytes that a server adds after a piece: SHA-256 of header, root and seal. It cannot check the seal, and must not
+/// trust a damaged header, least of all the version in it.
 pub(super) const SUM: u64 = 32;
 
-/// What stands behind a piece in its file.
+/// What comes after a piece in its file.
 pub(super) fn own_sum(header: &[u8], root: &Bytes32, seal: &Bytes32) -> Bytes32 {
     let mut hasher = Hasher::default();
     [header, root, seal].iter().for_each(|part| hasher.update(part));
@@ -25,7 +25,7 @@ pub(super) const BUFFER: usize = 256 * 1024;
 /// Why a piece file could not be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// It is not there.
+    /// It does not exist.
     Missing,
     /// It is not a whole piece.
     Format,
@@ -54,10 +54,10 @@ impl From<ReadError> for StoreError {
 }
 
 impl ReadError {
-    /// Whether it is this one file that cannot be read: reports then call it damaged, and go on. What
-    /// decides about other pieces must not: the next try may succeed.
+    /// Whether only this one file cannot be read. Reports then call it damaged and continue. Code that decides about
+    /// other pieces must not, because the next try may succeed.
     pub(super) fn is_of_the_file(&self) -> bool {
-        /// Numbers of errors for which std has no kind (Linux): a failed read, a link to itself.
+        /// Numbers of Linux errors for which std has no kind: a failed read, and too many links.
         const EIO: i32 = 5;
         const ELOOP: i32 = 40;
         match self {
@@ -68,8 +68,7 @@ impl ReadError {
     }
 }
 
-/// Opens a piece file and reads its claim. The file must be as long as its header says, and its sum
-/// right.
+/// Opens a piece file and reads its claim. The file's length must match its header, and its sum must be right.
 pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), ReadError> {
     let mut file = disk.open(path)?;
     let mut start = Vec::with_capacity(MAX_HEADER);
@@ -89,12 +88,12 @@ pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), R
     Ok((file, Claim { header, root, seal }))
 }
 
-/// A piece file's claim: header, root and seal.
+/// The claim of a piece file: header, root and seal.
 pub(super) fn claim<D: Disk>(disk: &D, path: &Path) -> Result<Claim, ReadError> {
     open(disk, path).map(|(_, claim)| claim)
 }
 
-/// Hashes a whole piece and gives its claim if every chunk, the table and the root fit.
+/// Hashes a whole piece, and returns its claim if chunks, table and root match.
 pub(super) fn sound_claim<D: Disk>(disk: &D, path: &Path) -> Result<Option<Claim>, ReadError> {
     let (mut file, claim) = open(disk, path)?;
     let header = &claim.header;

@@ -1,21 +1,21 @@
-//! Where things lie on a server's disk.
+//! Where things are stored on a server's disk.
 //!
 //! ```text
-//! ROOT/NAME/USER/FOLDER/.FILE.1     a published piece: nothing else is below ROOT/NAME
+//! ROOT/NAME/USER/FOLDER/.FILE.1     a published piece; nothing else is below ROOT/NAME
 //! ROOT/.NAME/lock                   held while a server runs
-//! ROOT/.NAME/reserve                space that is given up so that a full disk can take a delete
+//! ROOT/.NAME/reserve                space that is released so that a delete works on a full disk
 //! ROOT/.NAME/staged/USER/17         a staged piece of USER; its header says which
 //! ROOT/.NAME/tombstones/USER/18     a published tombstone
 //! ROOT/.NAME/aside/19               a folder that was in the place of a piece
 //! ROOT/.NAME/floors/USER.42         USER's number for floors
-//! ROOT/.NAME/keys/USER.3.OLD.NEW    USER's latest change of key: which key was retired, which came
+//! ROOT/.NAME/keys/USER.3.OLD.NEW    USER's latest change of key: the retired key and the new one
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath, ServerName, UserName, piece_file};
-use crate::wire::{hex, parse_hex16};
+use crate::text::{hex, parse_hex};
 
 /// The directories of one server.
 #[derive(Debug, Clone)]
@@ -29,8 +29,8 @@ impl Places {
         Self { published: root.join(server.as_str()), own: root.join(format!(".{server}")) }
     }
 
-    /// With the server's own files below ROOT/NAME, for a ROOT/NAME on a file system of its own:
-    /// a piece can only be renamed within one.
+    /// Moves the server's own files below ROOT/NAME, for a ROOT/NAME that is on a file system of its own: a piece can
+    /// be renamed only within one file system.
     pub(super) fn own_inside(self) -> Self {
         Self { own: self.published.join(".own"), ..self }
     }
@@ -79,8 +79,8 @@ impl Places {
         self.floors().join(format!("{user}.{number}"))
     }
 
-    /// A change of a key is one empty file, whose name says it, so that it is one atomic step; the greatest count
-    /// counts.
+    /// Each change of a key is an empty file whose name says everything, so that the change is one atomic step. The
+    /// greatest count wins.
     pub(super) fn keys(&self) -> PathBuf {
         self.own.join("keys")
     }
@@ -104,17 +104,17 @@ impl Places {
     }
 }
 
-/// What the name of a file of [`Places::floors`] says.
+/// Parses the name of a file in [`Places::floors`].
 pub(super) fn parse_floor(entry: &str) -> Option<(UserName, u64)> {
     let (user, floor) = entry.rsplit_once('.')?;
     Some((UserName::parse(user).ok()?, floor.parse().ok()?))
 }
 
-/// What the name of a file of [`Places::keys`] says.
+/// Parses the name of a file in [`Places::keys`].
 pub(super) fn parse_key(entry: &str) -> Option<(UserName, u64, KeyChange)> {
     let mut words = entry.rsplitn(4, '.');
-    let current = parse_hex16(words.next()?).ok()?;
-    let retired = parse_hex16(words.next()?).ok()?;
+    let current = parse_hex(words.next()?)?;
+    let retired = parse_hex(words.next()?)?;
     let count = words.next()?.parse().ok()?;
     Some((UserName::parse(words.next()?).ok()?, count, KeyChange { retired, current }))
 }

@@ -1,10 +1,10 @@
-//! What is held of one name, and its pieces for reading.
+//! What the store holds of one name, and its pieces for reading.
 
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::piece::{self, ReadError};
-use crate::commit::{Phase, TOMBSTONE};
+use crate::commit::{PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::sealed::Claim;
@@ -12,48 +12,48 @@ use crate::version::Version;
 use crate::wire::{NameReport, Reported};
 
 impl<D: Disk> Store<D> {
-    /// Everything held of one name, with the claims; the clock is left to the caller.
+    /// Everything that is held of one name, with the claims. The caller adds the clock.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn look(&self, user: &UserName, path: &FilePath) -> Result<NameReport, StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;
-        // A reader must not see what a power failure could still take back.
+        // A reader must not see anything that a power failure could still undo.
         locked.sync(locked.directories(path))?;
         let mut report = NameReport { floor: locked.index.floor(path), ..NameReport::default() };
         for piece in placement::pieces() {
             match self.files.piece(user, path, piece) {
-                Ok((_, claim)) => report.pieces.push(Reported::Piece(Phase::Published, Box::new(claim))),
+                Ok((_, claim)) => report.pieces.push(Reported::Piece(PieceState::Published, Box::new(claim))),
                 Err(ReadError::Missing) => {}
                 Err(error) if error.is_of_the_file() => report.pieces.push(Reported::Damaged(piece)),
                 Err(error) => return Err(error.into()),
             }
         }
-        // The disk is asked here whatever is remembered: a file that came by another way is seen.
+        // This reads the disk whatever is remembered, so a file that somebody put there by hand is seen.
         match report.pieces.is_empty() {
             true => locked.index.remember_no_file(path.clone()),
             false => locked.index.may_be_file(path),
         }
         let Some(name) = locked.index.names.get(path) else { return Ok(report) };
         let hidden = locked.hides_staged(path, name)?;
-        for (waiting, phase) in locked.index.waiting(path) {
-            if hidden && phase != Phase::Published && waiting.piece != TOMBSTONE {
+        for (waiting, state) in locked.index.waiting(path) {
+            if hidden && state != PieceState::Published && waiting.piece != TOMBSTONE {
                 continue;
             }
             match piece::claim(&self.files.disk, &waiting.file) {
-                Ok(claim) => report.pieces.push(Reported::Piece(phase, Box::new(claim))),
+                Ok(claim) => report.pieces.push(Reported::Piece(state, Box::new(claim))),
                 Err(_) => report.pieces.push(Reported::Damaged(waiting.piece)),
             }
         }
         Ok(report)
     }
 
-    /// A published piece's file, for reading, and its claim.
+    /// Opens a published piece for reading, and reads its claim.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if it is of another version by now, [`StoreError::Damaged`] if its
-    /// header cannot be read.
+    /// [`StoreError::NotFound`] if it does not exist, or is of another version by now; [`StoreError::Damaged`] if its
+    /// header cannot be read; or an error of the disk.
     pub fn open_piece(
         &self,
         user: &UserName,
@@ -65,10 +65,10 @@ impl<D: Disk> Store<D> {
         if claim.header.version == version { Ok((file, claim)) } else { Err(StoreError::NotFound) }
     }
 
-    /// Whether a published piece still has the hashes that it was written with.
+    /// Whether the bytes of a published piece still match the hashes with which they were written.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if it is of another version by now, or the disk's.
+    /// [`StoreError::NotFound`] if it does not exist, or is of another version by now; or an error of the disk.
     pub fn is_sound(
         &self,
         user: &UserName,

@@ -1,4 +1,4 @@
-//! Receiving pieces: what may be staged, and when it is.
+//! Staging pieces: what may be staged, and when it counts as staged.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -7,7 +7,7 @@ use super::connections::Connection;
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
-use super::incoming::{Admission, Incoming};
+use super::incoming::{Admission, IncomingPiece};
 use super::index::{Index, Waiting};
 use super::locked::Locked;
 use crate::commit;
@@ -19,20 +19,24 @@ use crate::version::Version;
 use crate::wire::MAX_STAGED;
 
 impl<D: Disk> Store<D> {
-    /// Begins to receive a piece. `restore` is the floor that a client saw who restores a version that
-    /// is decided elsewhere. With `mac` the bytes are checked by the tag that the writer sends behind them, many times
-    /// as fast as by their chunks; without, for bytes that nobody vouches for, by these.
+    /// Begins to receive a piece. `restore` is for a client that restores a version decided elsewhere: the floor that
+    /// it saw. With a `mac`, the bytes are checked by the tag that the writer sends after them, which is many times
+    /// faster than hashing their chunks; without one, for bytes that the sender cannot vouch for, their chunks are
+    /// hashed.
     ///
     /// # Errors
-    /// If a newer version is here, if a folder has the file's name or the other way round, or if the
-    /// disk fails.
+    /// [`StoreError::Refused`] if a newer version exists, the floor forbids it, or the key was retired;
+    /// [`StoreError::Conflict`] if a folder has the file's name, or a file the name of one of its folders;
+    /// [`StoreError::Elsewhere`] if nothing can be published in its folder; [`StoreError::TooManyStaged`] or
+    /// [`StoreError::TooManyOfUser`] at a limit; [`StoreError::Ended`] if the connection has ended; or an error of the
+    /// disk.
     pub fn stage(
         &self,
         connection: Connection,
         header: Header,
         restore: Option<u64>,
         mac: Option<PayloadMac>,
-    ) -> Result<Incoming<'_, D>, StoreError> {
+    ) -> Result<IncomingPiece<'_, D>, StoreError> {
         let decisions = {
             let part = self.part(&header.user);
             let mut locked = part.lock()?;
@@ -45,19 +49,19 @@ impl<D: Disk> Store<D> {
         };
         let admission = Admission { restore, decisions };
         let file = self.files.new_file(&header.user);
-        Incoming::create(&self.files.disk, file, connection, header, admission, mac)
+        IncomingPiece::create(&self.files.disk, file, connection, header, admission, mac)
     }
 
-    /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged once
-    /// the batch is flushed. What allowed it at the beginning is asked again: a newer version, or a
-    /// delete, may have come and gone while it was received.
+    /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged after the batch is
+    /// flushed. The conditions of [`Store::stage`] are checked again: a newer version, or a delete, may have come and
+    /// gone while the piece was received.
     ///
     /// # Errors
-    /// [`StoreError::Ended`] if the connection was ended meanwhile; [`StoreError::Damaged`] if the bytes do not
-    /// fit `root` or `tag`, which a piece needs that was staged with a MAC; as [`Store::stage`]; or the disk's.
+    /// Those of [`Store::stage`], or [`StoreError::Damaged`] if the bytes do not match `root`, or do not match `tag`,
+    /// which is required if the piece was staged with a MAC.
     pub fn stage_end(
         &self,
-        incoming: Incoming<'_, D>,
+        incoming: IncomingPiece<'_, D>,
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
@@ -73,7 +77,7 @@ impl<D: Disk> Store<D> {
             false => locked.admit(received.connection, &received.header, admission.restore),
         };
         if let Err(error) = admitted {
-            // Never acknowledged, so nothing depends on whether this works.
+            // It was never acknowledged, so nothing depends on whether this works.
             let _ = self.files.disk.remove(&received.path);
             return Err(error);
         }
@@ -86,12 +90,12 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Stages a piece under a new header, with the body and table of a published piece of this user. The
-    /// bytes are hashed on the way, so that damage is found and not copied.
+    /// Stages a piece under a new header, with the body and table of a published piece of the same user. The bytes are
+    /// hashed while they are copied, so that damage is found and not copied.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if the source is of another version by now, [`StoreError::Damaged`] if
-    /// it is damaged or not of the header's size, or as [`Store::stage`].
+    /// Those of [`Store::stage`], or [`StoreError::NotFound`] if the source does not exist or is of another version by
+    /// now, or [`StoreError::Damaged`] if it is damaged or its size differs from the header's.
     pub fn copy(
         &self,
         connection: Connection,
@@ -124,7 +128,7 @@ impl<D: Disk> Store<D> {
 }
 
 impl<D: Disk> Locked<'_, D> {
-    /// Whether a piece may be staged now.
+    /// Checks that a piece may be staged now.
     fn admit(
         &mut self,
         connection: Connection,
@@ -147,7 +151,7 @@ impl<D: Disk> Locked<'_, D> {
         admit_one_more(&self.index, header)
     }
 
-    /// A name is a file or a folder, never both: a download could not write both.
+    /// Checks that a name is not both a file and a folder, because a download could not write both.
     fn check_conflict(&mut self, path: &FilePath) -> Result<(), StoreError> {
         let (disk, places) = (&self.files.disk, &self.files.places);
         let as_folder = places.folder(self.user, &path.folder()).join(path.file_name());

@@ -1,4 +1,4 @@
-//! Opening a disk that a crash or a power failure has left.
+//! Recovering a disk after a crash or a power failure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, named};
 use super::error::StoreError;
-use super::files::Files;
+use super::files::ServerFiles;
 use super::index::{Index, Waiting};
 use super::locked::Locked;
 use super::piece::{self, ReadError};
@@ -16,8 +16,8 @@ use crate::name::UserName;
 use crate::sealed::Header;
 
 impl<D: Disk> Locked<'_, D> {
-    /// Reads a user's part of the server's own files, drops what never became a whole piece, and ends every commit
-    /// that a crash cut off. After an error it is to be called again.
+    /// Reads a user's part of the server's own files, drops what never became a whole piece, and finishes every commit
+    /// that a crash cut off. After an error it must be called again.
     pub(super) fn recover(&mut self) -> Result<(), StoreError> {
         self.index.forget_names();
         let (disk, places) = (&self.files.disk, &self.files.places);
@@ -29,7 +29,7 @@ impl<D: Disk> Locked<'_, D> {
             for (entry, is_dir) in disk.entries(directory)? {
                 self.files.numbers_begin_behind(&entry);
                 let file = directory.join(&entry);
-                // Nothing of this server's.
+                // The server makes no directories here.
                 if is_dir {
                     continue;
                 }
@@ -37,7 +37,7 @@ impl<D: Disk> Locked<'_, D> {
                     Ok(Some(claim)) if claim.header.user == *self.user => {
                         whole.push((claim.header, file, published))
                     }
-                    // Somebody has put it here.
+                    // Somebody put it here.
                     Ok(Some(_)) => {}
                     Ok(None) | Err(ReadError::Format | ReadError::Missing) => {
                         self.files.remove_if_there(&file)?;
@@ -46,8 +46,8 @@ impl<D: Disk> Locked<'_, D> {
                 }
             }
         }
-        // What a killed process wrote may be whole and still not safe, and after a power failure only its length
-        // may be right.
+        // A piece that a killed process wrote may be whole but not safe yet. After a power failure, its length may be
+        // right and its bytes wrong.
         let paths: Vec<&Path> = whole.iter().map(|(_, file, _)| file.as_path()).collect();
         disk.sync_all(&paths)?;
         disk.sync_dir(&staged)?;
@@ -62,7 +62,7 @@ impl<D: Disk> Locked<'_, D> {
         self.end_commits()
     }
 
-    /// Ends every commit that was cut off, all of them in the same steps as one: publish, sync, drop.
+    /// Finishes every commit that was cut off, all of them together in the steps of a single one: publish, sync, drop.
     fn end_commits(&mut self) -> Result<(), StoreError> {
         let paths: Vec<_> = self.index.names.keys().cloned().collect();
         let mut cut_off = Vec::new();
@@ -72,7 +72,7 @@ impl<D: Disk> Locked<'_, D> {
             cut_off.push((path, steps));
         }
         for (path, _) in &cut_off {
-            // Before anything older goes: the process that published this may not have come to sync it.
+            // Before anything older is dropped: the process that published this may have died before it synced it.
             self.sync(self.directories(path))?;
         }
         for (path, steps) in cut_off {
@@ -83,13 +83,13 @@ impl<D: Disk> Locked<'_, D> {
     }
 }
 
-/// What the disk has of each user whatever is staged: floors and changes of keys, which are the names of empty files.
+/// The floors and changes of keys of all users. Both are kept in the names of empty files.
 pub(super) fn read_users<D: Disk>(
-    files: &Files<D>,
+    files: &ServerFiles<D>,
     now: u64,
-    tell: &mut dyn FnMut(&str),
+    log: &mut dyn FnMut(&str),
 ) -> Result<HashMap<UserName, Index>, StoreError> {
-    let floors = read_floors(files, now, tell)?.into_iter();
+    let floors = read_floors(files, now, log)?.into_iter();
     let mut users: HashMap<_, _> = floors.map(|(user, floor)| (user, Index::with_floor(floor))).collect();
     for (entry, _) in files.disk.entries(&files.places.keys())? {
         if let Some((user, count, change)) = entry.to_str().and_then(parse_key) {
@@ -101,9 +101,9 @@ pub(super) fn read_users<D: Disk>(
 }
 
 fn read_floors<D: Disk>(
-    files: &Files<D>,
+    files: &ServerFiles<D>,
     now: u64,
-    tell: &mut dyn FnMut(&str),
+    log: &mut dyn FnMut(&str),
 ) -> Result<HashMap<UserName, u64>, StoreError> {
     let mut floors: HashMap<UserName, u64> = HashMap::new();
     let mut far_off = Vec::new();
@@ -117,7 +117,7 @@ fn read_floors<D: Disk>(
     }
     for (user, floor) in far_off {
         let lower = floors.get(&user).copied().unwrap_or(0);
-        tell(&format!("the floor of {user}, {floor}, is far beyond the clock: lowered to {lower}"));
+        log(&format!("lowered the floor of {user} from {floor}, far beyond the clock, to {lower}"));
         files.keep_floor(&user, lower)?;
         files.remove_if_there(&files.places.floor(&user, floor))?;
     }
@@ -125,9 +125,9 @@ fn read_floors<D: Disk>(
     Ok(floors)
 }
 
-/// Earlier servers kept the files of all users in one directory: moves each to its user's. Whether it is
-/// sound is found out when that user's part is put in order.
-pub(super) fn take_over_old_layout<D: Disk>(files: &Files<D>) -> Result<(), StoreError> {
+/// Earlier servers kept the files of all users in one directory: this moves each one to its user's directory. Whether
+/// it is sound is checked when that user's part is recovered.
+pub(super) fn take_over_old_layout<D: Disk>(files: &ServerFiles<D>) -> Result<(), StoreError> {
     let disk = &files.disk;
     for directory in [files.places.staged(), files.places.tombstones()] {
         let entries = disk.entries(&directory)?;
@@ -137,13 +137,13 @@ pub(super) fn take_over_old_layout<D: Disk>(files: &Files<D>) -> Result<(), Stor
             match piece::claim(disk, &file) {
                 Ok(claim) => found.push((entry, directory.join(claim.header.user.as_str()))),
                 Err(ReadError::Format | ReadError::Missing) => {
-                    // It was never acknowledged, and does not matter.
+                    // It was never acknowledged, so it does not matter whether this works.
                     let _ = disk.remove(&file);
                 }
                 Err(ReadError::Io(error)) => return Err(named(&file, &error).into()),
             }
         }
-        // A file may have the name of a user, who needs a folder of that name. No user's begins with a dot.
+        // A file may have the name of a user, who needs a folder of that name. No user's name begins with a dot.
         let folders: BTreeSet<PathBuf> = found.iter().map(|(_, folder)| folder.clone()).collect();
         for (entry, _) in &mut found {
             let file = directory.join(&*entry);
@@ -159,11 +159,11 @@ pub(super) fn take_over_old_layout<D: Disk>(files: &Files<D>) -> Result<(), Stor
             let file = directory.join(&entry);
             files.make_dir(&folder)?;
             disk.rename(&file, &folder.join(&entry))?;
-            // A power failure may have left it with both its names, and then a rename does nothing.
+            // A power failure may have left it with both names. A rename does nothing then.
             files.remove_if_there(&file)?;
             users.insert(folder);
         }
-        // New names are safe before old ones are gone for good.
+        // The new names must be safe before the old ones are gone for good.
         users.iter().try_for_each(|folder| disk.sync_dir(folder))?;
         if !users.is_empty() {
             disk.sync_dir(&directory)?;

@@ -1,4 +1,4 @@
-//! What becomes of staged pieces: commit, abort, and what is dropped or forgotten.
+//! What happens to staged pieces: commit, abort, fence; and which pieces and tombstones are dropped.
 
 use super::batch::Batch;
 use super::connections::Connection;
@@ -11,11 +11,12 @@ use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
 impl<D: Disk> Store<D> {
-    /// Publishes what is staged of a version. What it replaces goes when the batch is flushed.
+    /// Publishes what is staged of a version. What this replaces is dropped when the batch is flushed.
     ///
     /// # Errors
-    /// [`Refused::NotStaged`](crate::commit::Refused::NotStaged),
-    /// [`Refused::Rekeyed`](crate::commit::Refused::Rekeyed), [`StoreError::Ended`], or the disk's.
+    /// [`Refused::NotStaged`](crate::commit::Refused::NotStaged) if nothing of it is here,
+    /// [`Refused::Rekeyed`](crate::commit::Refused::Rekeyed) if its key was retired, [`StoreError::Ended`] if the
+    /// connection has ended, or an error of the disk.
     pub fn commit(
         &self,
         connection: Connection,
@@ -27,7 +28,7 @@ impl<D: Disk> Store<D> {
         let part = self.part(user);
         let mut locked = part.lock()?;
         if !self.connections.is_live(connection) {
-            // What it staged may have been settled by others, who were told that it is closed.
+            // Other clients may have settled what it staged, because they were told that the connection is closed.
             return Err(StoreError::Ended);
         }
         let steps = commit::commit(&locked.held(path)?, version)?;
@@ -38,8 +39,8 @@ impl<D: Disk> Store<D> {
         locked.index.keys.may_use(connection, published)?;
         locked.publish(path, &steps)?;
         batch.user.get_or_insert_with(|| user.clone());
-        // Also behind a newer version, or one that another client commits at this moment: what that one
-        // published here must be safe before this is acknowledged.
+        // Not only what this commit published: what a newer version published here, or another client that commits the
+        // same one, must also be safe before this is acknowledged.
         let unsafe_yet = locked.directories(path).into_iter().filter(|d| !locked.index.is_safe(d));
         batch.directories.extend(unsafe_yet);
         let drops = steps.iter().any(|step| !matches!(step, Step::Publish { .. }));
@@ -50,12 +51,12 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Promises that a version that is not published here never will be: what of it is still on its way
-    /// comes too late.
+    /// Promises that a version that is not published here never will be: pieces of it that are still in transit will
+    /// come too late.
     ///
     /// # Errors
-    /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or
-    /// the disk's.
+    /// [`Refused::Decided`](crate::commit::Refused::Decided) if it or something newer is published here,
+    /// [`Refused::Open`](crate::commit::Refused::Open) if a connection that staged it is open, or an error of the disk.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;
@@ -63,11 +64,12 @@ impl<D: Disk> Store<D> {
         locked.raise_floor(path, version)
     }
 
-    /// Drops what is staged of a version, which can then never be staged again.
+    /// Drops what is staged of a version. It can never be staged again.
     ///
     /// # Errors
-    /// [`Refused::Decided`](crate::commit::Refused::Decided), [`Refused::Open`](crate::commit::Refused::Open), or
-    /// the disk's.
+    /// [`Refused::Decided`](crate::commit::Refused::Decided) if it is published here,
+    /// [`Refused::Open`](crate::commit::Refused::Open) if another connection that staged it is open, or an error of the
+    /// disk.
     pub fn abort(
         &self,
         connection: Connection,
@@ -88,20 +90,20 @@ impl<D: Disk> Store<D> {
             locked.set_floor(path, aborted)?;
         }
         locked.apply_all(path, &steps)?;
-        // What is acknowledged as gone does not come back with a power failure.
+        // After the acknowledgement, a power failure must not bring any of it back.
         let staged = self.files.places.staged_of(user);
         if steps.is_empty() { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
     }
 
-    /// Drops what is older than a version that is whole elsewhere.
+    /// Drops everything that is older than a version that is whole elsewhere.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;
-        // A commit that is half done is ended first, and is on disk: dropping a tombstone together with what
-        // it hides would let a power failure bring back the one without the other.
+        // First a commit that was cut off is finished and made safe: if a tombstone were dropped together with what
+        // it hides, a power failure could bring back one without the other.
         let unfinished = commit::recover(&locked.held(path)?);
         locked.apply_all(path, &unfinished)?;
         locked.sync_directories(path)?;
@@ -109,19 +111,19 @@ impl<D: Disk> Store<D> {
         locked.apply_all(path, &steps)
     }
 
-    /// Drops the tombstone of a version that every server has acknowledged. From then on nothing of
-    /// that generation or an older one can be staged under this name.
+    /// Drops a tombstone that every server has acknowledged. From then on nothing of its generation or an older one can
+    /// be staged under this name.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or the disk's.
+    /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or an error of the disk.
     pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;
         let Ok(steps) = commit::forget(&locked.held(path)?, version) else {
             return Err(StoreError::NotFound);
         };
-        // What the tombstone made go must not come back without it: all that is left to drop goes first, and
-        // is gone for good, before the tombstone goes as the last.
+        // What the tombstone hides must not come back without it. So everything else is dropped and synced before the
+        // tombstone is dropped, as the last.
         let Some((tombstone, drops)) = steps.split_last() else { return Ok(()) };
         locked.apply_all(path, drops)?;
         locked.sync_directories(path)?;
@@ -134,13 +136,13 @@ impl<D: Disk> Store<D> {
 }
 
 impl<D: Disk> Locked<'_, D> {
-    /// Changes the floor of a name so that nobody who saw the old one overlooks it.
+    /// Raises the floor of a name, so that no client that saw the old one overlooks the change.
     fn raise_floor(&mut self, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let floor = commit::raised_floor(self.index.floor.newest, version)?;
         self.set_floor(path, floor)
     }
 
-    /// Gives a name this floor. The user's number on the disk is the greatest of all floors.
+    /// Gives a name this floor. On the disk a user has one number, the greatest of all floors.
     fn set_floor(&mut self, path: &FilePath, floor: u64) -> Result<(), StoreError> {
         self.index.decisions += 1;
         let known = &mut self.index.floor;
@@ -149,7 +151,7 @@ impl<D: Disk> Locked<'_, D> {
             self.files.keep_floor(self.user, floor)?;
             known.newest = floor;
             if before > 0 {
-                // The older one is harmless: the greatest counts.
+                // If the older file stays, it is harmless: the greatest number counts.
                 let _ = self.files.disk.remove(&self.files.places.floor(self.user, before));
             }
         }

@@ -42,7 +42,7 @@ fn what_is_behind_a_link_is_elsewhere_wherever_it_leads() {
     ] {
         assert_eq!(store.files.is_elsewhere(&user, &path(name)).unwrap(), elsewhere, "{name}");
     }
-    // The user's own folder may be a link: a listing begins behind it.
+    // The user's own folder may be a link: a listing begins after it.
     std::fs::rename(&folder, root.join("moved")).unwrap();
     std::os::unix::fs::symlink(root.join("moved"), &folder).unwrap();
     assert!(!store.files.is_elsewhere(&user, &path("in/deep/f")).unwrap());

@@ -1,13 +1,13 @@
-//! Lines: reading one within its limit, and the MAC that each carries after login.
+//! Lines: reading one within its limit, and the MAC that each carries after the login.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use super::MAX_LINE;
-use super::text::{hex, parse_hex32};
+use super::limits::MAX_LINE;
 use crate::primitives::{Key, hmac_sha256, hmac_verify};
+use crate::text::{hex, parse_hex};
 
-/// Why no line could be read.
+/// Why a line could not be read.
 #[derive(Debug)]
 pub enum LineError {
     /// The connection was closed between two lines.
@@ -36,10 +36,10 @@ impl fmt::Display for LineError {
 
 impl std::error::Error for LineError {}
 
-/// Reads one line and takes off its LF. Never holds more than [`MAX_LINE`] bytes.
+/// Reads one line and removes its LF. Never holds more than [`MAX_LINE`] bytes.
 ///
 /// # Errors
-/// See [`LineError`]; after any of them the connection is of no more use.
+/// The connection has ended or failed, or sent something that is not a line. It cannot be used any more.
 pub fn read_line(reader: &mut impl BufRead) -> Result<String, LineError> {
     let mut line = Vec::new();
     reader.take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(LineError::Io)?;
@@ -51,11 +51,11 @@ pub fn read_line(reader: &mut impl BufRead) -> Result<String, LineError> {
     }
 }
 
-/// A line whose MAC is missing or wrong: not what the other side sent, or not in its turn.
+/// A line whose MAC is missing or wrong: it is not what the other side sent, or not the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadMac;
 
-/// Puts a MAC on each line of one direction.
+/// Adds a MAC to each line of one direction.
 ///
 /// The MAC is HMAC-SHA-256 over the line's number in its direction (64 bits, big-endian, from 0) and
 /// its text, in hexadecimal, as the line's last word.
@@ -70,7 +70,7 @@ impl LineSealer {
         Self { key: key.into(), number: 0 }
     }
 
-    /// The number of the line that was sealed last.
+    /// The number of the last line that was sealed.
     pub fn last(&self) -> u64 {
         self.number.saturating_sub(1)
     }
@@ -83,7 +83,7 @@ impl LineSealer {
     }
 }
 
-/// Takes the MAC off each line of one direction, and checks it.
+/// Checks and removes the MAC of each line of one direction.
 pub struct LineOpener {
     key: Key,
     number: u64,
@@ -95,7 +95,7 @@ impl LineOpener {
         Self { key: key.into(), number: 0 }
     }
 
-    /// The number of the line that was opened last.
+    /// The number of the last line that was opened.
     pub fn last(&self) -> u64 {
         self.number.saturating_sub(1)
     }
@@ -103,10 +103,10 @@ impl LineOpener {
     /// The text of a received line.
     ///
     /// # Errors
-    /// [`BadMac`]; then the connection must be closed, because somebody else writes on it.
+    /// The MAC is missing or wrong. The connection must be closed, because somebody else writes to it.
     pub fn open<'a>(&mut self, line: &'a str) -> Result<&'a str, BadMac> {
         let (text, mac) = line.rsplit_once(' ').ok_or(BadMac)?;
-        let mac = parse_hex32(mac).map_err(|_| BadMac)?;
+        let mac = parse_hex(mac).ok_or(BadMac)?;
         if !hmac_verify(&*self.key, &[&self.number.to_be_bytes(), text.as_bytes()], &mac) {
             return Err(BadMac);
         }

@@ -1,88 +1,11 @@
 //! What a server answers: one reply to each request, in order.
 
-use std::fmt;
-
-use super::text::{ParseError, Words, base64_encode, hex, parse_hex32, percent_decode, percent_encode};
+use super::limits::MAX_DETAIL;
+use super::refusal::Refusal;
+use super::words::{ParseError, Words};
 use crate::name::ServerName;
 use crate::primitives::Bytes32;
-
-/// Why a server did not do what was asked; the word on the wire is fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// Name or password is wrong; which of them is not said.
-    Denied,
-    /// Too many connections, too many failed logins from there, or too many staged pieces of one name.
-    Busy,
-    /// Not logged in within the time limit.
-    Slow,
-    /// A line that is not understood, too long, or not in its place.
-    BadRequest,
-    /// A line whose MAC is wrong.
-    BadMac,
-    /// Nothing of that name, piece and version is here.
-    NotFound,
-    /// A commit of what is not staged here.
-    NotStaged,
-    /// An abort or a fence of what is published here; a fence of what is older than that.
-    Decided,
-    /// An abort or a fence of what was staged on a connection that is still open.
-    Open,
-    /// A stage that is not newer than what is here.
-    Behind,
-    /// A generation too far beyond the server's clock.
-    Ahead,
-    /// The key of a piece was retired by a change of password.
-    Rekeyed,
-    /// A file where a folder of that name is, or the other way round.
-    Conflict,
-    /// The bytes do not have the hashes that were announced, or not any more.
-    Damaged,
-    /// The disk is full.
-    DiskFull,
-    /// The disk failed.
-    DiskError,
-}
-
-const WORDS: [(Refusal, &str, &str); 16] = [
-    (Refusal::Denied, "denied", "invalid username or password"),
-    (Refusal::Busy, "busy", "too many connections, wrong passwords or unfinished uploads"),
-    (Refusal::Slow, "slow", "not logged in in time"),
-    (Refusal::BadRequest, "bad-request", "request not understood"),
-    (Refusal::BadMac, "bad-mac", "a line was altered on its way"),
-    (Refusal::NotFound, "not-found", "no such piece"),
-    (Refusal::NotStaged, "not-staged", "nothing staged to commit"),
-    (Refusal::Decided, "decided", "already committed"),
-    (Refusal::Open, "open", "another client is still writing it"),
-    (Refusal::Behind, "behind", "a newer version is there"),
-    (Refusal::Ahead, "ahead", "its generation is far beyond the clock there"),
-    (Refusal::Rekeyed, "rekeyed", "the password was changed, or is being changed, by another client"),
-    (Refusal::Conflict, "conflict", "a file and a folder cannot have one name"),
-    (Refusal::Damaged, "damaged", "bytes that do not fit their hashes"),
-    (Refusal::DiskFull, "disk-full", "disk full"),
-    (Refusal::DiskError, "disk-error", "disk error"),
-];
-
-impl Refusal {
-    /// The word on the wire.
-    pub fn word(self) -> &'static str {
-        WORDS.iter().find(|(refusal, ..)| *refusal == self).map_or("", |(_, word, _)| word)
-    }
-
-    fn parse(word: &str) -> Result<Self, ParseError> {
-        WORDS.iter().find(|(_, w, _)| *w == word).map(|(refusal, ..)| *refusal).ok_or(ParseError("a refusal"))
-    }
-
-    /// All of them, in the order of the protocol document.
-    pub fn all() -> impl Iterator<Item = Refusal> {
-        WORDS.iter().map(|(refusal, ..)| *refusal)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(WORDS.iter().find(|(refusal, ..)| refusal == self).map_or("", |(_, _, text)| text))
-    }
-}
+use crate::text::{base64_encode, hex, percent_decode, percent_encode};
 
 /// A server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +18,8 @@ pub enum Reply {
     Ok,
     /// `TEXT LENGTH HASH`: done; LENGTH bytes of text with this SHA-256 follow.
     Text(u64, Bytes32),
-    /// `MORE LENGTH HASH`: as TEXT, and another MORE or TEXT comes behind it. Also a sign of life in
-    /// a long operation, with length 0.
+    /// `MORE LENGTH HASH`: like TEXT, but followed by another MORE or a TEXT. With length 0, also a sign of life
+    /// during a long operation.
     More(u64, Bytes32),
     /// `DATA LENGTH`: bytes of a piece file follow, which the piece's own hashes protect.
     Data(u64),
@@ -120,26 +43,22 @@ impl Reply {
         }
     }
 
-    /// Understands a line whose MAC, if it has one, was taken off.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line from which the MAC, if it has one, was removed.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let reply = match words.next("a reply")? {
             "CHALLENGE" => {
-                let name =
-                    ServerName::parse(words.next("server name")?).map_err(|_| ParseError("server name"))?;
-                Reply::Challenge(name, super::request::message(&mut words)?)
+                let name = words.parse("server name", |word| ServerName::parse(word).ok())?;
+                Reply::Challenge(name, words.message()?)
             }
-            "WELCOME" => Reply::Welcome(super::request::message(&mut words)?),
+            "WELCOME" => Reply::Welcome(words.message()?),
             "OK" => Reply::Ok,
-            "TEXT" => Reply::Text(words.number("length")?, parse_hex32(words.next("hash")?)?),
-            "MORE" => Reply::More(words.number("length")?, parse_hex32(words.next("hash")?)?),
+            "TEXT" => Reply::Text(words.number("length")?, words.hex("hash")?),
+            "MORE" => Reply::More(words.number("length")?, words.hex("hash")?),
             "DATA" => Reply::Data(words.number("length")?),
             "NO" => {
-                let refusal = Refusal::parse(words.next("refusal")?)?;
-                let detail = percent_decode(words.next("detail")?)?;
+                let refusal = words.parse("a refusal", Refusal::parse)?;
+                let detail = words.parse("detail", percent_decode)?;
                 Reply::No(refusal, cut(&detail).to_owned())
             }
             _ => return Err(ParseError("a reply")),
@@ -148,17 +67,14 @@ impl Reply {
         Ok(reply)
     }
 
-    /// A refusal in the words of the protocol.
+    /// A refusal with its usual text.
     pub fn no(refusal: Refusal) -> Reply {
         Reply::No(refusal, refusal.to_string())
     }
 }
 
-/// Most bytes of a detail, before percent-encoding triples them at worst.
-pub const MAX_DETAIL: usize = 300;
-
-/// A detail is for people: it is cut so that its line is never too long, and by a reader so that it does not fill
-/// the screen.
+/// A detail is for people: a writer cuts it so that its line is never too long, a reader so that it does not fill the
+/// screen.
 fn cut(detail: &str) -> &str {
     if detail.is_empty() {
         return "-";
@@ -193,7 +109,7 @@ mod tests {
     fn a_long_detail_is_cut_to_fit_its_line() {
         assert_eq!(cut(&format!("a{}", "ü".repeat(400))).len(), MAX_DETAIL - 1);
         let line = Reply::No(Refusal::DiskError, "ü".repeat(5000)).to_line();
-        assert!(line.len() < super::super::MAX_LINE - 65);
+        assert!(line.len() < crate::wire::MAX_LINE - 65);
         assert!(Reply::parse(&line).is_ok());
         assert!(Reply::parse(&Reply::No(Refusal::DiskError, String::new()).to_line()).is_ok());
     }

@@ -1,79 +1,31 @@
-//! What a client asks: the lines of a login, and the requests after it.
+//! What a client asks once it is logged in.
 
-use super::text::{
-    ParseError, Words, base64_decode, base64_encode, hex, parse_hex16, parse_hex32, percent_decode,
-    percent_encode,
-};
-use super::{MAX_LINE, PROTOCOL_VERSION};
+use super::limits::MAX_LINE;
+use super::words::{ParseError, Words};
 use crate::commit::KeyChange;
 use crate::name::{FilePath, FolderPath};
 use crate::primitives::Bytes32;
 use crate::sealed::Header;
+use crate::text::{base64_decode, base64_encode, hex, percent_decode, percent_encode};
 use crate::version::Version;
-
-/// A client's two lines before it is logged in; they carry no MAC.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Login {
-    /// `LOGIN 1 BASE64`: the SCRAM client-first message.
-    Login(String),
-    /// `PROVE BASE64`: the SCRAM client-final message.
-    Prove(String),
-}
-
-impl Login {
-    /// The line without its LF.
-    pub fn to_line(&self) -> String {
-        match self {
-            Login::Login(message) => {
-                format!("LOGIN {PROTOCOL_VERSION} {}", base64_encode(message.as_bytes()))
-            }
-            Login::Prove(message) => format!("PROVE {}", base64_encode(message.as_bytes())),
-        }
-    }
-
-    /// Understands a line.
-    ///
-    /// # Errors
-    /// What was expected in its place.
-    pub fn parse(line: &str) -> Result<Self, ParseError> {
-        let mut words = Words::of(line);
-        let login = match words.next("LOGIN or PROVE")? {
-            "LOGIN" => {
-                if words.number::<u32>("protocol version")? != PROTOCOL_VERSION {
-                    return Err(ParseError("protocol version 1"));
-                }
-                Login::Login(message(&mut words)?)
-            }
-            "PROVE" => Login::Prove(message(&mut words)?),
-            _ => return Err(ParseError("LOGIN or PROVE")),
-        };
-        words.end()?;
-        Ok(login)
-    }
-}
-
-pub(super) fn message(words: &mut Words<'_>) -> Result<String, ParseError> {
-    let bytes = base64_decode(words.next("base64")?)?;
-    String::from_utf8(bytes).map_err(|_| ParseError("UTF-8 in base64"))
-}
 
 /// A request after login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// `LOOK PATH`: every piece of one name that the server holds, with its claim.
+    /// `LOOK PATH`: every piece of one name that the server holds, each with its claim.
     Look(FilePath),
     /// `LIST FOLDER here|below`: the entries of a folder, or all files below it.
     List {
-        /// The folder; the root is written `/`.
+        /// The folder; `/` in the line is the root.
         folder: FolderPath,
-        /// Whether everything below is meant.
+        /// Whether to list all files below it.
         recursive: bool,
     },
     /// `READ PATH PIECE VERSION OFFSET LENGTH`: bytes of a published piece file.
     Read {
-        /// Which file.
+        /// The file.
         path: FilePath,
-        /// Number of the piece.
+        /// The piece's number.
         piece: u8,
         /// The version that the piece must have.
         version: Version,
@@ -82,38 +34,38 @@ pub enum Request {
         /// How many bytes.
         length: u64,
     },
-    /// `STAGE HEADER LENGTH`: a piece to keep until its commit. LENGTH bytes follow, body and table,
+    /// `STAGE HEADER LENGTH`: a piece to keep until its commit. LENGTH bytes follow, the body and the table,
     /// then the line of a [`StageEnd`].
     ///
-    /// `RESTORE HEADER LENGTH FLOOR`: the same for a version that is decided elsewhere, which may be
-    /// older than what the server has forgotten, as long as its floor is still FLOOR.
+    /// `RESTORE HEADER LENGTH FLOOR`: the same for a version that is decided elsewhere. It may be older than
+    /// what the server has forgotten, as long as the name's floor there is still FLOOR.
     Stage {
         /// The header, base64 in the line.
         header: Box<Header>,
-        /// Bytes of body and table.
+        /// Bytes of the body and the table.
         length: u64,
         /// For a RESTORE, the floor that the server reported.
         restore: Option<u64>,
     },
     /// `COMMIT PATH VERSION`: publish what is staged of this version.
     Commit(FilePath, Version),
-    /// `FENCE PATH VERSION`: promise that this version is not published here and never will be. Asked of
-    /// every server before a stage that seems abandoned is aborted.
+    /// `FENCE PATH VERSION`: promise that this version is not published on the server and never will be. Sent
+    /// to every server before a stage that seems abandoned is aborted.
     Fence(FilePath, Version),
     /// `ABORT PATH VERSION`: drop what is staged of this version.
     Abort(FilePath, Version),
-    /// `RETIRE PATH VERSION`: drop what is older than this version, which is whole elsewhere.
+    /// `RETIRE PATH VERSION`: drop everything older than this version, which is whole elsewhere.
     Retire(FilePath, Version),
-    /// `FORGET PATH VERSION`: drop the tombstone of this version, which every server has.
+    /// `FORGET PATH VERSION`: drop the tombstone of this version, now that every server has it.
     Forget(FilePath, Version),
-    /// `CHECK PATH PIECE VERSION`: hash a published piece where it lies.
+    /// `CHECK PATH PIECE VERSION`: hash a published piece as it is on the disk.
     Check(FilePath, u8, Version),
-    /// `COPY PATH PIECE VERSION HEADER SEAL`: stage a piece under another header, with the body of a
-    /// published one, so that a new name or key needs no bytes to travel.
+    /// `COPY PATH PIECE VERSION HEADER SEAL`: stage a piece with another header and the body of a published
+    /// one, so that a new name or key needs no upload.
     Copy {
-        /// Which file the body is taken from.
+        /// The file whose body is copied.
         path: FilePath,
-        /// Number of the piece, there and in the new header.
+        /// The piece's number, in that file and in the new header.
         piece: u8,
         /// The version that the piece must have.
         version: Version,
@@ -122,24 +74,24 @@ pub enum Request {
         /// The seal over the new header and the old root.
         seal: Bytes32,
     },
-    /// `STATUS`: what the server holds for this user.
+    /// `STATUS`: how much the server holds for this user.
     Status,
-    /// `REKEY RETIRED CURRENT`: from now on nothing new comes under the user's key whose check is RETIRED, but on
-    /// this connection, and the user's other sessions end.
+    /// `REKEY RETIRED CURRENT`: from now on accept nothing new under the user's key whose check is RETIRED, except
+    /// on this connection, and end the user's other sessions.
     Rekey(KeyChange),
-    /// `PASSWD BLOCK VERIFIER`: the user's new verifier, in the text form of Users.conf, encrypted: who
-    /// reads a verifier can answer for the server, and with one more recorded login for the user.
+    /// `PASSWD BLOCK VERIFIER`: the user's new verifier, in the text form of Users.conf, encrypted: anyone who reads
+    /// a verifier can pose as the server and, after recording one more login, as the user.
     Passwd {
         /// The first counter block, random; base64 in the line.
         block: [u8; 16],
         /// The verifier under the session's key for secrets, base64 in the line.
         verifier: Vec<u8>,
     },
-    /// `PING`: nothing; its answer tells the round trip.
+    /// `PING`: do nothing; the answer measures the round trip.
     Ping,
 }
 
-/// The line behind the payload of a STAGE.
+/// The line after the payload of a STAGE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageEnd {
     /// `END ROOT SEAL TAG`, or without TAG for a RESTORE: the piece is whole.
@@ -148,11 +100,11 @@ pub enum StageEnd {
         root: Bytes32,
         /// The seal, which the server cannot check.
         seal: Bytes32,
-        /// The payload's MAC. The writer vouches for the table; who restores a piece cannot, and lets the
-        /// server hash the body chunk by chunk.
+        /// The payload's MAC. A writer vouches for the table. A client that restores a piece cannot: the server
+        /// hashes the body chunk by chunk instead.
         tag: Option<Bytes32>,
     },
-    /// `CANCEL`: the payload is of no use; the server drops it.
+    /// `CANCEL`: the server drops the payload.
     Cancel,
 }
 
@@ -195,54 +147,51 @@ impl Request {
         }
     }
 
-    /// Understands a line whose MAC was taken off.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line from which the MAC was removed.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let request = match words.next("a request")? {
-            "LOOK" => Request::Look(path(&mut words)?),
-            "LIST" => Request::List { folder: folder(&mut words)?, recursive: recursive(&mut words)? },
+            "LOOK" => Request::Look(words.path()?),
+            "LIST" => Request::List {
+                folder: folder(&mut words)?,
+                recursive: words.either("here or below", [("here", false), ("below", true)])?,
+            },
             "READ" => Request::Read {
-                path: path(&mut words)?,
+                path: words.path()?,
                 piece: words.number("piece number")?,
-                version: version(&mut words)?,
+                version: words.version()?,
                 offset: words.number("offset")?,
                 length: words.number("length")?,
             },
             "STAGE" => {
-                Request::Stage { header: header(&mut words)?, length: words.number("length")?, restore: None }
+                Request::Stage { header: words.header()?, length: words.number("length")?, restore: None }
             }
             "RESTORE" => Request::Stage {
-                header: header(&mut words)?,
+                header: words.header()?,
                 length: words.number("length")?,
                 restore: Some(words.number("floor")?),
             },
-            "COMMIT" => Request::Commit(path(&mut words)?, version(&mut words)?),
-            "FENCE" => Request::Fence(path(&mut words)?, version(&mut words)?),
-            "ABORT" => Request::Abort(path(&mut words)?, version(&mut words)?),
-            "RETIRE" => Request::Retire(path(&mut words)?, version(&mut words)?),
-            "FORGET" => Request::Forget(path(&mut words)?, version(&mut words)?),
-            "CHECK" => Request::Check(path(&mut words)?, words.number("piece number")?, version(&mut words)?),
+            "COMMIT" => Request::Commit(words.path()?, words.version()?),
+            "FENCE" => Request::Fence(words.path()?, words.version()?),
+            "ABORT" => Request::Abort(words.path()?, words.version()?),
+            "RETIRE" => Request::Retire(words.path()?, words.version()?),
+            "FORGET" => Request::Forget(words.path()?, words.version()?),
+            "CHECK" => Request::Check(words.path()?, words.number("piece number")?, words.version()?),
             "COPY" => Request::Copy {
-                path: path(&mut words)?,
+                path: words.path()?,
                 piece: words.number("piece number")?,
-                version: version(&mut words)?,
-                header: header(&mut words)?,
-                seal: parse_hex32(words.next("seal")?)?,
+                version: words.version()?,
+                header: words.header()?,
+                seal: words.hex("seal")?,
             },
             "STATUS" => Request::Status,
             "REKEY" => Request::Rekey(KeyChange {
-                retired: parse_hex16(words.next("key check")?)?,
-                current: parse_hex16(words.next("key check")?)?,
+                retired: words.hex("key check")?,
+                current: words.hex("key check")?,
             }),
             "PASSWD" => Request::Passwd {
-                block: {
-                    let block = base64_decode(words.next("counter block")?)?;
-                    block.try_into().map_err(|_| ParseError("counter block"))?
-                },
-                verifier: base64_decode(words.next("verifier")?)?,
+                block: words.parse("counter block", |word| base64_decode(word)?.try_into().ok())?,
+                verifier: words.base64("verifier")?,
             },
             "PING" => Request::Ping,
             _ => return Err(ParseError("a request")),
@@ -264,17 +213,14 @@ impl StageEnd {
         }
     }
 
-    /// Understands a line whose MAC was taken off.
-    ///
-    /// # Errors
-    /// What was expected in its place.
+    /// Parses a line from which the MAC was removed.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         let mut words = Words::of(line);
         let end = match words.next("END or CANCEL")? {
             "END" => StageEnd::End {
-                root: parse_hex32(words.next("root")?)?,
-                seal: parse_hex32(words.next("seal")?)?,
-                tag: words.optional("tag")?.map(parse_hex32).transpose()?,
+                root: words.hex("root")?,
+                seal: words.hex("seal")?,
+                tag: words.optional_hex("tag")?,
             },
             "CANCEL" => StageEnd::Cancel,
             _ => return Err(ParseError("END or CANCEL")),
@@ -284,36 +230,11 @@ impl StageEnd {
     }
 }
 
-fn path(words: &mut Words<'_>) -> Result<FilePath, ParseError> {
-    FilePath::parse(&percent_decode(words.next("path")?)?).map_err(|_| ParseError("path"))
-}
-
 fn folder(words: &mut Words<'_>) -> Result<FolderPath, ParseError> {
-    match words.next("folder")? {
-        "/" => Ok(FolderPath::root()),
-        word => FolderPath::parse(&percent_decode(word)?).map_err(|_| ParseError("folder")),
-    }
-}
-
-fn recursive(words: &mut Words<'_>) -> Result<bool, ParseError> {
-    match words.next("here or below")? {
-        "here" => Ok(false),
-        "below" => Ok(true),
-        _ => Err(ParseError("here or below")),
-    }
-}
-
-fn version(words: &mut Words<'_>) -> Result<Version, ParseError> {
-    words.next("version")?.parse().map_err(|_| ParseError("version"))
-}
-
-fn header(words: &mut Words<'_>) -> Result<Box<Header>, ParseError> {
-    let bytes = base64_decode(words.next("header")?)?;
-    let header = Header::decode(&bytes).map_err(|_| ParseError("header"))?;
-    if header.encoded_len() != bytes.len() {
-        return Err(ParseError("header"));
-    }
-    Ok(Box::new(header))
+    words.parse("folder", |word| match word {
+        "/" => Some(FolderPath::root()),
+        word => FolderPath::parse(&percent_decode(word)?).ok(),
+    })
 }
 
 const _: () = assert!(
@@ -366,9 +287,6 @@ mod tests {
             assert_eq!(StageEnd::parse(&end.to_line()), Ok(end));
         }
         assert_eq!(StageEnd::parse("CANCEL"), Ok(StageEnd::Cancel));
-        for login in [Login::Login("n,,n=u,r=x".into()), Login::Prove("c=biws".into())] {
-            assert_eq!(Login::parse(&login.to_line()), Ok(login));
-        }
     }
 
     #[test]
@@ -390,9 +308,9 @@ mod tests {
             "LOOK a//b",
             "LIST / now",
             "READ a 256 1-0 0 0",
-            "LOGIN 2 eA==",
+            "LOGIN 1 eA==",
         ] {
-            assert!(Request::parse(line).is_err() && Login::parse(line).is_err(), "{line}");
+            assert!(Request::parse(line).is_err(), "{line}");
         }
     }
 

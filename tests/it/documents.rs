@@ -1,8 +1,10 @@
 //! The documents, held by tests: every example in docs/FORMAT.md and docs/PROTOCOL.md is replayed against
 //! the library, and every number in their tables compared with the code's.
 
+mod architecture;
 mod format;
 mod limits;
+mod links;
 mod manual;
 mod markdown;
 mod protocol;

@@ -6,7 +6,7 @@ use crate::common::raw::{Guest, tombstone};
 use crate::common::rogue::{Rogue, now, text, yes_to_all};
 use crate::common::{Client, Cluster, USER, noise};
 use shareit::auth::{MIN_ITERATIONS, Verifier};
-use shareit::commit::{MAX_AHEAD, MAX_JUMP, Phase};
+use shareit::commit::{MAX_AHEAD, MAX_JUMP, PieceState};
 use shareit::primitives::{Bytes32, Hasher};
 use shareit::sealed::{Claim, Header, MasterKey};
 use shareit::version::{MAX_GENERATION, Version};
@@ -170,8 +170,9 @@ fn liar() -> Rogue {
             Request::Look(path) => {
                 let kept = kept.lock().unwrap();
                 let of_name = kept.iter().filter(|claim| claim.header.path == *path);
-                let waits =
-                    |claim: &Claim| Reported::Piece(Phase::Staged { open: false }, Box::new(claim.clone()));
+                let waits = |claim: &Claim| {
+                    Reported::Piece(PieceState::Staged { open: false }, Box::new(claim.clone()))
+                };
                 let pieces = of_name.map(waits).collect();
                 text(&NameReport { floor: LIE, clock: now(), pieces }.to_text())
             }
@@ -384,7 +385,8 @@ fn a_try_that_was_refused_does_not_come_back_in_the_place_of_the_one_that_succee
             Request::Look(path) if *show.lock().unwrap() => {
                 let kept = refused.lock().unwrap();
                 let of_name = kept.iter().filter(|claim| claim.header.path == *path);
-                let published = |claim: &Claim| Reported::Piece(Phase::Published, Box::new(claim.clone()));
+                let published =
+                    |claim: &Claim| Reported::Piece(PieceState::Published, Box::new(claim.clone()));
                 let pieces = of_name.map(published).collect();
                 text(&NameReport { clock: now(), floor: 0, pieces }.to_text())
             }
@@ -422,14 +424,14 @@ fn newest_at(cluster: &Cluster, n: usize, path: &str) -> Version {
     let mut guest = Guest::at(cluster.port(n), USER, &password(USER));
     let report = guest.look(path);
     let versions = report.pieces.into_iter().filter_map(|reported| match reported {
-        Reported::Piece(Phase::Published, claim) => Some(claim.header.version),
+        Reported::Piece(PieceState::Published, claim) => Some(claim.header.version),
         _ => None,
     });
     versions.max().unwrap_or_else(|| panic!("Server{n} has nothing of {path}"))
 }
 
 #[test]
-fn what_was_aborted_is_never_staged_again_also_after_a_restart() {
+fn what_was_aborted_is_never_staged_again_even_after_a_restart() {
     let mut cluster = Cluster::quick(1);
     let mut guest = Guest::at(cluster.port(1), USER, &password(USER));
     let aborted = tombstone("a", now(), &ADITIS_KEY);

@@ -92,7 +92,7 @@ fn after_two_uploads_each_of_four_servers_holds_exactly_four_pieces() {
 }
 
 #[test]
-fn pieces_lie_as_in_the_classic_table_and_every_row_of_it_is_used() {
+fn pieces_are_placed_as_in_the_classic_table_and_every_row_of_it_is_used() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let names: Vec<String> = (0..24).map(|i| format!("file{i}")).collect();
@@ -570,7 +570,7 @@ fn a_folder_may_be_written_as_show_files_shows_it() {
 }
 
 #[test]
-fn a_name_is_a_file_or_a_folder_also_where_it_was_neither_a_moment_ago() {
+fn a_name_is_a_file_or_a_folder_even_if_it_was_neither_a_moment_ago() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("b", b"b");

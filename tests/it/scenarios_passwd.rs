@@ -121,7 +121,7 @@ fn has_ended_with(client: &mut Client, password: &str, others: &[&str]) {
 }
 
 #[test]
-fn a_session_that_was_open_before_is_told_and_stores_nothing() {
+fn a_session_that_was_open_before_is_refused_with_a_message_and_stores_nothing() {
     let cluster = Cluster::with_passwords(4, false);
     let mut aditi = cluster.client("Aditi");
     aditi.upload("a", b"before");
@@ -177,7 +177,7 @@ fn a_long_upload_that_the_change_overtakes_is_refused() {
 }
 
 #[test]
-fn what_is_uploaded_while_the_password_is_changed_is_refused_with_a_word() {
+fn what_is_uploaded_while_the_password_is_changed_is_refused_with_a_message() {
     let cluster = Cluster::with_passwords(4, false);
     let proxies = cluster.proxies_together();
     let mut aditi = cluster.client_through("Aditi", &proxies);
@@ -497,7 +497,7 @@ fn a_change_that_is_cut_at_a_commit_says_nothing_of_another_name() {
     aditi.upload("a", b"a");
     proxies[1].fail_at_line("COMMIT", Fault::Cut);
     let outcome = aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("Server2");
-    let outcome = outcome.complains_of("goes on with the change").does_not_complain_of("run Passwd again");
+    let outcome = outcome.complains_of("continues the change").does_not_complain_of("run Passwd again");
     outcome.does_not_complain_of("fewer copies").does_not_complain_of("Delete");
     proxies[1].heal();
     aditi.pipe("Passwd\nanother\n").succeeds();
@@ -554,11 +554,11 @@ fn survives_every_cut(apart: bool) {
 }
 
 #[test]
-fn a_change_that_is_cut_anywhere_is_gone_on_with_on_servers_with_one_root() {
+fn a_change_that_is_cut_anywhere_is_resumed_on_servers_with_one_root() {
     survives_every_cut(false);
 }
 
 #[test]
-fn a_change_that_is_cut_anywhere_is_gone_on_with_on_servers_apart() {
+fn a_change_that_is_cut_anywhere_is_resumed_on_servers_apart() {
     survives_every_cut(true);
 }

@@ -26,7 +26,7 @@ fn a_terminal_gets_a_greeting_and_a_table_with_the_servers_in_its_header() {
         text.contains("\nName          Size  Modified (UTC)    Server1 Server2 Server3 Server4\n"),
         "{text}"
     );
-    assert!(text.contains("\nClient: warning: Server2 refused the connection"), "{text}");
+    assert!(text.contains("\nClient: warning: Server2 is down (refused the connection"), "{text}");
     let row = seen.iter().rfind(|line| line.starts_with("poem.txt")).unwrap();
     assert!(row.starts_with("poem.txt [degraded]  39.1 KiB  ") && row.contains(" down "), "{row}");
     assert!(text.contains("\n[degraded]  fewer copies than asked for: start Server2, or Repair\n"), "{text}");
@@ -121,11 +121,7 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
         "looked for files/files/my notes.txt; did you mean \"my notes.txt\"?",
     );
     hint(&["Upload", "my", "notes.txt"], 1, "did you mean \"my notes.txt\"?");
-    hint(
-        &["Upload", "your", "notes.txt"],
-        1,
-        "looked for files/your; a name with spaces is written in quotes",
-    );
+    hint(&["Upload", "your", "notes.txt"], 1, "looked for files/your; put a name with spaces in quotes");
     hint(&["Download", "my notse.txt"], 1, "did you mean \"my notes.txt\"?");
     hint(&["Download", "my notes"], 1, "did you mean \"my notes.txt\"?");
     hint(&["Download", "other"], 1, "ShowFiles lists what is stored");
@@ -136,7 +132,7 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
 }
 
 #[test]
-fn what_helps_many_files_is_said_once() {
+fn a_hint_for_many_files_is_shown_once() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     for name in ["d/a", "d/b", "d/c"] {
@@ -161,7 +157,7 @@ fn to_delete_everything_is_asked_about_on_a_terminal_and_nowhere_else() {
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"a");
     aditi.upload("b", b"b");
-    aditi.run(&["Delete", "."]).fails_with(1).complains_of("error: '.' is everything you have");
+    aditi.run(&["Delete", "."]).fails_with(1).complains_of("error: '.' means everything you have stored");
     let Some(mut session) = aditi.on_terminal(80, "$client Delete -r /; echo \"status $?\"; $client") else {
         return;
     };
@@ -252,7 +248,7 @@ fn a_warning_names_the_servers_that_it_is_about() {
     cluster.stop(3);
     let outcome = aditi.run(&["Upload", "a"]).succeeds();
     outcome.complains_of(
-        "warning: Server2 and Server3 are down; a newer version there of what is uploaded now wins",
+        "warning: Server2 and Server3 are down; a newer version of an uploaded file, if stored there, wins",
     );
 }
 
@@ -300,14 +296,14 @@ fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
     let aditi = cluster.client("Aditi");
     let pieces = |numbers: &[usize]| Json::List(numbers.iter().map(|&n| Json::Number(n as f64)).collect());
     aditi.upload("a", &noise(1, 40_000));
-    let slept = cluster.holders("a", 1)[0];
-    let held: Vec<usize> = (1..=4).filter(|&piece| cluster.holders("a", piece).contains(&slept)).collect();
-    cluster.stop(slept);
+    let absent = cluster.holders("a", 1)[0];
+    let held: Vec<usize> = (1..=4).filter(|&piece| cluster.holders("a", piece).contains(&absent)).collect();
+    cluster.stop(absent);
     aditi.upload("a", &noise(2, 50_000));
-    cluster.start(slept);
+    cluster.start(absent);
     aditi.put("d/b", &noise(3, 40_000));
     aditi.run(&["Upload", "d"]).succeeds();
-    let (bad, sleeper) = (cluster.holders("d/b", 2)[0], format!("Server{slept}"));
+    let (bad, absent_name) = (cluster.holders("d/b", 2)[0], format!("Server{absent}"));
     cluster.edit_piece(bad, "d/b", 2, |piece| piece[40] ^= 1);
 
     let listed = Json::lines(&aditi.run(&["ShowFiles", "--json"]).succeeds().stdout);
@@ -317,8 +313,8 @@ fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
     assert_eq!((file.text("type"), file.text("state")), ("file", "whole"));
     assert_eq!(*file.get("size"), Json::Number(50_000.0));
     assert_eq!(file.text("modified").len(), "2026-11-22T12:00:00Z".len());
-    assert_eq!(*file.get("servers").get(&sleeper), pieces(&[]));
-    assert_eq!(*file.get("outdated"), Json::Object(vec![(sleeper.clone(), pieces(&held))]));
+    assert_eq!(*file.get("servers").get(&absent_name), pieces(&[]));
+    assert_eq!(*file.get("outdated"), Json::Object(vec![(absent_name.clone(), pieces(&held))]));
     assert_eq!((file.get("damaged"), file.get("other_key")), (&Json::Object(vec![]), &Json::Object(vec![])));
     let listed = Json::lines(&aditi.run(&["ShowFiles", "d", "--json"]).succeeds().stdout);
     assert_eq!(listed[0].text("state"), "degraded");
@@ -334,7 +330,7 @@ fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
         })
     };
     assert!(
-        held.iter().all(|&piece| has(Json::Text(sleeper.clone()), piece, "outdated version")),
+        held.iter().all(|&piece| has(Json::Text(absent_name.clone()), piece, "outdated version")),
         "{problems:?}"
     );
     assert!(has(Json::Text(format!("Server{bad}")), 2, "damaged header or seal"), "{problems:?}");
@@ -438,7 +434,7 @@ fn a_password_typed_at_a_terminal_is_not_shown_and_is_the_new_one() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("hidden");
     session.press("new pass word\nnew pass word\n");
-    session.wait_for_text("the same again: ");
+    session.wait_for_text("repeat the password: ");
     session.wait_for_text("password changed");
     let outcome = session.finish().succeeds();
     assert!(!outcome.stdout.contains("new pass word"), "{outcome}");
@@ -455,7 +451,7 @@ fn two_passwords_that_differ_change_nothing() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("hidden");
     session.press("one\nother\n");
-    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("the passwords do not match");
     session.wait_for_text("status 1");
     aditi.run(&["Status"]).succeeds();
 }
@@ -503,5 +499,5 @@ fn ctrl_z_while_a_server_is_waited_for_does_not_end_the_wait() {
     session.suspend_and_resume();
     // The kernel tries again after a second, and finds nobody.
     drop(crowded);
-    session.finish().succeeds().complains_of("Server2 refused the connection");
+    session.finish().succeeds().complains_of("Server2 is down (refused the connection");
 }

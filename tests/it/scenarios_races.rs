@@ -444,8 +444,7 @@ fn a_change_of_password_that_is_cut_at_its_commits_is_looked_after_under_the_new
 }
 
 #[test]
-fn an_upload_that_was_cut_after_its_first_commit_is_there_for_whoever_comes_also_beside_a_server_that_is_away()
- {
+fn an_upload_that_was_cut_after_its_first_commit_is_there_for_any_client_even_with_a_server_down() {
     // Small and large pieces travel in different ways.
     for size in [20_000, 2_000_000] {
         for first in 1..=4 {
@@ -488,7 +487,7 @@ fn an_upload_that_was_cut_after_its_first_commit_is_there_for_whoever_comes_also
 }
 
 #[test]
-fn a_writer_whose_commits_were_cut_rolls_forward_what_it_has_staged_also_beside_a_server_that_is_away() {
+fn a_writer_whose_commits_were_cut_rolls_forward_what_it_has_staged_even_with_a_server_down() {
     for first in 1..=4 {
         let mut cluster = Cluster::quick(4);
         let aditi = cluster.client("Aditi");

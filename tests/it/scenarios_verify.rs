@@ -55,7 +55,7 @@ fn what_servers_may_know_that_did_not_answer_is_not_called_absent_or_well() {
         vouches_for_nothing(aditi.run(command), &[1, 2]).prints(&[]);
     }
     let listed = aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
-    listed.complains_of("what only Server1 and Server2 may have is not listed");
+    listed.complains_of("files that only Server1 and Server2 may have are not listed");
     cluster.run_all();
     aditi.download("d/hidden", &noise(9, 5000)).does_not_complain_of("newer");
     aditi.run(&["Download", "nowhere"]).fails_with(1).complains_of("not found");

@@ -41,11 +41,11 @@ fn with_another_key_verify_does_not_advise_a_repair() {
     verified.complains_of("not the one that it was uploaded with").does_not_complain_of("Repair");
     other.run(&["Repair"]).fails_with(1).complains_of("not the one that it was uploaded with");
     cluster.corrupt_piece(cluster.holders("a", 1)[0], "a", 1);
-    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair brings back");
+    aditi.run(&["Verify"]).fails_with(1).complains_of("hint: Repair restores");
 }
 
 #[test]
-fn nobody_is_to_be_started_where_nobody_is_down() {
+fn no_server_is_to_be_started_if_none_is_down() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", &noise(1, 40_000));
@@ -53,14 +53,16 @@ fn nobody_is_to_be_started_where_nobody_is_down() {
         cluster.corrupt_piece(server, "a", 1);
     }
     let lost = aditi.download_is_incomplete("a");
-    lost.complains_of("no server is down").complains_of("upload it again").does_not_complain_of("start the");
+    lost.complains_of("every server is up")
+        .complains_of("upload the file again")
+        .does_not_complain_of("start the");
     let holders = cluster.holders("a", 2);
     holders.iter().for_each(|&server| cluster.stop(server));
     aditi.download_is_incomplete("a").complains_of("start the servers that are down");
 }
 
 #[test]
-fn after_too_many_wrong_passwords_one_is_to_wait() {
+fn after_too_many_wrong_passwords_the_user_must_wait() {
     let cluster = Cluster::quick(2);
     let mut aditi = cluster.client("Aditi");
     let right = aditi.conf.clone();
@@ -105,8 +107,8 @@ fn words_that_are_missing_for_a_server_are_named() {
         (&["Servers"], "NAME and PORT are missing"),
         (&[], "ROOT, NAME and PORT are missing"),
         (&["--hlep"], "unknown option '--hlep'"),
-        (&["Servers", "Server9", "99999"], "a port is a number from 1 to 65535"),
-        (&["Servers", "Server9", "localhost:18008"], "ADDR is a number such as 127.0.0.1"),
+        (&["Servers", "Server9", "99999"], "a port must be a number from 1 to 65535"),
+        (&["Servers", "Server9", "localhost:18008"], "ADDR must be an IP address such as 127.0.0.1"),
     ] {
         server(&cluster, args, "").exits(2).complains_of(said).complains_of("hint: `Server --help`");
     }
@@ -117,7 +119,7 @@ fn a_password_that_replaces_one_comes_with_a_warning() {
     let cluster = Cluster::quick(1);
     cluster.add_user("Carl", "one").succeeds().prints(&[]).does_not_complain_of("warning");
     let again = cluster.add_user("Carl", "other").succeeds().prints(&[]);
-    again.complains_of("warning: Carl is there already").complains_of("Key line");
+    again.complains_of("warning: Carl already exists").complains_of("Key line");
     server(&cluster, &["adduser", "Servers", "Dora"], "\n").exits(1).complains_of("the password is empty");
 }
 
@@ -129,15 +131,15 @@ fn on_a_terminal_a_user_is_added_with_a_password_typed_twice() {
     let Some(mut session) = aditi.on_terminal(80, &commands) else { return };
     session.wait_for_text("password for Carl: ");
     session.press("a password\na password\n");
-    session.wait_for_text("Carl is added in New; the folder is new");
+    session.wait_for_text("added Carl in New (new folder)");
     session.press("one\nother\n");
-    session.wait_for_text("the two passwords are not the same");
+    session.wait_for_text("the passwords do not match");
     session.wait_for_text("status 1");
     session.finish();
 }
 
 #[test]
-fn a_password_in_plain_text_is_told_also_when_the_users_are_read_again() {
+fn a_password_in_plain_text_is_reported_even_when_the_users_are_reloaded() {
     let cluster = Cluster::quick(1);
     let (aditi, users) = (cluster.client("Aditi"), cluster.root().join("Users.conf"));
     let text = fs::read_to_string(&users).unwrap();

@@ -17,10 +17,9 @@ use shareit::sealed::{Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey}
 use shareit::server::{
     FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT, MAX_CONNECTIONS, USERS_SHARE,
 };
+use shareit::text::{base64_decode, base64_encode, hex};
 use shareit::version::Version;
-use shareit::wire::{
-    LineSealer, Login, Refusal, Reply, Request, StageEnd, base64_decode, base64_encode, hex,
-};
+use shareit::wire::{LineSealer, Login, Refusal, Reply, Request, StageEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -313,7 +312,7 @@ fn one_user_at_one_address_fails_only_so_often_in_a_minute_and_others_are_not_ke
 }
 
 #[test]
-fn wrong_passwords_are_counted_also_where_all_were_challenged_before_the_first_was_refused() {
+fn wrong_passwords_are_counted_even_if_all_were_challenged_before_the_first_was_refused() {
     let cluster = Cluster::quick(1);
     let waiting: Vec<_> = (0..100).map(|_| Stranger::at(cluster.port(1)).ask_in("Aditi")).collect();
     let guesses: Vec<_> =
@@ -717,7 +716,7 @@ fn no_name_and_no_garbage_forges_a_line_of_the_log() {
         stranger.send(garbage);
         stranger.reply();
     }
-    let encoded = shareit::wire::percent_encode(&format!("x\n{forged}\u{1b}[2K\r\u{85}"));
+    let encoded = shareit::text::percent_encode(&format!("x\n{forged}\u{1b}[2K\r\u{85}"));
     for line in [format!("LOOK {encoded}"), format!("LIST {encoded} here"), format!("PING \r{forged}")] {
         let mut guest = Guest::at(port, "Ritu", &password("Ritu"));
         let sealed = guest.seal(&line);

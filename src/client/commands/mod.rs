@@ -1,4 +1,4 @@
-//! The commands that are neither an upload nor a download. Read in this order; each file uses only those before it.
+//! The commands that are neither an upload nor a download. `rename` and `passwd` use others of them; no other does.
 
 pub(crate) mod delete;
 pub(crate) mod passwd;

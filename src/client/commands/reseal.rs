@@ -5,7 +5,7 @@ use crate::client::core::error::ClientError;
 use crate::client::core::look::ask;
 use crate::client::core::survey::Survey;
 use crate::client::core::versions::{Ready, abort_all, commit_all_under, writer, writer_of_moved};
-use crate::commit::{Outcome, Phase};
+use crate::commit::{Outcome, PieceState};
 use crate::name::{FilePath, ServerName};
 use crate::peer::Answer;
 use crate::placement;
@@ -161,7 +161,7 @@ fn is_alone(core: &mut Core, before: &Survey, own: Version) -> bool {
     let surveys = ask(core, std::slice::from_ref(&before.path));
     surveys.iter().all(|survey| {
         let mut held = survey.answers.iter().flatten().flatten();
-        let is_being_written = held.any(|h| h.version != own && h.phase == Phase::Staged { open: true });
+        let is_being_written = held.any(|h| h.version != own && h.state == PieceState::Staged { open: true });
         let is_as_before = before.is_a_file() && survey.file_version() == before.file_version();
         !is_being_written && (is_as_before || !survey.is_a_file())
     })

@@ -19,6 +19,7 @@ use crate::name::{FilePath, FolderPath, ServerName};
 use crate::placement;
 use crate::primitives;
 use crate::sealed::Distrust;
+use crate::text::is_digits;
 
 /// How much of each copy is read to be verified: parts of a million, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Share {
     pub fn parse(text: &str) -> Option<Self> {
         let number = text.strip_suffix('%')?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        let digits = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let digits = |text: &str| text.len() <= 4 && is_digits(text);
         if !digits(whole) || !digits(fraction) {
             return None;
         }

@@ -11,7 +11,8 @@ use crate::config::{MAX_SERVERS, ServerAddress};
 use crate::name::UserName;
 use crate::peer::{Challenged, Connected, Limits, Peer, PeerError, Proven};
 use crate::primitives;
-use crate::wire::{Refusal, base64_encode};
+use crate::text::base64_encode;
+use crate::wire::Refusal;
 
 /// Salts whose derivation is kept: one for each server, and as many again that it may have changed.
 const MAX_DERIVED: usize = 2 * MAX_SERVERS;

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::base::Core;
 use super::report::{Phase, timed};
 use super::survey::Survey;
-use crate::commit::{self, Asked, Phase as HeldPhase};
+use crate::commit::{self, Asked, PieceState};
 use crate::name::FilePath;
 use crate::peer::{Answer, Peer};
 use crate::sealed::MasterKey;
@@ -106,7 +106,7 @@ pub(super) fn roll_forward(core: &mut Core, surveys: &mut [Survey], own: &[Versi
     for (((index, version), (server, _)), answer) in work.into_iter().zip(&requests).zip(answers) {
         if let (Answer::Done(()), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
             held.retain(|h| h.version >= version);
-            held.iter_mut().filter(|h| h.version == version).for_each(|h| h.phase = HeldPhase::Published);
+            held.iter_mut().filter(|h| h.version == version).for_each(|h| h.state = PieceState::Published);
         }
     }
 }

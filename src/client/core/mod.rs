@@ -1,4 +1,8 @@
-//! What every command uses, and what uses none of them. Read in this order; each file uses only those before it.
+//! What every command uses, and what uses none of them.
+//!
+//! Each file uses only those before it: `retry`, `report`, `error`; `login`, `cluster`, `base`: the connections;
+//! `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
+//! `copying`, `whole`, `files`, `prove`, `find`: what several commands need.
 
 pub(crate) mod base;
 pub(crate) mod checks;

@@ -1,7 +1,7 @@
 //! What the servers hold of a name, as far as its seals can be trusted.
 
 use super::sight::Unseen;
-use crate::commit::{self, Asked, Held, OneWord, Phase, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
+use crate::commit::{self, Asked, Held, OneWord, PieceState, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::primitives::sha256;
@@ -82,12 +82,12 @@ impl Survey {
                 Reported::Damaged(piece) => {
                     note(&mut self.distrusted, Distrusted { server, piece, why: Distrust::Damaged });
                 }
-                Reported::Piece(phase, claim) => {
+                Reported::Piece(state, claim) => {
                     let (piece, version) = (claim.header.piece, claim.header.version);
                     let in_place = claim.header.path == self.path && claim.header.user == *user;
                     match key.verify(&claim).err().or((!in_place).then_some(Distrust::Damaged)) {
                         None => {
-                            note(&mut held, Held { piece, version, phase });
+                            note(&mut held, Held { piece, version, state });
                             if self.claim(version, piece).is_none() {
                                 self.claims.push(*claim);
                             }
@@ -244,7 +244,7 @@ impl Survey {
 
     /// Notes that a server has staged a piece.
     pub(crate) fn note_staged(&mut self, server: usize, piece: u8, version: Version) {
-        let held = Held { piece, version, phase: Phase::Staged { open: true } };
+        let held = Held { piece, version, state: PieceState::Staged { open: true } };
         self.answers[server].iter_mut().for_each(|answer| note(answer, held));
     }
 
@@ -252,7 +252,7 @@ impl Survey {
     /// stored does not give it, or what is staged elsewhere would have to be published first.
     pub(crate) fn is_in_doubt(&self, version: Version) -> bool {
         let is_published = |piece: u8| {
-            let published = Held { piece, version, phase: Phase::Published };
+            let published = Held { piece, version, state: PieceState::Published };
             self.answers.iter().flatten().flatten().any(|held| *held == published)
         };
         let doubt = self.unproved.as_ref();
@@ -261,7 +261,7 @@ impl Survey {
 
     /// Whether a server has answered, and has nothing of a version that is only staged.
     pub(crate) fn is_settled(&self, version: Version, server: usize) -> bool {
-        let waits = |h: &Held| h.version == version && h.phase != Phase::Published;
+        let waits = |h: &Held| h.version == version && h.state != PieceState::Published;
         self.answers[server].as_ref().is_some_and(|held| !held.iter().any(waits))
     }
 

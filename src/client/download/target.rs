@@ -18,7 +18,7 @@ use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
 use crate::primitives;
 use crate::sealed::ModifiedTime;
-use crate::wire::hex;
+use crate::text::hex;
 
 const PREFIX: &str = ".shareit-";
 const SUFFIX: &str = ".part";

@@ -1,27 +1,29 @@
-//! Requests that move a piece's bytes: STAGE and RESTORE bring them, COPY makes them here, READ gives them.
+//! Requests that move a piece's bytes: STAGE and RESTORE receive them, COPY copies them on the disk, READ sends them.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::{Session, within_reach};
+use super::replies::Session;
 use crate::name::FilePath;
 use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::Header;
 use crate::server::channel::End;
-use crate::server::limits::IDLE_LIMIT;
+use crate::server::clock::within_reach;
+use crate::server::limits::{self, IDLE_LIMIT};
 use crate::server::space;
 use crate::server::voice::Speech;
-use crate::store::{Incoming, OsDisk, StoreError};
+use crate::store::{IncomingPiece, OsDisk, StoreError};
+use crate::text::percent_encode;
 use crate::version::Version;
-use crate::wire::{LineError, Refusal, Reply, StageEnd, percent_encode};
+use crate::wire::{LineError, Refusal, Reply, StageEnd};
 
-/// Bytes that are taken from one side and given to the other at a time.
+/// Bytes that are read from a file and sent at a time.
 const COPY_BUFFER: usize = 256 * 1024;
-/// Bytes of a payload that is not wanted any more, taken at a time.
+/// Bytes of a refused payload that are read at a time.
 const SKIP_BUFFER: usize = 512;
 /// Pieces up to this size are sent through the write buffer, larger ones past it.
 const SMALL_READ: u64 = 64 * 1024;
-/// Payloads from this size on are refused beforehand if the disk has no room for them; smaller ones
-/// find out while they are written.
+/// Payloads of this size or more are refused beforehand if the disk has no room for them; smaller ones fail while they
+/// are written.
 pub const SPACE_CHECK: u64 = 16 << 20;
 
 impl Session<'_> {
@@ -32,34 +34,29 @@ impl Session<'_> {
         if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
             return Err(End::Refused(Refusal::BadRequest));
         }
-        // Who restores a piece passes on what another server has sent.
+        // A client that restores a piece passes on what another server sent.
         let mac = restore.is_none().then(|| PayloadMac::new(&self.payloads, self.opener.last()));
-        let store = &self.shared.store;
-        // A version that was decided while there was no bound can be repaired: its rank is one that moves nothing.
+        // A version that was decided before generations had a bound can still be repaired: its rank raises no floor.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
-        self.channel.voice.work();
-        let staging = match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
-            true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
-            false => {
-                within_reach(generation).and_then(|()| store.stage(self.connection, header, restore, mac))
+        let staging = self.work(|s| {
+            if length >= SPACE_CHECK && !space::has_room(&s.shared.folder, length) {
+                return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
             }
-        };
-        self.channel.voice.rest();
+            within_reach(generation)?;
+            s.shared.store.stage(s.connection, header, restore, mac)
+        });
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
             (_, StageEnd::End { tag, .. }) if tag.is_some() == restore.is_some() => {
                 return Err(End::Refused(Refusal::BadRequest));
             }
             (Ok(staging), StageEnd::End { root, seal, tag }) => {
-                self.channel.voice.work();
-                let staged = store.stage_end(staging, &root, &seal, tag.as_ref(), &mut self.batch);
-                self.channel.voice.rest();
-                staged
+                self.work(|s| s.shared.store.stage_end(staging, &root, &seal, tag.as_ref(), &mut s.batch))
             }
             (Ok(_), StageEnd::Cancel) => Err(StoreError::NotFound),
             (Err(error), _) => Err(error),
         };
-        self.hold(result, what, length)
+        self.hold(what, length, &result)
     }
 
     pub(super) fn copy(
@@ -77,28 +74,25 @@ impl Session<'_> {
         let what =
             format!("COPY {} {piece} {version} to {} {}", word(path), word(&header.path), header.version);
         let bytes = header.piece_size;
-        if let Err(error) = within_reach(header.version.generation) {
-            return self.hold(Err(error), what, 0);
-        }
-        let store = &self.shared.store;
-        self.channel.voice.work();
-        let result = store.copy(self.connection, (path, piece, version), header, seal, &mut self.batch);
-        self.channel.voice.rest();
-        self.hold(result, what, bytes)
+        let result = self.work(|s| {
+            within_reach(header.version.generation)?;
+            s.shared.store.copy(s.connection, (path, piece, version), header, seal, &mut s.batch)
+        });
+        self.hold(what, bytes, &result)
     }
 
-    /// Takes a payload and the line behind it. After an error the rest is read all the same, because
-    /// the next request begins behind it.
+    /// Receives a payload and the line after it. Even after an error the rest is read, because the next request comes
+    /// after it.
     fn receive<'s>(
         &mut self,
-        mut staging: Result<Incoming<'s, OsDisk>, StoreError>,
+        mut staging: Result<IncomingPiece<'s, OsDisk>, StoreError>,
         length: u64,
-    ) -> Result<(Result<Incoming<'s, OsDisk>, StoreError>, StageEnd), End> {
+    ) -> Result<(Result<IncomingPiece<'s, OsDisk>, StoreError>, StageEnd), End> {
         let all_here = self.channel.reader.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();
             self.flush()?;
-            self.channel.reader.get_mut().limit_payload(length)?;
+            self.channel.reader.get_mut().limit(limits::payload(length));
         }
         let mut left = length;
         let mut unwanted = [0; SKIP_BUFFER];
@@ -120,7 +114,7 @@ impl Session<'_> {
         }
         let line = self.read_text()?;
         if !all_here {
-            self.channel.reader.get_mut().limit_each_read(IDLE_LIMIT)?;
+            self.channel.limit_each_read(IDLE_LIMIT);
         }
         let end = StageEnd::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
         Ok((staging, end))
@@ -135,9 +129,10 @@ impl Session<'_> {
         offset: u64,
         length: u64,
     ) -> Result<(), End> {
+        self.release_held()?;
         let (mut file, size) = match self.shared.store.open_piece(&self.user, path, piece, version) {
             Ok((file, claim)) => (file, claim.header.layout().tail.end),
-            Err(error) => return self.done(what, Err(error)),
+            Err(error) => return self.reply(what, &Err(error)),
         };
         if offset.checked_add(length).is_none_or(|end| end > size) {
             return Err(End::Refused(Refusal::BadRequest));
@@ -162,8 +157,8 @@ impl Session<'_> {
     }
 }
 
-/// As `io::copy`, which takes steps of 8 KiB: std leaves sendfile(2) alone between file and socket,
-/// because the file's pages could still change while they are on their way.
+/// Like `io::copy`, whose steps are 8 KiB: std does not use sendfile(2) between a file and a socket, because the file's
+/// pages could change in transit.
 fn copy_in_large_steps(from: &mut impl Read, to: &mut Speech) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BUFFER];
     let mut sent = 0;

@@ -121,7 +121,7 @@ pub(crate) fn judge_writer(
         {
             true
         }
-        Task::Move { new, .. } if says("is there already") => model.may_be_there(new),
+        Task::Move { new, .. } if says("already exists") => model.may_be_there(new),
         // A server that falls away in the middle of a Move ends it: the file is under one of its names, or both.
         Task::Move { .. } if says("cannot store") || says("was kept beside") => {
             return Ok(Verdict::Refused);

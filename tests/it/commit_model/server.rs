@@ -1,6 +1,6 @@
 //! One server of the model: its disk, what of it a power failure could take back, and its answers.
 
-use shareit::commit::{self, Held, Phase, Refused, Step, TOMBSTONE};
+use shareit::commit::{self, Held, PieceState, Refused, Step, TOMBSTONE};
 use shareit::version::Version;
 
 use super::bounds::{DELETER, Rules};
@@ -380,18 +380,19 @@ impl Server {
 
 fn held(disk: &Disk, open: u8) -> Vec<Held> {
     let published = (0..).zip(disk.published).filter(|(_, v)| *v != 0);
-    let published = published.map(|(piece, v)| Held { piece, version: version(v), phase: Phase::Published });
+    let published =
+        published.map(|(piece, v)| Held { piece, version: version(v), state: PieceState::Published });
     let staged = disk.staged.iter().map(|&(piece, v)| Held {
         piece,
         version: version(v),
-        phase: Phase::Staged { open: open & 1 << writer_of(v) != 0 },
+        state: PieceState::Staged { open: open & 1 << writer_of(v) != 0 },
     });
     published.chain(staged).collect()
 }
 
 fn held_as_closed(mut held: Vec<Held>) -> Vec<Held> {
-    let staged = held.iter_mut().filter(|h| h.phase != Phase::Published);
-    staged.for_each(|h| h.phase = Phase::Staged { open: false });
+    let staged = held.iter_mut().filter(|h| h.state != PieceState::Published);
+    staged.for_each(|h| h.state = PieceState::Staged { open: false });
     held
 }
 

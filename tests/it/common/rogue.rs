@@ -2,7 +2,7 @@
 
 use super::raw::nonce;
 use shareit::auth::{ServerFirst, Verifier};
-use shareit::commit::Phase;
+use shareit::commit::PieceState;
 use shareit::name::{FilePath, ServerName};
 use shareit::placement::PieceSet;
 use shareit::primitives::sha256;
@@ -307,8 +307,8 @@ impl Shelf {
     }
 
     fn report(&self, path: &FilePath) -> NameReport {
-        let phase = if self.staged { Phase::Staged { open: false } } else { Phase::Published };
-        let pieces = self.named(path).map(|bytes| Reported::Piece(phase, Box::new(claim(bytes)))).collect();
+        let state = if self.staged { PieceState::Staged { open: false } } else { PieceState::Published };
+        let pieces = self.named(path).map(|bytes| Reported::Piece(state, Box::new(claim(bytes)))).collect();
         NameReport { floor: self.floor, clock: self.clock.unwrap_or_else(now), pieces }
     }
 }

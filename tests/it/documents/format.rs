@@ -9,8 +9,9 @@ use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
     ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, MAX_HEADER, MasterKey, ModifiedTime,
 };
+use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
-use shareit::wire::{NameReport, base64_encode, hex};
+use shareit::wire::NameReport;
 
 fn document() -> Document {
     Document::read("FORMAT.md")

@@ -37,7 +37,7 @@ impl Page {
         lines.take_while(|line| !line.starts_with(".SH"))
     }
 
-    /// What the entries of a section are about: the line after each `.TP`.
+    /// The heads of the entries of a section: the line after each `.TP`.
     fn entries(&self, heading: &str) -> Vec<String> {
         let lines: Vec<_> = self.section(heading).collect();
         lines.windows(2).filter(|pair| pair[0] == ".TP").map(|pair| plain(pair[1])).collect()
@@ -170,23 +170,23 @@ fn the_pages_have_every_exit_status_and_no_other() {
     let help = client_help();
     let line = cells(&help, "exit status:")[0].join(" ");
     let in_help: Vec<&str> = line.split([' ', ',']).filter(|word| word.parse::<u8>().is_ok()).collect();
-    assert_eq!(in_help, [done, failed, usage, denied, no_server], "whoever interrupts knows that one");
+    assert_eq!(in_help, [done, failed, usage, denied, no_server], "a user who interrupts knows that one");
 }
 
-/// The readme has a line for each command; of options and exit statuses it has the names.
+/// The readme has the help text's line for each command; of options and exit statuses it has the names.
 #[test]
 fn the_readme_has_every_command_option_and_exit_status() {
     let readme = Document::read("../README.md");
     let commands = readme.section("Commands");
-    let in_table: Vec<String> = commands.table("command").into_iter().map(|row| row[0].clone()).collect();
-    assert_eq!(in_table, Page::read(CLIENT).entries("COMMANDS"));
+    let help = client_help();
+    assert_eq!(commands.table("command"), cells(&help, "commands")[1..]);
     let quoted: BTreeSet<&str> = commands.text().split('`').skip(1).step_by(2).collect();
-    let missing = options(&client_help()).into_iter().filter(|option| !quoted.contains(option.as_str()));
+    let missing = options(&help).into_iter().filter(|option| !quoted.contains(option.as_str()));
     assert_eq!(missing.collect::<Vec<_>>(), ["--help", "--version"], "these two go without saying");
     let statuses = commands.text().split_once("exit status is").unwrap().1.split(". ").next().unwrap();
     let in_text: Vec<&str> = statuses.split_whitespace().filter(|word| word.parse::<u8>().is_ok()).collect();
     let in_page = Page::read(CLIENT).entries("EXIT STATUS");
-    assert_eq!(in_text, in_page[..in_page.len() - 1], "whoever interrupts knows that one");
+    assert_eq!(in_text, in_page[..in_page.len() - 1], "a user who interrupts knows that one");
 }
 
 #[test]
@@ -224,15 +224,15 @@ fn the_numbers_are_the_codes() {
     let conf = Page::read(CONF).text();
     for said in [
         format!("There can be {} servers.", config::MAX_SERVERS),
-        format!("Who logs in: 1 to {} letters", name::MAX_USER),
+        format!("The user who logs in: 1 to {} letters", name::MAX_USER),
         format!("at most {} bytes", config::MAX_PASSWORD),
         format!("by default {}, or 1 if there is one server. Any", placement::DEFAULT_REPLICAS),
         format!("above 0 and at most {}, such as", config::MAX_TIMEOUT_SECONDS),
-        format!("such as 0.25; {} where nothing is said", config::DEFAULT_TIMEOUT.as_secs()),
+        format!("such as 0.25; by default {}.", config::DEFAULT_TIMEOUT.as_secs()),
         format!("from {} to {};", config::MIN_ITERATIONS, config::MAX_ITERATIONS),
         format!("{} by default", config::DEFAULT_ITERATIONS),
         format!(
-            "{} times as long, at least {} seconds, for each step of the log-in",
+            "{} times as long, at least {} seconds, for each step of the login",
             times(|limits| limits.login, 10),
             least.login.as_secs()
         ),
@@ -248,7 +248,7 @@ fn the_numbers_are_the_codes() {
             least.durable.as_secs()
         ),
     ] {
-        assert!(conf.contains(&said), "{CONF}: not said: {said:?}");
+        assert!(conf.contains(&said), "{CONF}: missing: {said:?}");
     }
     let page = Page::read(SERVER).text();
     for said in [
@@ -260,7 +260,7 @@ fn the_numbers_are_the_codes() {
         format!("and {} from one address", server::MAX_STRANGERS_PER_ADDRESS),
         format!("After {} wrong passwords", server::FAILED_LOGINS_PER_MINUTE),
     ] {
-        assert!(page.contains(&said), "{SERVER}: not said: {said:?}");
+        assert!(page.contains(&said), "{SERVER}: missing: {said:?}");
     }
 }
 
@@ -270,11 +270,11 @@ fn the_pages_are_of_this_version() {
         let title = format!("\"ShareIt {}\"", env!("CARGO_PKG_VERSION"));
         let page = Page::read(page);
         let found = page.lines.iter().any(|line| line.starts_with(".TH ") && line.contains(&title));
-        assert!(found, "{}: .TH has not {title}", page.path.display());
+        assert!(found, "{}: .TH without {title}", page.path.display());
     }
 }
 
-/// Whoever has groff or mandoc checks the markup as well.
+/// If groff or mandoc is installed, it checks the markup as well.
 #[test]
 fn the_pages_are_well_formed() {
     let checkers: [&[&str]; 2] = [&["groff", "-man", "-ww", "-Tutf8", "-z"], &["mandoc", "-Tlint"]];

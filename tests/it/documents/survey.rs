@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::markdown::{Document, Section};
-use shareit::commit::{self, Asked, Held, Phase, Refused, Seen, Step, TOMBSTONE, View};
+use shareit::commit::{self, Asked, Held, PieceState, Refused, Seen, Step, TOMBSTONE, View};
 use shareit::name::FilePath;
 use shareit::placement;
 use shareit::primitives::{Keystream, sha256};
 use shareit::sealed::{Claim, Facts, FileKey, Header, MasterKey};
+use shareit::text::base64_encode;
 use shareit::version::Version;
-use shareit::wire::{NameReport, Reply, Reported, Request, base64_encode};
+use shareit::wire::{NameReport, Reply, Reported, Request};
 
 const EXAMPLE: &str = "Example: a survey";
 const SERVERS: usize = 3;
@@ -27,15 +28,15 @@ fn carry_out(held: &mut Vec<Held>, steps: &[Step]) {
     for step in steps {
         match *step {
             Step::Publish { piece, version } => {
-                held.retain(|h| h.piece != piece || h.phase != Phase::Published);
+                held.retain(|h| h.piece != piece || h.state != PieceState::Published);
                 let staged = held.iter_mut().find(|h| h.piece == piece && h.version == version);
-                staged.expect("only what is staged is published").phase = Phase::Published;
+                staged.expect("only what is staged is published").state = PieceState::Published;
             }
             Step::DropPublished { piece } => {
-                held.retain(|h| h.piece != piece || h.phase != Phase::Published);
+                held.retain(|h| h.piece != piece || h.state != PieceState::Published);
             }
             Step::DropStaged { piece, version } => {
-                held.retain(|h| h.piece != piece || h.version != version || h.phase == Phase::Published);
+                held.retain(|h| h.piece != piece || h.version != version || h.state == PieceState::Published);
             }
         }
     }
@@ -54,8 +55,8 @@ fn word(refused: Refused, request: &str) -> &'static str {
     }
 }
 
-/// What a request does to a piece of version 5 in a phase: as a cell of the table says it.
-fn becomes(request: &str, before: Option<Phase>) -> String {
+/// What a request does to a piece of version 5 in a state: as a cell of the table says it.
+fn becomes(request: &str, before: Option<PieceState>) -> String {
     let verb = request.split(' ').next().unwrap();
     let about = match () {
         () if request.contains("newer version") => version(6),
@@ -65,9 +66,9 @@ fn becomes(request: &str, before: Option<Phase>) -> String {
     let own = request.contains("on the connection that staged it");
     let piece = if verb == "FORGET" { TOMBSTONE } else { 2 };
     let mut held: Vec<Held> =
-        before.into_iter().map(|phase| Held { piece, version: version(5), phase }).collect();
+        before.into_iter().map(|state| Held { piece, version: version(5), state }).collect();
     if request.contains("is staged here") {
-        held.push(Held { piece: 1, version: about, phase: Phase::Staged { open: false } });
+        held.push(Held { piece: 1, version: about, state: PieceState::Staged { open: false } });
     }
     let steps = match verb {
         "COMMIT" => commit::commit(&held, about),
@@ -81,27 +82,27 @@ fn becomes(request: &str, before: Option<Phase>) -> String {
         Err(refused) => return word(refused, verb).to_owned(),
         Ok(steps) => carry_out(&mut held, &steps),
     }
-    let after = held.iter().find(|h| h.version == version(5)).map(|h| h.phase);
+    let after = held.iter().find(|h| h.version == version(5)).map(|h| h.state);
     match after {
         _ if after == before => "stays",
         None => "gone",
-        Some(Phase::Published) => "published",
-        Some(Phase::Staged { .. }) => "staged",
+        Some(PieceState::Published) => "published",
+        Some(PieceState::Staged { .. }) => "staged",
     }
     .to_owned()
 }
 
 #[test]
 fn the_life_of_a_piece_is_what_the_rules_make_of_it() {
-    let phases = [
+    let states = [
         None,
-        Some(Phase::Staged { open: true }),
-        Some(Phase::Staged { open: false }),
-        Some(Phase::Published),
+        Some(PieceState::Staged { open: true }),
+        Some(PieceState::Staged { open: false }),
+        Some(PieceState::Published),
     ];
     let rows = document().section("The life of a piece").table("request");
     for row in &rows {
-        let in_code = phases.map(|before| becomes(&row[0], before));
+        let in_code = states.map(|before| becomes(&row[0], before));
         assert_eq!(row[1..], in_code, "{}", row[0]);
     }
     let verbs: BTreeSet<&str> = rows.iter().filter_map(|row| row[0].split(' ').next()).collect();
@@ -195,15 +196,15 @@ impl Server {
     fn from_answer(answer: &str, claims: &Claims, path: &FilePath) -> Self {
         let report = NameReport::parse(&claims.whole(answer)).unwrap_or_else(|e| panic!("{answer}: {e}"));
         let held = report.pieces.into_iter().map(|reported| {
-            let Reported::Piece(phase, claim) = reported else { panic!("{answer}") };
+            let Reported::Piece(state, claim) = reported else { panic!("{answer}") };
             assert!(claims.master.verify(&claim).is_ok() && claim.header.path == *path);
-            Held { piece: claim.header.piece, version: claim.header.version, phase }
+            Held { piece: claim.header.piece, version: claim.header.version, state }
         });
         Self { floor: report.floor, clock: report.clock, held: held.collect() }
     }
 
     fn report(&self, claims: &Claims) -> NameReport {
-        let piece = |held: &Held| Reported::Piece(held.phase, Box::new(claims.of(held).clone()));
+        let piece = |held: &Held| Reported::Piece(held.state, Box::new(claims.of(held).clone()));
         NameReport { floor: self.floor, clock: self.clock, pieces: self.held.iter().map(piece).collect() }
     }
 
@@ -353,15 +354,15 @@ fn answer(cell: &str) -> Option<Vec<Held>> {
     let mut held = Vec::new();
     for part in cell.split("; ").filter(|part| *part != "nothing") {
         let (head, pieces) = part.split_once(": ").unwrap_or_else(|| panic!("{cell}"));
-        let (phase, generation) = head.split_once(' ').unwrap_or_else(|| panic!("{cell}"));
-        let phase = match phase {
-            "published" => Phase::Published,
-            "staged" => Phase::Staged { open: false },
-            "open" => Phase::Staged { open: true },
+        let (state, generation) = head.split_once(' ').unwrap_or_else(|| panic!("{cell}"));
+        let state = match state {
+            "published" => PieceState::Published,
+            "staged" => PieceState::Staged { open: false },
+            "open" => PieceState::Staged { open: true },
             _ => panic!("{cell}"),
         };
         let version = version(generation.parse().unwrap());
-        held.extend(pieces.split(',').map(|piece| Held { piece: piece.parse().unwrap(), version, phase }));
+        held.extend(pieces.split(',').map(|piece| Held { piece: piece.parse().unwrap(), version, state }));
     }
     Some(held)
 }

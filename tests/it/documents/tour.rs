@@ -1,23 +1,14 @@
-//! docs/TOUR.md: every function is in the file that its link names, and every section is there.
+//! docs/TOUR.md: every function is in the file that its link names, and the dozen files are there.
 
 use std::fs;
 use std::path::Path;
 
+use super::links::links;
 use crate::common::definitions::defines;
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-/// Text and target of each link.
-fn links(text: &str) -> Vec<(&str, &str)> {
-    text.match_indices("](")
-        .map(|(at, middle)| {
-            let target = text[at + middle.len()..].split(')').next().unwrap();
-            (text[..at].rsplit('[').next().unwrap(), target)
-        })
-        .collect()
 }
 
 #[test]
@@ -55,27 +46,4 @@ fn is_owner(owner: &str, file: &str, source: &str) -> bool {
     let is_word = |word: &str| word == owner;
     let mut heads = source.lines().filter(|line| line.starts_with("impl"));
     heads.any(|head| head.split(|c: char| !c.is_alphanumeric()).any(is_word))
-}
-
-#[test]
-fn every_section_that_the_tour_names_is_there() {
-    let tour = read("TOUR.md");
-    let mut seen = 0;
-    for (text, target) in links(&tour) {
-        let Some((document, anchor)) = target.split_once('#') else { continue };
-        let document = if document.is_empty() { "TOUR.md" } else { document };
-        let there = read(document)
-            .lines()
-            .filter(|line| line.starts_with('#'))
-            .any(|line| slug(line.trim_start_matches('#')) == anchor);
-        assert!(there, "{text}: {document} has no #{anchor}");
-        seen += 1;
-    }
-    assert!(seen > 10, "the document is read wrongly");
-}
-
-/// A heading as links to it spell it.
-fn slug(heading: &str) -> String {
-    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
-    heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }

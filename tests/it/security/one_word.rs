@@ -6,7 +6,7 @@ use crate::common::process::wait_until;
 use crate::common::rogue::{Rogue, Shelf, Told, claim, now, text, yes_to_all};
 use crate::common::{Cluster, Trap, USER, Way, noise};
 use shareit::auth::{DEFAULT_ITERATIONS, Verifier};
-use shareit::commit::Phase;
+use shareit::commit::PieceState;
 use shareit::sealed::{Claim, Facts};
 use shareit::wire::{Entry, NameReport, Refusal, Reply, Reported, Request};
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ impl Loot {
         self.claims.extend(staged);
         match request {
             Request::Look(_) if self.is_published => {
-                let shown = |claim: &Claim| Reported::Piece(Phase::Published, Box::new(claim.clone()));
+                let shown = |claim: &Claim| Reported::Piece(PieceState::Published, Box::new(claim.clone()));
                 let pieces = self.claims.iter().map(shown).collect();
                 text(&NameReport { floor: 0, clock: now(), pieces }.to_text())
             }

@@ -2,7 +2,7 @@
 
 use super::disk::MemoryDisk;
 use super::scenario::{Generation, Name, Piece, Server, Step, own, published, users_folder};
-use shareit::commit::{Phase, TOMBSTONE};
+use shareit::commit::{PieceState, TOMBSTONE};
 use shareit::name::piece_file;
 use shareit::wire::Reported;
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,7 +150,7 @@ fn look(server: &Server, name: Name, wrongs: &mut Vec<String>) -> Result<Shown, 
     let report = server.look(name)?;
     let mut shown = Shown { published: Pieces::new(), staged: Pieces::new(), floor: report.floor };
     for reported in report.pieces {
-        let Reported::Piece(phase, claim) = reported else {
+        let Reported::Piece(state, claim) = reported else {
             wrongs.push(format!("{name} has a damaged piece: {reported:?}"));
             continue;
         };
@@ -158,7 +158,7 @@ fn look(server: &Server, name: Name, wrongs: &mut Vec<String>) -> Result<Shown, 
         if *claim != Piece::of(name, version.generation, number).claim {
             wrongs.push(format!("{name}: a piece {number} that nobody made"));
         }
-        if phase != Phase::Published {
+        if state != PieceState::Published {
             shown.staged.insert((version.generation, number));
             continue;
         }

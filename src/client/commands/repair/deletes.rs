@@ -5,7 +5,7 @@ use crate::client::commands::delete::forget;
 use crate::client::core::base::Core;
 use crate::client::core::copying::{NotCopied, require_done, send_restore};
 use crate::client::core::survey::Survey;
-use crate::commit::{Held, Phase, TOMBSTONE};
+use crate::commit::{Held, PieceState, TOMBSTONE};
 use crate::peer::{Answer, No, Peer};
 use crate::sealed::Claim;
 use crate::wire::{Refusal, Request};
@@ -22,7 +22,7 @@ pub(super) fn bury_again<'a>(
         let Some(version) = survey.tombstone() else { continue };
         let Some(claim) = survey.claim(version, TOMBSTONE) else { continue };
         // A tombstone that is only staged can still be lost.
-        let published = Held { piece: TOMBSTONE, version, phase: Phase::Published };
+        let published = Held { piece: TOMBSTONE, version, state: PieceState::Published };
         let has_it = |server: &usize| survey.answers[*server].iter().flatten().any(|h| *h == published);
         let have: Vec<usize> = (0..core.cluster.len()).filter(has_it).collect();
         let lacking: Vec<usize> = core.cluster.up().filter(|server| !have.contains(server)).collect();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use shareit::commit::{Held, Phase, TOMBSTONE};
+use shareit::commit::{Held, PieceState, TOMBSTONE};
 
 use super::{Action, FIRST, Next, PIECES, REPLICAS, SERVERS, Servers, State, World, id};
 use crate::commit_model::bounds::DELETER;
@@ -75,7 +75,7 @@ impl World {
 
     fn roll_forward(&mut self, servers: &Servers, found: &mut Vec<(Action, Servers)>) {
         let sight = self.look(servers);
-        let published = sight.answers.iter().flatten().flatten().filter(|h| h.phase == Phase::Published);
+        let published = sight.answers.iter().flatten().flatten().filter(|h| h.state == PieceState::Published);
         let mut published: Vec<Code> = published.map(|h| code(h.version)).collect();
         published.sort_unstable();
         published.dedup();
@@ -93,7 +93,7 @@ impl World {
         let sight = self.look(servers);
         let Some(decided) = sight.view.decided else { return };
         let copies = |piece| {
-            let has = |h: &Held| h.piece == piece && h.version == decided && h.phase == Phase::Published;
+            let has = |h: &Held| h.piece == piece && h.version == decided && h.state == PieceState::Published;
             sight.answers.iter().flatten().filter(|held| held.iter().any(has)).count()
         };
         if (1..=PIECES).any(|piece| copies(piece) < REPLICAS) {

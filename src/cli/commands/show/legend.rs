@@ -1,14 +1,17 @@
-//! What the signs in a table mean, for those that stand in it.
+//! What the marks and signs in a table mean, for those that appear in it.
 
-use super::cells::{DAMAGED, OTHER_KEY, OUTDATED};
-use super::{NAMED, View, paint};
+use super::cells::{DAMAGED, OTHER_KEY, OUTDATED, paint};
+use super::lines::mark;
 use crate::cli::colour::Paint;
-use crate::cli::lines::mark;
+use crate::cli::grid::View;
 use crate::cli::text::{hang, some};
 use crate::client::{DELETED_BEFORE, Health, Holding, ShownFile};
 use crate::placement::PieceSet;
 
-/// A line or more for each sign that stands in the listing, `map` saying whether one of pieces does.
+/// Most servers that a line names one by one.
+pub(super) const NAMED: usize = 4;
+
+/// A line or more for each mark in the listing, and with `map` for each sign of a piece.
 pub(super) fn legend(files: &[&ShownFile], down: &[String], map: bool, view: View) -> Vec<String> {
     let mut entries = marks(files, down);
     if map {
@@ -33,7 +36,7 @@ struct Entry {
     text: String,
 }
 
-/// What stands next to names, and what can be done about it.
+/// The marks after names, and what can be done about them.
 fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Entry> {
     let entry = |health: Health, text: String| {
         let any = files.iter().any(|file| file.health == health);
@@ -51,12 +54,12 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Entry> {
     };
     let degraded = entry(Health::Degraded, format!("fewer copies than asked for: {degraded}"));
     let incomplete = entry(Health::Incomplete, format!("cannot be rebuilt now: {incomplete}"));
-    let other_key = "not under the .conf's key: the password or Key line it was uploaded with opens it";
+    let other_key = "encrypted under another key: needs the password or Key line that it was uploaded with";
     let other_key = entry(Health::OtherKey, other_key.to_owned());
     degraded.into_iter().chain(incomplete).chain(other_key).collect()
 }
 
-/// What stands in place of a piece's number.
+/// The signs in place of a piece's number.
 fn signs(files: &[&ShownFile]) -> Vec<Entry> {
     let held: Vec<&Holding> =
         files.iter().flat_map(|file| &file.holders).filter_map(|(_, h)| h.as_ref()).collect();
@@ -65,19 +68,14 @@ fn signs(files: &[&ShownFile]) -> Vec<Entry> {
         any.then(|| Entry { mark: mark.to_string(), paint, text: text.to_owned() })
     };
     let entries = [
-        entry(
-            |held| held.outdated,
-            OUTDATED,
-            Paint::Yellow,
-            "outdated, of an older version: Repair drops it",
-        ),
+        entry(|held| held.outdated, OUTDATED, Paint::Yellow, "from an older version: Repair drops it"),
         entry(
             |held| held.damaged,
             DAMAGED,
             Paint::Red,
-            "damaged header or seal: Repair mends it (Verify checks all bytes)",
+            "damaged header or seal: Repair replaces it (Verify checks all bytes)",
         ),
-        entry(|held| held.other_key, OTHER_KEY, Paint::Red, "encrypted under another key than the .conf's"),
+        entry(|held| held.other_key, OTHER_KEY, Paint::Red, "encrypted under a key other than the .conf's"),
     ];
     entries.into_iter().flatten().collect()
 }

@@ -1,15 +1,19 @@
-//! What stands in the cells of the map.
+//! What the cells of the table contain, and how they are painted.
 
 use crate::cli::colour::Paint;
 use crate::cli::grid::Cell;
-use crate::client::{Holding, ShownFile};
+use crate::client::{Health, Holding, ShownFile};
 use crate::placement;
 
-pub(super) fn is_held(file: &ShownFile, piece: u8) -> bool {
-    file.holders.iter().any(|(_, held)| held.as_ref().is_some_and(|held| held.pieces.contains(piece)))
+pub(super) fn paint(health: Health) -> Paint {
+    match health {
+        Health::Whole => Paint::Plain,
+        Health::Degraded => Paint::Yellow,
+        Health::Incomplete | Health::OtherKey => Paint::Red,
+    }
 }
 
-/// What stands for a piece that a server has, but not as it should be.
+/// The sign for a piece that a server has, but not as it should be.
 fn flaw(held: &Holding, piece: u8) -> Option<(char, Paint)> {
     let flaws = [
         (held.damaged, DAMAGED, Paint::Red),
@@ -23,7 +27,7 @@ pub(super) const DAMAGED: char = '!';
 pub(super) const OTHER_KEY: char = 'k';
 pub(super) const OUTDATED: char = '~';
 
-/// What one server has, each piece at its place: `1--4`.
+/// The pieces that one server has, each at its place: `1--4`.
 pub(super) fn map(held: Option<&Holding>) -> Cell {
     let Some(held) = held else { return Cell::painted(Paint::Dim, "down") };
     placement::pieces().fold(Cell::default(), |cell, piece| match flaw(held, piece) {
@@ -33,7 +37,7 @@ pub(super) fn map(held: Option<&Holding>) -> Cell {
     })
 }
 
-/// Who has a piece: `5,6,9~`.
+/// The servers that have a piece, by their places: `5,6,9~`.
 pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
     let up =
         file.holders.iter().enumerate().filter_map(|(index, (_, held))| Some((index + 1, held.as_ref()?)));
@@ -48,4 +52,19 @@ pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
     }
     let cell = if good.is_empty() { Cell::painted(Paint::Red, "none") } else { Cell::new(good.join(",")) };
     flawed.into_iter().fold(cell, |cell, (text, paint)| cell.and(Paint::Plain, ",").and(paint, text))
+}
+
+/// The pieces that no server has.
+pub(super) fn missing(file: &ShownFile) -> Cell {
+    let has = |held: &Option<Holding>, piece| held.as_ref().is_some_and(|held| held.pieces.contains(piece));
+    let missing = placement::pieces().filter(|piece| !file.holders.iter().any(|(_, held)| has(held, *piece)));
+    let missing: Vec<String> = missing.map(|piece| piece.to_string()).collect();
+    Cell::painted(
+        Paint::Red,
+        match &missing[..] {
+            // A number alone would be read as how many.
+            [piece] => format!("piece {piece}"),
+            pieces => pieces.join(","),
+        },
+    )
 }

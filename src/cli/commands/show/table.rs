@@ -1,46 +1,28 @@
-//! Results on a terminal: tables, as wide as the terminal is. That of ShowFiles has a map of the pieces.
+//! ShowFiles on a terminal: a table with a map of the pieces, as wide as the terminal is.
 //!
-//! Of several layouts, from rich to poor, the first is taken in which the names have room. What is
-//! drawn from a listing and a width is text and nothing else, so that tests can look at it.
+//! Of the layouts, from rich to poor, the first is taken in which the names have room. What is drawn from a listing and
+//! a width is text and nothing else, so that tests can look at it.
 
-mod cells;
-mod legend;
-mod status;
-
-pub(super) use status::status;
-
-use super::colour::{Paint, Palette};
-use super::grid::{self, Cell, Column};
+use super::cells::{holders, map, missing, paint};
+use super::legend::{NAMED, legend};
 use super::lines::{UNKNOWN, mark};
-use super::text::{columns, cut, cut_middle, hang, some};
-use super::units;
+use crate::cli::colour::Paint;
+use crate::cli::grid::{self, Cell, Column, View};
+use crate::cli::text::{columns, cut, cut_middle, hang, some};
+use crate::cli::units;
 use crate::client::{Health, Shown, ShownFile};
 use crate::name::ServerName;
 use crate::placement;
-use crate::wire::utc_text;
-use cells::{holders, is_held, map};
-use legend::legend;
+use crate::text::utc_text;
 
-/// Longer names are cut before a column is given up for them.
+/// Longer names are cut rather than a column given up for them.
 const LONG_NAME: usize = 32;
-/// Below this a layout is too wide, if a poorer one leaves more.
+/// A layout that leaves less than this is too wide, if a poorer one leaves more.
 const SHORT_NAME: usize = 20;
-/// A header longer than this is not put over a column of four characters.
+/// A longer name of a server is not put over a column of four characters.
 const SHORT_HEADER: usize = 12;
-/// Most servers that a line names one by one.
-const NAMED: usize = 4;
-/// Most lines for the names of servers that the table has by their numbers.
+/// Most lines for the names of servers that the table shows by their numbers.
 const KEY_LINES: usize = 3;
-
-/// What the table is drawn for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct View {
-    /// Columns of the terminal.
-    pub(super) width: usize,
-    /// Sizes to the byte and times to the second.
-    pub(super) exact: bool,
-    pub(super) palette: Palette,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -54,10 +36,8 @@ enum When {
 enum Map {
     /// A column for each server, under its name.
     Names,
-    /// The same under what tells its name from the others'; the first has its whole name.
-    Ends,
-    /// The same under its place in the .conf.
-    Places,
+    /// The same under something shorter, see [`Table::short_names`].
+    Short,
     /// A column for each piece, with the places of its holders.
     Holders,
 }
@@ -69,17 +49,11 @@ struct Layout {
     map: Map,
 }
 
-const LAYOUTS: [Layout; 11] = [
+const LAYOUTS: [Layout; 5] = [
     Layout { when: When::Time, size: true, map: Map::Names },
-    Layout { when: When::Date, size: true, map: Map::Names },
-    Layout { when: When::Date, size: true, map: Map::Ends },
-    Layout { when: When::Omitted, size: true, map: Map::Ends },
-    Layout { when: When::Omitted, size: false, map: Map::Ends },
-    Layout { when: When::Date, size: true, map: Map::Places },
-    Layout { when: When::Omitted, size: true, map: Map::Places },
-    Layout { when: When::Omitted, size: false, map: Map::Places },
+    Layout { when: When::Date, size: true, map: Map::Short },
+    Layout { when: When::Omitted, size: true, map: Map::Short },
     Layout { when: When::Date, size: true, map: Map::Holders },
-    Layout { when: When::Omitted, size: true, map: Map::Holders },
     Layout { when: When::Omitted, size: false, map: Map::Holders },
 ];
 
@@ -96,7 +70,7 @@ pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
         view,
     };
     let Some((layout, room)) = table.layout() else {
-        // No room for a table: the names still are what was asked for.
+        // There is no room for a table, but the names are what was asked for.
         let short = |shown| cut(&(name(shown) + mark_of(shown).0), view.width);
         return listing.iter().map(short).chain(legend(&files, &table.down(), false, view)).collect();
     };
@@ -112,7 +86,7 @@ fn files(listing: &[Shown]) -> impl Iterator<Item = &ShownFile> {
     })
 }
 
-/// As people may see it: nothing in it turns the line around.
+/// The name as a terminal may get it: with nothing that turns the direction of the line.
 fn name(shown: &Shown) -> String {
     match shown {
         Shown::Folder(folder) => format!("{folder}/"),
@@ -127,21 +101,34 @@ fn mark_of(shown: &Shown) -> (&'static str, Paint) {
     }
 }
 
-fn paint(health: Health) -> Paint {
-    match health {
-        Health::Whole => Paint::Plain,
-        Health::Degraded => Paint::Yellow,
-        Health::Incomplete | Health::OtherKey => Paint::Red,
+struct Table<'a> {
+    listing: &'a [Shown],
+    /// In the order of the .conf, each with whether it is up.
+    servers: Vec<(&'a ServerName, bool)>,
+    /// Whether there is a column for pieces that no server has.
+    missing: bool,
+    view: View,
+}
+
+/// A column other than that of the names.
+struct Part<'a> {
+    column: Column,
+    head: String,
+    cell: Box<dyn Fn(&ShownFile) -> Cell + 'a>,
+}
+
+impl<'a> Part<'a> {
+    fn new(column: Column, head: impl Into<String>, cell: impl Fn(&ShownFile) -> Cell + 'a) -> Self {
+        Self { column, head: head.into(), cell: Box::new(cell) }
     }
 }
 
-struct Table<'a> {
-    listing: &'a [Shown],
-    /// By place in the .conf, each with whether it is up.
-    servers: Vec<(&'a ServerName, bool)>,
-    /// Whether there is a column for pieces that nobody has.
-    missing: bool,
-    view: View,
+fn header(parts: &[Part<'_>]) -> Vec<Cell> {
+    parts.iter().map(|part| Cell::painted(Paint::Bold, part.head.clone())).collect()
+}
+
+fn row(parts: &[Part<'_>], file: &ShownFile) -> Vec<Cell> {
+    parts.iter().map(|part| (part.cell)(file)).collect()
 }
 
 impl Table<'_> {
@@ -149,187 +136,127 @@ impl Table<'_> {
         self.servers.iter().filter(|(_, up)| !up).map(|(name, _)| name.to_string()).collect()
     }
 
-    /// The first layout that leaves room for the names, and how much; none if even the poorest does not.
+    /// The first layout that leaves room for the names, and how much; none if even the last one does not.
     fn layout(&self) -> Option<(Layout, usize)> {
         let mark_room = |file: &ShownFile| mark(file.health).len();
         let wanted = |file: &ShownFile| columns(&file.path.to_string()) + mark_room(file);
         let longest = files(self.listing).map(wanted).max().unwrap_or(0).max("Name".len());
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);
-        let least = (mark + 6).min(longest);
-        let mut rooms: [Option<usize>; LAYOUTS.len()] = [None; LAYOUTS.len()];
-        for wanted in [LONG_NAME, SHORT_NAME.max(mark + 8)] {
-            for (layout, room) in LAYOUTS.into_iter().zip(&mut rooms) {
-                let room = *room.get_or_insert_with(|| self.room(layout, least));
-                if room >= wanted.min(longest) && room > 0 {
-                    return Some((layout, room));
-                }
-            }
-        }
+        let rooms = || LAYOUTS.into_iter().map(|layout| (layout, self.room(layout, (mark + 6).min(longest))));
+        let with = |wanted: usize| rooms().find(|(_, room)| *room >= wanted.min(longest));
         // Where names are cut short anyway, no other column comes before them.
-        let left = LAYOUTS.into_iter().zip(rooms.map(|room| room.unwrap_or(0))).rev();
-        left.max_by_key(|(_, room)| *room).filter(|(_, room)| *room > 0)
+        let with_most = || rooms().rev().max_by_key(|(_, room)| *room).filter(|(_, room)| *room > 0);
+        with(LONG_NAME).or_else(|| with(SHORT_NAME.max(mark + 8))).or_else(with_most)
     }
 
-    /// What a layout leaves for the names; nothing if that is less than the least.
+    /// The columns of the terminal that a layout leaves for the names; 0 if they are fewer than `least`.
     fn room(&self, layout: Layout, least: usize) -> usize {
+        let parts = self.parts(layout);
+        let grid: Vec<Column> = parts.iter().map(|part| part.column).collect();
         let room = |rows: &[Vec<Cell>]| {
-            let rest = grid::width(&self.columns(layout)[1..], rows);
-            self.view.width.checked_sub(rest).filter(|room| *room >= least).unwrap_or(0)
+            let room = self.view.width.checked_sub(grid::width(&grid, rows));
+            room.filter(|room| *room >= least).unwrap_or(0)
         };
         // Most that are too wide are so by their header alone.
-        if !self.can_be(layout.map) || room(&[self.header(layout)]) == 0 {
-            return 0;
-        }
-        room(&self.rows(layout).into_iter().map(|(_, rest)| rest).collect::<Vec<_>>())
-    }
-
-    fn can_be(&self, map: Map) -> bool {
-        match map {
-            Map::Names => true,
-            Map::Ends => self.ends().is_some(),
-            Map::Places | Map::Holders => self.servers.len() > 1,
+        let header = header(&parts);
+        let rows = || files(self.listing).map(|file| row(&parts, file));
+        if room(std::slice::from_ref(&header)) == 0 {
+            0
+        } else {
+            room(&rows().chain([header]).collect::<Vec<_>>())
         }
     }
 
-    fn columns(&self, layout: Layout) -> Vec<Column> {
-        let mut grid = vec![Column::left(0)];
+    /// All columns but the name.
+    fn parts(&self, layout: Layout) -> Vec<Part<'_>> {
+        let mut parts = Vec::new();
         if layout.size {
-            grid.push(Column::right(2));
+            parts.push(Part::new(Column::right(2), "Size", |file| self.size(file)));
         }
         if layout.when != When::Omitted {
-            grid.push(Column::left(2));
-        }
-        let in_map =
-            if layout.map == Map::Holders { placement::pieces().count() } else { self.servers.len() };
-        grid.extend((0..in_map).map(|index| Column::left(if index == 0 { 2 } else { 1 })));
-        grid.extend(self.has_missing(layout).then(|| Column::left(2)));
-        grid
-    }
-
-    /// In a map by piece, a cell without a holder says it.
-    fn has_missing(&self, layout: Layout) -> bool {
-        self.missing && layout.map != Map::Holders
-    }
-
-    /// The header and a row for each entry: the entry, none for the header, and all cells but the name.
-    fn rows(&self, layout: Layout) -> Vec<(Option<&Shown>, Vec<Cell>)> {
-        let mut rows = vec![(None, self.header(layout))];
-        for shown in self.listing {
-            rows.push(match shown {
-                Shown::Folder(_) => (Some(shown), Vec::new()),
-                Shown::File(file) => (Some(shown), self.row(file, layout)),
-            });
-        }
-        rows
-    }
-
-    fn header(&self, layout: Layout) -> Vec<Cell> {
-        let mut header = Vec::new();
-        if layout.size {
-            header.push("Size".to_owned());
-        }
-        match layout.when {
-            When::Time if self.view.exact => header.push("Modified".to_owned()),
-            When::Time => header.push("Modified (UTC)".to_owned()),
-            When::Date => header.push("Modified".to_owned()),
-            When::Omitted => {}
-        }
-        match layout.map {
-            Map::Names => header.extend(self.servers.iter().map(|(name, _)| name.to_string())),
-            Map::Ends => header.extend(self.ends().unwrap_or_default()),
-            Map::Places => header.extend((1..=self.servers.len()).map(|place| place.to_string())),
-            Map::Holders => header.extend(placement::pieces().map(|piece| format!("Piece {piece}"))),
-        }
-        if self.has_missing(layout) {
-            header.push("Missing".to_owned());
-        }
-        header.into_iter().map(|text| Cell::painted(Paint::Bold, text)).collect()
-    }
-
-    fn row(&self, file: &ShownFile, layout: Layout) -> Vec<Cell> {
-        let mut row = Vec::new();
-        if layout.size {
-            let exact = self.view.exact;
-            let text = |size: u64| if exact { size.to_string() } else { units::bytes(size as f64) };
-            row.push(Cell::new(file.facts.as_ref().map_or(UNKNOWN.to_owned(), |facts| text(facts.size))));
-        }
-        if layout.when != When::Omitted {
-            row.push(Cell::new(self.when(file, layout.when)));
+            let zone = if layout.when == When::Time && !self.view.exact { " (UTC)" } else { "" };
+            let when = move |file: &ShownFile| self.when(file, layout.when);
+            parts.push(Part::new(Column::left(2), format!("Modified{zone}"), when));
         }
         if layout.map == Map::Holders {
-            row.extend(placement::pieces().map(|piece| holders(file, piece)));
-        } else {
-            row.extend(file.holders.iter().map(|(_, held)| map(held.as_ref())));
+            parts.extend(placement::pieces().map(|piece| {
+                let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
+                Part::new(Column::left(2), head, move |file| holders(file, piece))
+            }));
+            return parts;
         }
-        if self.has_missing(layout) {
-            let missing: Vec<String> = placement::pieces()
-                .filter(|&piece| !is_held(file, piece))
-                .map(|piece| piece.to_string())
-                .collect();
-            // A number alone would be read as how many.
-            let missing = match &missing[..] {
-                [piece] => format!("piece {piece}"),
-                pieces => pieces.join(","),
-            };
-            row.push(Cell::painted(Paint::Red, missing));
+        let names = || self.servers.iter().map(|(name, _)| name.to_string()).collect();
+        let short = || {
+            self.short_names().unwrap_or_else(|| (1..=self.servers.len()).map(|n| n.to_string()).collect())
+        };
+        let heads: Vec<String> = if layout.map == Map::Names { names() } else { short() };
+        parts.extend(heads.into_iter().enumerate().map(|(index, head)| {
+            let held =
+                move |file: &ShownFile| map(file.holders.get(index).and_then(|(_, held)| held.as_ref()));
+            Part::new(Column::left(if index == 0 { 2 } else { 1 }), head, held)
+        }));
+        if self.missing {
+            parts.push(Part::new(Column::left(2), "Missing", missing));
         }
-        row
+        parts
     }
 
-    fn when(&self, file: &ShownFile, when: When) -> String {
-        let Some(facts) = &file.facts else { return UNKNOWN.to_owned() };
+    fn size(&self, file: &ShownFile) -> Cell {
+        let text = |size: u64| if self.view.exact { size.to_string() } else { units::bytes(size as f64) };
+        Cell::new(file.facts.as_ref().map_or(UNKNOWN.to_owned(), |facts| text(facts.size)))
+    }
+
+    fn when(&self, file: &ShownFile, when: When) -> Cell {
+        let Some(facts) = &file.facts else { return Cell::new(UNKNOWN) };
         let text = utc_text(facts.modified.seconds);
-        match text.split_once('T') {
+        Cell::new(match text.split_once('T') {
             Some((date, _)) if when == When::Date => date.to_owned(),
             Some((date, time)) if !self.view.exact => {
                 format!("{date} {}", cut(time.get(..5).unwrap_or(""), 5))
             }
             _ => text,
-        }
+        })
     }
 
-    /// The first name, and of the others what stands behind the part that all have in common; none
-    /// where that saves nothing.
-    fn ends(&self) -> Option<Vec<String>> {
+    /// What tells the servers apart in little room: the first name, and of the others what follows the part that all
+    /// have in common. None if that saves nothing: then their places tell them apart.
+    fn short_names(&self) -> Option<Vec<String>> {
         let names: Vec<&str> = self.servers.iter().map(|(name, _)| name.as_str()).collect();
         let (first, others) = names.split_first()?;
         let same = |name: &&str| first.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
         // Digits stay together: of Server10 and Server11 the ends are 10 and 11.
         let common =
             first[..others.iter().map(same).min()?].trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        let told = common > 0 && first.len() <= SHORT_HEADER && names.iter().all(|name| name.len() > common);
-        told.then(|| {
+        let short = common > 0 && first.len() <= SHORT_HEADER && names.iter().all(|name| name.len() > common);
+        short.then(|| {
             let ends = others.iter().map(|name| name[common..].to_owned());
             std::iter::once((*first).to_owned()).chain(ends).collect()
         })
     }
 
     fn drawn(&self, layout: Layout, room: usize) -> Vec<String> {
+        let parts = self.parts(layout);
+        let name = |shown: &Shown, room: usize| {
+            let (mark, paint) = mark_of(shown);
+            Cell::new(cut_middle(&name(shown), room.saturating_sub(mark.len()))).and(paint, mark)
+        };
+        let rows = self.listing.iter().map(|shown| match shown {
+            // It has its line to itself.
+            Shown::Folder(_) => vec![name(shown, self.view.width)],
+            Shown::File(file) => [vec![name(shown, room)], row(&parts, file)].concat(),
+        });
+        let header = [vec![Cell::painted(Paint::Bold, "Name")], header(&parts)].concat();
+        let rows: Vec<Vec<Cell>> = std::iter::once(header).chain(rows).collect();
+        let grid: Vec<Column> =
+            std::iter::once(Column::left(0)).chain(parts.iter().map(|part| part.column)).collect();
         let mut lines = self.key(layout.map);
-        let rows: Vec<Vec<Cell>> = self
-            .rows(layout)
-            .into_iter()
-            .map(|(shown, rest)| {
-                let first = match shown {
-                    None => Cell::painted(Paint::Bold, "Name"),
-                    Some(shown) => {
-                        let (mark, paint) = mark_of(shown);
-                        // A folder has its line to itself.
-                        let room = if rest.is_empty() { self.view.width } else { room };
-                        let name = cut_middle(&name(shown), room.saturating_sub(mark.len()));
-                        Cell::new(name).and(paint, mark)
-                    }
-                };
-                std::iter::once(first).chain(rest).collect()
-            })
-            .collect();
-        lines.extend(grid::lines(&self.columns(layout), &rows, self.view.palette));
+        lines.extend(grid::lines(&grid, &rows, self.view.palette));
         lines
     }
 
-    /// Which server is which, where a column does not have its name.
+    /// Which server is which, if the columns do not have their names.
     fn key(&self, map: Map) -> Vec<String> {
-        if matches!(map, Map::Names | Map::Ends) {
+        if map == Map::Names || map == Map::Short && self.short_names().is_some() {
             return Vec::new();
         }
         let named = |(index, (name, _)): (usize, &(&ServerName, bool))| format!("{}={name}", index + 1);
@@ -351,7 +278,8 @@ impl Table<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::lines::tests::{file, folder, held};
+    use crate::cli::colour::Palette;
+    use crate::cli::fixtures::{file, folder, held, shown_file};
     use crate::client::Holding;
     use crate::placement::PieceSet;
 
@@ -407,9 +335,10 @@ mod tests {
             "c               12 B  1970-01-01 00:00  1--4    down    k---    ----     2,3",
             "[degraded]    fewer copies than asked for: start Server2, or Repair",
             "[incomplete]  cannot be rebuilt now: start Server2",
-            "~             outdated, of an older version: Repair drops it",
-            "!             damaged header or seal: Repair mends it (Verify checks all bytes)",
-            "k             encrypted under another key than the .conf's",
+            "~             from an older version: Repair drops it",
+            "!             damaged header or seal: Repair replaces it (Verify checks all",
+            "              bytes)",
+            "k             encrypted under a key other than the .conf's",
         ];
         assert_eq!(drawn(&listing, 80), expected);
     }
@@ -418,14 +347,14 @@ mod tests {
     fn a_file_under_another_key_is_not_called_lost() {
         let of = |pieces: [u8; 2]| Holding { other_key: PieceSet::from_iter(pieces), ..Holding::default() };
         let servers = vec![("Server1", Some(of([1, 4]))), ("Server2", Some(of([2, 3])))];
-        let Shown::File(file) = file("a", Health::OtherKey, servers) else { panic!() };
+        let file = shown_file("a", Health::OtherKey, servers);
         let listing = [Shown::File(ShownFile { facts: None, ..file })];
         let expected = [
             "Name           Size  Modified (UTC)  Server1 Server2",
             "a [other key]     ?  ?               k--k    -kk-",
-            "[other key]  not under the .conf's key: the password or Key line it was uploaded",
-            "             with opens it",
-            "k            encrypted under another key than the .conf's",
+            "[other key]  encrypted under another key: needs the password or Key line that it",
+            "             was uploaded with",
+            "k            encrypted under a key other than the .conf's",
         ];
         assert_eq!(drawn(&listing, 80), expected);
     }
@@ -434,8 +363,10 @@ mod tests {
     fn a_narrow_terminal_loses_columns_and_not_the_map_or_the_marks() {
         let listing = [on("odd-size.bin", Health::Incomplete, &FOUR, &[1, 2])];
         let expected = [
-            "Name                       Server1 2    3    4     Missing",
-            "odd-size.bin [incomplete]  1--4    down down --34  piece 2",
+            "Servers: 1=Server1 2=Server2 3=Server3 4=Server4",
+            "Down:    Server2, Server3",
+            "Name                       Piece 1  2     3  4",
+            "odd-size.bin [incomplete]  1        none  4  1,4",
             "[incomplete]  cannot be rebuilt now: start Server2, Server3",
         ];
         assert_eq!(drawn(&listing, 60), expected);
@@ -443,8 +374,8 @@ mod tests {
             ["odd-size.bin [incomplete]", "[incomplete] cannot be rebuilt", "now: start Server2, Server3"];
         assert_eq!(drawn(&listing, 30), expected);
         let listing = [on("a-name-of-some-length.txt", Health::Degraded, &FOUR, &[1])];
-        let expected = ["Name                 1    2    3    4", "a-na...t [degraded]  1--4 down -23- --34"];
-        assert_eq!(drawn(&listing, 40)[2..4], expected);
+        let expected = ["Name                Piece 1  2  3    4", "a-n...t [degraded]  1        3  3,4  1,4"];
+        assert_eq!(drawn(&listing, 40)[3..5], expected);
         (1..150).for_each(|width| drop(drawn(&listing, width)));
     }
 
@@ -456,8 +387,8 @@ mod tests {
         let expected = [
             "Servers: 1 Server1 to 64 Server64, numbered as in the .conf",
             "Down:    Server2, Server10",
-            "Name                  Size  Modified    Piece 1 Piece 2 Piece 3 Piece 4",
-            "earth.gif [degraded]  12 B  1970-01-01  1       3       3,4     1,4",
+            "Name                  Size  Modified    Piece 1  2  3    4",
+            "earth.gif [degraded]  12 B  1970-01-01  1        3  3,4  1,4",
             "[degraded]  fewer copies than asked for: start Server2, Server10, or Repair",
         ];
         assert_eq!(drawn(&listing, 80), expected);
@@ -465,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_of_servers_stand_above_the_table() {
+    fn long_names_of_servers_are_above_the_table() {
         let names = ["storage-eu-west-1.example.com", "storage-eu-east-1.example.com", "backup.example.com"];
         let listing = [on("a", Health::Whole, &names, &[])];
         let expected = [

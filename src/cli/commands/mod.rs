@@ -1,0 +1,61 @@
+//! The commands: the table of them, and for each that works with the servers a file with its row and what runs it.
+
+mod delete;
+mod download;
+pub(super) mod passwd;
+mod rename;
+mod repair;
+mod show;
+pub(super) mod status;
+mod upload;
+mod verify;
+
+use super::command::{Action, Call, Command};
+use super::session::Session;
+
+/// The table of commands, in the order of the help.
+pub(super) const TABLE: [&Command; 11] = [
+    &show::COMMAND,
+    &upload::COMMAND,
+    &download::COMMAND,
+    &delete::COMMAND,
+    &rename::COMMAND,
+    &passwd::COMMAND,
+    &verify::COMMAND,
+    &repair::COMMAND,
+    &status::COMMAND,
+    &HELP,
+    &EXIT,
+];
+
+const HELP: Command = Command {
+    name: "Help",
+    elsewhere: &["?"],
+    forms: &[("Help [COMMAND]", "explain the commands")],
+    examples: &["Help Upload", "Help"],
+    action: Action::Help,
+    ..Command::EMPTY
+};
+
+const EXIT: Command = Command {
+    name: "Exit",
+    aliases: &["Quit"],
+    elsewhere: &["bye", "logout"],
+    forms: &[("Exit", "leave; also Quit, Ctrl-D")],
+    details: "Nothing is lost by leaving, in whatever way: what was acknowledged is stored.",
+    examples: &["Exit"],
+    action: Action::Exit,
+    ..Command::EMPTY
+};
+
+/// Runs a command, and reports it if it fails; its exit status.
+pub(super) fn execute(session: &mut Session<'_>, call: &Call) -> u8 {
+    // Passwd first reads a line.
+    if *call.command != passwd::COMMAND {
+        passwd::finish_or_warn(session);
+        session.console.begin_work();
+    }
+    let status = (call.run)(session, call).unwrap_or_else(|error| session.report(error, call.after_name()));
+    session.console.end_work();
+    status
+}

@@ -1,0 +1,130 @@
+//! Passwd: changes the password, and finishes a change that was interrupted.
+
+use std::io::{self, IsTerminal};
+
+use crate::cli::FAILED;
+use crate::cli::command::{Action, Call, Command};
+use crate::cli::journal::Journal;
+use crate::cli::password;
+use crate::cli::session::Session;
+use crate::client::{ClientError, LocalError, NotChanged};
+
+pub(in crate::cli) const COMMAND: Command = Command {
+    name: "Passwd",
+    elsewhere: &["password"],
+    forms: &[("Passwd", "change your password")],
+    details: "The new password is asked for twice, or read from the next line of a pipe, even one that begins with #. \
+              Every server must be up, and your other sessions end. The new .conf is first written beside the old one, as \
+              CONF.passwd: if the change is interrupted or refused, the next command continues it from there. Copies of \
+              the .conf elsewhere need the new password too. Given the password that you already have, Passwd takes back a \
+              change that was begun with another .conf and cannot be finished there, as long as no file is under its new \
+              password.",
+    examples: &["Passwd"],
+    action: Action::Run(run),
+    ..Command::EMPTY
+};
+
+fn run(session: &mut Session<'_>, _: &Call) -> Result<u8, ClientError> {
+    let finished = finish(session);
+    change(session, finished).or_else(|error| {
+        let status = session.report(error, None);
+        match &session.pending {
+            Some(journal) => session.console.hint(&will_continue(journal)),
+            None => session.console.hint("no password was changed"),
+        }
+        Ok(status)
+    })
+}
+
+/// Changes the password; `finished` says whether an interrupted change was finished before.
+fn change(session: &mut Session<'_>, finished: Result<bool, ClientError>) -> Result<u8, ClientError> {
+    let console = session.console;
+    let ask = || password::read_new("new password");
+    // The next line of a pipe is the password even if it cannot be changed: it is never a command.
+    let piped = (!io::stdin().is_terminal()).then(ask);
+    let finished = finished?;
+    console.begin_work();
+    session.client.can_change_password()?;
+    console.end_work();
+    let password = match piped.unwrap_or_else(ask) {
+        Ok(password) => password,
+        Err(why) => {
+            console.error(&why, None);
+            return Ok(FAILED);
+        }
+    };
+    if !(finished && *password == session.client.password()) {
+        // The servers cannot unlearn a password, and nothing that is under it can be read without it: so it is on disk
+        // first.
+        session.pending = match Journal::write(&session.conf, &password) {
+            Ok(journal) => Some(journal),
+            Err(error) => {
+                let conf = session.conf.display();
+                let hint = match error.kind() {
+                    io::ErrorKind::AlreadyExists => "another Client is changing it, or was interrupted",
+                    _ => "Passwd writes a new .conf beside the old one",
+                };
+                console.error(
+                    &format!("cannot rewrite {conf} ({error}); no password was changed"),
+                    Some(hint.into()),
+                );
+                return Ok(FAILED);
+            }
+        };
+        console.begin_work();
+        if let Err(NotChanged { error, begun }) = carry_out(session, false) {
+            if !begun && let Some(journal) = &session.pending {
+                match journal.discard() {
+                    Ok(()) => session.pending = None,
+                    Err(why) => console.warning(&format!(
+                        "cannot remove {} ({why}); remove it if the password should not be changed",
+                        journal.path().display()
+                    )),
+                }
+            }
+            return Err(error);
+        }
+    }
+    console.done(&"password changed on every server and in the .conf");
+    Ok(0)
+}
+
+/// Finishes a change that was interrupted, if there is one; warns if it cannot be.
+pub(super) fn finish_or_warn(session: &mut Session<'_>) {
+    if let Err(error) = finish(session)
+        && let Some(journal) = &session.pending
+    {
+        session.console.end_work();
+        session.console.warning(&format!(
+            "an interrupted password change cannot be finished now ({error}); until it is, some files may not open, \
+             and none may be stored"
+        ));
+        session.console.hint(&will_continue(journal));
+    }
+}
+
+/// Finishes a change that was interrupted, if it can be; whether there was one.
+fn finish(session: &mut Session<'_>) -> Result<bool, ClientError> {
+    let Some(journal) = &session.pending else { return Ok(false) };
+    session.console.begin_work();
+    session.client.can_go_on_with(&journal.password)?;
+    session.console.warning(&"finishing an interrupted password change");
+    carry_out(session, true).map_err(|why| why.error)?;
+    session.console.end_work();
+    Ok(true)
+}
+
+/// Carries out the change that is in the journal, on the servers and in the .conf.
+fn carry_out(session: &mut Session<'_>, again: bool) -> Result<(), NotChanged> {
+    let Some(journal) = &session.pending else { return Ok(()) };
+    session.client.change_password(&journal.password, again)?;
+    let local = |error| ClientError::from(LocalError::Failed(session.conf.clone(), error));
+    journal.publish().map_err(|error| NotChanged { error: local(error), begun: true })?;
+    session.pending = None;
+    Ok(())
+}
+
+fn will_continue(journal: &Journal) -> String {
+    let path = journal.path().display();
+    format!("the new password is in {path}; the next command with this .conf continues the change")
+}

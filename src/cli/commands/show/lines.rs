@@ -1,0 +1,144 @@
+//! A listing as lines for pipes. Scripts read them: they change with their documents or not at all.
+
+use crate::cli::json::{object, or_null, text};
+use crate::client::{Health, Holding, Shown, ShownFile};
+use crate::placement::PieceSet;
+use crate::text::utc_text;
+
+/// A size or date that no trustworthy header tells.
+pub(super) const UNKNOWN: &str = "?";
+
+/// What follows a file's name.
+pub(super) fn mark(health: Health) -> &'static str {
+    match health {
+        Health::Whole => "",
+        Health::Degraded => " [degraded]",
+        Health::Incomplete => " [incomplete]",
+        Health::OtherKey => " [other key]",
+    }
+}
+
+/// The exact name, and a mark if the file is not whole.
+pub(super) fn short(shown: &Shown) -> String {
+    match shown {
+        Shown::Folder(folder) => format!("{}/", folder.as_str()),
+        Shown::File(file) => format!("{}{}", file.path.as_str(), mark(file.health)),
+    }
+}
+
+/// Name, size, date, and which server holds which piece.
+pub(super) fn long(listing: &[Shown]) -> Vec<String> {
+    let names: Vec<String> = listing.iter().map(short).collect();
+    let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+    let lines = listing.iter().zip(names).map(|(shown, name)| {
+        let pad = " ".repeat(width - name.chars().count());
+        match shown {
+            Shown::Folder(_) => name,
+            Shown::File(file) => {
+                let facts = file.facts.as_ref();
+                let size = facts.map_or(UNKNOWN.to_owned(), |facts| facts.size.to_string());
+                let date = facts.map_or(UNKNOWN.to_owned(), |facts| utc_text(facts.modified.seconds));
+                format!("{name}{pad}  {size:>13}  {date:<20}  {}", holders(file))
+            }
+        }
+    });
+    lines.collect()
+}
+
+fn holders(file: &ShownFile) -> String {
+    let holder = |held: &Option<Holding>| match held {
+        None => "down".to_owned(),
+        Some(held) if held.pieces.is_empty() => "-".to_owned(),
+        Some(held) => held.pieces.to_string(),
+    };
+    file.holders.iter().map(|(name, held)| format!("{name}:{}", holder(held))).collect::<Vec<_>>().join(" ")
+}
+
+/// An entry as JSON.
+pub(super) fn json(shown: &Shown) -> String {
+    let file = match shown {
+        Shown::Folder(folder) => {
+            return object([("name", text(folder.as_str())), ("type", text("folder"))]);
+        }
+        Shown::File(file) => file,
+    };
+    let state = match file.health {
+        Health::Whole => "whole",
+        Health::Degraded => "degraded",
+        Health::Incomplete => "incomplete",
+        Health::OtherKey => "other_key",
+    };
+    let facts = file.facts.as_ref();
+    let held = file.holders.iter().map(|(name, held)| (name, held.as_ref().map(|held| held.pieces)));
+    let servers = held.map(|(name, pieces)| (name.as_str(), or_null(pieces.map(numbers))));
+    object([
+        ("name", text(file.path.as_str())),
+        ("type", text("file")),
+        ("size", or_null(facts.map(|facts| facts.size))),
+        ("modified", or_null(facts.map(|facts| text(&utc_text(facts.modified.seconds))))),
+        ("state", text(state)),
+        ("servers", object(servers)),
+        ("outdated", by_server(file, |held| held.outdated)),
+        ("damaged", by_server(file, |held| held.damaged)),
+        ("other_key", by_server(file, |held| held.other_key)),
+    ])
+}
+
+fn numbers(pieces: PieceSet) -> String {
+    format!("[{pieces}]")
+}
+
+/// The servers that have pieces of some kind, with these pieces.
+fn by_server(file: &ShownFile, kind: impl Fn(&Holding) -> PieceSet) -> String {
+    object(file.holders.iter().filter_map(|(name, held)| {
+        let pieces = held.as_ref().map(&kind).filter(|pieces| !pieces.is_empty())?;
+        Some((name.as_str(), numbers(pieces)))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fixtures::{file, folder, held, shown_file};
+
+    fn under_another_key(servers: Vec<(&str, Option<Holding>)>) -> Shown {
+        let file = shown_file("a", Health::OtherKey, servers);
+        Shown::File(ShownFile { facts: None, ..file })
+    }
+
+    #[test]
+    fn lines_have_the_name_first_and_then_the_mark() {
+        assert_eq!(short(&folder("my folder")), "my folder/");
+        assert_eq!(short(&file("a b", Health::Whole, vec![])), "a b");
+        assert_eq!(short(&file("a", Health::Degraded, vec![])), "a [degraded]");
+        let servers = vec![("Server1", held(&[1, 2])), ("Server2", held(&[])), ("Server3", None)];
+        let lines = long(&[folder("my folder"), file("a", Health::Incomplete, servers)]);
+        let expected =
+            "a [incomplete]             12  1970-01-01T00:00:00Z  Server1:1,2 Server2:- Server3:down";
+        assert_eq!(lines, ["my folder/", expected]);
+        let lines = long(&[under_another_key(vec![("Server1", held(&[]))])]);
+        assert_eq!(lines, [format!("a [other key]  {:>13}  {:<20}  Server1:-", "?", "?")]);
+    }
+
+    #[test]
+    fn json_names_the_server_of_each_flawed_piece() {
+        let flawed = Holding {
+            outdated: PieceSet::from_iter([2, 3]),
+            damaged: PieceSet::from_iter([1]),
+            ..Holding::default()
+        };
+        let servers = vec![("Server1", held(&[1, 2])), ("Server2", Some(flawed)), ("Server3", None)];
+        let line = json(&file("a\"\\é", Health::Whole, servers));
+        let expected =
+            r#"{"name":"a\"\\é","type":"file","size":12,"modified":"1970-01-01T00:00:00Z","state":"whole","#;
+        let servers = r#""servers":{"Server1":[1,2],"Server2":[],"Server3":null},"#;
+        let flaws = r#""outdated":{"Server2":[2,3]},"damaged":{"Server2":[1]},"other_key":{}}"#;
+        assert_eq!(line, format!("{expected}{servers}{flaws}"));
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_file_under_another_key_is_null() {
+        let line = json(&under_another_key(vec![]));
+        assert!(line.contains(r#""size":null,"modified":null,"state":"other_key","#), "{line}");
+    }
+}

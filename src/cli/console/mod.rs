@@ -1,0 +1,207 @@
+//! Where messages go: results to standard output, the rest to standard error.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::colour::{Paint, Palette};
+use super::grid::View;
+use super::meter::Servers;
+use super::options::Options;
+use super::progress::ProgressLine;
+use super::text::wrap;
+use super::{FAILED, terminal};
+use crate::name::{ServerName, printable};
+
+/// What the client calls itself.
+const CLIENT: &str = "Client";
+/// Most warnings about one server, or of one kind, that one command shows; the others are counted. There may be as many
+/// as files.
+const OF_ONE_KIND: usize = 20;
+
+/// The console of a client.
+#[derive(Default)]
+pub(super) struct Console {
+    quiet: AtomicBool,
+    traced: AtomicBool,
+    silent_about_down: AtomicBool,
+    /// Whether this command has warned of the clock.
+    warned_of_clock: AtomicBool,
+    start: OnceLock<Instant>,
+    progress: ProgressLine,
+    /// The number of this command's warnings, by what they are about.
+    about: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Console {
+    pub(super) fn set_options(&self, options: Options) {
+        self.quiet.store(options.quiet, Ordering::Relaxed);
+        self.traced.store(options.trace, Ordering::Relaxed);
+        self.warned_of_clock.store(false, Ordering::Relaxed);
+        self.start.get_or_init(Instant::now);
+    }
+
+    /// The servers of the .conf, for the progress line.
+    pub(super) fn set_servers<'a>(&self, names: impl Iterator<Item = &'a ServerName>) {
+        self.progress.set_servers(Servers::all_up(names.map(ServerName::to_string)));
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn out_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    pub(super) fn err_is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Columns of standard output.
+    pub(super) fn out_width(&self) -> usize {
+        if self.out_is_terminal() { terminal::width(&io::stdout()) } else { usize::MAX }
+    }
+
+    /// What a table on standard output is drawn for.
+    pub(super) fn view(&self, exact: bool) -> View {
+        View { width: self.out_width(), exact, palette: Palette::of(self.out_is_terminal()) }
+    }
+
+    /// Something begins that may take a while.
+    pub(super) fn begin_work(&self) {
+        if !self.is_quiet() {
+            self.progress.begin();
+        }
+    }
+
+    /// The work will go through this many files.
+    pub(super) fn expect_files(&self, files: usize) {
+        self.progress.tell(|meter| meter.expect(files));
+    }
+
+    pub(super) fn end_work(&self) {
+        self.progress.end();
+        let about = std::mem::take(&mut *self.about.lock().unwrap_or_else(PoisonError::into_inner));
+        for (what, count) in about {
+            if let Some(more @ 1..) = count.checked_sub(OF_ONE_KIND) {
+                self.warning(&format!("{more} more warnings about {what}; Verify shows every problem"));
+            }
+        }
+    }
+
+    /// A warning about one of many files; `kind` is what it and others like it are about.
+    fn warn_about(&self, kind: &str, what: &dyn Display) {
+        let count = {
+            let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = about.entry(kind.to_owned()).or_default();
+            *count += 1;
+            *count
+        };
+        if count <= OF_ONE_KIND {
+            self.warning(what);
+        }
+    }
+
+    /// Asks the user, where they look if that is not standard output. A prompt that cannot be shown is no reason to
+    /// stop.
+    pub(super) fn prompt(&self, prompt: &str) {
+        let _ = if self.out_is_terminal() {
+            write!(io::stdout(), "{prompt}").and_then(|()| io::stdout().flush())
+        } else {
+            write!(io::stderr(), "{prompt}")
+        };
+    }
+
+    /// A result that was asked for.
+    pub(super) fn result(&self, line: &dyn Display) {
+        let hidden = self.progress.hide();
+        let written = writeln!(io::stdout(), "{line}");
+        drop(hidden);
+        if let Err(error) = written {
+            self.end_work();
+            // The reader is gone (`| head`): there is nothing more to say.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.error(&format!("cannot write results ({error})"), None);
+            }
+            exit(i32::from(FAILED));
+        }
+    }
+
+    pub(super) fn results(&self, lines: &[String]) {
+        lines.iter().for_each(|line| self.result(line));
+    }
+
+    /// A result that is only for people: a script has the exit status.
+    pub(super) fn done(&self, line: &dyn Display) {
+        if self.out_is_terminal() && !self.is_quiet() {
+            self.result(line);
+        }
+    }
+
+    pub(super) fn error(&self, what: &dyn Display, hint: Option<String>) {
+        self.say("error", Paint::Red, what);
+        if let Some(hint) = hint {
+            self.hint(&hint);
+        }
+    }
+
+    pub(super) fn hint(&self, hint: &str) {
+        self.say("hint", Paint::Bold, &hint);
+    }
+
+    pub(super) fn warning(&self, what: &dyn Display) {
+        self.say("warning", Paint::Yellow, what);
+    }
+
+    fn say(&self, kind: &str, paint: Paint, what: &dyn Display) {
+        // It may contain a name, a path, or a server's words.
+        let mut text = printable(&what.to_string()).to_string();
+        // A line of the protocol stays one.
+        if kind != "trace" && self.err_is_terminal() {
+            let before = format!("{CLIENT}: {kind}: ").len();
+            text = wrap(&text, before, CLIENT.len() + 2, terminal::width(&io::stderr()));
+        }
+        let _hidden = self.progress.hide();
+        say(CLIENT, err_palette().paint(paint, &format!("{kind}:")), &text);
+    }
+
+    /// Whether there is a warning of a server that is down: not if the result shows it anyway.
+    pub(super) fn warn_of_down(&self, warn: bool) {
+        self.silent_about_down.store(!warn, Ordering::Relaxed);
+    }
+
+    /// Notes whether a server is up; whether that is new.
+    fn set_up(&self, server: &ServerName, up: bool) -> bool {
+        self.progress.set_up(server.as_str(), up)
+    }
+}
+
+fn err_palette() -> Palette {
+    Palette::of(io::stderr().is_terminal())
+}
+
+/// One line on standard error.
+fn say(program: &str, kind: String, what: &dyn Display) {
+    // If standard error is closed, nobody can be told.
+    let _ = io::stderr().write_all(format!("{program}: {kind} {what}\n").as_bytes());
+}
+
+/// A warning of the server's command line.
+pub(super) fn server_warning(what: &dyn Display) {
+    say("Server", err_palette().paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
+}
+
+/// An error of the server's command line.
+pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
+    say("Server", err_palette().paint(Paint::Red, "error:"), &printable(&what.to_string()));
+    if let Some(hint) = hint {
+        say("Server", err_palette().paint(Paint::Bold, "hint:"), &hint);
+    }
+}

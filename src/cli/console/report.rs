@@ -1,0 +1,152 @@
+//! What the console says of the client's work while it goes on.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Console;
+use crate::cli::colour::Paint;
+use crate::cli::meter::Meter;
+use crate::cli::text::and;
+use crate::cli::units;
+use crate::client::{Doing, Notice, Phase, Progress, Report};
+use crate::commit::Skew;
+use crate::name::{ServerName, printable};
+use crate::peer::Direction;
+
+/// Most servers that a warning names one by one.
+const NAMED: usize = 8;
+/// Most characters of a traced line; those with a header in base64 are longer.
+const TRACE_WIDTH: usize = 120;
+
+impl Console {
+    fn traced(&self, line: impl FnOnce() -> String) {
+        if self.traced.load(Ordering::Relaxed) {
+            let now = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
+            self.say("trace", Paint::Dim, &format!("{now:9.3} ms {}", line()));
+        }
+    }
+}
+
+impl Report for Console {
+    fn trace(&self, server: &ServerName, direction: Direction, line: &str) {
+        self.traced(|| {
+            let arrow = if direction == Direction::Sent { "->" } else { "<-" };
+            let shown: String = line.chars().take(TRACE_WIDTH).collect();
+            let cut = if shown.len() < line.len() { "..." } else { "" };
+            format!("{arrow} {server} {}{cut}", printable(&shown))
+        });
+    }
+
+    fn phase(&self, phase: Phase, took: Duration) {
+        self.traced(|| format!("== {phase} took {:.3} ms", took.as_secs_f64() * 1000.0));
+    }
+
+    fn expect(&self, files: usize) {
+        self.expect_files(files);
+    }
+
+    fn doing(&self, what: Doing) {
+        self.progress.tell(|meter| meter.doing(what));
+    }
+
+    fn begin(&self, files: usize, bytes: u64) {
+        self.progress.tell(|meter| meter.begin(files, bytes, Instant::now()));
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.progress.tell(|meter| meter.advance(progress.done));
+    }
+
+    fn end(&self) {
+        self.progress.tell(Meter::end);
+    }
+
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::ServerDown { server, why } => {
+                self.set_up(&server, false);
+                if !self.silent_about_down.load(Ordering::Relaxed) {
+                    self.warning(&format!("{server} is down ({why}); going on without it"));
+                }
+            }
+            // Good news for a user who is watching; a script need not know.
+            Notice::ServerBack { server } => {
+                if self.set_up(&server, true) && self.err_is_terminal() && !self.is_quiet() {
+                    self.say("note", Paint::Bold, &format!("{server} is back"));
+                }
+            }
+            Notice::BadCopy { path, piece, server, why } => {
+                let copy = format!("the copy of piece {piece} on {server} is bad ({why})");
+                self.warn_about(server.as_str(), &format!("{path}: {copy}; Repair replaces it"));
+            }
+            Notice::FewerCopies { path, copies, wanted } => {
+                let stored = format!("stored with {copies} of {wanted} copies");
+                let what = format!("{path}: {stored}; run Repair when the servers are back");
+                self.warn_about("files with fewer copies", &what);
+            }
+            Notice::MayBeOutdated { away } => {
+                let are = if away.len() == 1 { "is" } else { "are" };
+                self.warning(&format!(
+                    "{} {are} down; a newer version of an uploaded file, if stored there, wins once its server is back",
+                    servers(&away)
+                ));
+            }
+            Notice::ClockNotUsed { servers } => {
+                if !self.warned_of_clock.swap(true, Ordering::Relaxed) {
+                    let skews = skews(&servers);
+                    self.warning(&format!(
+                        "the clock here is {skews}; it is not used to tell which of two versions is newer"
+                    ));
+                }
+            }
+            Notice::NewerUnseen { unseen } => {
+                let unseen = servers(&unseen);
+                self.warning(&format!("a newer version may be on {unseen}, which did not answer"));
+            }
+            Notice::NotPlaced { path, server, why } => {
+                let what = format!("{path}: {server} did not accept it ({why}); stored on other servers");
+                self.warn_about(server.as_str(), &what);
+            }
+            Notice::OtherKeyKept { path } => {
+                self.warning(&format!("{path}: encrypted under another password or Key line, and left so"));
+            }
+            Notice::OtherKeyReplaced { path } => {
+                let what = format!("{path}: the replaced file was encrypted under another key");
+                self.warn_about("files under another key", &what);
+            }
+            Notice::ListRefused { server, why } => {
+                self.warning(&format!("{server} refused to list the folder ({why})"));
+            }
+            Notice::DeleteNotEverywhere { path, missing } => {
+                let missing = servers(&missing);
+                let missed = format!("{missing} missed the delete");
+                self.warn_about(&missing, &format!("{path}: {missed}; run Repair when all servers are back"));
+            }
+            Notice::LeftOut { what, why } => {
+                self.error(&format!("skipped '{}' ({why})", printable(&what)), None);
+            }
+        }
+    }
+}
+
+/// How far a clock is from others: `5 min behind A and B, 3 h ahead of C`.
+fn skews(of: &[(ServerName, Skew)]) -> String {
+    let far = |skew: &Skew| {
+        let by = units::span(Duration::from_millis(skew.by));
+        format!("{by} {}", if skew.ahead { "ahead of" } else { "behind" })
+    };
+    let mut groups: Vec<(String, Vec<ServerName>)> = Vec::new();
+    for (server, skew) in of {
+        let far = far(skew);
+        match groups.iter_mut().find(|(same, _)| *same == far) {
+            Some((_, names)) => names.push(server.clone()),
+            None => groups.push((far, vec![server.clone()])),
+        }
+    }
+    let text = |(far, names): &(String, Vec<ServerName>)| format!("{far} {}", servers(names));
+    groups.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn servers(names: &[ServerName]) -> String {
+    and(&names.iter().map(ServerName::to_string).collect::<Vec<_>>(), NAMED)
+}

@@ -1,0 +1,86 @@
+//! The options: which exist, and which a command was given.
+
+use crate::client::Share;
+
+/// The options of one command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) long: bool,
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    pub(super) recursive: bool,
+    pub(super) dry_run: bool,
+    pub(super) only_changed: bool,
+    /// How much of each copy Verify reads itself.
+    pub(super) read: Option<Share>,
+    pub(super) trace: bool,
+    pub(super) help: bool,
+}
+
+/// An option that some command has.
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    /// The value it may have, as the help writes it; empty if it takes none.
+    pub(super) value: &'static str,
+    pub(super) means: &'static str,
+    /// What other programs call it.
+    pub(super) elsewhere: &'static [&'static str],
+    /// Notes it, with its value; `None` if that is not a value it takes.
+    pub(super) set: fn(&mut Options, Option<&str>) -> Option<()>,
+}
+
+impl Flag {
+    const fn new(
+        name: &'static str,
+        means: &'static str,
+        set: fn(&mut Options, Option<&str>) -> Option<()>,
+    ) -> Self {
+        Self { name, value: "", means, elsewhere: &[], set }
+    }
+
+    const fn elsewhere(self, elsewhere: &'static [&'static str]) -> Self {
+        Self { elsewhere, ..self }
+    }
+}
+
+macro_rules! switch {
+    ($field:ident) => {
+        |options, _| {
+            options.$field = true;
+            Some(())
+        }
+    };
+}
+
+pub(super) const LONG: Flag =
+    Flag::new("-l", "long: all columns, exact sizes", switch!(long)).elsewhere(&["--long"]);
+pub(super) const RECURSIVE: Flag =
+    Flag::new("-r", "everything below the folder", switch!(recursive)).elsewhere(&["--recursive"]);
+pub(super) const DRY_RUN: Flag =
+    Flag::new("-n", "only show what would be done", switch!(dry_run)).elsewhere(&["--dry-run"]);
+pub(super) const ONLY_CHANGED: Flag =
+    Flag::new("-u", "upload only what has changed", switch!(only_changed)).elsewhere(&["--update"]);
+pub(super) const READ: Flag = Flag {
+    name: "--read",
+    value: "[=P%]",
+    means: "fetch and check every copy, or a random P% of it",
+    elsewhere: &["--read-data", "--read-data-subset"],
+    set: |options, value| {
+        options.read = Some(value.map_or(Some(Share::ALL), Share::parse)?);
+        Some(())
+    },
+};
+pub(super) const JSON: Flag = Flag::new("--json", "one JSON object per line", switch!(json));
+pub(super) const QUIET: Flag = Flag::new("-q", "quiet: no success messages, no progress", switch!(quiet))
+    .elsewhere(&["--quiet", "--silent"]);
+pub(super) const TRACE: Flag =
+    Flag::new("--trace", "each line of the protocol as it travels, on standard error", switch!(trace));
+pub(super) const HELP: Flag = Flag::new("--help", "", switch!(help));
+pub(super) const HELP_SHORT: Flag = Flag::new("-h", "", switch!(help));
+/// It ends the options, so nothing is noted of it.
+pub(super) const END: Flag =
+    Flag::new("--", "ends the options: a name after it may begin with a dash", |_, _| Some(()));
+
+/// Every option that the help lists, in its order.
+pub(super) const ALL: [&Flag; 9] =
+    [&LONG, &RECURSIVE, &DRY_RUN, &ONLY_CHANGED, &READ, &JSON, &QUIET, &TRACE, &END];

@@ -1,0 +1,273 @@
+//! One end of a connection: its two directions, how long each waits for the other end, and their buffers.
+//!
+//! Both ends are built on it. What differs between them is the [`Limit`]: a client counts the time that it spends
+//! waiting for a server, a server sets deadlines.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// How long one system call may wait under [`Limit::Waited`].
+const TURN: Duration = Duration::from_millis(250);
+
+/// How long one direction may wait for the other end. Beyond it, a call fails with [`io::ErrorKind::TimedOut`].
+#[derive(Debug, Clone, Copy)]
+pub enum Limit {
+    /// So much time spent waiting, in all calls together. Time that passes outside them does not count: a peer
+    /// that drips its bytes uses it up as a silent one does, but a process that was stopped, or was busy with
+    /// another peer, loses nothing.
+    Waited(Duration),
+    /// Until this moment, for all calls together.
+    Until(Instant),
+    /// So long for each call, and no call begins after this moment, if one is given.
+    Each(Duration, Option<Instant>),
+}
+
+/// One direction of a stream.
+struct Half {
+    stream: Arc<TcpStream>,
+    set_timeout: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+    /// The timeout that is set on the socket.
+    timeout: Option<Duration>,
+    limit: Limit,
+}
+
+impl Half {
+    fn call<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            let timeout = self.timeout_of_a_call().ok_or(io::ErrorKind::TimedOut)?;
+            if self.timeout != Some(timeout) {
+                (self.set_timeout)(&self.stream, Some(timeout))?;
+                self.timeout = Some(timeout);
+            }
+            let begin = Instant::now();
+            let result = call(&self.stream);
+            let is_timeout = matches!(&result, Err(error) if is_timeout(error));
+            match &mut self.limit {
+                Limit::Waited(left) => *left = left.saturating_sub(begin.elapsed().min(TURN)),
+                Limit::Until(_) => {}
+                Limit::Each(..) if is_timeout => return Err(io::ErrorKind::TimedOut.into()),
+                Limit::Each(..) => {}
+            }
+            if !is_timeout {
+                return result;
+            }
+        }
+    }
+
+    /// `None` once the limit is reached.
+    fn timeout_of_a_call(&self) -> Option<Duration> {
+        let until = |moment: Instant| moment.saturating_duration_since(Instant::now());
+        let (left, timeout) = match self.limit {
+            Limit::Waited(left) => (left, Some(TURN)),
+            Limit::Until(moment) => (until(moment), None),
+            Limit::Each(timeout, moment) => (moment.map_or(timeout, until), Some(timeout)),
+        };
+        (!left.is_zero()).then_some(timeout.unwrap_or(left))
+    }
+}
+
+/// What the system calls a timeout depends on the system.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// The receiving direction; it is read through a [`BufReader`].
+pub struct Inbound(Half);
+
+impl Inbound {
+    /// The limit from now on.
+    pub fn limit(&mut self, limit: Limit) {
+        self.0.limit = limit;
+    }
+
+    /// What is left of a [`Limit::Waited`]; nothing of any other.
+    pub fn left(&self) -> Duration {
+        match self.0.limit {
+            Limit::Waited(left) => left,
+            Limit::Until(_) | Limit::Each(..) => Duration::ZERO,
+        }
+    }
+
+    /// Whether a read would return at once: something has arrived, or the connection has ended.
+    pub fn has_arrived(&self) -> bool {
+        recv(&*self.0.stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).err()
+            != Some(Errno::WOULDBLOCK)
+    }
+
+    /// The stream itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.0.stream
+    }
+}
+
+impl Read for Inbound {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.call(|mut stream| stream.read(buffer))
+    }
+}
+
+/// The sending direction with its buffer. What is buffered when this is dropped is not sent: the other end may no
+/// longer take it.
+pub struct Outbound {
+    half: Half,
+    buffer: Vec<u8>,
+    capacity: usize,
+}
+
+impl Outbound {
+    /// The limit from now on.
+    pub fn limit(&mut self, limit: Limit) {
+        self.half.limit = limit;
+    }
+
+    /// Bytes that wait in the buffer.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether so many bytes fit beside those that wait.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.buffer.len() + bytes <= self.capacity
+    }
+
+    /// Sends these bytes after those that wait, and keeps none of them.
+    ///
+    /// # Errors
+    /// The connection has failed, or the limit is reached: then part of the bytes may have been sent.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.flush()?;
+        self.half.write_all(bytes)
+    }
+
+    /// Adds bytes to those that wait without sending any, even beyond the capacity.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Sends as much of what waits as the system takes without waiting.
+    pub fn send_without_waiting(&mut self) {
+        // If the connection has failed, the next call that may wait reports it.
+        let sent =
+            send(&*self.half.stream, &self.buffer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0);
+        self.buffer.drain(..sent);
+    }
+}
+
+impl Write for Half {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.call(|mut stream| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for Outbound {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.has_room(bytes.len()) {
+            self.flush()?;
+        }
+        if bytes.len() < self.capacity {
+            self.add(bytes)
+        } else {
+            self.half.write_all(bytes)?
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.half.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// The two directions of a stream, each with a buffer of `capacity` bytes and at first with this limit. Small
+/// writes are sent at once: what is written is already gathered in a buffer.
+///
+/// # Errors
+/// The system refuses an option of the socket.
+pub fn open(
+    stream: Arc<TcpStream>,
+    capacity: usize,
+    limit: Limit,
+) -> io::Result<(BufReader<Inbound>, Outbound)> {
+    stream.set_nodelay(true)?;
+    let inbound =
+        Half { stream: Arc::clone(&stream), set_timeout: TcpStream::set_read_timeout, timeout: None, limit };
+    let outbound = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
+    let reader = BufReader::with_capacity(capacity, Inbound(inbound));
+    Ok((reader, Outbound { half: outbound, buffer: Vec::new(), capacity }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn pair(capacity: usize, limit: Limit) -> ((BufReader<Inbound>, Outbound), TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (open(listener.accept().unwrap().0.into(), capacity, limit).unwrap(), other)
+    }
+
+    #[test]
+    fn whatever_the_limit_a_silent_peer_is_given_up() {
+        let short = Duration::from_millis(5);
+        for limit in [
+            Limit::Waited(short),
+            Limit::Until(Instant::now() + short),
+            Limit::Each(short, None),
+            Limit::Each(Duration::from_secs(60), Some(Instant::now())),
+        ] {
+            let ((mut reader, _), _other) = pair(16, limit);
+            assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_waited_for_counts_and_what_comes_at_once_does_not_use_it_up() {
+        let limit = Duration::from_secs(60);
+        let ((mut reader, _), mut other) = pair(16, Limit::Waited(limit));
+        other.write_all(b"x").unwrap();
+        reader.read_exact(&mut [0]).unwrap();
+        let left = reader.get_ref().left();
+        assert!(left < limit && left > limit / 2, "{left:?}");
+    }
+
+    #[test]
+    fn small_writes_wait_for_a_flush_and_arrive_in_order_with_large_ones() {
+        let ((_, mut out), mut other) = pair(4, Limit::Each(Duration::from_secs(60), None));
+        other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        out.write_all(b"ab").unwrap();
+        assert_eq!(out.buffered(), 2);
+        out.write_all(b"cdefgh").unwrap();
+        assert_eq!(out.buffered(), 0, "a large one is sent, and what waits before it");
+        out.write_all(b"ij").unwrap();
+        out.send(b"k").unwrap();
+        out.add(b"lmnop");
+        assert!(!out.has_room(1));
+        out.send_without_waiting();
+        let mut arrived = [0; 16];
+        other.read_exact(&mut arrived).unwrap();
+        assert_eq!(&arrived, b"abcdefghijklmnop");
+    }
+
+    #[test]
+    fn a_byte_and_an_end_have_arrived_and_silence_has_not() {
+        let ((reader, _), mut other) = pair(16, Limit::Each(Duration::from_secs(60), None));
+        assert!(!reader.get_ref().has_arrived());
+        other.write_all(b"x").unwrap();
+        while !reader.get_ref().has_arrived() {}
+        let ((mut reader, _), other) = pair(16, Limit::Each(Duration::from_secs(60), None));
+        drop(other);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+        assert!(reader.get_ref().has_arrived());
+    }
+}

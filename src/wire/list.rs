@@ -1,0 +1,181 @@
+//! The answer to a LIST: the entries of a folder, one a line.
+
+use super::limits::MAX_PIECE;
+use super::words::{ParseError, Words};
+use crate::name::{FilePath, FolderPath};
+use crate::placement::PieceSet;
+use crate::sealed::{Facts, ModifiedTime};
+use crate::text::{parse_number, percent_encode};
+use crate::version::Version;
+
+/// One entry of a folder. Names are relative to the folder that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A folder in it; never in a list of everything below.
+    Folder(FolderPath),
+    /// The pieces of one version of a file.
+    File {
+        /// Its name, or its path in a list of everything below.
+        path: FilePath,
+        /// Whether the pieces are published; staged ones count once another server has published one.
+        published: bool,
+        /// The pieces' numbers.
+        pieces: PieceSet,
+        /// What their headers say.
+        facts: Facts,
+    },
+    /// A delete.
+    Tombstone {
+        /// The deleted name.
+        path: FilePath,
+        /// The delete's version.
+        version: Version,
+        /// Whether it is published on the server.
+        published: bool,
+    },
+    /// A piece file whose header cannot be read.
+    Damaged {
+        /// The file's name.
+        path: FilePath,
+        /// The piece's number.
+        piece: u8,
+    },
+}
+
+impl Entry {
+    /// The name that the entry is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Entry::Folder(folder) => folder.as_str(),
+            Entry::File { path, .. } | Entry::Tombstone { path, .. } | Entry::Damaged { path, .. } => {
+                path.as_str()
+            }
+        }
+    }
+
+    /// The line, LF included.
+    pub fn to_line(&self) -> String {
+        let phase = |published: bool| if published { "published" } else { "staged" };
+        match self {
+            Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
+            Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } } => {
+                format!(
+                    "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
+                    percent_encode(path.as_str()),
+                    phase(*published),
+                    modified.seconds,
+                    modified.nanos,
+                )
+            }
+            Entry::Tombstone { path, version, published } => {
+                format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), phase(*published))
+            }
+            Entry::Damaged { path, piece } => format!("damaged {} {piece}\n", percent_encode(path.as_str())),
+        }
+    }
+
+    /// Parses a line without its LF.
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        let mut words = Words::of(line);
+        let kind = words.next("an entry")?;
+        let entry = match kind {
+            "folder" => Entry::Folder(words.folder()?),
+            "file" => {
+                let (path, version) = (words.path()?, words.version()?);
+                let (published, pieces) = (published(&mut words)?, pieces(&mut words)?);
+                let size = words.number("size")?;
+                let modified = ModifiedTime {
+                    seconds: seconds(&mut words)?,
+                    nanos: words.number_within("nanoseconds", 0..=999_999_999)?,
+                };
+                let replicas = words.number_within("replicas", 1..=u8::MAX)?;
+                Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } }
+            }
+            "tombstone" => Entry::Tombstone {
+                path: words.path()?,
+                version: words.version()?,
+                published: published(&mut words)?,
+            },
+            "damaged" => Entry::Damaged {
+                path: words.path()?,
+                piece: words.number_within("piece number", 0..=MAX_PIECE)?,
+            },
+            _ => return Err(ParseError("an entry")),
+        };
+        words.end()?;
+        Ok(entry)
+    }
+}
+
+fn published(words: &mut Words<'_>) -> Result<bool, ParseError> {
+    words.either("published or staged", [("published", true), ("staged", false)])
+}
+
+/// Ascending, so that a set has one spelling.
+fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
+    words.parse("pieces", |word| {
+        let mut last = 0;
+        let numbers = word.split(',').map(|number| {
+            last = parse_number(number).filter(|number| (last + 1..=MAX_PIECE).contains(number))?;
+            Some(last)
+        });
+        numbers.collect()
+    })
+}
+
+fn seconds(words: &mut Words<'_>) -> Result<i64, ParseError> {
+    words.parse("seconds", |word| word.parse().ok().filter(|seconds: &i64| seconds.to_string() == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> FilePath {
+        FilePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn entries_come_back() {
+        let version = Version { generation: 9, upload: [1; 16] };
+        for entry in [
+            Entry::Folder(FolderPath::parse("my folder").unwrap()),
+            Entry::File {
+                path: path("a b/ü"),
+                published: true,
+                pieces: [1, 4].into_iter().collect(),
+                facts: Facts {
+                    version,
+                    size: 12,
+                    modified: ModifiedTime { seconds: -5, nanos: 7 },
+                    replicas: 2,
+                },
+            },
+            Entry::Tombstone { path: path("x"), version, published: false },
+            Entry::Damaged { path: path("x"), piece: 3 },
+        ] {
+            let line = entry.to_line();
+            assert_eq!(Entry::parse(line.trim_end()), Ok(entry), "{line}");
+        }
+        for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"]
+        {
+            assert!(Entry::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn pieces_have_one_spelling() {
+        let parse =
+            |pieces: &str| Entry::parse(&format!("file x 1-{} published {pieces} 12 0 0 2", "0".repeat(32)));
+        for pieces in ["1", "1,4", "2,3,4", "1,9"] {
+            let parsed = parse(pieces).unwrap();
+            assert!(
+                matches!(&parsed, Entry::File { pieces: set, .. } if set.to_string() == pieces),
+                "{pieces}"
+            );
+        }
+        for pieces in ["", ",", "0", "4,1", "1,1", "1,", ",1", "01", "10", "1,2,2", "300"] {
+            assert!(parse(pieces).is_err(), "{pieces}");
+        }
+    }
+}
