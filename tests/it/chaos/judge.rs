@@ -127,10 +127,10 @@ pub(crate) fn judge_writer(
             return Ok(Verdict::Refused);
         }
         // Somebody's upload came between its look and its end, and is what is there now.
-        Task::Delete { .. } if says("was replaced meanwhile") => acts.iter().any(is_rival),
+        Task::Delete { .. } if says("was replaced in the meantime") => acts.iter().any(is_rival),
         // They do not go on without a server that was there when they began.
         Task::Verify | Task::Repair => status == 1 || (status == 4 && says("lost the connection to")),
-        _ => says("again and again") && acts.iter().any(is_rival),
+        _ => says("kept replacing") && acts.iter().any(is_rival),
     };
     if allowed && matches!(act.task, Task::Move { .. }) {
         // Both refusals of a Move come before it has changed anything.
