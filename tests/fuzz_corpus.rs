@@ -68,7 +68,7 @@ fn changed(input: &[u8], other: &[u8], state: &mut u64) -> Vec<u8> {
 }
 
 #[test]
-fn every_kept_input_is_well() {
+fn every_kept_input_is_handled() {
     for (name, target) in TARGETS {
         let inputs = corpus(name);
         assert!(inputs.len() >= 5, "{name} has hardly any inputs");
@@ -77,7 +77,7 @@ fn every_kept_input_is_well() {
 }
 
 #[test]
-fn every_kept_input_is_well_after_small_changes() {
+fn every_kept_input_is_handled_after_small_changes() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().map(|text| text.parse().unwrap());
     for (name, target) in TARGETS {
         let (begin, inputs, mut state) = (Instant::now(), corpus(name), 0x5EED_5EED);

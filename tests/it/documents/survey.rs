@@ -42,7 +42,7 @@ fn carry_out(held: &mut Vec<Held>, steps: &[Step]) {
     }
 }
 
-/// The refusal of a commit that is not staged has another word where a tombstone is to be forgotten.
+/// The refusal of a commit that is not staged has another word if a tombstone is to be forgotten.
 fn word(refused: Refused, request: &str) -> &'static str {
     match refused {
         Refused::NotStaged if request == "FORGET" => "not-found",
@@ -167,7 +167,7 @@ impl Claims {
         &self.by_name[&format!("{}.{}", held.version.generation, held.piece)]
     }
 
-    /// A payload as the example shows it, with a name in place of each claim, and back.
+    /// A payload as the example shows it, with a name instead of each claim, and back.
     fn shortened(&self, payload: &str) -> String {
         let replaced = |text: String, (name, claim): (&String, &Claim)| {
             text.replace(&Self::text(claim), &format!("[{name}]"))
