@@ -647,7 +647,7 @@ fn repair_says_that_a_delete_is_everywhere_only_when_every_server_has_forgotten_
     let outcome = aditi.run(&["Repair"]).fails_with(1);
     let named = |line: &&str| line.starts_with("a: not repaired: Server1: ");
     assert!(outcome.lines().iter().any(named), "{outcome}");
-    assert!(!outcome.stdout.contains("delete completed"), "{outcome}");
+    assert!(!outcome.stdout.contains("delete completed on every server"), "{outcome}");
     assert!(!cluster.unsettled().is_empty());
 
     fs::remove_file(&floors).unwrap();
