@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shareit::auth::{MAX_ITERATIONS, MIN_ITERATIONS, Verifier};
 use shareit::name::{FilePath, UserName};
 use shareit::primitives::{Bytes32, hmac_sha256};
-use shareit::sealed::{Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey};
+use shareit::sealed::{Claim, Facts, Header, MasterKey, WrappedKey};
 use shareit::server::{
     FAILED_LOGIN_DELAY, FAILED_LOGINS_PER_MINUTE, LOGIN_LIMIT, MAX_CONNECTIONS, USERS_SHARE,
 };
@@ -334,7 +334,7 @@ fn half_sent_pieces_of_one_user_take_neither_the_descriptors_nor_all_connections
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let cluster = Cluster::quick(1);
     let version = Version { generation: 1, upload: [7; 16] };
-    let facts = Facts { version, size: 8 * SENT as u64, modified: ModifiedTime::default(), replicas: 2 };
+    let facts = Facts { version, size: 8 * SENT as u64, replicas: 2, ..Facts::default() };
     let key = WrappedKey { check: [0; 16], block: [0; 16], bytes: [0; 32] };
     let (user, path) = (UserName::parse(USER).unwrap(), FilePath::parse("big").unwrap());
     let header = Box::new(Header::data(user, path, facts, 1, key));

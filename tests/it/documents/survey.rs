@@ -144,8 +144,7 @@ impl Claims {
             let wrapped = master.wrap(&FileKey::new(file_key), block);
             for piece in placement::pieces() {
                 let facts = Facts { version, ..Facts::from(&small) };
-                let header =
-                    Header::data(small.user.clone(), small.path.clone(), facts, piece, wrapped.clone());
+                let header = Header::data(small.user.clone(), small.path.clone(), facts, piece, wrapped);
                 let range = placement::range(content.len() as u64, piece);
                 let mut body = content[range.start as usize..range.end as usize].to_vec();
                 let counter = std::array::from_fn(|i| if i == 0 { piece } else { 0 });

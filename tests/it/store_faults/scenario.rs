@@ -4,7 +4,7 @@ use super::disk::MemoryDisk;
 use super::ledger::Ledger;
 use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
-use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey};
+use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, WrappedKey};
 use shareit::store::{Batch, Connection, Disk, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
@@ -108,8 +108,7 @@ impl Piece {
             _ if name.starts_with("huge") => 12_000_000 + generation,
             false => 600 + generation,
         };
-        let facts =
-            Facts { version: version(generation), size, modified: ModifiedTime::default(), replicas: 2 };
+        let facts = Facts { version: version(generation), size, replicas: 2, ..Facts::default() };
         let key = WrappedKey { check: [1; 16], block: [2; 16], bytes: [3; 32] };
         let header = match number {
             TOMBSTONE => Header::tombstone(aditi(), path(name), facts.version, facts.replicas, key.check),
