@@ -24,7 +24,9 @@ const FAR_OFF: u64 = 1 << 40;
 /// milliseconds since 1970, so two writers that could not see each other's servers are ordered by time. (A file that
 /// gets a name through a Move is the exception: [`Version::of_moved`].) Two writers that saw the same at the same time
 /// may choose the same generation; the ids then break the tie in the same way for every reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// The default is older than every version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Version {
     /// See [`commit::next_generation`](crate::commit::next_generation); at least 1.
     pub generation: u64,

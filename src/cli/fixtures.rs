@@ -2,8 +2,7 @@
 
 use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::sealed::{Facts, ModifiedTime};
-use crate::version::Version;
+use crate::sealed::Facts;
 
 pub(in crate::cli) fn held(pieces: &[u8]) -> Option<Holding> {
     Some(Holding { pieces: pieces.iter().copied().collect(), ..Holding::default() })
@@ -15,10 +14,9 @@ pub(in crate::cli) fn shown_file(
     servers: Vec<(&str, Option<Holding>)>,
 ) -> ShownFile {
     let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
-    let version = Version { generation: 1, upload: [1; 16] };
     ShownFile {
         path: FilePath::parse(name).unwrap(),
-        facts: Some(Facts { version, size: 12, modified: ModifiedTime::default(), replicas: 2 }),
+        facts: Some(Facts { size: 12, ..Facts::default() }),
         health,
         holders: servers.into_iter().map(server).collect(),
     }

@@ -54,7 +54,7 @@ pub struct WrappedKey {
 }
 
 /// What all pieces of one version of a file have in common, and listings show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Which version.
     pub version: Version,

@@ -37,7 +37,7 @@ impl<D: Disk> Locked<'_, D> {
         for number in placement::pieces() {
             let version = match self.files.piece(self.user, path, number) {
                 Ok((_, claim)) => claim.header.version,
-                Err(ReadError::Format) => Version { generation: 0, upload: [0; 16] },
+                Err(ReadError::Format) => Version::default(),
                 Err(ReadError::Missing) => continue,
                 Err(ReadError::Io(error)) => return Err(error.into()),
             };

@@ -245,13 +245,13 @@ const _: () = assert!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealed::{Facts, ModifiedTime, WrappedKey};
+    use crate::sealed::{Facts, WrappedKey};
 
     fn examples() -> Vec<Request> {
         let path = FilePath::parse("my notes/a%b.txt").unwrap();
         let version = Version { generation: 3, upload: [0xab; 16] };
         let user = crate::name::UserName::parse("Aditi").unwrap();
-        let facts = Facts { version, size: 4, modified: ModifiedTime::default(), replicas: 2 };
+        let facts = Facts { version, size: 4, ..Facts::default() };
         let key = WrappedKey { check: [0; 16], block: [0; 16], bytes: [0; 32] };
         let header = Header::data(user, path.clone(), facts, 1, key);
         vec![

@@ -1,5 +1,5 @@
-//! What else may be on a server's disk: things that are no files where files belong, another file system, files
-//! that others could read.
+//! What else may be on a server's disk: other things in the place of files, another file system, files that others
+//! could read.
 
 use crate::common::process::run;
 use crate::common::{Cluster, USER, noise};
@@ -170,7 +170,7 @@ fn a_folder_that_is_a_link_takes_no_files_that_no_listing_would_find() {
     symlink(&other, folder.join("linked")).unwrap();
     aditi.put("f", &noise(2, SIZE));
     for target in ["linked", "linked/new"] {
-        aditi.run(&["Upload", "f", target]).exits(1).complains_of("behind a link");
+        aditi.run(&["Upload", "f", target]).exits(1).complains_of("reached through a link");
     }
     assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
     assert_eq!(cluster.unsettled(), [""; 0]);

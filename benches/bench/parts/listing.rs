@@ -12,7 +12,7 @@ use std::thread;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::placement;
 use shareit::primitives::sha256;
-use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey, ModifiedTime, chunk_log2_for};
+use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey, chunk_log2_for};
 use shareit::store::{Batch, Disk, OsDisk, Store};
 use shareit::version::Version;
 
@@ -107,7 +107,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
                 if !holders[usize::from(piece) - 1].contains(&server) {
                     continue;
                 }
-                let facts = Facts { version, size: 0, modified: ModifiedTime::default(), replicas: REPLICAS };
+                let facts = Facts { version, replicas: REPLICAS, ..Facts::default() };
                 let wrapped = key.wrap(&FileKey::new([1; 32]), wrap_block);
                 let header = Header::data(user()?, path.clone(), facts, piece, wrapped);
                 let seal = key.seal(&header.encode(), &root_hash);

@@ -47,6 +47,9 @@ struct Server {
     has_other: bool,
 }
 
+/// Connections that were lent, each with its server; or why they were lost.
+pub(crate) type Returned = Vec<(usize, Result<Peer, PeerError>)>;
+
 /// The client's connections.
 pub(crate) struct Cluster {
     servers: Vec<Server>,
@@ -276,7 +279,7 @@ impl Cluster {
 
     /// Takes back what [`Cluster::lend_peers`] gave, each with its server: a connection, or why it was lost. One that
     /// does not come back, because its thread panicked, is lost.
-    pub(crate) fn take_back(&mut self, peers: impl IntoIterator<Item = (usize, Result<Peer, PeerError>)>) {
+    pub(crate) fn take_back(&mut self, peers: Returned) {
         for (server, peer) in peers {
             self.servers[server].connection = match peer {
                 Ok(peer) => Connection::Up(Box::new(peer)),

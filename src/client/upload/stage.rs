@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use super::source::OpenSource;
+use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
@@ -87,7 +88,7 @@ pub(super) fn stage_all(
     peers: Vec<Option<Peer>>,
     key: &MasterKey,
     report: &dyn Report,
-) -> (Vec<Staged>, Vec<(usize, Result<Peer, PeerError>)>) {
+) -> (Vec<Staged>, Returned) {
     let jobs: Vec<Job> =
         (0..plans.len()).flat_map(|file| job_order().map(move |piece| Job { file, piece })).collect();
     let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });

@@ -4,7 +4,7 @@ use super::disk::MemoryDisk;
 use super::ledger::Ledger;
 use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
-use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, ModifiedTime, WrappedKey};
+use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, WrappedKey};
 use shareit::store::{Batch, Connection, Disk, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
@@ -18,7 +18,7 @@ pub(crate) const NOW: u64 = 0;
 
 /// A file's name.
 pub(crate) type Name = &'static str;
-/// One more than the last; each stands for one version of a name.
+/// One more than the last; each means one version of a name.
 pub(crate) type Generation = u64;
 /// Which client.
 pub(crate) type Who = char;
@@ -108,8 +108,7 @@ impl Piece {
             _ if name.starts_with("huge") => 12_000_000 + generation,
             false => 600 + generation,
         };
-        let facts =
-            Facts { version: version(generation), size, modified: ModifiedTime::default(), replicas: 2 };
+        let facts = Facts { version: version(generation), size, replicas: 2, ..Facts::default() };
         let key = WrappedKey { check: [1; 16], block: [2; 16], bytes: [3; 32] };
         let header = match number {
             TOMBSTONE => Header::tombstone(aditi(), path(name), facts.version, facts.replicas, key.check),
@@ -155,7 +154,7 @@ impl Random {
 }
 
 /// The servers' folder. The store asks the operating system once whether it is one file system, so it
-/// exists; what is in it lies in memory.
+/// exists; its contents are in memory.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("store_faults")
 }
