@@ -75,7 +75,7 @@ fn an_empty_password_is_called_so() {
     let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");
     aditi.pipe("Passwd\n\n").fails_with(1).complains_of("the password is empty");
-    aditi.pipe("Passwd\n spaces \n").fails_with(1).complains_of("no spaces around it");
+    aditi.pipe("Passwd\n spaces \n").fails_with(1).complains_of("no spaces at its ends");
     aditi.run(&["Status"]).succeeds();
 }
 
