@@ -1,7 +1,7 @@
 //! The kept inputs of the fuzz targets, as they are and with small changes.
 //!
-//! `make fuzz` lets a fuzzer look for new ones that reach other code. Where there is no C++ compiler to build it
-//! with, this test takes its place: it makes changes for `FUZZ_SECONDS` seconds, blindly but for ever the same.
+//! `make fuzz` has a fuzzer look for new ones that reach other code. Without a C++ compiler to build it, this test
+//! takes its place: it makes changes for `FUZZ_SECONDS` seconds, blindly but always the same.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// Says which input it was before the panic of a target ends the test.
+/// Reports the input before the panic of a target ends the test.
 fn try_input(name: &str, target: Target, input: &[u8]) {
     let outcome = std::panic::catch_unwind(|| target(input));
     assert!(outcome.is_ok(), "{name} fails on \"{}\"", input.escape_ascii());
@@ -68,7 +68,7 @@ fn changed(input: &[u8], other: &[u8], state: &mut u64) -> Vec<u8> {
 }
 
 #[test]
-fn every_kept_input_is_well() {
+fn every_kept_input_is_handled() {
     for (name, target) in TARGETS {
         let inputs = corpus(name);
         assert!(inputs.len() >= 5, "{name} has hardly any inputs");
@@ -77,7 +77,7 @@ fn every_kept_input_is_well() {
 }
 
 #[test]
-fn every_kept_input_is_well_after_small_changes() {
+fn every_kept_input_is_handled_after_small_changes() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().map(|text| text.parse().unwrap());
     for (name, target) in TARGETS {
         let (begin, inputs, mut state) = (Instant::now(), corpus(name), 0x5EED_5EED);
@@ -97,7 +97,7 @@ fn every_kept_input_is_well_after_small_changes() {
     }
 }
 
-/// Its Cargo.lock is not looked at by any other test, and `make fuzz` refuses one that does not fit.
+/// Its Cargo.lock is not looked at by any other test, and `make fuzz` refuses one that does not match.
 #[test]
 fn the_fuzz_targets_are_built_with_the_dependencies_that_the_library_has() {
     let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -109,5 +109,5 @@ fn the_fuzz_targets_are_built_with_the_dependencies_that_the_library_has() {
     let locked: Vec<&str> =
         package.lines().filter_map(|line| line.strip_prefix(" \"")?.strip_suffix("\",")).collect();
     assert!(wanted.len() > 5, "{wanted:?}");
-    assert_eq!(locked, wanted, "say `cargo fetch --manifest-path fuzz/Cargo.toml`");
+    assert_eq!(locked, wanted, "run `cargo fetch --manifest-path fuzz/Cargo.toml`");
 }

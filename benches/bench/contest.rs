@@ -9,7 +9,7 @@ use crate::scratch::Scratch;
 use crate::stats::Sample;
 use crate::{Fallible, inputs, memory};
 
-/// What is to be stored, and then to be fetched.
+/// What is stored, and then fetched.
 pub(crate) struct Job<'a> {
     /// A file, or a folder of files of one size.
     pub(crate) source: &'a Path,
@@ -17,7 +17,7 @@ pub(crate) struct Job<'a> {
     pub(crate) tag: &'a str,
 }
 
-/// A program that can store and fetch. Commands are timed from start to exit; all else here is not.
+/// A program that can store and fetch. Commands are timed from start to exit; nothing else here is.
 pub(crate) trait Contestant {
     fn name(&self) -> String;
 
@@ -97,7 +97,7 @@ pub(crate) fn hold(
     scores.into_iter().zip(failed).filter(|(_, failed)| !failed).map(|(score, _)| score).collect()
 }
 
-/// A line that the next one overwrites, for whoever sits at a terminal.
+/// A line that the next one overwrites, for a person at a terminal.
 pub(crate) fn progress(text: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{text}");

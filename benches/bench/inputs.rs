@@ -1,4 +1,4 @@
-//! What is stored: bytes without a pattern, so that nobody gains by compressing or recognizing them.
+//! What is stored: bytes without a pattern, so no program gains by compressing or recognizing them.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};

@@ -21,7 +21,7 @@ pub(crate) fn describe(folder: &Path) -> Vec<String> {
     if let Some(busy) = busy().filter(|busy| *busy > 0.1) {
         let percent = 100.0 * busy;
         lines.push(format!(
-            "busy to {percent:.0} % before the start: something else runs, and the figures suffer"
+            "{percent:.0}% busy before the start: something else is running, and the figures are not reliable"
         ));
     }
     lines

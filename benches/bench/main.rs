@@ -31,7 +31,7 @@ use parts::Stage;
 use scratch::Scratch;
 use table::Table;
 
-/// What can go wrong here is for a person to read, and nothing is done about it but to say it.
+/// Errors here are for a person to read; nothing is done about them except to report them.
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {

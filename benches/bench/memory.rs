@@ -20,7 +20,7 @@ pub(crate) fn is_taken_back() -> bool {
     })
 }
 
-/// Touches this much memory and gives it back at once, where the host takes back what is free. The first
+/// Touches this much memory and frees it at once, in case the host takes back what is free. The first
 /// touch of such a page costs ten times a later one, and which run pays would be a matter of chance.
 pub(crate) fn warm(bytes: u64) {
     if !is_taken_back() {
@@ -28,7 +28,7 @@ pub(crate) fn warm(bytes: u64) {
     }
     let available = field(Path::new("/proc/meminfo"), "MemAvailable:").unwrap_or(0);
     let each = usize::try_from(bytes.min(available / 2) / 2).unwrap_or(0);
-    // Both halves are held until both are touched: else the second would get the pages of the first.
+    // Both halves are held until both are touched: otherwise the second would get the pages of the first.
     let held = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -43,7 +43,7 @@ pub(crate) fn warm(bytes: u64) {
     std::hint::black_box(&held);
 }
 
-/// What /proc says of a process, in bytes: `VmHWM:` for the most that it had, `VmRSS:` for what it has.
+/// What /proc says about a process, in bytes: `VmHWM:` for its peak, `VmRSS:` for now.
 pub(crate) fn of_process(pid: u32, what: &str) -> Fallible<u64> {
     let status = format!("/proc/{pid}/status");
     field(Path::new(&status), what).ok_or_else(|| format!("{status} has no {what}").into())

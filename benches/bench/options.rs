@@ -61,7 +61,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
-                // What cargo says to each benchmark.
+                // What cargo passes to each benchmark.
                 "--bench" => {}
                 "--help" | "-h" => return Ok(None),
                 "--quick" => options.quick = true,
@@ -93,7 +93,7 @@ impl Options {
         self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == name))
     }
 
-    /// `usual` or, on the quick setting, `quick`, unless the command line says how many.
+    /// `usual` or, on the quick setting, `quick`, unless the command line sets it.
     pub(crate) fn rounds(&self, usual: usize, quick: usize) -> usize {
         self.rounds.unwrap_or(if self.quick { quick } else { usual })
     }

@@ -105,7 +105,7 @@ impl Cluster {
         self.client(&self.folder.join("direct.conf"))
     }
 
-    /// Where a download of this name lies.
+    /// Where a download of this name is.
     pub(crate) fn download(&self, path: &str) -> PathBuf {
         self.folder.join("Downloads").join(USER).join(path)
     }

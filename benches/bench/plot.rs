@@ -119,7 +119,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, scale: &Scale, left: f64, with_ra
     )?;
     writeln!(svg, r#"    <rect width="{PANEL_WIDTH}" height="{PANEL_HEIGHT}" fill="{SHEET}"/>"#)?;
     draw_grid(svg, panel, scale, with_rates)?;
-    // ShareIt's line lies above the others.
+    // ShareIt's line is above the others.
     let (own, others): (Vec<_>, Vec<_>) = panel.series.iter().partition(|series| series.name == "ShareIt");
     for series in others.into_iter().chain(own) {
         let (colour, width, dashes) = look(&series.name);

@@ -10,7 +10,7 @@ use crate::Fallible;
 use crate::memory;
 use crate::scratch::Watch;
 
-/// Most time for a server to say that it is ready.
+/// How long a server may take to report that it is ready.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often its log is looked at until then.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -23,12 +23,12 @@ pub(crate) fn path_of(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(usual).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// This program, for its other roles: also after a new build has taken its place.
+/// This program, for its other roles: even after a new build has taken its place.
 pub(crate) fn own_program() -> PathBuf {
     format!("/proc/{}/exe", std::process::id()).into()
 }
 
-/// A command of this program, but one that says "ready", and begins when it is sent a line.
+/// A command of this program that prints "ready", and begins when it is sent a line.
 pub(crate) fn when_told(command: &Command) -> Command {
     let mut waiting = Command::new(command.get_program());
     waiting.arg("when-told").args(command.get_args());
@@ -77,7 +77,7 @@ fn failure(command: &Command, status: &str, errors: &Path) -> Box<dyn std::error
     format!("{command:?}: {status}: {}", words.trim()).into()
 }
 
-/// A command that may have so many files and sockets open, where the system lets it.
+/// A command that may have so many files and sockets open, if the system permits it.
 pub(crate) fn with_descriptors(count: usize, program: &Path) -> Command {
     let mut command = Command::new("sh");
     let script = r#"ulimit -n "$0" 2>/dev/null; exec "$@""#;
@@ -89,7 +89,7 @@ pub(crate) fn with_descriptors(count: usize, program: &Path) -> Command {
 pub(crate) struct Daemon {
     child: Child,
     stdin: Option<ChildStdin>,
-    /// Where its words go: a file, so that nobody has to work for them while something is timed.
+    /// Where its output goes: a file, so that no process has to read it while something is timed.
     log: PathBuf,
     /// How much of the log was waited for already.
     seen: usize,

@@ -5,7 +5,7 @@
 //!
 //! A connect on this machine returns at once, and the first bytes would then be too early by the round trip of
 //! TCP's handshake. So bytes of a connection count as sent only when the handshake would have been over. Of
-//! connections that one client opens one behind the other, each handshake begins where the one before ends:
+//! connections that one client opens one after another, each handshake begins where the one before ends:
 //! a client that connects in turn, as ShareIt does, waits for each of them.
 
 use std::collections::VecDeque;
@@ -70,7 +70,7 @@ fn join(client: &TcpStream, server: u16, established: Instant) -> Fallible<()> {
     // The last part of the handshake reaches the server.
     thread::sleep((established + DELAY).saturating_duration_since(Instant::now()));
     let server = TcpStream::connect(("127.0.0.1", server)).inspect_err(|_| {
-        // The client has closed already, or is told by this.
+        // The client has closed already, or learns of it by this.
         let _ = client.shutdown(Shutdown::Both);
     })?;
     server.set_nodelay(true)?;

@@ -1,7 +1,7 @@
 //! The folder that everything happens in, and the end of all that was started, however the benchmarks end.
 //!
 //! A second process of this program waits for the end of the first. It then ends the servers that are still
-//! on its list, by their pids, and removes the folder: also after an error, Ctrl-C or SIGKILL.
+//! on its list, by their pids, and removes the folder: even after an error, Ctrl-C or SIGKILL.
 
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -22,13 +22,13 @@ pub(crate) struct Scratch {
     counter: AtomicUsize,
 }
 
-/// Tells the keeper which processes there are.
+/// Tells the keeper which processes exist.
 #[derive(Clone)]
 pub(crate) struct Watch(Arc<Mutex<Option<std::process::ChildStdin>>>);
 
 impl Watch {
     fn tell(&self, text: &str) {
-        // Without a keeper there is nobody to tell; what was started is then ended by its owner alone.
+        // Without a keeper there is nothing to tell; processes are then ended by their owner alone.
         if let Ok(mut pipe) = self.0.lock()
             && let Some(pipe) = pipe.as_mut()
         {

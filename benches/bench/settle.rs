@@ -1,8 +1,8 @@
 //! Waits until the file system makes new files as quickly as it usually does.
 //!
-//! ext4 without a journal does not use the number of a removed file again for some minutes. Where thousands
+//! ext4 without a journal does not use the number of a removed file again for some minutes. If thousands
 //! were removed just before (by tests, or by the last run of these benchmarks), it looks at each of them
-//! before it makes a new file, and that takes fifty times as long as usual: whoever came first would pay.
+//! before it makes a new file, and that takes fifty times as long as usual: the first program measured would pay.
 
 use std::fs::File;
 use std::thread;
@@ -18,7 +18,7 @@ const QUICK: Duration = Duration::from_micros(80);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(360);
 
-/// Waits for some minutes at most, and says so if that was not enough.
+/// Waits for a few minutes at most, and reports it if that was not enough.
 pub(crate) fn settle(scratch: &Scratch) -> Fallible<()> {
     let begin = Instant::now();
     loop {

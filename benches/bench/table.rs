@@ -3,7 +3,7 @@
 use crate::contest::Score;
 use crate::stats::Sample;
 
-/// Rows of one width, so that it can be read where it is printed and put into a document as it is.
+/// Rows of one width, so that the table can be read where it is printed, and put into a document as it is.
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<[String; 7]>,

@@ -47,7 +47,9 @@ fn run(words: &[String]) -> Result<(), Failure> {
         "disk" => disk(&numbers)?,
         "users" => users(&numbers)?,
         "sessions" => sessions::measure(&numbers)?,
-        other => return Err(format!("no part {other:?}: crypto, disk, users or sessions is meant").into()),
+        other => {
+            return Err(format!("unknown part {other:?}: expected crypto, disk, users or sessions").into());
+        }
     }
     Ok(())
 }

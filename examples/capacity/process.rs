@@ -41,7 +41,7 @@ pub(crate) struct Server {
     _folder: Scratch,
 }
 
-/// What the system says of a process.
+/// What the system says about a process.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) resident: u64,
@@ -72,7 +72,7 @@ impl Server {
                 break address.to_owned();
             }
         };
-        // A log that nobody reads would be left out by the server, and that is not what is to be measured.
+        // The server drops lines of a log that nobody reads, and that must not be what is measured.
         std::thread::spawn(move || std::io::copy(&mut log.by_ref(), &mut std::io::sink()));
         let name = ServerName::parse("Server1").map_err(|why| why.to_string())?;
         Ok(Self { child, address: ServerAddress { name, address: port }, _folder: folder })

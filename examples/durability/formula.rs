@@ -1,4 +1,5 @@
-//! The same by arithmetic: what the simulation is checked against, and what stands where it would see nothing.
+//! The same by arithmetic: the simulation is checked against it, and it replaces the simulation for events that are too
+//! rare to be seen.
 
 use crate::life::{Cluster, Set};
 

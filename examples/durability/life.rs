@@ -10,8 +10,8 @@ use crate::{DEATHS_A_YEAR, YEARS};
 /// Servers as bits.
 pub(crate) type Set = u32;
 
-/// What the placement makes of a number of servers and copies. Files differ only in where their pieces begin
-/// on the ring, so one file for each start stands for any number of files.
+/// What placement does with a number of servers and copies. Files differ only in where their pieces begin
+/// on the ring, so one file for each start represents any number of files.
 pub(crate) struct Cluster {
     pub(crate) servers: u32,
     pub(crate) copies: u32,
@@ -26,7 +26,7 @@ impl Cluster {
         let everybody = vec![true; servers as usize];
         let (mut walks, mut holders) = (Vec::new(), Vec::new());
         for start in 0..servers {
-            // Any hash with this remainder stands for all of them.
+            // Any hash with this remainder represents all of them.
             let mut hash = [0; 32];
             hash[28..].copy_from_slice(&start.to_be_bytes());
             for walk in placement::holders(&hash, &everybody, servers as usize) {
@@ -105,7 +105,7 @@ pub(crate) fn simulate(cluster: &Cluster, operator: &Operator, lives: u32, seed:
     Estimate { mean, error, events }
 }
 
-/// One life: 0 if every file is there at its end, else its weight.
+/// One life: 0 if every file is there at its end, otherwise its weight.
 ///
 /// Losses are rare, so while some piece has fewer copies than it should, servers die more often than they do in
 /// truth (*failure biasing*, a form of importance sampling; Lewis and Böhm, 1984). The weight, how much more
@@ -113,7 +113,7 @@ pub(crate) fn simulate(cluster: &Cluster, operator: &Operator, lives: u32, seed:
 fn live(cluster: &Cluster, operator: &Operator, random: &mut Random) -> f64 {
     let mut held = cluster.holders.clone();
     let mut up = cluster.everybody();
-    // Deaths to be expected until the next step of the operator: about one for a life, so that the weights of
+    // Expected deaths until the next step of the operator: about one for a life, so that the weights of
     // lives do not differ too much.
     let wanted = 1.0 / (DEATHS_A_YEAR * f64::from(cluster.servers) * YEARS).max(1.0);
     let (mut to_repair, mut to_replace) = (VecDeque::new(), VecDeque::new());

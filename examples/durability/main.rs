@@ -24,7 +24,7 @@ pub(crate) const YEARS: f64 = 10.0;
 pub(crate) const DAY: f64 = 1.0 / 365.25;
 pub(crate) const WEEK: f64 = 7.0 * DAY;
 
-/// How long after a death the lost copies are made up again.
+/// How long after a death the lost copies are made again.
 const DELAYS: [(&str, f64); 4] =
     [("1 day", DAY), ("1 week", WEEK), ("4 weeks", 4.0 * WEEK), ("26 weeks", 26.0 * WEEK)];
 const SEED: u64 = 2026;

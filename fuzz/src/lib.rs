@@ -1,4 +1,4 @@
-//! What must hold for every input whatever: nothing panics, and what is understood is written back as it was.
+//! What must hold for every input: nothing panics, and what is understood is written back unchanged.
 //!
 //! The fuzzer calls these functions, and so does `tests/fuzz_corpus.rs` with the inputs that are kept.
 
@@ -43,7 +43,7 @@ pub fn line(mut input: &[u8]) {
     }
 }
 
-/// Reads a piece's header; and, as text, what a server says of its pieces.
+/// Reads a piece's header and, as text, what a server says about its pieces.
 pub fn piece(input: &[u8]) {
     if let Ok(header) = Header::decode(input) {
         assert_eq!(header.encode(), input[..header.encoded_len()]);
@@ -74,7 +74,7 @@ fn comes_back<T: PartialEq + Debug, E: PartialEq + Debug>(
     }
 }
 
-/// Reads a .conf; written in the plainest way, it has to be understood alike.
+/// Reads a .conf; written in the plainest way, it must mean the same.
 pub fn conf(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let config = match Config::parse(text) {

@@ -92,7 +92,7 @@ impl Meter {
 
     /// The line, at most `room` columns wide. The least informative words are left out first.
     pub(super) fn line(&self, now: Instant, servers: &Servers, room: usize) -> String {
-        let Words { share, amount, rate, left } = self.words(now);
+        let Segments { share, amount, rate, left } = self.segments(now);
         let doing = match self.doing {
             _ if share.is_none() => "working  ",
             Some(Doing::Checking) => "checking  ",
@@ -120,7 +120,7 @@ impl Meter {
         fits.cloned().unwrap_or_else(|| cut(&left, room))
     }
 
-    fn words(&self, now: Instant) -> Words {
+    fn segments(&self, now: Instant) -> Segments {
         let since = |begin: Instant| now.duration_since(begin).as_secs_f64();
         let part = self.part.unwrap_or(Part { begin: now, files: 0, bytes: 0, done: 0 });
         let moved = if part.bytes > 0 { part.done } else { 0 };
@@ -137,7 +137,7 @@ impl Meter {
                 bytes => rate(bytes, seconds),
             };
             let amount = format!("{files:.0} of {whole:.0} files");
-            return Words {
+            return Segments {
                 share: Some(files / whole),
                 amount,
                 rate,
@@ -147,7 +147,7 @@ impl Meter {
         if part.bytes > 0 {
             let (seconds, done) = (since(part.begin), part.in_pass().min(part.bytes));
             let rest = (part.bytes - done) as f64;
-            return Words {
+            return Segments {
                 share: Some(part.share()),
                 amount: units::bytes_of(done as f64, part.bytes as f64),
                 rate: if moved > 0 { rate(moved, seconds) } else { String::new() },
@@ -156,7 +156,7 @@ impl Meter {
         }
         // A single thing without bytes has no share that is done.
         let left = units::seconds(since(self.begin).floor().max(1.0));
-        Words { share: None, amount: String::new(), rate: String::new(), left }
+        Segments { share: None, amount: String::new(), rate: String::new(), left }
     }
 }
 
@@ -179,7 +179,7 @@ fn left(rest: f64, done: f64, seconds: f64) -> String {
 }
 
 /// What a line consists of.
-struct Words {
+struct Segments {
     /// None if it is not known.
     share: Option<f64>,
     amount: String,

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::commands::{self, passwd};
 use super::parse::{Parsed, UsageError, parse};
 use super::session::Session;
-use super::text::{fold, hang, some};
+use super::text::{NAMED, fold, hang, some};
 use super::words::{self, BadLine, read_line};
 use super::{USAGE, help};
 use crate::name::{ServerName, UserName, printable};
@@ -16,8 +16,6 @@ const PROMPT: &str = "ShareIt> ";
 const ESCAPE: char = '\u{1b}';
 /// Begins a line that is for people alone.
 const COMMENT: char = '#';
-/// With more servers than this their number counts, not their names.
-const NAMED: usize = 8;
 
 /// Runs commands to the end of the input; the status is that of the first that failed.
 pub(super) fn run(session: &mut Session<'_>) -> u8 {

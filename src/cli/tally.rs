@@ -6,8 +6,8 @@ use crate::name::FilePath;
 
 /// Files handed to the client at a time, so that those that are done are reported while the rest is under way.
 pub(super) const AT_A_TIME: usize = 1024;
-/// If there are more files than this, only those that failed are named.
-const NAMED: usize = 50;
+/// If there are more files than this, only those that failed are listed.
+const LISTED: usize = 50;
 
 /// Counts files, and gives the line to report for each, if there should be one.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Tally {
     }
 
     fn name(&self, line: String) -> Option<String> {
-        (self.files <= NAMED).then_some(line)
+        (self.files <= LISTED).then_some(line)
     }
 
     /// The last line; none for a single file, which has been named.
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn many_files_are_counted() {
-        let mut tally = Tally::of("uploaded", NAMED + 1);
+        let mut tally = Tally::of("uploaded", LISTED + 1);
         assert_eq!(tally.done(&path("a"), Some(1024), ""), None);
         assert_eq!(tally.done(&path("b"), Some(1024), ""), None);
         assert_eq!(tally.unchanged(&path("c")), None);

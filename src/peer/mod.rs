@@ -17,7 +17,6 @@ pub use login::{Challenged, Connected, Proven};
 
 use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
-use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
@@ -69,12 +68,6 @@ impl Peer {
     /// Whether the server has closed the connection, or sent something unasked.
     pub fn is_stale(&self) -> bool {
         self.socket.reader.get_ref().has_arrived()
-    }
-
-    /// Whether the server is on this machine, and thus shares its processors.
-    pub fn is_local(&self) -> bool {
-        let server = self.socket.reader.get_ref().stream().peer_addr();
-        server.is_ok_and(|server| tcp::is_local(server.ip()))
     }
 
     /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE or RESTORE its payload must follow

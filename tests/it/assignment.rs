@@ -1,5 +1,5 @@
 //! The classic assignment: its grading scenarios in tests/assignment.sh, run with the programs as they are now;
-//! and docs/ASSIGNMENT.md, whose places in the code have to be there.
+//! and docs/ASSIGNMENT.md, whose places in the code must exist.
 
 use crate::common::definitions::defines;
 use crate::common::disk::{TempFolder, files_below};
@@ -45,8 +45,8 @@ fn interrupted_the_script_leaves_neither_a_process_nor_a_file() {
     assert!(processes_in(folder.path()) >= 4, "four servers");
 
     // A process of its own, since std can only kill.
-    let told = Command::new("kill").args(["-TERM", &script.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    let sent = Command::new("kill").args(["-TERM", &script.id().to_string()]).status().unwrap();
+    assert!(sent.success());
 
     assert_eq!(script.wait().unwrap().code(), Some(128 + 15));
     assert_eq!(processes_in(folder.path()), 0);
@@ -128,7 +128,7 @@ fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// How many processes work in a folder, or in one below it, even if it has been removed meanwhile.
+/// How many processes work in a folder, or in one below it, even if it has been removed since.
 fn processes_in(folder: &Path) -> usize {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     all.filter_map(|process| process.path().join("cwd").read_link().ok())

@@ -1,4 +1,4 @@
-//! Bad input gets a clear word, and nothing is lost by it.
+//! Bad input gets a clear message, and nothing is lost by it.
 
 use crate::common::client::{CONF, PROGRAM as CLIENT};
 use crate::common::cluster::PROGRAM as SERVER;
@@ -129,7 +129,7 @@ fn every_line_is_refused(client: &Client, commands: &str) {
 fn file_names_that_cannot_be_stored_are_refused() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
-    // As long as a file system allows, so that there is no room for the number of the piece.
+    // As long as a file system allows, which leaves no room for the number of the piece.
     let long = "n".repeat(255);
     for name in ["line\nfeed", "bell\u{7}", "escape\u{1b}[2J", &long] {
         aditi.put(name, b"x");
@@ -227,7 +227,7 @@ fn a_conf_without_what_is_needed_is_refused() {
 }
 
 #[test]
-fn dir_and_conf_have_to_be_a_folder_and_a_file() {
+fn dir_and_conf_must_be_a_folder_and_a_file() {
     let cluster = Cluster::of(1);
     let aditi = cluster.client("Aditi");
     aditi.put("a", b"a file");
@@ -285,7 +285,7 @@ fn an_option_of_another_command_is_refused_and_nothing_is_done() {
 }
 
 #[test]
-fn a_file_of_commands_may_have_comments_and_a_mistake_in_it_is_told_with_its_line() {
+fn a_file_of_commands_may_have_comments_and_a_mistake_in_it_is_reported_with_its_line() {
     let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");
     aditi.put("a", b"a");
@@ -308,7 +308,7 @@ fn the_name_of_nothing_is_refused_by_an_upload_too() {
 }
 
 #[test]
-fn a_folder_where_a_file_is_meant_and_the_other_way_round_get_a_word_of_their_own() {
+fn a_folder_in_place_of_a_file_and_the_reverse_have_messages_of_their_own() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"a");
@@ -390,7 +390,7 @@ fn a_server_that_refuses_does_not_keep_the_others_from_serving() {
 fn a_wrong_key_is_called_a_wrong_key_and_not_damage() {
     let cluster = Cluster::of(4);
     let key = |digit: &str| format!("Key {}", digit.repeat(64));
-    cluster.client("Aditi").with(&key("a")).upload("a", b"behind a key");
+    cluster.client("Aditi").with(&key("a")).upload("a", b"under a key");
 
     for wrong in [cluster.client("Aditi").with(&key("b")), cluster.client("Aditi")] {
         wrong
@@ -644,7 +644,7 @@ fn two_servers_that_changed_places_are_not_confused() {
     let swapped = swapped.replace("Server2 ", "Server1 ");
     muddled.conf = swapped.replace("ServerX ", "Server2 ");
     // A log-in is bound to the server's name, so these two are not taken for each other: the client either
-    // goes on without them or refuses. What it does not do is to bring anything wrong.
+    // goes on without them or refuses. What it does not do is deliver wrong bytes.
     muddled.run(&["Download", "a"]);
     let brought = muddled.downloaded("a");
     assert!(brought.is_none_or(|found| found == bytes), "wrong bytes");

@@ -1,7 +1,7 @@
 //! Chaos: users work on four real servers while everything fails that may, one server at a time, and nothing
 //! that was acknowledged is lost.
 //!
-//! `make chaos` lives through a long story; `CHAOS_SEED` and `CHAOS_OPERATIONS` choose another. The story of a
+//! `make chaos` runs a long story; `CHAOS_SEED` and `CHAOS_OPERATIONS` choose another one. The story of a
 //! seed is always the same; how the processes interleave is not, so a failure may need several runs to return.
 
 mod judge;
@@ -15,14 +15,14 @@ mod world;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 
-/// Operations of a story that is told with all other tests.
+/// Operations of a story that runs with all other tests.
 const A_SHORT_STORY: usize = 200;
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse().unwrap())
 }
 
-/// Not by `println!`: the seed is to be seen also while the test is still running, and when it is well.
+/// Not by `println!`: the seed should be seen even while the test is still running, and if it passes.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "chaos: {text}");
 }

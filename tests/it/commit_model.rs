@@ -7,7 +7,7 @@
 //!
 //! # Simplified, and why nothing is lost by it
 //!
-//! - Three servers, two copies. Piece 4 then has the holders of piece 1, so pieces 1 to 3 stand for all.
+//! - Three servers, two copies. Piece 4 then has the holders of piece 1, so pieces 1 to 3 represent all.
 //!   The holders are turned, and not changed, when the ring is turned: so the server that crashes is always
 //!   the first.
 //! - A server's pieces of one version arrive as one: a writer that has not staged all of them never commits.
@@ -16,13 +16,13 @@
 //!   checked too; so a slower reader finds what one instant in between would show, or something newer.
 //! - Whoever settles, repairs or forgets needs no memory but the promises that it collects: every such
 //!   request may be late, and is carried out in any state in which somebody could have sent it. Where a
-//!   writer's own commit is on its way, nobody else's is sent: it would do the same.
+//!   writer's own commit is in transit, nobody else's is sent: it would do the same.
 //!
 //! # Bounds
 //!
 //! Promises are collected for one version at a time, and a floor that a version was fenced by is not raised by
 //! the same fence again. One server is down at a time. An upload that fewer than two servers committed is
-//! acknowledged with a warning, and is counted on only where all servers answer. All pairs of writers are
+//! acknowledged with a warning, and is counted on only if all servers answer. All pairs of writers are
 //! explored with crashes, deaths and aborts; all three together only with less of these at a time: see the tests'
 //! [`Bounds`]. Second tries, a server that lies about them, writers out of each other's sight, and a move are
 //! explored each for itself. Out of sight, no repair comes late that began before all of it: it could put a version

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Who may run something while it is built. Each build script was read: it asks rustc for its version and what it
-/// knows, and no other program. One that is new here has to be read too.
+/// knows, and no other program. A new one must be read too.
 const BUILD_SCRIPTS: &[&str] = &["getrandom", "libc", "rustix"];
 
 /// Packages that compile or find what is not Rust. Cargo.lock has those of tests and other systems too.

@@ -1,9 +1,9 @@
-//! docs/DEPLOY.md, followed from top to bottom on hosts made of namespaces, where that is permitted.
+//! docs/DEPLOY.md, followed from top to bottom on hosts made of namespaces, if that is permitted.
 
 use std::path::Path;
 use std::process::Command;
 
-/// What the script exits with where it cannot do its work.
+/// The exit status of the script if it cannot do its work.
 const SKIPPED: i32 = 77;
 
 #[test]
@@ -14,11 +14,11 @@ fn the_page_about_four_real_machines_can_be_followed() {
         .env("CLIENT", env!("CARGO_BIN_EXE_Client"))
         .output()
         .unwrap();
-    let said =
+    let printed =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     match output.status.code() {
         Some(0) => {}
-        Some(SKIPPED) => println!("{said}"),
-        _ => panic!("{said}"),
+        Some(SKIPPED) => println!("{printed}"),
+        _ => panic!("{printed}"),
     }
 }

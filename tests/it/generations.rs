@@ -72,7 +72,7 @@ fn floor_on_disk(cluster: &Cluster, n: usize) -> u64 {
 fn uploads_out_of_sight(cluster: &mut Cluster, aditi: &Client) {
     aditi.upload("a", &noise(1, 50_000));
     cluster.run_only(&[1]);
-    // Twice, so that it has the greater number where numbers are only counted.
+    // Twice, so it has the greater number if numbers are only counted.
     aditi.upload("a", &noise(2, 50_000)).complains_of("down");
     aditi.upload("a", &noise(3, 50_000)).complains_of("down");
     cluster.run_only(&[2, 3]);
@@ -195,7 +195,7 @@ fn a_server_that_answers_alone_cannot_use_up_the_generations() {
             alone.run(&["Upload", name]);
             alone.run(&["Delete", name]);
         }
-        // What it was told it now shows to whoever asks the others too, and these are fenced for it.
+        // What it was sent it now shows to any client that asks the others too, and these are fenced for it.
         let with_others = lied_to(&cluster, &rogue, false).with(replicas);
         for name in ["a", "b", "c"] {
             with_others.upload(name, name.as_bytes());
@@ -431,7 +431,7 @@ fn newest_at(cluster: &Cluster, n: usize, path: &str) -> Version {
 }
 
 #[test]
-fn what_was_aborted_is_never_staged_again_also_after_a_restart() {
+fn what_was_aborted_is_never_staged_again_even_after_a_restart() {
     let mut cluster = Cluster::quick(1);
     let mut guest = Guest::at(cluster.port(1), USER, &password(USER));
     let aborted = tombstone("a", now(), &ADITIS_KEY);

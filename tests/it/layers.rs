@@ -16,9 +16,6 @@ const DOCUMENT: &str = "docs/ARCHITECTURE.md";
 const MODULES: &str = "| floor | modules |";
 const ROOMS: &str = "| folder | floor | rooms |";
 
-/// Folders whose files still use each other in circles or upward. It MUST be empty when they no longer do.
-const NOT_YET: &[&str] = &[];
-
 /// What only some modules may name, and which these are.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aes", "ctr", "hmac", "sha2", "polyval", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
@@ -72,19 +69,14 @@ fn the_reading_order_of_the_library_is_that_of_the_table() {
 
 #[test]
 fn a_file_uses_only_what_is_on_floors_below() {
-    let mut wrong = upward(&sources(), &floors());
-    wrong.retain(|(folder, _)| !NOT_YET.contains(&folder.as_str()));
+    let wrong = upward(&sources(), &floors());
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn no_file_uses_itself_by_way_of_others() {
     let sources = sources();
-    let mut circles = circles(&sources);
-    circles.retain(|circle| {
-        let folder = |path: &str| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        !circle.iter().any(|path| NOT_YET.contains(&folder(path).as_str()))
-    });
+    let circles = circles(&sources);
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
@@ -207,20 +199,19 @@ fn a_use_of_a_floor_that_is_not_below_is_seen() {
             ("b/high.rs", "use super::low;\nuse crate::a;"),
             ("b/low.rs", "use super::Base;"),
         ]);
-        let wrong = upward(&sources, &floors_of(&table));
-        wrong.into_iter().map(|(folder, what)| format!("{folder}: {what}")).collect::<Vec<_>>()
+        upward(&sources, &floors_of(&table))
     };
-    let to_top = "b: b/low.rs uses b/mod.rs (b::Base)";
+    let to_top = "b/low.rs uses b/mod.rs (b::Base)";
     assert_eq!(wrong_with("| `b` | 0 | `low` |\n| | 1 | `high` |"), [to_top]);
-    assert_eq!(wrong_with("| `b` | 0 | `low`, `high` |"), ["b: b/high.rs uses b/low.rs (b::low)", to_top]);
+    assert_eq!(wrong_with("| `b` | 0 | `low`, `high` |"), ["b/high.rs uses b/low.rs (b::low)", to_top]);
     assert_eq!(wrong_with("| `b` | 0 | `mod` |\n| | 1 | `low` |\n| | 2 | `high` |"), Vec::<String>::new());
 }
 
 /// The word in the table for a folder's own mod.rs. Where it is not in the table, it is above all others.
 const OWN_FILE: &str = "mod";
 
-/// Every use of something that is not on a floor below, with the folder that has both.
-fn upward(sources: &Sources, floors: &Floors) -> Vec<(String, String)> {
+/// Every use of something that is not on a floor below.
+fn upward(sources: &Sources, floors: &Floors) -> Vec<String> {
     let mut wrong = Vec::new();
     for arrow in sources.arrows() {
         let [from, to] = [arrow.from, arrow.to].map(|at| &sources.files[at]);
@@ -236,7 +227,7 @@ fn upward(sources: &Sources, floors: &Floors) -> Vec<(String, String)> {
         });
         // What has no floor is above all that have one.
         if used.is_none() || user.is_some_and(|user| used >= Some(user)) {
-            wrong.push((folder.join("/"), format!("{} uses {} ({})", from.path, to.path, arrow.path)));
+            wrong.push(format!("{} uses {} ({})", from.path, to.path, arrow.path));
         }
     }
     wrong

@@ -1,4 +1,4 @@
-//! What someone on the network or a thief of a disk gets to see, and how much has to travel.
+//! What an eavesdropper or a thief of a disk can see, and how many bytes are sent.
 
 use crate::common::cluster::password;
 use crate::common::{Cluster, Proxy, Way, disk, noise};

@@ -92,7 +92,7 @@ fn after_two_uploads_each_of_four_servers_holds_exactly_four_pieces() {
 }
 
 #[test]
-fn pieces_lie_as_in_the_classic_table_and_every_row_of_it_is_used() {
+fn pieces_are_placed_as_in_the_classic_table_and_every_row_of_it_is_used() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let names: Vec<String> = (0..24).map(|i| format!("file{i}")).collect();
@@ -104,7 +104,7 @@ fn pieces_lie_as_in_the_classic_table_and_every_row_of_it_is_used() {
     let mut rows = BTreeSet::new();
     for name in &names {
         let row = (0..4).find(|x| lies_in_row(&cluster, name, *x));
-        rows.insert(row.unwrap_or_else(|| panic!("{name} lies in no row of the table")));
+        rows.insert(row.unwrap_or_else(|| panic!("{name} is in no row of the table")));
     }
     // That 24 names leave out one of four rows has a chance of 1 in 250, but the names are always the same.
     assert_eq!(rows.len(), 4, "only the rows {rows:?} are used");
@@ -171,7 +171,7 @@ fn names_of_all_kinds_are_kept_apart() {
     let sent = disk::tree(&aditi.files());
     assert_eq!(disk::tree(&aditi.downloads()), sent);
 
-    // And one by one, where the command line has to take them as names.
+    // And one by one, where the command line must take them as names.
     aditi.run(&["Upload", "odd/with space"]).succeeds();
     aditi.run(&["Upload", "--", "odd/-l"]).succeeds();
     let listed = aditi.run(&["ShowFiles"]).succeeds();
@@ -484,16 +484,16 @@ fn a_key_from_keygen_opens_what_it_closed() {
     assert!(key.bytes().all(|b| b.is_ascii_hexdigit()));
 
     let aditi = cluster.client(USER).with(line);
-    aditi.upload("a", b"behind a key");
-    aditi.download("a", b"behind a key");
+    aditi.upload("a", b"under a key");
+    aditi.download("a", b"under a key");
 }
 
 #[test]
 fn both_programs_tell_about_themselves() {
     for program in [client::PROGRAM, SERVER] {
         for option in ["--help", "--version"] {
-            let told = run(Command::new(program).arg(option), "").succeeds();
-            assert!(!told.stdout.is_empty(), "nothing said: {told}");
+            let shown = run(Command::new(program).arg(option), "").succeeds();
+            assert!(!shown.stdout.is_empty(), "nothing printed: {shown}");
         }
         run(&mut Command::new(program), "").exits(2);
     }
@@ -570,7 +570,7 @@ fn a_folder_may_be_written_as_show_files_shows_it() {
 }
 
 #[test]
-fn a_name_is_a_file_or_a_folder_also_where_it_was_neither_a_moment_ago() {
+fn a_name_is_a_file_or_a_folder_even_if_it_was_neither_a_moment_ago() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.put("b", b"b");
@@ -593,7 +593,7 @@ fn of_a_large_file_each_server_gives_one_piece_and_of_a_small_one_two_on_this_ma
     let givers = |name: &str, size| {
         aditi.upload(name, &noise(1, size));
         let outcome = aditi.run(&["Download", name, "--trace"]).succeeds();
-        // A body lies behind the header, its table far behind that.
+        // A body comes after the header, its table far after that.
         let offset = |read: &str| read.rsplit(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
         let is_of_body = |line: &&str| line.contains(" READ ") && offset(line).is_some_and(|at| at < 1000);
         let reads: Vec<&str> = outcome.stderr.lines().filter(is_of_body).collect();

@@ -89,17 +89,17 @@ fn a_folder_goes_with_its_last_file_and_no_earlier() {
 }
 
 #[test]
-fn a_server_that_slept_through_a_delete_cannot_bring_the_file_back() {
+fn a_server_that_missed_a_delete_cannot_bring_the_file_back() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
-    for sleeper in 1..=4 {
-        let name = format!("a{sleeper}");
+    for absent in 1..=4 {
+        let name = format!("a{absent}");
         cluster.run_all();
         aditi.upload(&name, &noise(1, 20_000));
-        cluster.stop(sleeper);
+        cluster.stop(absent);
         aditi.run(&["Delete", &name]).succeeds().complains_of("warning");
     }
-    assert!(!cluster.unsettled().is_empty(), "the sleepers have to be told");
+    assert!(!cluster.unsettled().is_empty(), "the servers that missed it must be told");
 
     // Each of the four deletes is known to three servers, so any one of them may be away.
     for up in subsets(4).filter(|up| up.len() >= 3) {
@@ -153,7 +153,7 @@ fn what_was_deleted_can_be_uploaded_again_and_again() {
         aditi.download("a", &bytes);
         aditi.run(&["Delete", "a"]).succeeds();
         aditi.run(&["Download", "a"]).fails_with(1).complains_of("not found");
-        // Next time somebody is asleep, and must not take the new file for a deleted one.
+        // Next time a server is down, and must not take the new file for a deleted one.
         cluster.stop(round);
         aditi.upload("a", &bytes);
         aditi.run(&["Delete", "a"]).succeeds();
@@ -388,13 +388,13 @@ fn servers_are_wiped_in_turn_and_repaired_and_then_any_one_may_be_lost() {
 }
 
 #[test]
-fn a_turned_bit_in_any_byte_of_a_copy_is_found_and_mended_from_the_other_copy() {
-    every_byte_is_mended();
+fn a_turned_bit_in_any_byte_of_a_copy_is_found_and_repaired_from_the_other_copy() {
+    every_byte_is_repaired();
 }
 
 /// One small file for each byte of a piece file, with that byte of one copy damaged.
 #[track_caller]
-fn every_byte_is_mended() {
+fn every_byte_is_repaired() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let path = |at: usize| format!("d/{at:03}");
@@ -460,7 +460,7 @@ fn a_turned_bit_in_a_copy_and_a_delete_do_not_keep_a_user_from_uploading() {
 }
 
 #[test]
-fn cut_swapped_and_lost_copies_are_mended() {
+fn cut_swapped_and_lost_copies_are_repaired() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 700_000);
@@ -527,13 +527,13 @@ fn leave_unfinished(cluster: &Cluster, name: &str) {
     let proxies = cluster.proxies();
     let killed = cluster.client_through("Aditi", &proxies);
     killed.put(name, &noise(3, LARGE));
-    // The last server to get its pieces stands still, so that the others have theirs whole.
+    // The last server to get its pieces blocks, so the others have theirs whole.
     proxies[2].fail_after(Way::Up, LARGE / 4 + (1 << 20), Fault::Silence);
     let upload = killed.start(&["Upload", name]);
     proxies[2].wait_for_the_fault();
     upload.kill();
     drop(proxies);
-    // Until then it is not unfinished, but on its way.
+    // Until then it is not unfinished, but in transit.
     cluster.wait_until_all_left();
 }
 
@@ -647,7 +647,7 @@ fn repair_says_that_a_delete_is_everywhere_only_when_every_server_has_forgotten_
     let outcome = aditi.run(&["Repair"]).fails_with(1);
     let named = |line: &&str| line.starts_with("a: not repaired: Server1: ");
     assert!(outcome.lines().iter().any(named), "{outcome}");
-    assert!(!outcome.stdout.contains("delete completed"), "{outcome}");
+    assert!(!outcome.stdout.contains("delete completed on every server"), "{outcome}");
     assert!(!cluster.unsettled().is_empty());
 
     fs::remove_file(&floors).unwrap();
@@ -659,15 +659,15 @@ fn repair_says_that_a_delete_is_everywhere_only_when_every_server_has_forgotten_
 }
 
 #[test]
-fn the_pieces_of_a_version_that_was_slept_through_are_dropped() {
+fn pieces_of_an_older_version_on_a_server_that_was_down_are_dropped() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let new = noise(2, 40_000);
-    for sleeper in 1..=4 {
+    for absent in 1..=4 {
         aditi.upload("a", &noise(1, 40_000));
-        cluster.stop(sleeper);
+        cluster.stop(absent);
         aditi.upload("a", &new);
-        cluster.start(sleeper);
+        cluster.start(absent);
         aditi.run(&["Verify"]).fails_with(1);
         aditi.run(&["Repair"]).succeeds();
         all_is_well(&aditi);
@@ -839,7 +839,7 @@ fn what_a_dry_repair_says_is_what_a_repair_does() {
 }
 
 #[test]
-fn what_can_be_copied_is_copied_also_where_another_piece_is_missing() {
+fn what_can_be_copied_is_copied_even_if_another_piece_is_missing() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 40_000);
@@ -859,7 +859,7 @@ fn what_can_be_copied_is_copied_also_where_another_piece_is_missing() {
 }
 
 #[test]
-fn copies_made_up_while_a_server_was_away_stay_until_the_file_is_replaced() {
+fn copies_made_while_a_server_was_down_stay_until_the_file_is_replaced() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     let bytes = noise(1, 40_000);
@@ -936,16 +936,16 @@ fn a_move_is_refused_where_it_would_cost_something() {
 }
 
 #[test]
-fn a_move_with_a_server_asleep_is_not_undone_when_it_wakes() {
-    for sleeper in 1..=4 {
+fn a_move_with_a_server_down_is_not_undone_when_it_is_back() {
+    for absent in 1..=4 {
         let mut cluster = Cluster::quick(4);
         let aditi = cluster.client("Aditi");
         let bytes = noise(1, 30_000);
         aditi.upload("a", &bytes);
-        cluster.stop(sleeper);
+        cluster.stop(absent);
         aditi.run(&["Move", "a", "b"]).succeeds().complains_of("warning");
         aditi.download("b", &bytes);
-        cluster.start(sleeper);
+        cluster.start(absent);
         aditi.run(&["ShowFiles"]).succeeds().prints(&["b"]);
         aditi.run(&["Download", "a"]).fails_with(1).complains_of("not found");
         aditi.run(&["Repair"]).succeeds();
@@ -1000,7 +1000,7 @@ fn a_move_that_is_killed_leaves_one_of_the_names_or_both_and_the_file_whole() {
         let moving = killed.start(&["Move", &old, &new]);
         proxies[proxy].wait_for_the_fault();
         moving.kill();
-        // What was held up on its way arrives after all.
+        // What was held up in transit arrives after all.
         proxies[proxy].heal();
 
         let listing = aditi.run(&["ShowFiles"]).succeeds();

@@ -1,5 +1,5 @@
-//! What else may be on a server's disk: things that are no files where files belong, another file system, files
-//! that others could read.
+//! What else may be on a server's disk: other things in the place of files, another file system, files that others
+//! could read.
 
 use crate::common::process::run;
 use crate::common::{Cluster, USER, noise};

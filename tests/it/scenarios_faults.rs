@@ -1,15 +1,16 @@
-//! Servers that are down, silent, old, empty or die in the middle. The right bytes, or a clear word and no file.
+//! Servers that are down, silent, old, empty or die in the middle. The result is the right bytes, or a clear message and
+//! no file.
 
 use crate::common::{Cluster, Fault, Way, disk, noise, subsets};
 
-/// Four files that, with the usual four servers, lie in different rows of the placement table.
+/// Four files that, with the usual four servers, are in different rows of the placement table.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// Large enough that no buffer between a client and a server takes a piece of it whole.
 const LARGE: usize = 48 << 20;
 
 #[test]
-fn with_any_subset_of_servers_a_file_is_right_or_said_to_be_incomplete() {
+fn with_any_subset_of_servers_a_file_is_right_or_reported_as_incomplete() {
     let mut cluster = Cluster::of(4);
     let aditi = cluster.client("Aditi");
     for (seed, name) in (1..).zip(NAMES) {
@@ -42,7 +43,7 @@ fn with_any_subset_of_servers_a_file_is_right_or_said_to_be_incomplete() {
     }
 }
 
-/// What ShowFiles puts next to a name, where two copies are asked for.
+/// What ShowFiles puts next to a name if two copies are wanted.
 fn mark(copies: usize) -> &'static str {
     match copies {
         0 => " [incomplete]",
@@ -222,21 +223,21 @@ fn a_session_outlives_the_restart_of_every_server() {
 }
 
 #[test]
-fn a_server_that_slept_through_a_newer_version_does_not_bring_the_old_one_back() {
-    for sleeper in 1..=4 {
+fn a_server_that_missed_a_newer_version_does_not_bring_the_old_one_back() {
+    for absent in 1..=4 {
         let mut cluster = Cluster::quick(4);
         let aditi = cluster.client("Aditi");
         let (old, new) = (noise(1, 50_000), noise(2, 50_000));
         aditi.upload("a", &old);
-        cluster.stop(sleeper);
+        cluster.stop(absent);
         aditi.upload("a", &new);
 
         // Any one more may be lost now, and with two lost it is the newest or nothing.
-        let awake: Vec<usize> = (1..=4).filter(|n| *n != sleeper).collect();
+        let present: Vec<usize> = (1..=4).filter(|n| *n != absent).collect();
         cluster.run_all();
         aditi.download("a", &new);
-        for lost in subsets(4).filter(|s| [1, 2].contains(&s.len()) && !s.contains(&sleeper)) {
-            let knowing: Vec<usize> = awake.iter().copied().filter(|n| !lost.contains(n)).collect();
+        for lost in subsets(4).filter(|s| [1, 2].contains(&s.len()) && !s.contains(&absent)) {
+            let knowing: Vec<usize> = present.iter().copied().filter(|n| !lost.contains(n)).collect();
             cluster.run_all();
             lost.iter().for_each(|n| cluster.stop(*n));
             if cluster.copies_on(&knowing, "a") > 0 {
@@ -323,7 +324,7 @@ fn what_a_server_did_not_finish_sending_comes_from_the_other_holder() {
         for n in [1, 3] {
             let proxies = cluster.proxies();
             let aditi = cluster.client_through("Aditi", &proxies);
-            // Whichever order the client reads in, one of these has to send more than this.
+            // Whichever order the client reads in, one of these must send more than this.
             proxies[n - 1].fail_after(Way::Down, 300_000, fault);
             aditi.download("a", &bytes);
         }

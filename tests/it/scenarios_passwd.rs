@@ -121,7 +121,7 @@ fn has_ended_with(client: &mut Client, password: &str, others: &[&str]) {
 }
 
 #[test]
-fn a_session_that_was_open_before_is_told_and_stores_nothing() {
+fn a_session_that_was_open_before_is_refused_with_a_message_and_stores_nothing() {
     let cluster = Cluster::with_passwords(4, false);
     let mut aditi = cluster.client("Aditi");
     aditi.upload("a", b"before");
@@ -132,7 +132,8 @@ fn a_session_that_was_open_before_is_told_and_stores_nothing() {
     aditi.put("a", b"afterwards");
     aditi.put("b", b"afterwards");
     session.send("Upload a\nUpload b");
-    let outcome = session.finish().fails_with(3).complains_of("the password was changed since");
+    let outcome =
+        session.finish().fails_with(3).complains_of("the password was changed after this client logged in");
     outcome.does_not_complain_of("start the servers");
     has_ended_with(&mut aditi, "another", &["Aditi@123"]);
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
@@ -150,7 +151,7 @@ fn with_a_key_line_too_a_session_that_was_open_before_ends() {
     session.wait_for("a");
     aditi.pipe("Passwd\nanother\n").succeeds();
     session.send("Upload a");
-    session.finish().fails_with(3).complains_of("the password was changed since");
+    session.finish().fails_with(3).complains_of("the password was changed after this client logged in");
     has_ended_with(&mut aditi, "another", &["Aditi@123"]);
     aditi.upload("a", b"afterwards");
 }
@@ -177,7 +178,7 @@ fn a_long_upload_that_the_change_overtakes_is_refused() {
 }
 
 #[test]
-fn what_is_uploaded_while_the_password_is_changed_is_refused_with_a_word() {
+fn what_is_uploaded_while_the_password_is_changed_is_refused_with_a_message() {
     let cluster = Cluster::with_passwords(4, false);
     let proxies = cluster.proxies_together();
     let mut aditi = cluster.client_through("Aditi", &proxies);
@@ -303,7 +304,8 @@ fn a_file_that_is_lost_keeps_the_password_from_being_changed_and_nothing_else() 
     aditi.upload("a", b"a");
     aditi.upload("lost", b"lost");
     (1..=2).for_each(|n| std::fs::remove_file(cluster.piece_file(n, "lost", 1)).unwrap());
-    let outcome = aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("lost is not in order");
+    let outcome =
+        aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("lost could not be repaired first");
     outcome.complains_of("no password was changed");
     has_ended_with(&mut aditi, "Aditi@123", &["another"]);
     aditi.run(&["Delete", "lost"]).succeeds();
@@ -324,7 +326,7 @@ fn a_file_that_is_lost_while_a_change_is_cut_off_can_be_deleted() {
     assert_ne!(aditi.pipe("Passwd\nanother\n").status, 0);
     proxies[0].heal();
     (1..=2).for_each(|n| std::fs::remove_file(cluster.piece_file(n, "lost", 1)).unwrap());
-    aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("lost is not in order");
+    aditi.pipe("Passwd\nanother\n").fails_with(1).complains_of("lost could not be repaired first");
     let outcome = aditi.run(&["Delete", "lost"]).succeeds();
     outcome.complains_of("cannot be finished now").complains_of(&format!("{CONF}.passwd"));
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
@@ -359,7 +361,7 @@ fn a_change_that_was_begun_elsewhere_is_ended_there_or_taken_back() {
             has_ended_with(&mut other, "another", &["Aditi@123", "lost"]);
             other.download("a", b"a");
             other.download("b", b"b");
-            // Where it was begun, neither password works any more, and the message says where they are.
+            // At the client that began it, neither password works any more, and the message says where they are.
             aditi.run(&["ShowFiles"]).fails_with(3).complains_of(&format!("{CONF}.passwd"));
         } else {
             aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
@@ -391,7 +393,7 @@ fn a_change_that_fails_is_not_taken_back_where_another_client_has_begun_the_same
     half_changed(&cluster, &cluster.proxies_together());
     (1..=2).for_each(|n| std::fs::remove_file(cluster.piece_file(n, "lost", 1)).unwrap());
     let mut other = cluster.client("Aditi");
-    let outcome = other.pipe("Passwd\nnew\n").fails_with(1).complains_of("lost is not in order");
+    let outcome = other.pipe("Passwd\nnew\n").fails_with(1).complains_of("lost could not be repaired first");
     outcome.does_not_complain_of("no password was changed").complains_of(&format!("{CONF}.passwd"));
     assert!(journal_of(&other).exists());
     // A client that knows nothing of the change cannot make another.
@@ -413,7 +415,7 @@ fn a_change_is_not_taken_back_once_a_file_is_under_the_new_password() {
     outcome.complains_of("1 file is already under").complains_of("no password was changed");
     assert!(!journal_of(&other).exists());
     other.pipe("Passwd\nthird\n").fails_with(1).complains_of("unfinished change");
-    // Where it was begun it still goes on.
+    // The client that began it can still finish it.
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a", "lost"]);
     has_ended_with(&mut aditi, "new", &["Aditi@123"]);
     aditi.download("a", b"a");
@@ -554,11 +556,11 @@ fn survives_every_cut(apart: bool) {
 }
 
 #[test]
-fn a_change_that_is_cut_anywhere_is_gone_on_with_on_servers_with_one_root() {
+fn a_change_that_is_cut_anywhere_is_resumed_on_servers_with_one_root() {
     survives_every_cut(false);
 }
 
 #[test]
-fn a_change_that_is_cut_anywhere_is_gone_on_with_on_servers_apart() {
+fn a_change_that_is_cut_anywhere_is_resumed_on_servers_apart() {
     survives_every_cut(true);
 }

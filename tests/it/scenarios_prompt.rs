@@ -132,7 +132,7 @@ fn mistyped_words_bring_a_hint_of_what_was_meant() {
 }
 
 #[test]
-fn what_helps_many_files_is_said_once() {
+fn a_hint_for_many_files_is_shown_once() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     for name in ["d/a", "d/b", "d/c"] {
@@ -296,14 +296,14 @@ fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
     let aditi = cluster.client("Aditi");
     let pieces = |numbers: &[usize]| Json::List(numbers.iter().map(|&n| Json::Number(n as f64)).collect());
     aditi.upload("a", &noise(1, 40_000));
-    let slept = cluster.holders("a", 1)[0];
-    let held: Vec<usize> = (1..=4).filter(|&piece| cluster.holders("a", piece).contains(&slept)).collect();
-    cluster.stop(slept);
+    let absent = cluster.holders("a", 1)[0];
+    let held: Vec<usize> = (1..=4).filter(|&piece| cluster.holders("a", piece).contains(&absent)).collect();
+    cluster.stop(absent);
     aditi.upload("a", &noise(2, 50_000));
-    cluster.start(slept);
+    cluster.start(absent);
     aditi.put("d/b", &noise(3, 40_000));
     aditi.run(&["Upload", "d"]).succeeds();
-    let (bad, sleeper) = (cluster.holders("d/b", 2)[0], format!("Server{slept}"));
+    let (bad, absent_name) = (cluster.holders("d/b", 2)[0], format!("Server{absent}"));
     cluster.edit_piece(bad, "d/b", 2, |piece| piece[40] ^= 1);
 
     let listed = Json::lines(&aditi.run(&["ShowFiles", "--json"]).succeeds().stdout);
@@ -313,8 +313,8 @@ fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
     assert_eq!((file.text("type"), file.text("state")), ("file", "whole"));
     assert_eq!(*file.get("size"), Json::Number(50_000.0));
     assert_eq!(file.text("modified").len(), "2026-11-22T12:00:00Z".len());
-    assert_eq!(*file.get("servers").get(&sleeper), pieces(&[]));
-    assert_eq!(*file.get("outdated"), Json::Object(vec![(sleeper.clone(), pieces(&held))]));
+    assert_eq!(*file.get("servers").get(&absent_name), pieces(&[]));
+    assert_eq!(*file.get("outdated"), Json::Object(vec![(absent_name.clone(), pieces(&held))]));
     assert_eq!((file.get("damaged"), file.get("other_key")), (&Json::Object(vec![]), &Json::Object(vec![])));
     let listed = Json::lines(&aditi.run(&["ShowFiles", "d", "--json"]).succeeds().stdout);
     assert_eq!(listed[0].text("state"), "degraded");
@@ -330,7 +330,7 @@ fn json_has_the_fields_of_the_man_page_and_tells_outdated_and_damaged_pieces() {
         })
     };
     assert!(
-        held.iter().all(|&piece| has(Json::Text(sleeper.clone()), piece, "outdated version")),
+        held.iter().all(|&piece| has(Json::Text(absent_name.clone()), piece, "outdated version")),
         "{problems:?}"
     );
     assert!(has(Json::Text(format!("Server{bad}")), 2, "damaged header or seal"), "{problems:?}");

@@ -1,10 +1,10 @@
-//! Several clients at one name at once, and connections that are cut at a commit: what was acknowledged stays,
-//! and what is said of it is true.
+//! Several clients use one name at once, and connections are cut at a commit: what was acknowledged stays, and what
+//! is reported about it is true.
 
 use crate::common::{Client, Cluster, Proxy, Trap, noise, subsets};
 use std::thread;
 
-/// So that nobody takes what a test holds for dead.
+/// So that no client takes a server whose lines a test holds back for dead.
 const PATIENT: &str = "Timeout 30";
 
 /// What a Move sends to a server, word by word, and of equal ones which; LOOKs that go together are one.
@@ -75,7 +75,7 @@ fn what_is_uploaded_while_a_move_stands_still_at_any_step_is_kept() {
 
             let (old, new) = (content(&cluster, "old"), content(&cluster, "new"));
             if old.is_none() {
-                // The whole Move came after the upload. That can be only where it has seen nothing before.
+                // The whole Move came after the upload. That is only possible if it had seen nothing before.
                 assert!(["LOOK", "COPY"].contains(&word), "held at {word} {count}: lost by {outcome}");
                 assert!(new == Some(after), "held at {word} {count}: lost by {outcome}");
                 outcome.succeeds();
@@ -387,7 +387,7 @@ fn a_delete_and_a_move_that_are_cut_at_their_commits_are_looked_after_too() {
             let cut = cluster.client_through("Aditi", &proxies);
             let bytes = noise(1, 20_000);
             cut.upload("a", &bytes);
-            // The first COMMIT is that of the new name, where a server has a piece.
+            // If a server has a piece, its first COMMIT is that of the new name.
             cut_at_commit(&cut, &proxies, servers, trap, &["Move", "a", "b"]);
             assert!(content(&cluster, "a").is_none());
             cut.download("b", &bytes);
@@ -412,7 +412,7 @@ fn a_server_that_is_killed_at_a_commit_and_started_again_has_its_copies() {
         proxies[n - 1].trap("COMMIT", Trap::Hold);
         let upload = cut.start(&["Upload", "a"]);
         proxies[n - 1].wait_for_the_trap();
-        // The line is on its way when the server dies, and it is back before the client hears of that.
+        // The line is in transit when the server dies, and the server is back before the client notices.
         cluster.restart(n);
         proxies[n - 1].release();
         upload.finish().succeeds().does_not_complain_of("warning");
@@ -444,8 +444,7 @@ fn a_change_of_password_that_is_cut_at_its_commits_is_looked_after_under_the_new
 }
 
 #[test]
-fn an_upload_that_was_cut_after_its_first_commit_is_there_for_whoever_comes_also_beside_a_server_that_is_away()
- {
+fn an_upload_that_was_cut_after_its_first_commit_is_there_for_any_client_even_with_a_server_down() {
     // Small and large pieces travel in different ways.
     for size in [20_000, 2_000_000] {
         for first in 1..=4 {
@@ -488,7 +487,7 @@ fn an_upload_that_was_cut_after_its_first_commit_is_there_for_whoever_comes_also
 }
 
 #[test]
-fn a_writer_whose_commits_were_cut_rolls_forward_what_it_has_staged_also_beside_a_server_that_is_away() {
+fn a_writer_whose_commits_were_cut_rolls_forward_what_it_has_staged_even_with_a_server_down() {
     for first in 1..=4 {
         let mut cluster = Cluster::quick(4);
         let aditi = cluster.client("Aditi");

@@ -1,4 +1,4 @@
-//! What is said of what nobody saw, of what is missing, and of what a server only says of itself.
+//! What is reported about what nobody saw, about what is missing, and about what a server only claims.
 
 use crate::common::process::Outcome;
 use crate::common::{Client, Cluster, Json, Proxy, disk, noise, travelled};
@@ -292,7 +292,7 @@ fn damage_of_every_kind_is_found_by_reading_too_and_blamed_on_the_disk_that_has_
     let holder = cluster.holders("a", 2)[0];
     let file = cluster.piece_file(holder, "a", 2);
     let whole = std::fs::read(&file).unwrap();
-    // Not the sum behind the seal, which is the server's own and is read with the header.
+    // Not the sum after the seal, which is the server's own and is read with the header.
     for at in [20, 300, whole.len() / 2, whole.len() - 97, whole.len() - 96 - 65] {
         cluster.edit_piece(holder, "a", 2, |bytes| bytes[at] ^= 1);
         for args in [&["Verify", "--read"][..], &["Verify", "--read=10%"], &["Verify"]] {

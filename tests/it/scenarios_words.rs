@@ -1,4 +1,4 @@
-//! What is said where something is not as it should be: the right reason, and a hint that fits it.
+//! What is reported when something is wrong: the right reason, and a hint that fits it.
 
 use crate::common::cluster::PROGRAM as SERVER;
 use crate::common::process::{Outcome, run};
@@ -45,7 +45,7 @@ fn with_another_key_verify_does_not_advise_a_repair() {
 }
 
 #[test]
-fn nobody_is_to_be_started_where_nobody_is_down() {
+fn no_server_is_to_be_started_if_none_is_down() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", &noise(1, 40_000));
@@ -62,7 +62,7 @@ fn nobody_is_to_be_started_where_nobody_is_down() {
 }
 
 #[test]
-fn after_too_many_wrong_passwords_one_is_to_wait() {
+fn after_too_many_wrong_passwords_the_user_must_wait() {
     let cluster = Cluster::quick(2);
     let mut aditi = cluster.client("Aditi");
     let right = aditi.conf.clone();
@@ -139,7 +139,7 @@ fn on_a_terminal_a_user_is_added_with_a_password_typed_twice() {
 }
 
 #[test]
-fn a_password_in_plain_text_is_told_also_when_the_users_are_read_again() {
+fn a_password_in_plain_text_is_reported_even_when_the_users_are_reloaded() {
     let cluster = Cluster::quick(1);
     let (aditi, users) = (cluster.client("Aditi"), cluster.root().join("Users.conf"));
     let text = fs::read_to_string(&users).unwrap();

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// As in the .conf of [`Cluster::quick`].
 const ADITIS_KEY: Bytes32 = [b'A'; 32];
 
-/// What another server on the list would have to lie about.
+/// What another server in the list would have to lie about.
 const SIZE: usize = 300_000;
 
 /// A client whose first server is this one.
@@ -59,7 +59,7 @@ fn pieces(cluster: &Cluster, servers: &[usize]) -> BTreeMap<String, Vec<u8>> {
     servers.iter().flat_map(of).collect()
 }
 
-/// The pieces of a file that a server holds: its piece files, without the sum that it puts behind each.
+/// The pieces of a file that a server holds: its piece files, without the sum that it appends to each.
 fn held_by(cluster: &Cluster, n: usize, path: &str) -> Vec<Vec<u8>> {
     let files = (1..=4).map(|piece| cluster.piece_file(n, path, piece));
     files.filter_map(|file| fs::read(file).ok()).map(|piece| piece[..piece.len() - 32].to_vec()).collect()
@@ -312,7 +312,7 @@ fn one_user_at_one_address_fails_only_so_often_in_a_minute_and_others_are_not_ke
 }
 
 #[test]
-fn wrong_passwords_are_counted_also_where_all_were_challenged_before_the_first_was_refused() {
+fn wrong_passwords_are_counted_even_if_all_were_challenged_before_the_first_was_refused() {
     let cluster = Cluster::quick(1);
     let waiting: Vec<_> = (0..100).map(|_| Stranger::at(cluster.port(1)).ask_in("Aditi")).collect();
     let guesses: Vec<_> =
@@ -423,7 +423,7 @@ fn strangers_who_come_during_a_login_do_not_push_it_out() {
 
 // Lines after the login.
 
-/// What somebody on the wire, or a client gone wrong, sends in place of a line that is due.
+/// What somebody on the wire, or a client gone wrong, sends instead of the expected line.
 type Tamper = fn(&mut Guest, u16, &str) -> String;
 
 const TAMPERED: &[(&str, Tamper)] = &[
@@ -458,7 +458,7 @@ const TAMPERED: &[(&str, Tamper)] = &[
     ("with a MAC that is cut", |guest, _, line| format!("{}\n", &guest.seal(line)[..line.len() + 40])),
 ];
 
-/// The line behind an empty payload.
+/// The line after an empty payload.
 fn end_of_nothing(guest: &Guest, claim: &Claim) -> String {
     StageEnd::End { root: claim.root, seal: claim.seal, tag: Some(guest.tag(&[])) }.to_line()
 }
@@ -614,7 +614,7 @@ fn a_bit_that_is_turned_on_the_way_costs_a_warning_at_most() {
     let bytes = noise(1, SIZE);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", &bytes);
-    // In the login, in lines behind it, and far inside of pieces.
+    // In the login, in lines after it, and far inside pieces.
     for at in [5, 60, 150, 300, 420, 700, 1_000, 20_000, 90_000] {
         for (up, down) in [(Some(at), None), (None, Some(at))] {
             let rogue = Rogue::turning_bits(cluster.port(1), up, down);
@@ -690,7 +690,7 @@ fn the_log_tells_what_was_done_while_the_next_payload_is_still_on_its_way() {
     let file = fs::read(cluster.piece_file(1, "a", 1)).unwrap();
     let header = claim(&file[..file.len() - 32]).header;
     let length = header.piece_size + 32 * header.chunks();
-    // What comes of the payload: its first byte, or all of it and not the line behind it.
+    // What arrives of the payload: its first byte, or all of it but not the line after it.
     for (name, arrived) in [("b", 1), ("c", length as usize)] {
         let mut guest = Guest::at(cluster.port(1), "Aditi", &password("Aditi"));
         let look = guest.seal(&format!("LOOK {name}"));
@@ -756,7 +756,7 @@ fn changes_nothing(cluster: &Cluster, shelf: Shelf, what: &str, bytes: &[u8]) {
     aditi.download("a", bytes);
     let listing = aditi.run(&["ShowFiles"]).succeeds();
     assert!(listing.lines().iter().any(|line| line.starts_with('a')), "{what}: {listing}");
-    // Who lies may keep these from being of use, but not turn them against the others.
+    // A liar may make these useless, but not turn them against the others.
     aditi.run(&["Verify"]);
     aditi.run(&["Repair"]);
     let after = pieces(cluster, &others);

@@ -198,7 +198,7 @@ fn a_change_of_key_survives_every_fault() {
     .survives_every_fault("a change of key");
 }
 
-/// Who opens a file after an error of writing back was told to another does not hear of it (Linux, since 4.16).
+/// A process that opens a file after another has seen its write-back error does not see the error (since Linux 4.16).
 #[test]
 fn a_piece_that_could_not_be_written_back_while_it_came_is_not_acknowledged() {
     let disk = new_disk();

@@ -60,7 +60,7 @@ fn share_out<T: Send>(work: impl Fn(u8) -> Fallible<T> + Sync) -> Fallible<Vec<T
     Ok(done.into_iter().flatten().collect())
 }
 
-/// Stores one file. Done when all servers have said so.
+/// Stores one file. Done when all servers have confirmed it.
 pub(crate) fn put(path: &Path, tag: &str, ports: &[u16]) -> Fallible<()> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();

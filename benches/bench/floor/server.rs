@@ -1,4 +1,4 @@
-//! A server of the floor: takes bytes over TCP and makes them durable, and nothing else.
+//! A server of the floor: receives bytes over TCP and makes them durable, nothing else.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};

@@ -1,4 +1,4 @@
-//! What the floor's client and servers say to each other: a line, then bytes.
+//! What the floor's client and servers send each other: a line, then bytes.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::Fallible;
 /// Bytes that are read, worked on and written at a time. Measured: half and a quarter of it are as good or
 /// a little slower, four times as much is far slower.
 pub(super) const STEP: usize = 256 * 1024;
-/// Bytes of the SHA-256 behind each piece.
+/// Bytes of the SHA-256 after each piece.
 pub(super) const HASH: usize = 32;
 /// Pieces of a file, and servers.
 pub(super) const PIECES: u8 = 4;

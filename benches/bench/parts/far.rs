@@ -20,7 +20,7 @@ const WARM: u64 = 512 << 20;
 /// How a program does each task, near or far.
 struct Traveller {
     name: String,
-    /// A peer travels once: with a time that is mostly waiting, another round tells little.
+    /// A peer travels once: with a time that is mostly waiting, another round adds little.
     is_peer: bool,
     does: &'static str,
     command: Box<Directions>,

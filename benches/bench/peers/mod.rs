@@ -1,4 +1,4 @@
-//! Other programs for comparable tasks, where they are installed, with their normal settings.
+//! Other programs for comparable tasks, if they are installed, with their normal settings.
 //!
 //! They do not do the same as ShareIt, and each says what it does. Servers run on free ports of this machine,
 //! as the user who measures, with all that they need in the scratch folder.
@@ -94,7 +94,7 @@ fn version([program, argument]: [&str; 2]) -> Option<String> {
     words.find(|w| w.contains('.') && w.contains(|c: char| c.is_ascii_digit())).map(str::to_owned)
 }
 
-/// Those that are wanted and installed; what is missing is told on standard error.
+/// Those that are wanted and installed; what is missing is reported on standard error.
 pub(crate) fn installed(options: &Options, scratch: &Scratch) -> Vec<Box<dyn Contestant>> {
     PEERS.iter().filter_map(|peer| one(options, scratch, peer.name, peer.start)).collect()
 }
@@ -117,12 +117,12 @@ pub(crate) fn one<T>(
     start(scratch).inspect_err(|error| eprintln!("{name} is left out: {error}")).ok()
 }
 
-/// A port that nobody uses at this moment, for servers that do not say which one they took.
+/// A port that is free at the moment, for servers that do not report which one they took.
 fn free_port() -> Fallible<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A program that is to find none of the user's own settings and caches.
+/// A program that should find none of the user's own settings and caches.
 fn alone(program: &str, home: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("HOME", home).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");

@@ -9,7 +9,7 @@ use crate::ours::PASSWORD;
 
 pub(super) struct Openssl;
 
-/// Of a folder, all files one behind the other.
+/// Of a folder, all files one after another.
 const FOLDER: &str = r#"
     cat "$1"/* | openssl enc -aes-256-ctr -pbkdf2 -pass env:PASSWORD -out /dev/null &&
     cat "$1"/* | openssl dgst -sha256

@@ -43,12 +43,12 @@ impl Rsync {
 
     fn rsync(&self) -> Command {
         let mut command = alone("rsync", &self.folder);
-        // What has its size and time there already is sent all the same: a second fetch is to be one.
+        // Files that already exist there with the same size and time are sent too: a second fetch must fetch again.
         command.args(["-a", "-I"]);
         command
     }
 
-    /// To a server at this port, under this name: the slash says that a folder itself gets the name.
+    /// To a server at this port, under this name: the slash means that the folder itself gets the name.
     pub(crate) fn up_at(&self, port: u16, source: &Path, name: &str) -> Command {
         let mut command = self.rsync();
         let end = if source.is_dir() { "/" } else { "" };
@@ -63,7 +63,7 @@ impl Rsync {
         command
     }
 
-    /// Logs in and lists what there is.
+    /// Logs in and lists what is stored.
     pub(crate) fn list_at(&self, port: u16) -> Command {
         let mut command = alone("rsync", &self.folder);
         command.arg("--list-only").arg(format!("rsync://127.0.0.1:{port}/bench/"));

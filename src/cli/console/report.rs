@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 use super::Console;
 use crate::cli::colour::Paint;
 use crate::cli::meter::Meter;
-use crate::cli::text::and;
+use crate::cli::text::{NAMED, and};
 use crate::cli::units;
 use crate::client::{Doing, Notice, Phase, Progress, Report};
 use crate::commit::Skew;
 use crate::name::{ServerName, printable};
 use crate::peer::Direction;
 
-/// Most servers that a warning names one by one.
-const NAMED: usize = 8;
 /// Most characters of a traced line; those with a header in base64 are longer.
 const TRACE_WIDTH: usize = 120;
 

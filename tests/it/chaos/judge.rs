@@ -13,7 +13,7 @@ pub(crate) enum Verdict {
     Killed,
     /// It was refused, for a reason that the model allows.
     Refused,
-    /// A client at its prompt may take a server for lost that was ill a while ago: a fresh one has to do it.
+    /// A client at its prompt may treat a server that failed a while ago as lost: a new one must be able to do it.
     AskAgain,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn judge_reader(
 ) -> Result<(), String> {
     match (&act.task, outcome.status) {
         (Task::Download { name }, status) => match (&outcome.file, status) {
-            // Also of a client that was killed: what lies at the target is whole.
+            // Even if the client was killed: what is at the target is whole.
             (Some(bytes), _) => model.read(name, Some(bytes)),
             (None, Some(0)) => Err(format!("{name}: downloaded, but it is not there")),
             (None, Some(_)) if outcome.stderr.contains("not found") => model.read(name, None),
@@ -62,7 +62,7 @@ pub(crate) fn judge_reader(
     }
 }
 
-/// Files that nobody was writing have to be in the list of their folder, whole or degraded, and deleted ones
+/// Files that nobody was writing must be in the list of their folder, whole or degraded, and deleted ones
 /// must not.
 fn judge_listing(model: &Model, folder: &str, outcome: &Outcome, acts: &[Act]) -> Result<(), String> {
     for name in NAMES {
@@ -85,7 +85,7 @@ fn judge_listing(model: &Model, folder: &str, outcome: &Outcome, acts: &[Act]) -
     Ok(())
 }
 
-/// Notes what was acknowledged, and whether a refusal is one that there may be.
+/// Notes what was acknowledged, and whether a refusal is a permitted one.
 pub(crate) fn judge_writer(
     model: &mut Model,
     act: &Act,
@@ -127,10 +127,10 @@ pub(crate) fn judge_writer(
             return Ok(Verdict::Refused);
         }
         // Somebody's upload came between its look and its end, and is what is there now.
-        Task::Delete { .. } if says("was replaced meanwhile") => acts.iter().any(is_rival),
+        Task::Delete { .. } if says("was replaced in the meantime") => acts.iter().any(is_rival),
         // They do not go on without a server that was there when they began.
         Task::Verify | Task::Repair => status == 1 || (status == 4 && says("lost the connection to")),
-        _ => says("again and again") && acts.iter().any(is_rival),
+        _ => says("kept replacing") && acts.iter().any(is_rival),
     };
     if allowed && matches!(act.task, Task::Move { .. }) {
         // Both refusals of a Move come before it has changed anything.

@@ -56,7 +56,7 @@ pub(crate) struct Network {
     ports: Vec<u16>,
 }
 
-/// What becomes of bytes on their way.
+/// What happens to bytes in transit.
 enum Passage {
     Whole,
     OneByOne,
@@ -102,7 +102,7 @@ impl Network {
     }
 
     /// Waits until this many bytes of the round have passed, to and from one server or (with `None`) all; or
-    /// until it is over, which whoever makes it so tells by [`Network::wake`].
+    /// until it is over, which is announced by [`Network::wake`].
     pub(crate) fn wait_for_bytes(&self, server: Option<usize>, bytes: usize, is_over: impl Fn() -> bool) {
         let passed = |wires: &[Wire]| -> usize {
             let wires = wires.iter().enumerate();
@@ -195,7 +195,7 @@ impl Network {
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    /// Counts bytes on their way, and lets happen to them what was planned.
+    /// Counts bytes in transit, and applies what was planned to them.
     fn pass(&self, index: usize, way: Way, bytes: &mut [u8]) -> Passage {
         let mut wires = self.wires();
         let wire = &mut wires[index];

@@ -1,4 +1,4 @@
-//! Random choices that come from a seed alone, so that a run can be had again.
+//! Random choices that come from a seed alone, so that a run can be repeated.
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators").
 pub(crate) struct Random(u64);

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 /// Rounds between two looks at everything.
 const STOCK_TAKING: usize = 60;
-/// Rounds that are told when something is wrong.
+/// Rounds that are reported when something is wrong.
 const TOLD: usize = 25;
 
 /// What a run has done, and what it has seen.
@@ -82,30 +82,30 @@ impl Run {
         acts: &[Act],
     ) -> Result<(), String> {
         self.model.begin_round();
-        let mut told = String::new();
+        let mut text = String::new();
         if let Some(server) = heal {
             self.world.heal(server);
-            let _ = writeln!(told, "Server{server} is well again");
+            let _ = writeln!(text, "Server{server} is up again");
         }
         acts.iter().for_each(|act| judge::attempt(&mut self.model, &act.task));
         let (outcomes, happened) = self.world.play(acts, fault);
         if let Some((server, fault)) = fault {
-            let _ = writeln!(told, "Server{server}: {fault:?}{}", if happened { "" } else { " (in vain)" });
+            let _ = writeln!(text, "Server{server}: {fault:?}{}", if happened { "" } else { " (in vain)" });
             if happened {
                 self.summary.count(format!("fault: {}", kind(fault)));
             }
         }
         for (act, outcome) in acts.iter().zip(&outcomes) {
-            told += &tell(act, outcome);
+            text += &describe(act, outcome);
         }
-        self.trace.push(format!("{told}\n"));
+        self.trace.push(format!("{text}\n"));
         let mut again = Vec::new();
         for (act, outcome) in acts.iter().zip(&outcomes) {
             judge::judge_reader(&mut self.model, act, outcome, acts)?;
         }
         for (act, outcome) in acts.iter().zip(&outcomes) {
             let verdict = judge::judge_writer(&mut self.model, act, outcome, acts)
-                .map_err(|why| format!("{why}: {}", tell(act, outcome)))?;
+                .map_err(|why| format!("{why}: {}", describe(act, outcome)))?;
             self.summary.operations += 1;
             self.summary.count(format!("{}: {verdict:?}", name(&act.task)));
             if verdict == Verdict::AskAgain {
@@ -115,17 +115,17 @@ impl Run {
         again.into_iter().try_for_each(|task| self.ask_again(task))
     }
 
-    /// What a client at its prompt could not do, a fresh one has to, though a server may still be ill.
+    /// What a client at its prompt could not do, a new one must do, though a server may still be faulty.
     fn ask_again(&mut self, task: Task) -> Result<(), String> {
         self.model.begin_round();
         judge::attempt(&mut self.model, &task);
         let outcome = self.world.calmly(task.clone());
         let act = [Act { seat: super::story::Seat::First, task, killed_after: None }];
-        self.trace.push(format!("again: {}\n", tell(&act[0], &outcome)));
+        self.trace.push(format!("again: {}\n", describe(&act[0], &outcome)));
         judge::judge_reader(&mut self.model, &act[0], &outcome, &act)?;
         judge::judge_writer(&mut self.model, &act[0], &outcome, &act)
             .map(drop)
-            .map_err(|why| format!("{why}: {}", tell(&act[0], &outcome)))
+            .map_err(|why| format!("{why}: {}", describe(&act[0], &outcome)))
     }
 
     /// With all servers up, one Repair brings back all copies, and Verify has nothing to say.
@@ -151,7 +151,7 @@ impl Run {
             let outcome = self.world.calmly(Task::Download { name });
             let act =
                 [Act { seat: super::story::Seat::First, task: Task::Download { name }, killed_after: None }];
-            self.trace.push(tell(&act[0], &outcome));
+            self.trace.push(describe(&act[0], &outcome));
             judge::judge_reader(&mut self.model, &act[0], &outcome, &act)?;
             judge::judge_writer(&mut self.model, &act[0], &outcome, &act)?;
             self.model.settle(name);
@@ -222,18 +222,18 @@ fn kind(fault: &Fault) -> String {
     }
 }
 
-fn tell(act: &Act, outcome: &Outcome) -> String {
+fn describe(act: &Act, outcome: &Outcome) -> String {
     let killed = act.killed_after.map_or(String::new(), |bytes| format!(" (to be killed after {bytes})"));
     let status = outcome.status.map_or("killed".to_string(), |status| status.to_string());
     let read = match (&act.task, &outcome.file) {
         (Task::Download { .. }, Some(bytes)) => format!(", {} bytes", bytes.len()),
         _ => String::new(),
     };
-    let mut told = format!("{:?}: {:?}{killed}: {status}{read}\n", act.seat, act.task);
+    let mut text = format!("{:?}: {:?}{killed}: {status}{read}\n", act.seat, act.task);
     for line in outcome.stdout.lines().chain(outcome.stderr.lines()) {
-        let _ = writeln!(told, "    {line}");
+        let _ = writeln!(text, "    {line}");
     }
-    told
+    text
 }
 
 // A file that holds nothing is not the same as no file.

@@ -1,4 +1,4 @@
-//! What happens in a run, round by round: who does what, and what goes wrong meanwhile. It follows from the
+//! What happens in a run, round by round: who does what, and what goes wrong in the meantime. It follows from the
 //! seed alone, not from how the servers fare.
 //!
 //! The story keeps within the promise: with two copies, one server at a time may be down, wiped, damaged or
@@ -90,7 +90,7 @@ pub(crate) enum Fault {
     Wire { way: Way, after: usize, trouble: Trouble },
     /// Bytes on its disk change.
     Damage { seed: u64 },
-    /// Its disk is lost, and it begins anew.
+    /// Its disk is lost, and it starts with an empty one.
     Wipe,
 }
 
@@ -104,7 +104,7 @@ pub(crate) enum Round {
         fault: Option<(usize, Fault)>,
         acts: Vec<Act>,
     },
-    /// Everything is well, and a Repair has to bring back all that was lost.
+    /// Every server is up, and a Repair must restore all that was lost.
     Mend { heal: Option<usize> },
 }
 

@@ -267,7 +267,7 @@ impl Process {
 
     fn kill(&self) {
         self.was_killed.store(true, Ordering::SeqCst);
-        // It may have ended by itself meanwhile.
+        // It may have ended by itself in the meantime.
         let _ = self.child.lock().unwrap().kill();
     }
 
@@ -289,7 +289,7 @@ impl Process {
 }
 
 impl Prompt {
-    /// Types a command and waits until it is done: until the answer to another that there is not.
+    /// Types a command and waits until it is done: until the answer to an unknown one.
     fn command(&mut self, words: &[&str]) -> Outcome {
         self.commands += 1;
         let before = self.process.stderr.text().len();

@@ -29,7 +29,7 @@ pub(crate) struct Bounds {
     pub(crate) any_order: bool,
     /// How often a writer that failed tries again.
     pub(crate) retries: u8,
-    /// Whether the last server lies: it shows a version as published that it was to stage once, and that its writer
+    /// Whether the last server lies: it shows a version as published that it was once asked to stage, and that its writer
     /// has given up since.
     pub(crate) liar: bool,
     /// Whether writers may be unable to reach some servers that others reach. Each has a clock that can be used.
@@ -79,7 +79,7 @@ pub(crate) struct Rules {
     pub(crate) abort_unanswered: bool,
     /// Abort after one look at each server, one after another, without their promises.
     pub(crate) abort_without_promise: bool,
-    /// Promise also behind a newer version not to publish one that may have been replaced by it.
+    /// Promise, even if a newer version is published, not to publish one that may have been replaced by it.
     pub(crate) promise_behind: bool,
     /// Forget a tombstone as soon as its delete is decided.
     pub(crate) forget_early: bool,
@@ -91,7 +91,7 @@ pub(crate) struct Rules {
     pub(crate) forget_unsynced: bool,
     /// Drop a forgotten tombstone although what it replaced may still be there.
     pub(crate) forget_half_done: bool,
-    /// Acknowledge a commit behind a tombstone that a power failure could take back.
+    /// Acknowledge a commit after a tombstone that a power failure could take back.
     pub(crate) behind_unsynced: bool,
     /// Try again with the generation of the last try.
     pub(crate) retry_same: bool,

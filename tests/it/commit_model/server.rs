@@ -28,7 +28,7 @@ pub(crate) fn writer_of(code: Code) -> u8 {
     if id % 4 == 1 { DELETER as u8 + 1 } else { id.div_ceil(4) }
 }
 
-/// What lies on a disk, of one name.
+/// What a disk has of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Disk {
     /// By piece, tombstone first.

@@ -22,7 +22,7 @@ const WRITERS: usize = 3;
 const FIRST: Code = 1 << 4;
 /// Which server lies, if one does.
 const LIAR: usize = SERVERS - 1;
-/// Where partitions are explored, the clock begins beyond all that was counted.
+/// If partitions are explored, the clock begins beyond all that was counted.
 const CLOCK: u8 = 2;
 /// What a writer has done at a server, and knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -31,7 +31,7 @@ enum Link {
     #[default]
     Unused,
     ToStage,
-    /// Past the door, on its way.
+    /// Past the door, in transit.
     Moving,
     Staged,
     /// Staged and acknowledged, and the connection was lost since.
@@ -67,7 +67,7 @@ enum Stage {
     Committing,
     /// Dead, with commits that may still arrive.
     Dead,
-    /// Acknowledged by as many servers as there are to be copies.
+    /// Acknowledged by as many servers as copies are wanted.
     Acknowledged,
     Over,
 }
@@ -109,7 +109,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Whether the writer's own commit is on its way: then another's would do nothing that this does not.
+    /// Whether the writer's own commit is in transit: then another's would do nothing that this does not.
     fn will_commit(&self, version: Code, server: usize) -> bool {
         let waits = |a: &Author| matches!(a.links[server], Link::ToCommit | Link::Renamed);
         self.authors.iter().any(|a| a.version == version && waits(a))
@@ -153,7 +153,7 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Case {
     servers: Servers,
-    /// By as many servers as there are to be copies.
+    /// By as many servers as copies are wanted.
     acknowledged: Code,
     /// By any server.
     latest: Code,
@@ -182,7 +182,7 @@ pub(crate) struct World {
     sights: Map<Servers, Rc<Sight>>,
     settled: Map<Servers, Rc<[(Action, Servers)]>>,
     judged: Map<Case, Option<String>>,
-    /// By set of usable servers (a bit each) and server: the pieces that it is to hold, a bit each.
+    /// By set of usable servers (a bit each) and server: the pieces that it should hold, a bit each.
     pieces: [[u8; SERVERS]; 1 << SERVERS],
 }
 
@@ -325,7 +325,7 @@ impl World {
 
     fn judge(&self, case: Case) -> Option<String> {
         let Case { acknowledged, latest, forgotten, moved, copied, lied, .. } = case;
-        // A liar can have its say about what nobody was told is done.
+        // A liar may say anything about what nobody was told is done.
         if lied && acknowledged == FIRST {
             return None;
         }

@@ -10,7 +10,7 @@ use std::process::Command;
 /// The real program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_Client");
 
-/// The name of the .conf in the working folder: error messages have to name it.
+/// The name of the .conf in the working folder: error messages must name it.
 pub(crate) const CONF: &str = "user.conf";
 
 /// A user's working folder. It holds no connection: each `run`, `pipe` or `session` is a new process.
@@ -42,7 +42,7 @@ impl Client {
         self.folder.join("files")
     }
 
-    /// Where a downloaded file lies.
+    /// Where a downloaded file is.
     pub(crate) fn downloads(&self) -> PathBuf {
         self.folder.join("Downloads").join(&self.user)
     }
@@ -110,14 +110,14 @@ impl Client {
         Session::start(&mut self.command(args))
     }
 
-    /// Uploads these bytes under this name, which has to work.
+    /// Uploads these bytes under this name, which must succeed.
     #[track_caller]
     pub(crate) fn upload(&self, name: &str, bytes: &[u8]) -> Outcome {
         self.put(name, bytes);
         self.run(&["Upload", name]).succeeds()
     }
 
-    /// Downloads a file, which has to work and to bring exactly these bytes.
+    /// Downloads a file, which must succeed and give exactly these bytes.
     #[track_caller]
     pub(crate) fn download(&self, name: &str, bytes: &[u8]) -> Outcome {
         self.forget_downloads();

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// The real program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_Server");
 
-/// The user whose files the tests are about, where it does not matter who it is.
+/// The user of tests in which it does not matter who it is.
 pub(crate) const USER: &str = "Aditi";
 
 /// A full disk takes small files but no longer one than this.
@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
     servers: Vec<Server>,
     clients: Cell<usize>,
     quick: bool,
-    /// Whether the users' verifiers have fewer rounds than a client takes unless it is told to.
+    /// Whether the users' verifiers have fewer rounds than a client accepts by default.
     has_few_rounds: bool,
     /// Whether each server has a ROOT of its own.
     apart: bool,
@@ -448,7 +448,7 @@ impl Server {
     }
 }
 
-/// The server's program where no file may grow beyond a limit. With SIGXFSZ ignored, a write beyond it fails
+/// The server's program with a limit on the size of each file. With SIGXFSZ ignored, a write beyond it fails
 /// with an error, as it does on a full disk; `ulimit -f` counts blocks of 512 bytes.
 fn full_disk() -> Command {
     let mut command = Command::new("sh");

@@ -15,7 +15,7 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// Reads one value, with nothing behind it.
+    /// Reads one value, with nothing after it.
     #[track_caller]
     pub(crate) fn parse(text: &str) -> Json {
         let mut reader = Reader(text.chars().peekable());
@@ -51,7 +51,7 @@ impl Json {
 struct Reader<'a>(Peekable<Chars<'a>>);
 
 impl Reader<'_> {
-    /// The next character behind white space.
+    /// The next character after white space.
     fn next(&mut self) -> Option<char> {
         while self.0.next_if(|c| " \t\n\r".contains(*c)).is_some() {}
         self.0.next()
@@ -106,7 +106,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What follows `\u`: a character, or the first half of one, with the second behind another `\u`.
+    /// What follows `\u`: a character, or the first half of one, with the second after another `\u`.
     fn unicode(&mut self) -> Option<char> {
         let mut units = vec![self.unit()?];
         if (0xd800..0xdc00).contains(&units[0]) {

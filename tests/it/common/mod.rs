@@ -5,7 +5,7 @@
 //! does not know how the program works inside, and stays true when that changes.
 //!
 //! Nothing in here sleeps. A test waits for an event (a line of output, the end of a process, a byte on the
-//! wire, a state that the kernel tells of) and for no longer than [`process::LIMIT`]; what has not happened by
+//! wire, a state that the kernel shows) and for no longer than [`process::LIMIT`]; what has not happened by
 //! then is a failure, with the output of everyone involved.
 
 pub(crate) mod client;

@@ -13,7 +13,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a process has written to one of its pipes so far.
 ///
-/// A thread reads the pipe to its end: a process whose pipe nobody reads stands still when it is full.
+/// A thread reads the pipe to its end: a process whose pipe nobody reads blocks when it is full.
 #[derive(Clone)]
 pub(crate) struct Transcript(Arc<(Mutex<Pages>, Condvar)>);
 
@@ -227,14 +227,14 @@ impl Session {
         self.finish()
     }
 
-    /// Stops the process, as Ctrl-Z does, and lets it go on as soon as it stands still.
+    /// Stops the process, as Ctrl-Z does, and continues it once it has stopped.
     #[track_caller]
     pub(crate) fn suspend_and_resume(&self) {
         let id = self.child.id();
         signal(id, "-STOP");
-        // proc_pid_stat(5): the state stands behind the name, which is in brackets.
+        // proc_pid_stat(5): the state comes after the name, which is in brackets.
         let state = || fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        wait_until("the process stands still", || state().contains(") T "));
+        wait_until("the process has stopped", || state().contains(") T "));
         signal(id, "-CONT");
     }
 
@@ -250,7 +250,7 @@ impl Session {
         self.child.id()
     }
 
-    /// Ends the process where it stands, as a crash does.
+    /// Kills the process at once, like a crash.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -290,7 +290,7 @@ pub(crate) fn signal(process: u32, signal: &str) {
     run(Command::new("sh").args(["-c", r#"kill "$0" "$1""#, signal, &process.to_string()]), "").succeeds();
 }
 
-/// Looks again and again, for what tells nobody that it has happened.
+/// Polls, for what gives no sign when it has happened.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, happened: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;

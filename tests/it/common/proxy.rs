@@ -1,4 +1,4 @@
-//! Someone on the network between client and server, who listens, stands still or cuts the wire.
+//! Someone on the network between client and server, who listens, holds bytes back or cuts the wire.
 
 use super::process::{LIMIT, signal};
 use std::io::{Read, Write};
@@ -29,7 +29,7 @@ pub(crate) enum Fault {
 /// What is done with the next line from the client that begins with a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Trap {
-    /// It stays here until [`Proxy::release`], and all that comes behind it on that connection.
+    /// It stays here until [`Proxy::release`], and so does all that follows it on that connection.
     Hold,
     /// It goes on to the server, whose answer does not come back: the connection is closed instead.
     CutAnswer,
@@ -55,12 +55,12 @@ struct State {
     down: Vec<u8>,
     /// The fault to come: when this many bytes have gone this way.
     plan: Option<(Way, usize, Fault)>,
-    /// The fault to come with a line that begins so on its way to the server.
+    /// The fault that comes with a line to the server that begins so.
     plan_at_line: Option<(&'static str, Fault)>,
     /// The fault to come with the so-manieth message, either way, from the line on that begins so.
     plan_at_message: Option<(&'static str, usize, Fault)>,
     fault: Option<Fault>,
-    /// What is to happen to which word.
+    /// What happens at which word.
     trap: Option<(&'static str, Trap)>,
     /// Whether that has happened.
     sprung: bool,
@@ -203,7 +203,7 @@ impl Wire {
         self.state.lock().unwrap()
     }
 
-    /// Notes bytes that are on their way, lets a fault happen to them, and says whether they may go on.
+    /// Notes bytes in transit, applies a fault to them, and says whether they may go on.
     fn pass(&self, connection: usize, way: Way, bytes: &[u8]) -> bool {
         let mut state = self.state();
         state.record(way).extend_from_slice(bytes);

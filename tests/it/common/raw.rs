@@ -117,7 +117,7 @@ impl Guest {
         self.sealer.seal(text)
     }
 
-    /// The tag of a payload behind the line that was sealed last.
+    /// The tag of a payload that follows the line sealed last.
     pub(crate) fn tag(&self, payload: &[u8]) -> Bytes32 {
         let mut mac = PayloadMac::new(&self.payloads, self.sealer.last());
         mac.update(payload);

@@ -87,7 +87,7 @@ impl Rogue {
         Self::keeping(verifier, move |request, _| answer(request))
     }
 
-    /// The same for one that looks at what it is to stage: the claim that the piece will have.
+    /// The same for one that looks at what it is asked to stage: the claim that the piece will have.
     pub(crate) fn keeping(
         verifier: Verifier,
         answer: impl Fn(&Request, Option<Claim>) -> Told + Send + Sync + 'static,
@@ -270,7 +270,7 @@ pub(crate) fn yes_to_all(request: &Request) -> Told {
 #[derive(Clone, Default)]
 pub(crate) struct Shelf {
     pub(crate) floor: u64,
-    /// Its own clock, where it does not say another time.
+    /// Its own clock, unless it claims another time.
     pub(crate) clock: Option<u64>,
     pub(crate) pieces: Vec<(&'static str, Vec<u8>)>,
     pub(crate) staged: bool,

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 impl Client {
     /// Runs shell commands on a terminal of this width, with `$client` for `Client DIR CONF`. Both outputs come on
-    /// the session's standard output, with the terminal's line ends. None, with a word, where there is no `script`.
+    /// the session's standard output, with the terminal's line ends. None, with a message, without `script`.
     pub(crate) fn on_terminal(&self, width: usize, commands: &str) -> Option<Session> {
         let there =
             Command::new("script").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
-            eprintln!("not tested: there is no `script` that makes a terminal");
+            eprintln!("not tested: `script`, which makes a terminal, is missing");
             return None;
         }
         self.write_conf();

@@ -229,7 +229,7 @@ fn each_field_of_a_header_is_where_the_table_says() {
             "user" => header.user.as_str().as_bytes().to_vec(),
             "path length" => (header.path.as_str().len() as u16).to_be_bytes().to_vec(),
             "path" => header.path.as_str().as_bytes().to_vec(),
-            other => panic!("a field {other:?} that there is not"),
+            other => panic!("an unknown field {other:?}"),
         };
         assert_eq!(offset, end, "{} begins where the field before it ends", row[2]);
         if let Ok(length) = row[1].parse::<usize>() {
@@ -349,7 +349,7 @@ fn a_golden_piece_that_is_cut_or_lengthened_is_refused() {
     }
 }
 
-/// Every bit of the header and of all behind the body; of the body a bit here and there.
+/// Every bit of the header and of all that follows the body; of the body a bit here and there.
 #[test]
 fn a_piece_of_two_chunks_with_a_bit_flipped_is_refused() {
     let (values, _, mut piece) = two_chunks();

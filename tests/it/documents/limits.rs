@@ -1,4 +1,4 @@
-//! Every number in a limits table is the code's, and every public limit of the code stands in a table.
+//! Every number in a limits table is the code's, and every public limit of the code is in a table.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

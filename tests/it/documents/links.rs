@@ -41,7 +41,7 @@ fn every_link_leads_to_a_file_and_a_section_that_exist() {
     assert!(seen > 100, "the documents are read wrongly");
 }
 
-/// A heading as links to it are written.
+/// A heading as links to it spell it.
 fn slug(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")

@@ -9,7 +9,7 @@ pub(crate) struct Document {
     text: String,
 }
 
-/// Part of a document: what stands under one heading.
+/// Part of a document: what is under one heading.
 pub(crate) struct Section<'a> {
     name: String,
     text: &'a str,
@@ -28,7 +28,7 @@ pub(crate) enum From {
     Server,
 }
 
-/// One line of a transcript with the payload behind it.
+/// One line of a transcript with the payload that follows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) from: From,

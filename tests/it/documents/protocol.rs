@@ -247,7 +247,7 @@ impl Conversation {
         Self { client, server, messages: Vec::new() }
     }
 
-    /// A line of the client's, and the payload behind it.
+    /// A line of the client's, and the payload that follows it.
     fn client(&mut self, text: &str, payload: &[u8]) {
         let line = self.client.seal(text).trim_end().to_owned();
         self.messages.push(Message { from: From::Client, line, payload: payload.to_vec() });
@@ -338,7 +338,7 @@ fn conversation(keys: &SessionKeys) -> Vec<Message> {
     both.messages
 }
 
-/// Made anew and compared as text. After a change of the protocol, what this test prints is the new transcript.
+/// Made again and compared as text. After a change of the protocol, what this test prints is the new transcript.
 #[test]
 fn the_transcript_is_what_both_ends_say() {
     let document = document();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::markdown::Document;
 
 #[test]
-fn every_promise_names_tests_that_there_are() {
+fn every_promise_names_existing_tests() {
     let rows = Document::read("RELIABILITY.md").section("Promises").table("promise");
     assert!(!rows.is_empty());
     for row in rows {

@@ -42,7 +42,7 @@ fn carry_out(held: &mut Vec<Held>, steps: &[Step]) {
     }
 }
 
-/// The refusal of a commit that is not staged has another word where a tombstone is to be forgotten.
+/// The refusal of a commit that is not staged has another word if a tombstone is to be forgotten.
 fn word(refused: Refused, request: &str) -> &'static str {
     match refused {
         Refused::NotStaged if request == "FORGET" => "not-found",
@@ -144,8 +144,7 @@ impl Claims {
             let wrapped = master.wrap(&FileKey::new(file_key), block);
             for piece in placement::pieces() {
                 let facts = Facts { version, ..Facts::from(&small) };
-                let header =
-                    Header::data(small.user.clone(), small.path.clone(), facts, piece, wrapped.clone());
+                let header = Header::data(small.user.clone(), small.path.clone(), facts, piece, wrapped);
                 let range = placement::range(content.len() as u64, piece);
                 let mut body = content[range.start as usize..range.end as usize].to_vec();
                 let counter = std::array::from_fn(|i| if i == 0 { piece } else { 0 });
@@ -168,7 +167,7 @@ impl Claims {
         &self.by_name[&format!("{}.{}", held.version.generation, held.piece)]
     }
 
-    /// A payload as the example shows it, with a name in place of each claim, and back.
+    /// A payload as the example shows it, with a name instead of each claim, and back.
     fn shortened(&self, payload: &str) -> String {
         let replaced = |text: String, (name, claim): (&String, &Claim)| {
             text.replace(&Self::text(claim), &format!("[{name}]"))

@@ -19,7 +19,7 @@ pub(crate) struct Source {
     pub(crate) module: Vec<String>,
     /// The code alone, without comments and unit tests.
     pub(crate) code: String,
-    /// What each imported name stands for, and each path that is named, from the root of the library.
+    /// What each imported name means, and each path that is named, from the root of the library.
     imports: BTreeMap<String, Vec<String>>,
     named: Vec<Vec<String>>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Arrow {
 }
 
 impl Sources {
-    /// All of src/, but for unit tests in a file of their own, which may use what they like.
+    /// All of src/ except unit tests in a file of their own, which may use what they like.
     pub(crate) fn read(src: &Path) -> Self {
         let mut texts = Vec::new();
         let mut todo = vec![src.to_path_buf()];
@@ -201,7 +201,7 @@ fn begins_tests(line: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) words: Vec<String>,
-    /// The modules within the file that it stands in.
+    /// The modules within the file that it is in.
     inside: Vec<String>,
     is_import: bool,
     /// The name that an import gives it.
@@ -241,7 +241,7 @@ pub(crate) fn paths(code: &str) -> Vec<Named> {
     found
 }
 
-/// Reads a path, or what stands in braces behind `prefix`, from `at` on; returns where it ends.
+/// Reads a path, or the list in braces after `prefix`, from `at` on; returns where it ends.
 fn read_tree(
     tokens: &[&str],
     mut at: usize,

@@ -224,7 +224,7 @@ fn a_server_that_is_lost_on_the_way_stops_verify_and_repair() {
 // Memory.
 
 #[test]
-fn a_list_without_end_costs_a_bounded_piece_of_memory_and_a_word() {
+fn an_endless_list_costs_bounded_memory_and_a_message() {
     let mut cluster = Cluster::quick(4);
     cluster.client("Aditi").upload("a", &noise(1, SIZE));
     cluster.stop(1);
@@ -275,7 +275,7 @@ fn a_look_says_each_thing_once_and_no_more_than_there_can_be() {
 }
 
 #[test]
-fn many_bad_copies_of_one_server_are_counted_and_not_told_one_by_one() {
+fn many_bad_copies_of_one_server_are_counted_and_not_listed_one_by_one() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     for number in 0..60 {
@@ -288,7 +288,7 @@ fn many_bad_copies_of_one_server_are_counted_and_not_told_one_by_one() {
     }
     let outcome = aditi.run(&["Download", "folder"]).succeeds().complains_of("more warnings about Server1");
     assert!(outcome.stderr.lines().count() < 30, "{outcome}");
-    // The next command counts anew.
+    // The next command starts counting again.
     let outcome = aditi.pipe("Download folder/1\nDownload folder/2\n").succeeds();
     outcome.complains_of("folder/1: ").complains_of("folder/2: ").does_not_complain_of("more warnings");
 }

@@ -154,7 +154,7 @@ fn a_link_below_the_downloads_is_not_followed() {
     aditi.has_downloaded("x", b"bytes");
     assert_eq!(fs::read(elsewhere.join("x")).unwrap(), b"not yours");
     assert!(!aditi.downloads().join("x").is_symlink());
-    // The folder of all downloads may be where its user likes.
+    // The folder of all downloads may be wherever its user likes.
     aditi.forget_downloads();
     fs::create_dir_all(aditi.folder().join("Downloads")).unwrap();
     symlink(&elsewhere, aditi.downloads()).unwrap();
@@ -183,7 +183,7 @@ fn a_sweep_takes_leftovers_and_nothing_else_and_waits_for_nobody() {
     disk::write(&folder.join("elsewhere"), b"x");
     symlink("elsewhere", folder.join(".shareit-4444444444444444.part")).unwrap();
     aditi.run(&["Download", "x"]).succeeds();
-    // A FIFO would keep whoever reads it waiting.
+    // A FIFO would keep its reader waiting.
     fs::remove_file(folder.join(".shareit-1111111111111111.part")).unwrap();
     fs::remove_file(folder.join(".shareit-3333333333333333.part")).unwrap();
     let mut expected = kept.to_vec();

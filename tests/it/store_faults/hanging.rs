@@ -178,6 +178,6 @@ fn a_call_that_hangs_for_one_user_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_disk_that_hangs_while_one_users_part_is_put_in_order_holds_up_nobody_else() {
+fn a_disk_that_hangs_while_one_users_part_is_recovered_holds_up_nobody_else() {
     hangs_alone(Call::Entries, false);
 }

@@ -73,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// The client was told that a step is done.
+    /// A step was acknowledged to the client.
     pub(crate) fn acknowledges(&mut self, step: Step) {
         match step {
             Step::Stage(_, name, generation, piece) => {
@@ -198,7 +198,7 @@ impl Account {
             }
             let is_deleted = *generation < newest && shown.published.contains(&(newest, TOMBSTONE));
             if *piece != TOMBSTONE && is_deleted && since == Since::Started {
-                say(format!("piece {piece} of {generation} lies below the tombstone of {newest}"));
+                say(format!("piece {piece} of {generation} is below the tombstone of {newest}"));
             }
         }
         if newest < self.decided && self.decided > self.asked_to_forget && self.decided >= self.retired_below

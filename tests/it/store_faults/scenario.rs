@@ -18,7 +18,7 @@ pub(crate) const NOW: u64 = 0;
 
 /// A file's name.
 pub(crate) type Name = &'static str;
-/// One more than the last; each stands for one version of a name.
+/// One more than the last; each means one version of a name.
 pub(crate) type Generation = u64;
 /// Which client.
 pub(crate) type Who = char;
@@ -154,7 +154,7 @@ impl Random {
 }
 
 /// The servers' folder. The store asks the operating system once whether it is one file system, so it
-/// exists; what is in it lies in memory.
+/// exists; its contents are in memory.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("store_faults")
 }

@@ -99,8 +99,8 @@ pub(super) fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts:
                 of_floor[number].run(stage.scratch, std::mem::take(&mut clients[number]))?;
             }
         }
-        // What lies on the servers in many files stays until all is measured: removing hundreds of files would
-        // slow down whoever makes new ones. So downloads are only emptied, and what the floor has.
+        // The many files on the servers stay until everything is measured: removing hundreds of files would slow down
+        // any program that makes new ones. So only downloads, and what the floor has, are emptied.
         let downloads = cluster.folder.join("Downloads");
         empty(&downloads)?;
         std::fs::rename(downloads, cluster.folder.join(format!("downloads-{round}")))?;
@@ -153,7 +153,7 @@ fn empty(folder: &Path) -> Fallible<()> {
     Ok(())
 }
 
-/// What the clients of each crowd are told, in the order of the crowds.
+/// What the clients of each crowd are asked, in the order of the crowds.
 fn commands(way: &str, round: usize, large: &Path, parts: &Path) -> [Vec<String>; 4] {
     let name = inputs::small_name;
     let upload = |file: &Path, folder: &str| format!("Upload \"{}\" {folder}", file.display());
@@ -191,10 +191,10 @@ fn floor_clients(
     Ok([vec![one], many])
 }
 
-/// A client that has all that it needs, and waits to be told to begin.
+/// A client that has all that it needs, and waits for the signal to begin.
 struct Waiting {
     command: Command,
-    /// What it is asked at its start, and how many lines it says then.
+    /// What it is asked at its start, and how many lines it prints then.
     question: &'static str,
     lines: usize,
     /// What makes it begin.
@@ -215,10 +215,11 @@ impl Waiting {
     }
 }
 
-/// Starts the clients, waits until all are ready, lets all begin at once; seconds from then until each has ended.
+/// Starts the clients, waits until all are ready, and has all begin at once. Returns the seconds from then until each
+/// has ended.
 ///
-/// They are stopped while they are told, and go on by one signal. Else the first to be told take the processor from
-/// who tells, and the last begin a third of a second later.
+/// They are stopped while they get their commands, and one signal continues them all. Otherwise the first take the
+/// processor from the program that sends the commands, and the last begin a third of a second later.
 fn together(scratch: &Scratch, waiting: Vec<Waiting>, warm: u64) -> Fallible<Vec<f64>> {
     let mut clients = Vec::new();
     let mut group = None;

@@ -28,7 +28,7 @@ pub(super) const OTHER_KEY: char = 'k';
 pub(super) const OUTDATED: char = '~';
 
 /// The pieces that one server has, each at its place: `1--4`.
-pub(super) fn map(held: Option<&Holding>) -> Cell {
+pub(super) fn held_by(held: Option<&Holding>) -> Cell {
     let Some(held) = held else { return Cell::painted(Paint::Dim, "down") };
     placement::pieces().fold(Cell::default(), |cell, piece| match flaw(held, piece) {
         _ if held.pieces.contains(piece) => cell.and(Paint::Plain, piece.to_string()),

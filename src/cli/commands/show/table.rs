@@ -3,12 +3,12 @@
 //! Of the layouts, from rich to poor, the first is taken in which the names have room. What is drawn from a listing and
 //! a width is text and nothing else, so that tests can look at it.
 
-use super::cells::{holders, map, missing, paint};
-use super::legend::{NAMED, legend};
+use super::cells::{held_by, holders, missing, paint};
+use super::legend::legend;
 use super::lines::{UNKNOWN, mark};
 use crate::cli::colour::Paint;
 use crate::cli::grid::{self, Cell, Column, View};
-use crate::cli::text::{columns, cut, cut_middle, hang, some};
+use crate::cli::text::{NAMED, columns, cut, cut_middle, hang, some};
 use crate::cli::units;
 use crate::client::{Health, Shown, ShownFile};
 use crate::name::ServerName;
@@ -111,24 +111,24 @@ struct Table<'a> {
 }
 
 /// A column other than that of the names.
-struct Part<'a> {
+struct Field<'a> {
     column: Column,
     head: String,
     cell: Box<dyn Fn(&ShownFile) -> Cell + 'a>,
 }
 
-impl<'a> Part<'a> {
+impl<'a> Field<'a> {
     fn new(column: Column, head: impl Into<String>, cell: impl Fn(&ShownFile) -> Cell + 'a) -> Self {
         Self { column, head: head.into(), cell: Box::new(cell) }
     }
 }
 
-fn header(parts: &[Part<'_>]) -> Vec<Cell> {
-    parts.iter().map(|part| Cell::painted(Paint::Bold, part.head.clone())).collect()
+fn header(fields: &[Field<'_>]) -> Vec<Cell> {
+    fields.iter().map(|field| Cell::painted(Paint::Bold, field.head.clone())).collect()
 }
 
-fn row(parts: &[Part<'_>], file: &ShownFile) -> Vec<Cell> {
-    parts.iter().map(|part| (part.cell)(file)).collect()
+fn row(fields: &[Field<'_>], file: &ShownFile) -> Vec<Cell> {
+    fields.iter().map(|field| (field.cell)(file)).collect()
 }
 
 impl Table<'_> {
@@ -151,15 +151,15 @@ impl Table<'_> {
 
     /// The columns of the terminal that a layout leaves for the names; 0 if they are fewer than `least`.
     fn room(&self, layout: Layout, least: usize) -> usize {
-        let parts = self.parts(layout);
-        let grid: Vec<Column> = parts.iter().map(|part| part.column).collect();
+        let fields = self.fields(layout);
+        let grid: Vec<Column> = fields.iter().map(|field| field.column).collect();
         let room = |rows: &[Vec<Cell>]| {
             let room = self.view.width.checked_sub(grid::width(&grid, rows));
             room.filter(|room| *room >= least).unwrap_or(0)
         };
         // Most that are too wide are so by their header alone.
-        let header = header(&parts);
-        let rows = || files(self.listing).map(|file| row(&parts, file));
+        let header = header(&fields);
+        let rows = || files(self.listing).map(|file| row(&fields, file));
         if room(std::slice::from_ref(&header)) == 0 {
             0
         } else {
@@ -168,37 +168,37 @@ impl Table<'_> {
     }
 
     /// All columns but the name.
-    fn parts(&self, layout: Layout) -> Vec<Part<'_>> {
-        let mut parts = Vec::new();
+    fn fields(&self, layout: Layout) -> Vec<Field<'_>> {
+        let mut fields = Vec::new();
         if layout.size {
-            parts.push(Part::new(Column::right(2), "Size", |file| self.size(file)));
+            fields.push(Field::new(Column::right(2), "Size", |file| self.size(file)));
         }
         if layout.when != When::Omitted {
             let zone = if layout.when == When::Time && !self.view.exact { " (UTC)" } else { "" };
             let when = move |file: &ShownFile| self.when(file, layout.when);
-            parts.push(Part::new(Column::left(2), format!("Modified{zone}"), when));
+            fields.push(Field::new(Column::left(2), format!("Modified{zone}"), when));
         }
         if layout.map == Map::Holders {
-            parts.extend(placement::pieces().map(|piece| {
+            fields.extend(placement::pieces().map(|piece| {
                 let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
-                Part::new(Column::left(2), head, move |file| holders(file, piece))
+                Field::new(Column::left(2), head, move |file| holders(file, piece))
             }));
-            return parts;
+            return fields;
         }
         let names = || self.servers.iter().map(|(name, _)| name.to_string()).collect();
         let short = || {
             self.short_names().unwrap_or_else(|| (1..=self.servers.len()).map(|n| n.to_string()).collect())
         };
         let heads: Vec<String> = if layout.map == Map::Names { names() } else { short() };
-        parts.extend(heads.into_iter().enumerate().map(|(index, head)| {
+        fields.extend(heads.into_iter().enumerate().map(|(index, head)| {
             let held =
-                move |file: &ShownFile| map(file.holders.get(index).and_then(|(_, held)| held.as_ref()));
-            Part::new(Column::left(if index == 0 { 2 } else { 1 }), head, held)
+                move |file: &ShownFile| held_by(file.holders.get(index).and_then(|(_, held)| held.as_ref()));
+            Field::new(Column::left(if index == 0 { 2 } else { 1 }), head, held)
         }));
         if self.missing {
-            parts.push(Part::new(Column::left(2), "Missing", missing));
+            fields.push(Field::new(Column::left(2), "Missing", missing));
         }
-        parts
+        fields
     }
 
     fn size(&self, file: &ShownFile) -> Cell {
@@ -235,7 +235,7 @@ impl Table<'_> {
     }
 
     fn drawn(&self, layout: Layout, room: usize) -> Vec<String> {
-        let parts = self.parts(layout);
+        let fields = self.fields(layout);
         let name = |shown: &Shown, room: usize| {
             let (mark, paint) = mark_of(shown);
             Cell::new(cut_middle(&name(shown), room.saturating_sub(mark.len()))).and(paint, mark)
@@ -243,12 +243,12 @@ impl Table<'_> {
         let rows = self.listing.iter().map(|shown| match shown {
             // It has its line to itself.
             Shown::Folder(_) => vec![name(shown, self.view.width)],
-            Shown::File(file) => [vec![name(shown, room)], row(&parts, file)].concat(),
+            Shown::File(file) => [vec![name(shown, room)], row(&fields, file)].concat(),
         });
-        let header = [vec![Cell::painted(Paint::Bold, "Name")], header(&parts)].concat();
+        let header = [vec![Cell::painted(Paint::Bold, "Name")], header(&fields)].concat();
         let rows: Vec<Vec<Cell>> = std::iter::once(header).chain(rows).collect();
         let grid: Vec<Column> =
-            std::iter::once(Column::left(0)).chain(parts.iter().map(|part| part.column)).collect();
+            std::iter::once(Column::left(0)).chain(fields.iter().map(|field| field.column)).collect();
         let mut lines = self.key(layout.map);
         lines.extend(grid::lines(&grid, &rows, self.view.palette));
         lines
@@ -269,7 +269,7 @@ impl Table<'_> {
         }
         let down = self.down();
         if map == Map::Holders && !down.is_empty() {
-            lines.extend(hang("Down:", 9, &some(&down, 2 * NAMED), self.view.width));
+            lines.extend(hang("Down:", 9, &some(&down, NAMED), self.view.width));
         }
         lines
     }

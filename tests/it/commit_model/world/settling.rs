@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// What whoever meets a decided version does: roll it forward, and drop what is older.
+    /// What any client that meets a decided version does: roll it forward, and drop what is older.
     pub(super) fn settle(&mut self, state: &State, next: &mut Next) {
         let settled = match self.settled.get(&state.servers) {
             Some(settled) => Rc::clone(settled),
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// A delete on its way out: to the servers that slept through it, and then away.
+    /// The end of a delete: to the servers that missed it, and then forgotten.
     pub(super) fn delete(&mut self, state: &State, next: &mut Next) {
         let v = state.authors[DELETER].version;
         if v == 0 {

@@ -62,7 +62,7 @@ impl World {
         writer == DELETER && self.bounds.moves
     }
 
-    /// A move copies what there is to another name, which is not part of the model.
+    /// A move copies what is stored to another name, which is not part of the model.
     fn copy(&mut self, mut state: State) -> Option<State> {
         let sight = self.look(&state.servers);
         state.servers = sight.servers;
@@ -168,7 +168,7 @@ impl World {
                 next.push((Action::Stage { writer, server }, after));
             }
             Link::ToCommit => {
-                // Only where there are crashes to come does it matter what is not yet safe.
+                // What is not safe yet matters only if crashes are still to come.
                 let slow = self.server(&state.servers, server).crashes > 0;
                 let event = if slow { Event::CommitBegin(v) } else { Event::Commit(v) };
                 let done = self.happen(&mut after.servers, server, event);
@@ -219,7 +219,7 @@ impl World {
         was != *link
     }
 
-    /// Takes a writer as far as it gets on what it has been told.
+    /// Takes a writer as far as it gets with the answers that it has.
     pub(super) fn conclude(&mut self, state: &mut State, writer: usize) {
         let author = &mut state.authors[writer];
         let waits = |links: &[Link]| author.links.iter().any(|link| links.contains(link));
