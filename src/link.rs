@@ -98,11 +98,6 @@ impl Inbound {
         recv(&*self.0.stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).err()
             != Some(Errno::WOULDBLOCK)
     }
-
-    /// The stream itself.
-    pub fn stream(&self) -> &TcpStream {
-        &self.0.stream
-    }
 }
 
 impl Read for Inbound {

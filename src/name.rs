@@ -97,8 +97,8 @@ pub fn is_unprintable(c: char) -> bool {
     if (' '..='~').contains(&c) {
         return false;
     }
-    let behind = INVISIBLE.partition_point(|&(first, _)| first <= c);
-    c.is_control() || (behind > 0 && c <= INVISIBLE[behind - 1].1)
+    let after = INVISIBLE.partition_point(|&(first, _)| first <= c);
+    c.is_control() || (after > 0 && c <= INVISIBLE[after - 1].1)
 }
 
 /// A text in a form that is safe to show to people, whoever wrote it: characters that [could

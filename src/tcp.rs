@@ -10,8 +10,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// Whether this is a loopback address, so that traffic to and from it crosses no link.
-#[must_use]
-pub fn is_local(address: IpAddr) -> bool {
+fn is_local(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 

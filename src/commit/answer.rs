@@ -5,7 +5,7 @@
 pub enum Answer<T = (), R = ()> {
     /// Done, and on disk.
     Done(T),
-    /// The server refused, and nothing has changed there. A commit is refused only with
+    /// The server refused, and nothing has changed there. To a [`Writer`](super::Writer) a commit is refused only with
     /// [`Refused::NotStaged`](super::Refused::NotStaged) or [`Refused::Rekeyed`](super::Refused::Rekeyed): after
     /// any other failure it may have been half done, which is [`Answer::Lost`].
     Refused(R),
@@ -24,28 +24,11 @@ impl<T, R> Answer<T, R> {
         matches!(self, Answer::Lost)
     }
 
-    /// What the server gave.
-    pub fn done(self) -> Option<T> {
-        match self {
-            Answer::Done(given) => Some(given),
-            Answer::Refused(_) | Answer::Lost => None,
-        }
-    }
-
     /// Why the server refused.
     pub fn refusal(&self) -> Option<&R> {
         match self {
             Answer::Refused(why) => Some(why),
             Answer::Done(_) | Answer::Lost => None,
-        }
-    }
-
-    /// The same about something else that was given.
-    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Answer<U, R> {
-        match self {
-            Answer::Done(given) => Answer::Done(with(given)),
-            Answer::Refused(why) => Answer::Refused(why),
-            Answer::Lost => Answer::Lost,
         }
     }
 }

@@ -85,7 +85,7 @@ impl<D: Disk> Store<D> {
         let users = read_users(&files, now, log)?;
         // On most servers it does not exist, because nothing was ever moved there.
         let aside = files.disk.entries(&places.aside()).unwrap_or_default();
-        aside.iter().for_each(|(entry, _)| files.numbers_begin_behind(entry));
+        aside.iter().for_each(|(entry, _)| files.numbers_begin_after(entry));
         take_over_old_layout(&files)?;
         files.keep_reserve();
         let users = users.into_iter().map(|(user, index)| (user, Arc::new(Mutex::new(index)))).collect();

@@ -1,4 +1,4 @@
-//! The few things that the store asks of a disk, behind an interface so that tests can fail each one.
+//! The few operations that the store needs from a disk, as a trait, so that tests can make each one fail.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

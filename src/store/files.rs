@@ -105,7 +105,7 @@ impl<D: Disk> ServerFiles<D> {
     }
 
     /// Keeps new files from getting the number of an existing one.
-    pub(super) fn numbers_begin_behind(&self, entry: &OsStr) {
+    pub(super) fn numbers_begin_after(&self, entry: &OsStr) {
         /// A greater number is not ours, and there would be too few numbers after it.
         const MOST: u64 = u64::MAX / 2;
         let number = entry.to_str().and_then(|name| name.parse::<u64>().ok());

@@ -105,10 +105,8 @@ impl<D: Disk> Store<D> {
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
-        let (mut file, Claim { header: source, root, .. }) = self.files.piece(&header.user, path, number)?;
-        if source.version != version {
-            return Err(StoreError::NotFound);
-        }
+        let (mut file, Claim { header: source, root, .. }) =
+            self.open_piece(&header.user, path, number, version)?;
         let same_shape = source.piece == header.piece
             && source.chunk_log2 == header.chunk_log2
             && source.file_size == header.file_size;

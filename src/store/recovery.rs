@@ -27,7 +27,7 @@ impl<D: Disk> Locked<'_, D> {
         let mut whole = Vec::new();
         for (directory, published) in [(&staged, false), (&tombstones, true)] {
             for (entry, is_dir) in disk.entries(directory)? {
-                self.files.numbers_begin_behind(&entry);
+                self.files.numbers_begin_after(&entry);
                 let file = directory.join(&entry);
                 // The server makes no directories here.
                 if is_dir {

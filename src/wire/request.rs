@@ -251,7 +251,7 @@ mod tests {
         let path = FilePath::parse("my notes/a%b.txt").unwrap();
         let version = Version { generation: 3, upload: [0xab; 16] };
         let user = crate::name::UserName::parse("Aditi").unwrap();
-        let facts = Facts { version, size: 4, ..Facts::default() };
+        let facts = Facts { version, size: 4, replicas: 2, ..Facts::default() };
         let key = WrappedKey { check: [0; 16], block: [0; 16], bytes: [0; 32] };
         let header = Header::data(user, path.clone(), facts, 1, key);
         vec![

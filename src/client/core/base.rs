@@ -16,7 +16,7 @@ pub(crate) struct Core {
     pub(crate) key: MasterKey,
     pub(crate) cluster: Cluster,
     pub(crate) report: Arc<dyn Report>,
-    /// By name, the generation of the version that this command tried to write last.
+    /// By name, the generation of the version that the last command with that name tried to write.
     pub(super) tried: HashMap<FilePath, u64>,
 }
 
@@ -42,7 +42,7 @@ impl Core {
         Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
     }
 
-    /// Before a command.
+    /// Before a command that writes versions.
     pub(crate) fn begin(&mut self) {
         self.cluster.refresh();
         self.tried.clear();

@@ -60,7 +60,7 @@ pub(crate) struct Cluster {
     /// Counts the rounds of logins.
     rounds: u64,
     report: Arc<dyn Report>,
-    /// Whether servers that are lost or back are reported.
+    /// Whether servers that are lost or back are not reported.
     is_quiet: bool,
 }
 
@@ -237,7 +237,16 @@ impl Cluster {
 
     /// Before a command: finds connections that have ended, and tries the servers again that may be back.
     pub(crate) fn refresh(&mut self) {
+        self.replace(&[]);
+    }
+
+    /// Replaces connections on which nothing more can be asked, and does what [`Cluster::refresh`] does. Servers that
+    /// are up again afterwards are not reported.
+    pub(super) fn replace(&mut self, useless: &[usize]) {
         let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();
+        for &server in useless.iter().filter(|&&server| was_up[server]) {
+            self.servers[server].connection = Connection::lost(PeerError::Closed);
+        }
         for server in &mut self.servers {
             if matches!(&server.connection, Connection::Up(peer) if peer.is_stale()) {
                 server.connection = Connection::lost(PeerError::Closed);
@@ -258,7 +267,7 @@ impl Cluster {
     }
 
     /// Marks a server as down.
-    pub(super) fn lose(&mut self, server: usize, why: PeerError) {
+    fn lose(&mut self, server: usize, why: PeerError) {
         if self.is_up(server) {
             self.servers[server].connection = Connection::lost(why);
             self.report_if_down(server);

@@ -172,7 +172,8 @@ fn commit(
 fn copy_large(core: &mut Core, transfer: &Transfer) -> Result<(), NotCopied> {
     let report = core.report.clone();
     let staged = stage_large(core, transfer, &*report);
-    commit(core, std::slice::from_ref(transfer), vec![staged]).pop().unwrap_or(Ok(()))
+    let committed = commit(core, std::slice::from_ref(transfer), vec![staged]).pop();
+    committed.unwrap_or_else(|| require_done(core, transfer.to, Answer::Lost))
 }
 
 /// Passes a large piece on in steps, so that memory stays small whatever its size.
@@ -187,12 +188,7 @@ fn stage_large(core: &mut Core, transfer: &Transfer, progress: &dyn Report) -> R
         }
         Err((server, why)) => {
             // Both ends are in the middle of a payload now.
-            let both = [transfer.from, transfer.to];
-            core.quietly(|core| {
-                both.iter().for_each(|&server| core.cluster.lose(server, PeerError::Closed));
-                core.cluster.refresh();
-            });
-            core.cluster.report_lost(&both);
+            core.cluster.replace(&[transfer.from, transfer.to]);
             Err(NotCopied::Down(core.cluster.name(server).clone(), why.to_string()))
         }
     }

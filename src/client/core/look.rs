@@ -12,7 +12,7 @@ use crate::sealed::MasterKey;
 use crate::version::Version;
 use crate::wire::{NameReport, Request};
 
-/// LOOKs that are sent ahead of their replies to each server.
+/// LOOKs, and COMMITs of what they found, that are sent ahead of their replies to each server.
 const LOOKS_AHEAD: usize = 128;
 
 /// This client's clock, in milliseconds since 1970 UTC.
@@ -102,7 +102,8 @@ pub(super) fn roll_forward(core: &mut Core, surveys: &mut [Survey], own: &[Versi
             requests.push((server, Request::Commit(survey.path.clone(), version)));
         }
     }
-    let answers = core.cluster.ask_all(&requests);
+    let windows = requests.chunks(LOOKS_AHEAD);
+    let answers: Vec<Answer<()>> = windows.flat_map(|window| core.cluster.ask_all(window)).collect();
     for (((index, version), (server, _)), answer) in work.into_iter().zip(&requests).zip(answers) {
         if let (Answer::Done(()), Some(held)) = (answer, &mut surveys[index].answers[*server]) {
             held.retain(|h| h.version >= version);

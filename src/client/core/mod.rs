@@ -1,4 +1,4 @@
-//! What every command uses, and what uses none of them.
+//! What the commands have in common. Nothing here uses a command.
 //!
 //! Each file uses only those before it: `retry`, `report`, `error`; `login`, `cluster`, `base`: the connections;
 //! `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
