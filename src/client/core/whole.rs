@@ -65,7 +65,7 @@ fn reasons(core: &Core, survey: &Survey, fetched: &[Attempted], number: u8) -> V
     };
     let doubt = |server: usize| {
         let doubt = survey.unproved.as_ref().filter(|doubt| doubt.is_of(server, number));
-        doubt.map(|d| format!("is the only one to show it, which could not be proved ({})", d.why))
+        doubt.map(|d| format!("alone shows it, which could not be proved ({})", d.why))
     };
     let damaged = |server: usize| {
         let is_distrusted = survey.distrusted.iter().any(|d| d.server == server && d.piece == number);

@@ -90,7 +90,7 @@ fn an_upload_that_died_is_not_published_on_the_word_of_one_server_that_keeps_its
             let outcome = lied_to.run(command);
             assert!(pieces(&cluster, &[2, 3, 4]) == whole, "something changed: {outcome}");
         }
-        lied_to.download_is_incomplete("a").complains_of("Server1: is the only one to show it");
+        lied_to.download_is_incomplete("a").complains_of("Server1: alone shows it");
         let repaired = lied_to.run(&["Repair"]).fails_with(1);
         assert!(repaired.stdout.contains("Server1 alone says that it was stored"), "{repaired}");
         let honest = with_first_server(&cluster, 1);
