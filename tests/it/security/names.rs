@@ -200,7 +200,7 @@ fn a_fifo_is_no_file_to_upload_and_no_conf_to_wait_for() {
     aditi.put("folder/x", b"x");
     fifo(&aditi.files().join("folder/pipe"));
     aditi.run(&["Upload", "pipe"]).fails_with(1).complains_of("neither a file nor a folder");
-    aditi.run(&["Upload", "folder"]).fails_with(1).complains_of("left out");
+    aditi.run(&["Upload", "folder"]).fails_with(1).complains_of("skipped");
     aditi.download("folder/x", b"x");
     aditi.write_conf();
     let client = |script: &str| {
