@@ -1,7 +1,7 @@
 //! The client: the coordinator of uploads, downloads and listings. It prints nothing and reads no
 //! arguments; the servers do not know each other, so all that must agree is decided here.
 //!
-//! Each command is a function over [`core`], which has what all of them need and uses none of them.
+//! Each command is a function over `core::base::Core`, the connections and the key.
 
 mod commands;
 mod core;
