@@ -27,7 +27,7 @@ pub(super) fn read(conf: &str) -> Result<(Config, bool), BadConf> {
     // A text that grows would leave copies behind, which nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
     let exposed = read_text(conf, &mut text).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => (format!("{conf}: it is not text (UTF-8)"), None),
+        io::ErrorKind::InvalidData => (format!("{conf}: not UTF-8 text"), None),
         _ => {
             let near = hints::local(Path::new(""), Path::new(conf));
             (format!("{conf}: {error}"), near.map(|name| did_you_mean(&name)))

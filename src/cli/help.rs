@@ -44,7 +44,7 @@ ShareIt server: keeps pieces of files that it cannot read.
 
 usage: Server ROOT NAME PORT            listen on 127.0.0.1:PORT
        Server ROOT NAME ADDR:PORT       listen on ADDR:PORT
-       Server adduser ROOT USER         take a password from standard input
+       Server adduser ROOT USER         read a password from standard input
        Server --help | --version
 
 Pieces are stored at ROOT/NAME/USER/FOLDER/.FILE.1 to .4; users are in ROOT/Users.conf.

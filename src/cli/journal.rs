@@ -49,7 +49,7 @@ impl fmt::Display for NoJournal {
             NoJournal::Unusable(path, why) => {
                 write!(
                     f,
-                    "cannot use {}, which has the password of an interrupted change ({why})",
+                    "cannot use {}, which holds the password of an interrupted change ({why})",
                     path.display()
                 )
             }

@@ -42,7 +42,7 @@ const EXIT: Command = Command {
     aliases: &["Quit"],
     elsewhere: &["bye", "logout"],
     forms: &[("Exit", "leave; also Quit, Ctrl-D")],
-    details: "Nothing is lost by leaving, in whatever way: what was acknowledged is stored.",
+    details: "Nothing is lost by leaving, however you do it: what was acknowledged is stored.",
     examples: &["Exit"],
     action: Action::Exit,
     ..Command::EMPTY

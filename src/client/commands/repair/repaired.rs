@@ -113,7 +113,7 @@ impl fmt::Display for NotRepaired {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
             }
             NotRepaired::Unproved { server, pieces, why } => {
-                write!(f, "{server} alone says that it was stored, which could not be proved: ")?;
+                write!(f, "only {server} says that it was stored, which could not be proved: ")?;
                 write!(f, "no other server has piece {} ({why})", listed(pieces))
             }
             NotRepaired::Unsettled(servers) => {

@@ -181,7 +181,7 @@ impl fmt::Display for ClientError {
             }
             ClientError::HalfMoved(old, new, why) => write!(f, "{old} was kept beside {new} ({why})"),
             ClientError::MovedOlder(old, new) => {
-                write!(f, "{old} was replaced in the meantime and was kept; {new} has the version before it")
+                write!(f, "{old} was replaced in the meantime and was kept; {new} has the previous version")
             }
             ClientError::Replaced(path) => {
                 write!(f, "{path} was replaced in the meantime; the newer version was kept")
@@ -190,13 +190,13 @@ impl fmt::Display for ClientError {
             ClientError::Undecided(path) => {
                 write!(
                     f,
-                    "{path}: every server was lost during the commit; it is stored as a whole or not at all"
+                    "{path}: every server was lost during the commit; it is stored completely or not at all"
                 )
             }
             ClientError::UndecidedAtChange(path) => {
                 write!(
                     f,
-                    "{path}: the password was changed during the commit; it is stored as a whole or not at all"
+                    "{path}: the password was changed during the commit; it is stored completely or not at all"
                 )
             }
             ClientError::UsedUp(path) => {
@@ -260,7 +260,7 @@ impl ClientError {
                 "no server that answered has it; start the servers that are down and try again".into()
             }
             ClientError::NotAllSeen(_) => {
-                "files, deletes or damage may be known to servers that did not answer: start them and run it again"
+                "servers that did not answer may know of files, deletes or damage: start them and run it again"
                     .into()
             }
             ClientError::Name(name, NameError::OuterSlash) => {
@@ -278,14 +278,14 @@ impl ClientError {
                 "run it again; servers that are down at the start are skipped".into()
             }
             ClientError::Rekeyed(_) => {
-                "wait until that Passwd has ended, or run it again where it was cut off; \
+                "wait until that Passwd has ended, or run it again where it was interrupted; \
                 then start the Client with the new password in the .conf"
                     .into()
             }
             ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) => {
                 "start the Client again, with the new password in the .conf".into()
             }
-            ClientError::Ended(_) => "try again; a client that changes the password ends all others".into(),
+            ClientError::Ended(_) => "try again; a client that changes the password ends all other sessions".into(),
             ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })
