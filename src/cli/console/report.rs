@@ -106,7 +106,9 @@ impl Report for Console {
                 self.warn_about(server.as_str(), &what);
             }
             Notice::OtherKeyKept { path } => {
-                self.warning(&format!("{path}: encrypted under another password or Key line, and left as it is"));
+                self.warning(&format!(
+                    "{path}: encrypted under another password or Key line, and left as it is"
+                ));
             }
             Notice::OtherKeyReplaced { path } => {
                 let what = format!("{path}: the replaced file was encrypted under another key");
