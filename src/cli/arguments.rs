@@ -1,4 +1,4 @@
-//! Names of files and folders on the servers, as arguments give them.
+//! Names of files and folders on the servers, as given in arguments.
 
 use crate::client::ClientError;
 use crate::name::{FilePath, FolderPath};

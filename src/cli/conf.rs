@@ -19,7 +19,7 @@ const OTHERS: u32 = 0o077;
 /// Why a .conf cannot be used, with the file and the line, and what the user might do about it.
 pub(super) type BadConf = (String, Option<String>);
 
-/// Reads a .conf. Also tells whether others than its owner have any rights to the file.
+/// Reads a .conf. Also returns whether anyone but its owner has any rights to the file.
 ///
 /// # Errors
 /// If it cannot be read, or has a mistake.

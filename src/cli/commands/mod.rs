@@ -1,4 +1,5 @@
-//! The commands: the table of them, and for each that works with the servers a file with its row and what runs it.
+//! The commands: their table and, for each that works with the servers, a file with its row and the function that runs
+//! it.
 
 mod delete;
 mod download;

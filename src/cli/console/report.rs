@@ -1,4 +1,4 @@
-//! What the console says of the client's work while it goes on.
+//! What the console reports about the client's work while it runs.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
