@@ -186,7 +186,7 @@ fn require_no_other_key(core: &mut Core) -> Result<(), ClientError> {
     }
 }
 
-/// For how many names something is true, as seen with a key.
+/// The number of names for which `holds` is true, as seen with a key.
 fn survey_everything(
     core: &mut Core,
     key: &MasterKey,
