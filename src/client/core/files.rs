@@ -75,7 +75,7 @@ pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
     Entries { folders: folders.into_keys().collect(), files, is_unknown, unseen }
 }
 
-/// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not say what they have are
+/// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not report what they have are
 /// added to `unseen`.
 pub(crate) fn files_below(
     core: &mut Core,

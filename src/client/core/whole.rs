@@ -1,4 +1,4 @@
-//! The version of a file that can be rebuilt; or what it lacks, and what each server has to do with that.
+//! The version of a file that can be rebuilt; or what it lacks, and each server's part in that.
 
 use super::base::Core;
 use super::error::{ClientError, MissingPiece};
@@ -35,7 +35,7 @@ pub(crate) fn whole_version(core: &Core, survey: &Survey) -> Result<Version, Cli
     Ok(version)
 }
 
-/// Reports for each piece that is not available what every server has to do with it.
+/// Reports, for each unavailable piece, every server's part in that.
 pub(crate) fn incomplete(
     core: &Core,
     survey: &Survey,
