@@ -1,7 +1,7 @@
 //! What a command is: the row that it has in the table of commands, and a call of it.
 //!
-//! A row is all that the program knows of a command: parsing, usage lines, hints and every help text come from it,
-//! and tests compare the man page and the README with it.
+//! A row is everything that the program knows about a command: parsing, usage lines, hints and every help text come
+//! from it, and tests compare the man page and the README with it.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub(super) struct Command {
     pub(super) action: Action,
 }
 
-/// Runs a command that works with the servers: prints its results, and gives its exit status.
+/// Runs a command that works with the servers: prints its results, and returns its exit status.
 type Run = fn(&mut Session<'_>, &Call) -> Result<u8, ClientError>;
 
 /// What a command does.

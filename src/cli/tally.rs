@@ -1,4 +1,4 @@
-//! What became of each file of one command.
+//! The fate of each file of one command.
 
 use super::text::counted;
 use super::units;
@@ -9,7 +9,7 @@ pub(super) const AT_A_TIME: usize = 1024;
 /// If there are more files than this, only those that failed are listed.
 const LISTED: usize = 50;
 
-/// Counts files, and gives the line to report for each, if there should be one.
+/// Counts files, and returns the line to report for each, if there should be one.
 #[derive(Default)]
 pub(super) struct Tally {
     verb: &'static str,

@@ -21,7 +21,7 @@ pub enum Entry {
         published: bool,
         /// The pieces' numbers.
         pieces: PieceSet,
-        /// What their headers say.
+        /// The facts in their headers.
         facts: Facts,
     },
     /// A delete.

@@ -37,7 +37,7 @@ impl Core {
             let cluster = Cluster::connect(&config, other, &report);
             (key.join(), cluster)
         });
-        // The derivation has no way to fail; should it panic, the panic goes on here.
+        // The derivation cannot fail; if it panics, the panic continues here.
         let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
     }

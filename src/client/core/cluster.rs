@@ -13,8 +13,8 @@ use crate::name::{ServerName, printable};
 use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received};
 use crate::wire::{Refusal, Request};
 
-/// A server that is down is tried again after this many times what the last try cost: at once if
-/// it refuses quickly, seldom if it keeps the client waiting.
+/// A server that is down is tried again after this many times what the last attempt cost: at once if it refuses
+/// quickly, seldom if it keeps the client waiting.
 const RETRY_FACTOR: u32 = 10;
 /// A server that refused the login is not asked again for this long.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ pub(crate) struct Cluster {
     servers: Vec<Server>,
     logins: Logins,
     password: Zeroizing<String>,
-    /// For servers that refuse that one: the new one of a change that is under way.
+    /// For servers that refuse that one: the new one of a change in progress.
     other_password: Option<Zeroizing<String>>,
     /// Counts the rounds of logins.
     rounds: u64,
@@ -303,8 +303,8 @@ impl Cluster {
         }
     }
 
-    /// Sends each request to its server, all ahead, then takes the replies in order. For a server that is down, or goes
-    /// down, the answer is [`Answer::Lost`].
+    /// Sends all requests to their servers ahead, then receives the replies in order. For a server that is down, or
+    /// goes down, the answer is [`Answer::Lost`].
     ///
     /// The caller bounds the number of requests, so that replies fit the sockets' buffers while
     /// requests are still being sent.

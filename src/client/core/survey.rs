@@ -238,7 +238,7 @@ impl Survey {
         Some((version, self.one_word(version)?))
     }
 
-    /// Whether a part of it is staged on other servers, from where it cannot be read.
+    /// Whether a part of it is staged on other servers, from which it cannot be read.
     pub(crate) fn waits_for(&self, word: &OneWord) -> bool {
         self.view().forward.iter().any(|server| *server != word.server)
     }

@@ -51,8 +51,8 @@ fn of_commit(answer: Answer<()>) -> Answer<()> {
     }
 }
 
-/// A writer of a version newer than all that a survey has seen, and than what this client has tried to write under that
-/// name before: what was refused or given up then must not come back instead of it.
+/// A writer of a version newer than everything that a survey has seen, and than what this client has tried to write
+/// under that name before: what was refused or given up then must not come back instead of it.
 pub(crate) fn writer(
     core: &mut Core,
     survey: &Survey,
@@ -132,8 +132,8 @@ pub(crate) fn commit_all_under<T>(
     sent.into_iter().map(|sent| (sent.of, sent.outcome)).collect()
 }
 
-/// Looks again at what was cut off during its commit. The survey rolls forward what is decided, and the
-/// outcomes become what it shows. Servers that may be back soon are waited for, but not for long.
+/// Surveys again what was interrupted during its commit. The survey rolls forward what is decided, and the outcomes
+/// become what it shows. Servers that may be back soon are waited for, but not for long.
 fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = *PAUSE.start();

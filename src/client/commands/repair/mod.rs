@@ -155,7 +155,7 @@ fn copied(core: &Core, transfer: &Transfer) -> Repaired {
     }
 }
 
-/// What became of the stages that should be settled.
+/// The fate of the stages that should be settled.
 fn settled(core: &Core, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dry: bool) -> Repaired {
     let path = survey.path.clone();
     let is_left = |server: &usize| {
