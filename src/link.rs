@@ -125,7 +125,7 @@ impl Outbound {
         self.buffer.len()
     }
 
-    /// Whether so many bytes fit beside those that wait.
+    /// Whether this many bytes fit beside those that wait.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.buffer.len() + bytes <= self.capacity
     }

@@ -107,7 +107,7 @@ pub fn printable(text: &str) -> Printable<'_> {
     Printable(text)
 }
 
-/// What [`printable`] gives.
+/// The result of [`printable`].
 #[derive(Debug, Clone, Copy)]
 pub struct Printable<'a>(&'a str);
 

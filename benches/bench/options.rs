@@ -7,7 +7,7 @@ use crate::{Fallible, parts::Part};
 pub(crate) const HELP: &str = "\
 usage: make bench [ARGS='PART... OPTION...']
 
-parts, all but the last where none is named:
+parts (all but the last if none is named):
   large    1 GiB up and down             small    1,000 files of 4 KiB up and down
   start    one command, nothing to do    far      25 ms away, each way
   many     64 clients, 1,000 sessions    curve    from 1 KiB to 1 GiB, with a plot
@@ -19,9 +19,9 @@ options:
   --size MIB       the large file
   --files N        the small files
   --only A,B,...   only these contestants: floor, shareit, scp, rsync, rclone, restic, borg, openssl
-  --server FILE    the programs under test, in place of those that were just built
+  --server FILE    the programs under test, instead of those that were just built
   --client FILE
-  --also FOLDER    another build (FOLDER/Server and FOLDER/Client) beside it; may stand more than once
+  --also FOLDER    another build (FOLDER/Server and FOLDER/Client) beside it; may be given more than once
   --folder FOLDER  where to work; it decides which disk is measured
   --save FOLDER    where the curve's numbers and picture go
 ";

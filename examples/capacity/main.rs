@@ -133,7 +133,7 @@ fn users(numbers: &[usize]) -> Result<(), Failure> {
         let seconds = seconds_each(|| drop(black_box(table.read(black_box(&text)))));
         let of_the_limit = 100.0 * text.len() as f64 / MAX_USERS_FILE as f64;
         println!(
-            "  {number:>7} users {:>8.1} ms, {:>9} bytes, {of_the_limit:.0} % of the limit",
+            "  {number:>7} users {:>8.1} ms, {:>9} bytes, {of_the_limit:.0}% of the limit",
             seconds * 1e3,
             text.len()
         );

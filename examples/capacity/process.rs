@@ -60,7 +60,7 @@ impl Server {
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("./Server does not start ({error}): `make` builds it"))?;
+            .map_err(|error| format!("./Server did not start ({error}): `make` builds it"))?;
         let mut log = BufReader::new(child.stderr.take().ok_or("no log")?);
         let mut line = String::new();
         let port = loop {

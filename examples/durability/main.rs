@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use formula::{Fatal, availability, loss_given_shock, nines, within};
 use life::{Cluster, Estimate, Operator, simulate};
 
-/// Deaths of one server in a year. Disks: 1.57 % of Backblaze's 301,120 in 2024 (Drive Stats for 2024);
-/// "2-4 % common" of some 100,000 in Schroeder and Gibson, FAST 2007. A server dies of other things too.
+/// Deaths of one server in a year. Disks: 1.57% of Backblaze's 301,120 in 2024 (Drive Stats for 2024);
+/// "2-4% common" of some 100,000 in Schroeder and Gibson, FAST 2007. A server dies of other things too.
 pub(crate) const DEATHS_A_YEAR: f64 = 0.04;
 /// The time over which a loss is counted.
 pub(crate) const YEARS: f64 = 10.0;
@@ -57,7 +57,7 @@ fn print_tables() {
         "Each server dies for good {:.0} times in 100 years; {LIVES} lives of {YEARS:.0} years each, seed {SEED}.",
         DEATHS_A_YEAR * 100.0
     );
-    println!("\nAn empty server in its place and Repair, both so long after a death: some file lost\n");
+    println!("\nAn empty server in its place, and Repair, this long after a death: some file lost\n");
     println!(
         "servers copies      after  simulated            formula  years to a loss  nines a year   one given file"
     );
@@ -78,7 +78,7 @@ fn print_tables() {
         }
     }
 
-    println!("\nRepair soon on the servers that are left, the new server four weeks after the death\n");
+    println!("\nRepair soon on the remaining servers, the new server four weeks after the death\n");
     println!("servers copies  Repair after  simulated");
     for (servers, copies) in [(4, 2), (8, 2), (4, 3)] {
         for (word, after) in [("1 day", DAY), ("4 weeks", 4.0 * WEEK)] {
@@ -93,7 +93,7 @@ fn print_tables() {
     for (name, storage, fatal) in [
         ("two copies, 4 servers", 2.0, Fatal::of(&Cluster::new(4, 2))),
         ("three copies, 4 servers", 3.0, Fatal::of(&Cluster::new(4, 3))),
-        ("XORs beside pieces, any 2 of 4 away", 2.0, Fatal::any(3, 4)),
+        ("XORs beside pieces, any 2 of 4 down", 2.0, Fatal::any(3, 4)),
         ("Reed-Solomon 4 + 2, 6 servers", 1.5, Fatal::any(3, 6)),
         ("Reed-Solomon 8 + 3, 11 servers", 1.375, Fatal::any(4, 11)),
     ] {
@@ -111,20 +111,20 @@ fn print_tables() {
     }
 
     println!("\nA file can be read, if each server is up this share of the time, by counting\n");
-    println!("servers copies    99 %       99.9 %");
+    println!("servers copies        99%       99.9%");
     for (servers, copies) in [(4, 1), (4, 2), (4, 3), (4, 4), (8, 2), (16, 2)] {
         let cluster = Cluster::new(servers, copies);
         let [two, three] = [0.99, 0.999].map(|up| 100.0 * availability(&cluster, up));
-        println!("{servers:>5} {copies:>6}   {two:>9.5} %  {three:>9.7} %");
+        println!("{servers:>5} {copies:>6}   {two:>9.5}%  {three:>9.7}%");
     }
 }
 
-/// An estimate with the half width of its 95 % interval.
+/// An estimate with the half width of its 95% interval.
 fn shown(estimate: Estimate) -> String {
     if estimate.events == 0 {
         return "none seen".to_owned();
     }
-    format!("{} ± {:.0} %", power(estimate.mean), 100.0 * 1.96 * estimate.error / estimate.mean)
+    format!("{} ± {:.0}%", power(estimate.mean), 100.0 * 1.96 * estimate.error / estimate.mean)
 }
 
 fn power(number: f64) -> String {

@@ -1,4 +1,4 @@
-//! Names of files and folders on the servers, as arguments give them.
+//! Names of files and folders on the servers, as given in arguments.
 
 use crate::client::ClientError;
 use crate::name::{FilePath, FolderPath};
@@ -6,7 +6,7 @@ use crate::name::{FilePath, FolderPath};
 /// Everything that a user has stored.
 pub(super) const ALL: &str = ".";
 
-/// The name that `FILE [FOLDER]` gives.
+/// The name that `FILE [FOLDER]` refers to.
 pub(super) fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
     let what = if what == "/" { ALL } else { without_slash(what) };
     let Some(folder) = folder else { return Ok(what.to_owned()) };

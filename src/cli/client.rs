@@ -65,7 +65,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Arguments that can be the only one.
+/// Arguments that must be the only one.
 const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
 
 fn usage(console: &Console, what: &dyn Display, hint: Option<String>) -> ExitCode {

@@ -20,7 +20,7 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// For an output of this process.
+    /// The colours for an output of this process.
     pub(super) fn of(is_terminal: bool) -> Self {
         Self::from(is_terminal, |name| std::env::var_os(name))
     }

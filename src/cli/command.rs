@@ -1,7 +1,7 @@
 //! What a command is: the row that it has in the table of commands, and a call of it.
 //!
-//! A row is all that the program knows of a command: parsing, usage lines, hints and every help text come from it,
-//! and tests compare the man page and the README with it.
+//! A row is everything that the program knows about a command: parsing, usage lines, hints and every help text come
+//! from it, and tests compare the man page and the README with it.
 
 use std::fmt;
 
@@ -14,16 +14,16 @@ type Meaning = (&'static Flag, &'static str);
 
 /// A row of the table of commands.
 pub(super) struct Command {
-    /// As the help writes it; any case is understood.
+    /// As the help shows it; case does not matter.
     pub(super) name: &'static str,
-    /// Other names that it has.
+    /// Its other names.
     pub(super) aliases: &'static [&'static str],
     /// What other programs call it, for a hint.
     pub(super) elsewhere: &'static [&'static str],
-    /// The ways to write it, each with a line that says what it does. The first has all arguments; those in brackets may
-    /// be left out.
+    /// The ways to write it, each with a line that says what it does. The first has all arguments; those in brackets
+    /// are optional.
     pub(super) forms: &'static [(&'static str, &'static str)],
-    /// Its own options. One that means nothing is accepted all the same, and not listed.
+    /// Its own options. One with an empty meaning is accepted, but not listed.
     pub(super) options: &'static [Meaning],
     /// What else is worth knowing.
     pub(super) details: &'static str,
@@ -32,7 +32,7 @@ pub(super) struct Command {
     pub(super) action: Action,
 }
 
-/// Runs a command that works with the servers: prints its results, and gives its exit status.
+/// Runs a command that works with the servers: prints its results, and returns its exit status.
 type Run = fn(&mut Session<'_>, &Call) -> Result<u8, ClientError>;
 
 /// What a command does.
@@ -56,7 +56,7 @@ const COMMON: [Meaning; 5] =
     [(&QUIET, QUIET.means), (&TRACE, TRACE.means), (&END, END.means), (&HELP, ""), (&HELP_SHORT, "")];
 
 impl Command {
-    /// For what a row leaves out.
+    /// The defaults for what a row leaves out.
     pub(super) const EMPTY: Self = Self {
         name: "",
         aliases: &[],
@@ -78,7 +78,7 @@ impl Command {
         self.options().filter(|(_, means)| !means.is_empty())
     }
 
-    /// Its arguments, as the help writes them.
+    /// Its arguments, as the help shows them.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &'static str> + Clone {
         self.forms.first().into_iter().flat_map(|(usage, _)| usage.split(' ').skip(1))
     }
@@ -88,7 +88,7 @@ impl Command {
         self.arguments().filter(|argument| !argument.starts_with('['))
     }
 
-    /// How it is written, for a hint.
+    /// Its forms, for a hint.
     pub(super) fn usage(&self) -> String {
         self.forms.iter().map(|(usage, _)| *usage).collect::<Vec<_>>().join(", or ")
     }
@@ -109,12 +109,12 @@ impl fmt::Debug for Command {
 }
 
 impl Call {
-    /// An argument that must be given; the parser has seen to it.
+    /// A required argument; the parser has checked that it is there.
     pub(super) fn needed(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
     }
 
-    /// The argument that may be left out, which is always the last.
+    /// The optional argument, which is always the last.
     pub(super) fn optional(&self) -> Option<&str> {
         self.arguments.get(self.command.needed().count()).map(String::as_str)
     }

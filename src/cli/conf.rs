@@ -19,7 +19,7 @@ const OTHERS: u32 = 0o077;
 /// Why a .conf cannot be used, with the file and the line, and what the user might do about it.
 pub(super) type BadConf = (String, Option<String>);
 
-/// Reads a .conf. Also tells whether others than its owner have any rights to the file.
+/// Reads a .conf. Also returns whether anyone but its owner has any rights to the file.
 ///
 /// # Errors
 /// If it cannot be read, or has a mistake.
@@ -27,7 +27,7 @@ pub(super) fn read(conf: &str) -> Result<(Config, bool), BadConf> {
     // A text that grows would leave copies behind, which nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
     let exposed = read_text(conf, &mut text).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => (format!("{conf}: it is not text (UTF-8)"), None),
+        io::ErrorKind::InvalidData => (format!("{conf}: not UTF-8 text"), None),
         _ => {
             let near = hints::local(Path::new(""), Path::new(conf));
             (format!("{conf}: {error}"), near.map(|name| did_you_mean(&name)))

@@ -44,13 +44,13 @@ ShareIt server: keeps pieces of files that it cannot read.
 
 usage: Server ROOT NAME PORT            listen on 127.0.0.1:PORT
        Server ROOT NAME ADDR:PORT       listen on ADDR:PORT
-       Server adduser ROOT USER         take a password from standard input
+       Server adduser ROOT USER         read a password from standard input
        Server --help | --version
 
 Pieces are stored at ROOT/NAME/USER/FOLDER/.FILE.1 to .4; users are in ROOT/Users.conf.
 ";
 
-/// Shows the list of commands, or all about one.
+/// Shows the list of commands, or the full help for one.
 pub(super) fn show(console: &Console, topic: Option<&Command>) {
     let width = console.out_width();
     console.results(&topic.map_or_else(|| list(width), |topic| command(topic, width)));
@@ -86,7 +86,7 @@ fn list(width: usize) -> Vec<String> {
     lines
 }
 
-/// All about one command.
+/// The full help for one command.
 fn command(command: &Command, width: usize) -> Vec<String> {
     let room = command.forms.iter().map(|(usage, _)| usage.len()).max().unwrap_or(0) + 2;
     let forms = command.forms.iter().flat_map(|(usage, summary)| hang(usage, room, summary, width));

@@ -45,14 +45,14 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// What an unknown option may have meant, of those that the command has.
+/// The command's option that an unknown one may have meant.
 pub(super) fn option(word: &str, own: &[&Flag]) -> Option<String> {
     let lower = word.split('=').next().unwrap_or(word).to_ascii_lowercase();
     let is_it = |flag: &&&Flag| flag.name == lower || flag.elsewhere.contains(&lower.as_str());
     if let Some(flag) = own.iter().find(is_it) {
         return Some(flag.name.to_owned());
     }
-    // A single letter has nothing to be similar in.
+    // A single letter cannot be similar to another.
     let letters = word.trim_start_matches('-');
     if letters.chars().count() < 2 {
         return None;
@@ -65,9 +65,8 @@ pub(super) fn option(word: &str, own: &[&Flag]) -> Option<String> {
     nearest(word, long).map(str::to_owned)
 }
 
-/// What to do about an error: more than the client can say, which does not know how a command was written.
-/// `folder` is the word after the name, which may belong to the name; `list` asks the servers for a folder's
-/// entries.
+/// What to do about an error: more than the client can suggest, because it does not know how the command was written.
+/// `folder` is the word after the name, which may belong to the name; `list` asks the servers for a folder's entries.
 pub(super) fn error(
     error: &ClientError,
     dir: &Path,
@@ -102,7 +101,7 @@ pub(super) fn error(
     }
 }
 
-/// A path that begins with DIR, as it is written from there.
+/// A path that begins with DIR, written relative to DIR.
 fn inside(dir: &Path, path: &Path) -> Option<String> {
     let path: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
     let parts =
@@ -123,7 +122,7 @@ fn meant<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     })
 }
 
-/// The path that one which does not exist below `dir` may have meant.
+/// The path below `dir` that a nonexistent one may have meant.
 pub(super) fn local(dir: &Path, path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let folder = dir.join(path.parent()?);
@@ -135,8 +134,7 @@ pub(super) fn local(dir: &Path, path: &Path) -> Option<String> {
     path.with_file_name(near).to_str().map(str::to_owned)
 }
 
-/// The name that one which the servers do not have may have meant: in the same folder, or the same in another
-/// folder.
+/// The name that an unknown one may have meant: a similar one in the same folder, or the same one in another folder.
 fn stored(name: &str, mut list: impl FnMut(&FolderPath) -> Option<Vec<Shown>>) -> Option<String> {
     let mut near = |folder: &str, last: &str, folders_only: bool| -> Option<String> {
         let folder = if folder.is_empty() { FolderPath::root() } else { FolderPath::parse(folder).ok()? };

@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, MAX_CONFIG};
 
-/// What follows the .conf's name in a journal's.
+/// The suffix of a journal's name, after that of the .conf.
 const JOURNAL: &str = ".passwd";
 
-/// The .conf after a change of password, on disk beside the one that it will replace, from before the first server hears of
-/// the change until all have made it. In between, the new password is stored only there. It is locked by the process that
-/// makes the change.
+/// The .conf after a change of password, on disk beside the one that it will replace, from before the first server
+/// learns of the change until all have made it. In between, the new password is stored only there. It is locked by the
+/// process that makes the change.
 pub(super) struct Journal {
     path: PathBuf,
     /// The .conf, or what it points to if it is a link.
@@ -49,7 +49,7 @@ impl fmt::Display for NoJournal {
             NoJournal::Unusable(path, why) => {
                 write!(
                     f,
-                    "cannot use {}, which has the password of an interrupted change ({why})",
+                    "cannot use {}, which holds the password of an interrupted change ({why})",
                     path.display()
                 )
             }
@@ -100,7 +100,7 @@ impl Journal {
     /// Writes a journal, and syncs it. Only the password's line differs from the .conf.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one already, or what the disk reports; then nothing is left.
+    /// [`io::ErrorKind::AlreadyExists`] if there is one already, or an error of the disk; then nothing is left behind.
     pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
         let text = Zeroizing::new(fs::read_to_string(conf)?);
         let place = fs::canonicalize(conf)?;
@@ -117,7 +117,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where it is stored.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -158,8 +158,8 @@ impl Journal {
     }
 }
 
-/// What follows the .conf's name in a temporary file's. Always the same: a file that a killed process left, with a password
-/// in it, is replaced by the next one.
+/// The suffix of a temporary file's name, after that of the .conf. Always the same: a file that a killed process left,
+/// with a password in it, is replaced by the next one.
 const TEMPORARY: &str = ".passwd.new";
 
 /// A file that is written, synced and locked, and will be renamed. When it is dropped, its name is removed.

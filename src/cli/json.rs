@@ -1,4 +1,4 @@
-//! JSON, as results have it: one object per line.
+//! JSON for results: one object per line.
 
 use std::fmt::Display;
 

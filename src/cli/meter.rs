@@ -1,4 +1,4 @@
-//! How far a command has come, in words that fit a line.
+//! The progress of a command, in words that fit a line.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::text::{columns, cut};
 use super::units;
 use crate::client::Doing;
 
-/// How far a command has come. It works in parts; the files and bytes of each are known when it begins.
+/// The progress of a command. It works in parts; the files and bytes of each are known when it begins.
 pub(super) struct Meter {
     begin: Instant,
     /// When the first part began: before that there is no rate.
@@ -154,13 +154,13 @@ impl Meter {
                 left: left(rest, moved as f64, seconds),
             };
         }
-        // A single thing without bytes has no share that is done.
+        // A single item without bytes has no share that is done.
         let left = units::seconds(since(self.begin).floor().max(1.0));
         Segments { share: None, amount: String::new(), rate: String::new(), left }
     }
 }
 
-/// The least time that a rate is calculated for.
+/// The shortest time for which a rate is calculated.
 const MOMENT: f64 = 0.001;
 
 fn rate(bytes: u64, seconds: f64) -> String {
@@ -196,7 +196,7 @@ impl Servers {
         Self(names.map(|name| (name, true)).collect())
     }
 
-    /// Notes that a server is up or down; whether that is new.
+    /// Notes that a server is up or down; returns whether that is new.
     pub(super) fn set(&mut self, server: &str, up: bool) -> bool {
         let known = self.0.iter_mut().find(|(name, _)| name == server);
         known.is_some_and(|(_, was_up)| std::mem::replace(was_up, up) != up)

@@ -1,4 +1,4 @@
-//! The options: which exist, and which a command was given.
+//! The options: which exist, and which were given to a command.
 
 use crate::client::Share;
 
@@ -11,21 +11,21 @@ pub(super) struct Options {
     pub(super) recursive: bool,
     pub(super) dry_run: bool,
     pub(super) only_changed: bool,
-    /// How much of each copy Verify reads itself.
+    /// How much of each copy Verify reads.
     pub(super) read: Option<Share>,
     pub(super) trace: bool,
     pub(super) help: bool,
 }
 
-/// An option that some command has.
+/// An option of some command.
 pub(super) struct Flag {
     pub(super) name: &'static str,
-    /// The value it may have, as the help writes it; empty if it takes none.
+    /// The value it may have, as the help shows it; empty if it takes none.
     pub(super) value: &'static str,
     pub(super) means: &'static str,
     /// What other programs call it.
     pub(super) elsewhere: &'static [&'static str],
-    /// Notes it, with its value; `None` if that is not a value it takes.
+    /// Notes it, with its value; `None` if the value is invalid.
     pub(super) set: fn(&mut Options, Option<&str>) -> Option<()>,
 }
 

@@ -1,4 +1,4 @@
-//! From words to a command.
+//! Parses words into a command.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::name::printable;
 #[derive(Debug)]
 pub(super) enum Parsed {
     Call(Call),
-    /// The list of commands, or all about one.
+    /// The list of commands, or the full help for one.
     Help(Option<&'static Command>),
     Exit,
 }
@@ -26,9 +26,9 @@ pub(super) enum UsageError {
     Unknown(String),
     /// An option that the command does not have.
     Option(&'static Command, String),
-    /// An option with a value that it does not take.
+    /// An option with an invalid value.
     Value(String),
-    /// An argument that must be given.
+    /// A required argument.
     Missing(&'static Command, &'static str),
     Unexpected(&'static Command, String),
 }
@@ -116,7 +116,7 @@ fn meant(word: &str) -> Option<&'static str> {
     other.map(|command| command.name).or_else(|| nearest(word, names()))
 }
 
-/// Understands a command's words, the command first.
+/// Parses a command's words, the command first.
 ///
 /// # Errors
 /// The first thing that is wrong, options before arguments.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::INTERRUPTED;
 use crate::config::{Config, MAX_PASSWORD};
 
-/// What Ctrl-C sends where it does not interrupt.
+/// What Ctrl-C sends if it does not interrupt.
 const CTRL_C: u8 = 3;
 
 /// Why there is no new password.
@@ -89,7 +89,7 @@ fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<Ze
         let end = buffer.iter().position(|&byte| byte == b'\n' || Some(byte) == stop);
         let ended_by = end.map(|end| buffer[end]);
         let length = end.unwrap_or(buffer.len());
-        // The rest of a line that is too long is read and thrown away: it is not a command.
+        // The rest of a line that is too long is read and discarded: it is not a command.
         let kept = length.min((MAX_PASSWORD + 2).saturating_sub(line.len()));
         line.extend_from_slice(&buffer[..kept]);
         input.consume(length + usize::from(end.is_some()));
@@ -115,7 +115,7 @@ struct Hidden {
 
 impl Hidden {
     fn begin() -> Self {
-        // If the terminal cannot be set, the password is shown as it is typed: that is bad, but it works.
+        // If the terminal cannot be set, the password is shown as it is typed: that is not good, but it works.
         let settings = tcgetattr(io::stdin()).ok();
         if let Some(settings) = &settings {
             let mut hidden = settings.clone();

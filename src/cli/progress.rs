@@ -16,7 +16,7 @@ use super::terminal;
 const PATIENCE: Duration = Duration::from_millis(500);
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// The line, wherever it is touched from.
+/// The line, shared by all threads that change it.
 #[derive(Default)]
 pub(super) struct ProgressLine {
     shared: Arc<Shared>,
@@ -69,7 +69,7 @@ impl ProgressLine {
         lock(&self.shared.counted).meter = None;
     }
 
-    /// Tells the meter something, if there is one.
+    /// Passes something to the meter, if there is one.
     pub(super) fn tell(&self, what: impl FnOnce(&mut Meter)) {
         if let Some(meter) = &mut lock(&self.shared.counted).meter {
             what(meter);
@@ -81,7 +81,7 @@ impl ProgressLine {
         lock(&self.shared.counted).servers = servers;
     }
 
-    /// Notes whether a server is up; whether that is new.
+    /// Notes whether a server is up; returns whether that is new.
     pub(super) fn set_up(&self, server: &str, up: bool) -> bool {
         lock(&self.shared.counted).servers.set(server, up)
     }

@@ -45,7 +45,7 @@ impl Session<'_> {
         }
     }
 
-    /// One of several files failed. What helps all of them is said once, at the end.
+    /// One of several files failed. A hint that applies to all of them is shown once, at the end.
     pub(super) fn fail(&mut self, tally: &mut Tally, error: ClientError) {
         let error = self.client.find_reason(error);
         if let Some(line) = tally.failed(error.to_string(), status_of(&error), error.hint()) {
@@ -74,8 +74,8 @@ impl Session<'_> {
         if status == 0 { status_of(&error) } else { status }
     }
 
-    /// Whether `what`, which means `name`, is written as a folder with a slash at its end and is one of the files; that
-    /// is an error, which is reported.
+    /// Whether `what`, which refers to `name`, is written like a folder, with a slash at its end, but is one of the
+    /// files; that is an error, which is reported.
     pub(super) fn is_no_folder(&self, what: &str, name: &str, files: &[FilePath]) -> bool {
         let no_folder = what.ends_with('/') && files.iter().any(|path| path.as_str() == name);
         if no_folder {

@@ -1,15 +1,15 @@
-//! What became of each file of one command.
+//! The fate of each file of one command.
 
 use super::text::counted;
 use super::units;
 use crate::name::FilePath;
 
-/// Files handed to the client at a time, so that those that are done are reported while the rest is under way.
+/// Files handed to the client at a time, so that those that are done are reported while the rest is in progress.
 pub(super) const AT_A_TIME: usize = 1024;
 /// If there are more files than this, only those that failed are listed.
 const LISTED: usize = 50;
 
-/// Counts files, and gives the line to report for each, if there should be one.
+/// Counts files, and returns the line to report for each, if there should be one.
 #[derive(Default)]
 pub(super) struct Tally {
     verb: &'static str,
@@ -21,7 +21,7 @@ pub(super) struct Tally {
     /// The failure that was reported last, and how many after it were the same.
     last: String,
     same: usize,
-    /// What may help, each once.
+    /// Hints, each once.
     hints: Vec<String>,
     /// The exit status: that of the first failure.
     pub(super) status: u8,
@@ -66,7 +66,7 @@ impl Tally {
         (self.same > 0).then(|| format!("the same for {}", counted(self.same, "more file")))
     }
 
-    /// What may help those that failed.
+    /// Hints for those that failed.
     pub(super) fn hints(&self) -> &[String] {
         &self.hints
     }

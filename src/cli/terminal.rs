@@ -1,7 +1,7 @@
 //! How wide a terminal is.
 //!
-//! `COLUMNS` overrides what the terminal says, as in other programs: a user who exports it means it. If neither is known,
-//! it is 80.
+//! `COLUMNS` overrides what the terminal says, as in other programs: a user who exports it wants that. If neither is
+//! known, it is 80.
 
 use std::os::fd::AsFd;
 

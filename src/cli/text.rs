@@ -63,7 +63,7 @@ pub(super) fn cut(text: &str, room: usize) -> String {
     format!("{}{}", head(text, room.saturating_sub(CUT.len())), head(CUT, room))
 }
 
-/// A name cut in its middle to fit: the beginning tells what it is, the end which kind.
+/// A name cut in its middle to fit: the beginning shows what it is, the end which kind.
 pub(super) fn cut_middle(name: &str, room: usize) -> String {
     let wide = columns(name);
     if wide <= room || room < 2 * CUT.len() {

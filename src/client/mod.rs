@@ -1,5 +1,5 @@
-//! The client: the coordinator of uploads, downloads and listings. It prints nothing and reads no
-//! arguments; the servers do not know each other, so all that must agree is decided here.
+//! The client: the coordinator of uploads, downloads and listings. It prints nothing and reads no arguments. The
+//! servers do not know each other, so everything on which they must agree is decided here.
 //!
 //! Each command is a function over `core::base::Core`, the connections and the key.
 
@@ -34,8 +34,8 @@ use core::base::Core;
 pub struct Client(Core);
 
 impl Client {
-    /// Derives the user's key, and logs in to every server that can be reached. One that refuses the password is
-    /// tried with `other`, the new one of a change that was cut off.
+    /// Derives the user's key, and logs in to every server that can be reached. One that refuses the password is tried
+    /// with `other`, the new one of a change that was interrupted.
     ///
     /// # Errors
     /// If every server that answers refuses the password, or none can be used.
@@ -63,15 +63,15 @@ impl Client {
         self.0.find_reason(error)
     }
 
-    /// Asks every server, one after another, how far it is and what it holds.
+    /// Asks every server, one after another, for its round trip and what it holds.
     pub fn status(&mut self) -> Vec<ServerStatus> {
         commands::status::status(&mut self.0)
     }
 
-    /// The entries of a folder, sorted by name; or a single file, if the name is one's.
+    /// The entries of a folder, sorted by name; or a single file, if the name is a file's.
     ///
-    /// A list is not sealed. If servers do not agree on a file, its seals are asked for; what they
-    /// all say alike is shown as it is.
+    /// A list is not sealed. If servers disagree about a file, its seals are requested; what they all report alike is
+    /// shown as it is.
     ///
     /// # Errors
     /// If nothing has that name, as far as can be seen, or no server is up.
@@ -87,8 +87,8 @@ impl Client {
         core::find::find(&mut self.0, name)
     }
 
-    /// Uploads files; one result for each, in order. With `only_changed`, a file whose size and time
-    /// are those of the stored one, which has all its copies, is left as it is.
+    /// Uploads files; one result for each, in order. With `only_changed`, a file with the same size and time as the
+    /// stored one is left as it is, if that has all its copies.
     pub fn upload(&mut self, sources: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
         upload::upload(&mut self.0, sources, only_changed)
     }
@@ -98,19 +98,19 @@ impl Client {
         download::download(&mut self.0, files, downloads)
     }
 
-    /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it,
-    /// which saves a round trip, unless the file has changed in the meantime or seems incomplete.
+    /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it, which
+    /// saves a round trip, unless the file has changed in the meantime or seems incomplete.
     ///
     /// # Errors
-    /// What [`Client::download`] gives for one file.
+    /// Those of [`Client::download`] for one file.
     pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
         download::download_looked(&mut self.0, file, downloads)
     }
 
-    /// The files that `Delete NAME` is about: the file, or with `recursive` the files below the folder.
+    /// The files that `Delete NAME` would delete: the file, or with `recursive` the files below the folder.
     ///
     /// # Errors
-    /// If there is neither, as far as can be seen, or if it is a folder and `recursive` is not given.
+    /// If neither exists, as far as can be seen, or if it is a folder and `recursive` is not set.
     pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Files, ClientError> {
         commands::delete::find_to_delete(&mut self.0, name, recursive)
     }
@@ -120,23 +120,22 @@ impl Client {
         commands::delete::delete(&mut self.0, files)
     }
 
-    /// Renames a file. An existing name is never replaced, unless it is this very file, from a Move
-    /// that was interrupted.
+    /// Renames a file. An existing name is never replaced, unless it is this very file, from an interrupted Move.
     ///
     /// # Errors
-    /// If `old` does not exist or is incomplete, if `new` exists, if too few servers are up for its copies, or if
-    /// the servers fail. If `old` was replaced in the meantime that is an error too, so that nobody takes the name for
-    /// free: the newer version is kept, and `new` has the one before it.
+    /// If `old` does not exist or is incomplete, if `new` exists, if too few servers are up for its copies, or if the
+    /// servers fail. If `old` was replaced in the meantime, that is an error too, so that nobody takes the name for
+    /// free: the newer version is kept, and `new` has the previous one.
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         commands::rename::rename(&mut self.0, old, new)
     }
 
-    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share` so
-    /// much of every copy is read and verified here, which proves what a server only says.
+    /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share`, this
+    /// much of every copy is read and verified here, which proves what a server only claims.
     ///
     /// # Errors
-    /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up will not list
-    /// ([`ClientError::NotListed`]) or is lost on the way ([`ClientError::Lost`]).
+    /// If nothing has that name, as far as can be seen, if no server is up, or if one that is up refuses to list
+    /// ([`ClientError::NotListed`]) or is lost in the meantime ([`ClientError::Lost`]).
     pub fn verify(
         &mut self,
         folder: &FolderPath,
@@ -147,10 +146,10 @@ impl Client {
         commands::verify::verify(&mut self.0, folder, recursive, share, tell)
     }
 
-    /// Repairs every file below a folder. Each step goes to `tell`; with `dry` none is done.
+    /// Repairs every file below a folder. Each step goes to `tell`; with `dry`, none is done.
     ///
     /// # Errors
-    /// If no server is up, if one that is will not list ([`ClientError::NotListed`]) or is lost on the way
+    /// If no server is up, if one that is up refuses to list ([`ClientError::NotListed`]) or is lost in the meantime
     /// ([`ClientError::Lost`]), or if nothing has that name.
     pub fn repair(
         &mut self,
@@ -161,16 +160,16 @@ impl Client {
         commands::repair::repair(&mut self.0, folder, dry, tell)
     }
 
-    /// Whether the password can be changed now; nothing is.
+    /// Whether the password can be changed now; this changes nothing.
     ///
     /// # Errors
-    /// If a server is down. One that refuses the present password may have the new one already, from a
-    /// run that was cut off.
+    /// If a server is down. One that refuses the present password may have the new one already, from an interrupted
+    /// run.
     pub fn can_change_password(&mut self) -> Result<(), ClientError> {
         commands::passwd::can_change_password(&mut self.0)
     }
 
-    /// Whether a change to this password, which was cut off, can be finished now.
+    /// Whether an interrupted change to this password can be finished now.
     ///
     /// # Errors
     /// If a server is down.
@@ -178,9 +177,9 @@ impl Client {
         commands::passwd::can_go_on_with(&mut self.0, password)
     }
 
-    /// Changes the user's password on every server and in every header; the data is not touched. The
-    /// caller must rewrite the .conf afterwards. `again` says that an earlier run was cut off, which may have
-    /// done any part of it.
+    /// Changes the user's password on every server and in every header; the data is not touched. The caller must
+    /// rewrite the .conf afterwards. `again` says that an earlier run was interrupted, which may have done any part of
+    /// it.
     ///
     /// After a failure this client alone can still store files under the old key: the next run sees them.
     ///

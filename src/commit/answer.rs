@@ -1,13 +1,13 @@
-//! What came of one request to one server.
+//! The result of one request to one server.
 
-/// What came of one request to one server: `T` is what it gave, `R` why it refused.
+/// The result of one request to one server: `T` is what it returned, `R` why it refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Answer<T = (), R = ()> {
     /// Done, and on disk.
     Done(T),
-    /// The server refused, and nothing has changed there. To a [`Writer`](super::Writer) a commit is refused only with
-    /// [`Refused::NotStaged`](super::Refused::NotStaged) or [`Refused::Rekeyed`](super::Refused::Rekeyed): after
-    /// any other failure it may have been half done, which is [`Answer::Lost`].
+    /// The server refused, and nothing has changed there. For a [`Writer`](super::Writer), a commit is refused only
+    /// with [`Refused::NotStaged`](super::Refused::NotStaged) or [`Refused::Rekeyed`](super::Refused::Rekeyed): after
+    /// any other failure it may be half done, which is [`Answer::Lost`].
     Refused(R),
     /// No answer, so that it may or may not have been done.
     Lost,

@@ -102,8 +102,8 @@ impl Seen<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsedUp;
 
-/// The generation of a new version. It is greater than every generation that was seen and can be believed, greater
-/// than that of the same writer's last try (0 if there was none), and not less than the clock, if that can be used.
+/// The generation of a new version. It is greater than every generation that was seen and can be believed, greater than
+/// that of the same writer's last attempt (0 if there was none), and not less than the clock, if that can be used.
 ///
 /// # Errors
 /// [`UsedUp`] if it would be beyond [`MAX_GENERATION`].

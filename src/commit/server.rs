@@ -69,7 +69,7 @@ pub fn raised_floor(floor: u64, version: Version) -> Result<u64, Refused> {
     if raised <= MAX_GENERATION { Ok(raised) } else { Err(Refused::Ahead) }
 }
 
-/// The floor after `version` was aborted: an aborted version can never be staged again. The writer's next try has a
+/// The floor after `version` was aborted: an aborted version can never be staged again. The writer's next attempt has a
 /// greater generation, and is accepted.
 pub fn aborted_floor(floor: u64, version: Version) -> u64 {
     floor.max(version.rank())

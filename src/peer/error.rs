@@ -62,7 +62,7 @@ impl fmt::Display for PeerError {
             PeerError::Altered => f.write_str("a message was altered in transit"),
             PeerError::TooMany => {
                 let mib = MAX_NAMES >> 20;
-                write!(f, "lists more than {MAX_ENTRIES} names, or more than {mib} MiB of them: it lies")
+                write!(f, "lists more than {MAX_ENTRIES} names, or more than {mib} MiB of them: it is lying")
             }
             PeerError::OtherName(name) => write!(f, "calls itself {name}"),
             PeerError::Login(error) => write!(f, "login failed: {error}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// what is buffered) it is still less than the minute after which another server, whose payload waits in the meantime,
 /// gives up.
 const MAX_ANSWER: Duration = Duration::from_secs(30);
-/// Bytes of a payload per second: a server that sends or takes fewer is down.
+/// Bytes of a payload per second: a server that sends or accepts fewer is down.
 pub const LEAST_RATE: u64 = 16 * 1024;
 /// Bytes of a piece per second: a server that hashes fewer, for a CHECK or a COPY, is down. Even a disk that many
 /// share reads several times as many.
@@ -62,7 +62,7 @@ impl Limits {
     }
 }
 
-/// The time that so many bytes take at a rate in bytes per second.
+/// The time that this many bytes take at a rate in bytes per second.
 pub(super) fn at_rate(bytes: u64, rate: u64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / rate as f64)
 }

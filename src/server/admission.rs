@@ -104,7 +104,7 @@ impl Admission {
         roster.connected += 1;
         let standing = Standing { challenged: false, number };
         roster.strangers.insert(standing, (from.ip(), Arc::clone(&stream)));
-        // Even where few connections are possible, one user needs more than one.
+        // Even if few connections are possible, one user needs more than one.
         let share = (self.cap / USERS_SHARE).max(4);
         Some(Visit { stream, from, number, share, user: None, roster: Arc::clone(&self.roster) })
     }

@@ -20,7 +20,7 @@ pub(super) enum End {
     Line(LineError),
     /// The connection failed while sending or during a payload.
     Io(io::Error),
-    /// The server refused the client, and gets to say so.
+    /// The server refused the client, and reports that to it.
     Refused(Refusal),
 }
 

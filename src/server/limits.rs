@@ -15,7 +15,7 @@ pub const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// below the rate of any network in use, since one client's payloads to several servers share one link.
 pub const LEAST_RATE: u64 = 1024;
 
-/// How long a payload of so many bytes may take in either direction: a limit for each call, and one by size for all.
+/// How long a payload of this many bytes may take in either direction: a limit for each call, and one by size for all.
 pub(super) fn payload(bytes: u64) -> Limit {
     // If the clock cannot count that far there is no deadline, but still a limit for each call.
     Limit::Each(STALL_LIMIT, Instant::now().checked_add(time_for(bytes)))

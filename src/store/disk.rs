@@ -277,7 +277,7 @@ impl Disk for OsDisk {
             };
             // Without helpers, if the machine has no thread to spare, it only takes longer.
             let helpers: Vec<_> = (1..paths.len().min(SYNC_THREADS)).map_while(|_| helper()).collect();
-            let panicked = |_| Err(io::Error::other("a thread that syncs has panicked"));
+            let panicked = |_| Err(io::Error::other("a sync thread panicked"));
             helpers
                 .into_iter()
                 .map(|helper| helper.join().unwrap_or_else(panicked))

@@ -11,9 +11,9 @@ use super::piece::{BUFFER, SUM, own_sum};
 use crate::primitives::{Bytes32, Hasher, PayloadMac};
 use crate::sealed::{ChunkHasher, Header};
 
-/// A piece is synced every so many bytes, so that the disk works while the rest arrives. The first steps are small, for
-/// the case that many pieces of a few MiB arrive at once, and so are the last ones, because the client waits for them.
-/// Those in between are larger, because each sync has its cost.
+/// A piece is synced in steps, so that the disk works while the rest arrives. The first steps are small,
+/// for the case that many pieces of a few MiB arrive at once, and so are the last ones, because the client waits for
+/// them. Those in between are larger, because each sync has its cost.
 const SYNC_STEPS: RangeInclusive<u64> = 2 << 20..=16 << 20;
 /// A step is this fraction of what has arrived, or of what is still missing, if that is less.
 const SYNC_PART: u64 = 8;

@@ -55,7 +55,7 @@ impl From<ReadError> for StoreError {
 
 impl ReadError {
     /// Whether only this one file cannot be read. Reports then call it damaged and continue. Code that decides about
-    /// other pieces must not, because the next try may succeed.
+    /// other pieces must not, because the next attempt may succeed.
     pub(super) fn is_of_the_file(&self) -> bool {
         /// Numbers of Linux errors for which std has no kind: a failed read, and too many links.
         const EIO: i32 = 5;

@@ -1,4 +1,4 @@
-//! The answer to a LIST: the entries of a folder, one a line.
+//! The answer to a LIST: the entries of a folder, one per line.
 
 use super::limits::MAX_PIECE;
 use super::words::{ParseError, Words};
@@ -21,7 +21,7 @@ pub enum Entry {
         published: bool,
         /// The pieces' numbers.
         pieces: PieceSet,
-        /// What their headers say.
+        /// The facts in their headers.
         facts: Facts,
     },
     /// A delete.

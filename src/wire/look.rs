@@ -1,4 +1,4 @@
-//! The answer to a LOOK: everything that a server holds of one name, one record a line.
+//! The answer to a LOOK: everything that a server holds of one name, one record per line.
 
 use super::limits::{MAX_PIECE, MAX_RECORDS};
 use super::words::{ParseError, Words};

@@ -241,7 +241,7 @@ fn dir_and_conf_must_be_a_folder_and_a_file() {
     client("files", "user.cnof").fails_with(2).complains_of("hint: did you mean user.conf?");
     client(CONF, "files").fails_with(2).complains_of("hint: did you mean Client files user.conf?");
     fs::write(aditi.folder().join("binary.conf"), [0xff, 0xfe, 0]).unwrap();
-    client("files", "binary.conf").fails_with(2).complains_of("binary.conf: it is not text");
+    client("files", "binary.conf").fails_with(2).complains_of("binary.conf: not UTF-8 text");
     let alone = |args: &[&str]| run(Command::new(CLIENT).current_dir(aditi.folder()).args(args), "");
     for word in ["--hlep", "help", "-help"] {
         alone(&[word]).fails_with(2).complains_of("hint: did you mean --help?");
@@ -315,7 +315,7 @@ fn a_folder_in_place_of_a_file_and_the_reverse_have_messages_of_their_own() {
     aditi.put("d/b", b"b");
     aditi.run(&["Upload", "d"]).succeeds();
     for old in ["d", "d/"] {
-        aditi.run(&["Move", old, "e"]).fails_with(1).complains_of("'d' is a folder; Move takes files only");
+        aditi.run(&["Move", old, "e"]).fails_with(1).complains_of("'d' is a folder; Move accepts only files");
     }
     for new in ["d", "d/"] {
         aditi.run(&["Move", "a", new]).fails_with(1).complains_of("hint: did you mean d/a?");

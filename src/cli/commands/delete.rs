@@ -19,7 +19,7 @@ pub(super) const COMMAND: Command = Command {
     forms: &[("Delete FILE [FOLDER]", "delete; a folder with -r")],
     options: &[(&RECURSIVE, "a folder with everything below it")],
     details: "A server that is down now gets the delete from a Repair once it is back. `Delete -r .` deletes everything \
-              you have; on a terminal it asks first. A file that is uploaded under the name in the meantime is kept, and \
+              you have; on a terminal it asks first. A file that is uploaded under that name in the meantime is kept, and \
               the exit status is 1.",
     examples: &["Delete -r holiday", "Delete poem.txt", "Delete beach.jpg holiday"],
     action: Action::Run(run),

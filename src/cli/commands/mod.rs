@@ -1,4 +1,5 @@
-//! The commands: the table of them, and for each that works with the servers a file with its row and what runs it.
+//! The commands: their table and, for each that works with the servers, a file with its row and the function that runs
+//! it.
 
 mod delete;
 mod download;
@@ -42,7 +43,7 @@ const EXIT: Command = Command {
     aliases: &["Quit"],
     elsewhere: &["bye", "logout"],
     forms: &[("Exit", "leave; also Quit, Ctrl-D")],
-    details: "Nothing is lost by leaving, in whatever way: what was acknowledged is stored.",
+    details: "Nothing is lost by leaving, however you do it: what was acknowledged is stored.",
     examples: &["Exit"],
     action: Action::Exit,
     ..Command::EMPTY

@@ -89,7 +89,7 @@ fn change(session: &mut Session<'_>, finished: Result<bool, ClientError>) -> Res
     Ok(0)
 }
 
-/// Finishes a change that was interrupted, if there is one; warns if it cannot be.
+/// Finishes an interrupted change, if there is one; warns if that is not possible.
 pub(super) fn finish_or_warn(session: &mut Session<'_>) {
     if let Err(error) = finish(session)
         && let Some(journal) = &session.pending
@@ -103,7 +103,7 @@ pub(super) fn finish_or_warn(session: &mut Session<'_>) {
     }
 }
 
-/// Finishes a change that was interrupted, if it can be; whether there was one.
+/// Finishes an interrupted change, if that is possible; returns whether there was one.
 fn finish(session: &mut Session<'_>) -> Result<bool, ClientError> {
     let Some(journal) = &session.pending else { return Ok(false) };
     session.console.begin_work();

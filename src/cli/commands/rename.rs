@@ -37,7 +37,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     };
     match moved {
         Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if is_folder(session, &from) => {
-            session.console.error(&format!("'{from}' is a folder; Move takes files only"), None);
+            session.console.error(&format!("'{from}' is a folder; Move accepts only files"), None);
             return Ok(FAILED);
         }
         Err(error @ ClientError::Conflict(_)) if is_folder(session, &to) => {

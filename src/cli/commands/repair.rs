@@ -75,7 +75,7 @@ fn hint(summary: &RepairSummary, down: bool) -> String {
     }
 }
 
-/// A step that is not done, as `-n` shows it.
+/// A step that would be done, as `-n` shows it.
 fn would(step: &Repaired) -> String {
     match step {
         Repaired::Copied { path, piece, from, to } => {
@@ -93,7 +93,7 @@ fn would(step: &Repaired) -> String {
     }
 }
 
-/// A step; with `dry_run` one that is not done.
+/// A step; with `dry_run`, one that would be done.
 fn step_json(step: &Repaired, dry_run: bool) -> String {
     let done = !dry_run && !matches!(step, Repaired::Failed { .. });
     let on = |server: &ServerName| ("server", json::text(server.as_str()));

@@ -20,7 +20,7 @@ pub(super) const COMMAND: Command = Command {
         (&RECURSIVE, ""),
     ],
     details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
-              part of its path, in FOLDER on the servers if one is given; folders are made as needed. An older file of \
+              part of its path, in FOLDER on the servers if one is given; folders are created as needed. An older file of \
               that name is replaced in one step. `Upload .` stores all of DIR.",
     examples: &[
         "Upload poem.txt papers",

@@ -31,7 +31,7 @@ pub(super) struct Console {
     quiet: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
-    /// Whether this command has warned of the clock.
+    /// Whether this command has warned about the clock.
     warned_of_clock: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
@@ -109,8 +109,8 @@ impl Console {
         }
     }
 
-    /// Asks the user, where they look if that is not standard output. A prompt that cannot be shown is no reason to
-    /// stop.
+    /// Asks the user, on standard error if standard output is not a terminal. A prompt that cannot be shown is no
+    /// reason to stop.
     pub(super) fn prompt(&self, prompt: &str) {
         let _ = if self.out_is_terminal() {
             write!(io::stdout(), "{prompt}").and_then(|()| io::stdout().flush())
@@ -172,12 +172,12 @@ impl Console {
         say(CLIENT, err_palette().paint(paint, &format!("{kind}:")), &text);
     }
 
-    /// Whether there is a warning of a server that is down: not if the result shows it anyway.
+    /// Whether to warn about a server that is down: not if the result shows it anyway.
     pub(super) fn warn_of_down(&self, warn: bool) {
         self.silent_about_down.store(!warn, Ordering::Relaxed);
     }
 
-    /// Notes whether a server is up; whether that is new.
+    /// Notes whether a server is up; returns whether that is new.
     fn set_up(&self, server: &ServerName, up: bool) -> bool {
         self.progress.set_up(server.as_str(), up)
     }
@@ -189,16 +189,16 @@ fn err_palette() -> Palette {
 
 /// One line on standard error.
 fn say(program: &str, kind: String, what: &dyn Display) {
-    // If standard error is closed, nobody can be told.
+    // If standard error is closed, nothing can be reported.
     let _ = io::stderr().write_all(format!("{program}: {kind} {what}\n").as_bytes());
 }
 
-/// A warning of the server's command line.
+/// A warning from the server's command line.
 pub(super) fn server_warning(what: &dyn Display) {
     say("Server", err_palette().paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
 }
 
-/// An error of the server's command line.
+/// An error from the server's command line.
 pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
     say("Server", err_palette().paint(Paint::Red, "error:"), &printable(&what.to_string()));
     if let Some(hint) = hint {

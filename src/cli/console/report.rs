@@ -1,4 +1,4 @@
-//! What the console says of the client's work while it goes on.
+//! What the console reports about the client's work while it runs.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ impl Report for Console {
             Notice::ServerDown { server, why } => {
                 self.set_up(&server, false);
                 if !self.silent_about_down.load(Ordering::Relaxed) {
-                    self.warning(&format!("{server} is down ({why}); going on without it"));
+                    self.warning(&format!("{server} is down ({why}); continuing without it"));
                 }
             }
             // Good news for a user who is watching; a script need not know.
@@ -106,7 +106,9 @@ impl Report for Console {
                 self.warn_about(server.as_str(), &what);
             }
             Notice::OtherKeyKept { path } => {
-                self.warning(&format!("{path}: encrypted under another password or Key line, and left so"));
+                self.warning(&format!(
+                    "{path}: encrypted under another password or Key line, and left as it is"
+                ));
             }
             Notice::OtherKeyReplaced { path } => {
                 let what = format!("{path}: the replaced file was encrypted under another key");

@@ -1,8 +1,8 @@
 //! Delete: a version like any other, whose one piece is a tombstone on every server.
 //!
-//! It takes what it saw. Its tombstone has the version right after the one that is to go, which hides that
-//! one and nothing newer, however late it is committed. Only if a server is down, which may know of
-//! something newer that should go too, is the tombstone as new as possible.
+//! It deletes what it saw. Its tombstone has the version right after the one to delete, which hides that one and
+//! nothing newer, however late it is committed. Only if a server is down, which may know of something newer that should
+//! be deleted too, is the tombstone as new as possible.
 
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
@@ -24,7 +24,7 @@ use crate::wire::{Refusal, Request};
 
 /// Names that are deleted together.
 const BATCH: usize = 64;
-/// How often a delete is tried again that another client got ahead of.
+/// How often a delete is tried again if another client was faster.
 const ATTEMPTS: usize = 8;
 
 /// A server, and its answer to a STAGE.
@@ -35,17 +35,17 @@ type Deleted = Result<FilePath, ClientError>;
 /// One name to delete, over all attempts.
 struct Doomed {
     path: FilePath,
-    /// What is to go: the version that the first look showed, itself none if only unreadable pieces exist.
+    /// What to delete: the version that the first look showed, itself none if only unreadable pieces exist.
     seen: Option<Option<Version>>,
-    /// Whether that version alone is to go, even if a server is down that may know of a newer one.
+    /// Whether to delete that version alone, even if a server that may know of a newer one is down.
     alone: bool,
 }
 
 type Deletion = Pending<Doomed, Deleted>;
 
 impl Doomed {
-    /// What a look ends this with; `None` if there is something to bury. From the second look on, what is
-    /// newer than at the first one stays.
+    /// The result, if a look decides it; `None` if there is something to delete. From the second look on, anything
+    /// newer than at the first one is kept.
     fn look(&mut self, core: &Core, survey: &Survey) -> Option<Deleted> {
         let Some(seen) = self.seen else {
             self.seen = Some(survey.file_version());
@@ -60,7 +60,7 @@ impl Doomed {
         (is_deleted || is_nowhere).then(|| Ok(self.path.clone()))
     }
 
-    /// The version that hides what is to go and nothing else; `None` if that is not known.
+    /// The version that hides what to delete and nothing else; `None` if that is not known.
     fn successor(&self, survey: &Survey) -> Option<Version> {
         let all_is_seen = survey.all_answered() && survey.distrusted.is_empty();
         self.seen.flatten().filter(|_| self.alone || all_is_seen)?.successor()
@@ -74,12 +74,12 @@ struct Tombstone {
     seal: Bytes32,
 }
 
-/// A name of which this try will make a tombstone.
+/// A name for which this attempt will make a tombstone.
 struct Burial<'a> {
     name: &'a mut Deletion,
     tombstone: Tombstone,
     writer: Writer<Staging>,
-    /// By server, the floors that were seen: for one that is not newer than all that they hide.
+    /// By server, the floors that were seen: for a tombstone that may be below them.
     floors: Option<Vec<u64>>,
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn delete(core: &mut Core, files: &[FilePath]) -> Vec<Result<FilePath
 /// Deletes a version of a file, and what is older.
 ///
 /// # Errors
-/// [`ClientError::Replaced`] if there is a newer one, which stays; or if the servers fail.
+/// [`ClientError::Replaced`] if there is a newer one, which is kept; or if the servers fail.
 pub(crate) fn delete_version(core: &mut Core, path: &FilePath, version: Version) -> Result<(), ClientError> {
     let doomed = Doomed { path: path.clone(), seen: Some(Some(version)), alone: true };
     let deleted = delete_all(core, [doomed], &mut Unseen::default());
@@ -129,7 +129,7 @@ fn delete_all(
     until_settled(core, doomed, ATTEMPTS, |core, names| attempt(core, names, unseen), contended)
 }
 
-/// Tries once; what gets no result is worth another try.
+/// Tries once; a name without a result is worth another attempt.
 fn attempt(core: &mut Core, names: Vec<&mut Deletion>, unseen: &mut Unseen) {
     let paths: Vec<FilePath> = names.iter().map(|name| name.of.path.clone()).collect();
     let surveys = survey(core, &paths);
@@ -150,7 +150,7 @@ fn attempt(core: &mut Core, names: Vec<&mut Deletion>, unseen: &mut Unseen) {
         }
         let up: Vec<usize> = core.cluster.up().collect();
         let writer = match name.of.successor(survey) {
-            // Of a server that did not answer the look it is not known what floor to pass.
+            // The floor of a server that did not answer the look is not known.
             Some(version) => {
                 let answered = up.into_iter().filter(|&server| survey.answers[server].is_some());
                 Ok((Writer::at(version, answered.collect()), Some(survey.floors.clone())))
@@ -169,7 +169,7 @@ fn attempt(core: &mut Core, names: Vec<&mut Deletion>, unseen: &mut Unseen) {
 }
 
 fn tombstone(core: &Core, survey: &Survey, writer: &Writer<Staging>) -> Tombstone {
-    // As the file has it, so that two clients that delete one version make the same tombstone.
+    // The same as the file's, so that two clients that delete one version make the same tombstone.
     let of_file = survey.file_version().and_then(|version| survey.any_claim(version));
     let replicas = of_file.map(|claim| claim.header.replicas);
     let replicas = replicas.unwrap_or(u8::try_from(core.config.replicas).unwrap_or(u8::MAX));
@@ -211,7 +211,7 @@ fn bury(core: &mut Core, burials: Vec<Burial<'_>>) {
             everywhere.push((path.clone(), version));
         }
         name.result = match outcome {
-            // To the servers that is a success, and to the others of this user too.
+            // For the servers that is a success, and for this user's other sessions too.
             Outcome::Done { .. } | Outcome::Overtaken if is_newer => Some(Err(ClientError::Replaced(path))),
             Outcome::Done { committed, .. } => {
                 let missed = |server: &usize| !committed.contains(server);
@@ -233,7 +233,7 @@ fn bury(core: &mut Core, burials: Vec<Burial<'_>>) {
     forget(core, &everywhere);
 }
 
-/// Whether a file exists that is newer than its tombstone: if so, the tombstone's commit is acknowledged all the same.
+/// Whether a file newer than its tombstone exists: the tombstone's commit is acknowledged even then.
 fn is_newer_there(core: &mut Core, tombstones: &[(FilePath, Version)]) -> Vec<bool> {
     let paths: Vec<FilePath> = tombstones.iter().map(|(path, _)| path.clone()).collect();
     let surveys = ask(core, &paths);
@@ -271,7 +271,7 @@ fn why_not_staged(core: &Core, path: &FilePath, answers: &[Staged]) -> Option<De
     }
     let reason = |(server, no): (usize, No)| (core.cluster.name(server).clone(), no.to_string());
     let reasons: Vec<(ServerName, String)> = refused.into_iter().map(reason).collect();
-    // Servers that were lost: the next try sees how many are left.
+    // Servers were lost: the next attempt sees how many are left.
     (!reasons.is_empty()).then(|| Err(ClientError::NotTaken(path.clone(), reasons)))
 }
 

@@ -1,5 +1,5 @@
-//! The commands that are neither an upload nor a download. `repair`, `rename` and `passwd` use others of them, which
-//! do not use them.
+//! The commands that are neither an upload nor a download. `repair`, `rename` and `passwd` use some of the others,
+//! which do not use them.
 
 pub(crate) mod delete;
 pub(crate) mod passwd;

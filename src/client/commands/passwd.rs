@@ -1,9 +1,9 @@
 //! Passwd: a new password for the login on every server, and for the keys in every header.
 //!
-//! First every server is told which key is retired, so that from then on nobody else makes anything under it, and
-//! all that was made is there to be seen. Then everything is repaired under the old key, each file gets a header
-//! under the new one, and last the servers learn the new verifier. Each step can be repeated: interrupted, it continues
-//! where it stopped, as long as the new password is known. The caller must keep it, before the first step.
+//! First the key is retired on every server, so that from then on nobody else makes anything under it, and everything
+//! that was made can be seen. Then everything is repaired under the old key, each file gets a header under the new one,
+//! and finally the servers get the new verifier. Each step can be repeated: interrupted, it continues where it stopped,
+//! as long as the new password is known. The caller must keep it, before the first step.
 
 use super::repair::{NotRepaired, Repaired, Terms, repair_names};
 use super::reseal::{NotResealed, reseal};
@@ -30,8 +30,8 @@ use crate::wire::{Refusal, Request};
 pub struct NotChanged {
     /// What went wrong.
     pub error: ClientError,
-    /// Whether a server may know of the change. Then the new password must not be lost: with it, the change can
-    /// be continued.
+    /// Whether a server may know of the change. If so, the new password must not be lost: with it, the change can be
+    /// continued.
     pub begun: bool,
 }
 
@@ -39,10 +39,10 @@ pub struct NotChanged {
 struct Done {
     /// Servers that know which key is retired.
     told: Vec<usize>,
-    /// How many logins there had been before the first was told.
+    /// How many logins there had been before the first of them knew.
     logins: u64,
-    /// Whether something may be under the new key, or a server may know of the change that does not answer: from
-    /// then on it can only be continued.
+    /// Whether something may be under the new key, or a server that does not answer may know of the change: if so, it
+    /// can only be continued.
     begun: bool,
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn can_go_on_with(core: &mut Core, password: &str) -> Result<(), Clie
     all_up
 }
 
-/// If a server has the new password already, every header is under the new key, and so is all that this
-/// client does from now on.
+/// If a server has the new password already, every header is under the new key, and so is everything that this client
+/// does from now on.
 fn adopt(core: &mut Core, password: &str) {
     if core.cluster.has_other_password() && core.config.key.is_none() {
         core.key = MasterKey::from_password(&core.config.user, password);
@@ -82,7 +82,7 @@ pub(crate) fn change_password(core: &mut Core, password: &str, again: bool) -> R
     core.cluster.refresh();
     let new_key = match core.config.key {
         None => MasterKey::from_password(&core.config.user, password),
-        // It stays the source of all keys.
+        // It remains the source of all keys.
         Some(_) => core.key.clone(),
     };
     let change = KeyChange { retired: core.key.check_value(), current: new_key.check_value() };
@@ -122,7 +122,7 @@ fn change_everywhere(
     }
     core.require_every_server()?;
     if core.cluster.logins() != done.logins {
-        // The new connection's server may have forgotten what it was told, with its disk.
+        // The new connection's server may have lost its disk, and the retired key with it.
         return Err(PasswdError::Interrupted.into());
     }
     core.key = new_key.clone();
@@ -130,8 +130,8 @@ fn change_everywhere(
     (0..core.cluster.len()).try_for_each(|server| send_verifier(core, server, password))
 }
 
-/// Tells every server which key is retired. In the order of their names, which is the same for all clients: of
-/// two that want different keys one is then refused by the first.
+/// Retires the key on every server, in the order of their names, which is the same for all clients: if two of them want
+/// different keys, one is then refused by the first server.
 fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), ClientError> {
     let mut order: Vec<usize> = (0..core.cluster.len()).collect();
     order.sort_by_key(|&server| core.cluster.name(server).as_str().to_ascii_lowercase());
@@ -144,7 +144,7 @@ fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), Clie
             }
             Answer::Refused(no) => return Err(PasswdError::CannotChange(name, no.to_string()).into()),
             Answer::Lost => {
-                // It may have heard it.
+                // It may have received it.
                 done.begun = true;
                 return Err(ClientError::NeedsEveryServer(core.cluster.down()));
             }
@@ -153,8 +153,8 @@ fn rekey(core: &mut Core, change: KeyChange, done: &mut Done) -> Result<(), Clie
     Ok(())
 }
 
-/// Takes back what servers were told; whether no server knows of the change then, and nothing is under the new
-/// key. It can be there without any action of this client: another one may have begun the same change.
+/// Takes the change back on the servers; returns whether no server knows of it then, and nothing is under the new key.
+/// Something can be under it without any action of this client: another one may have begun the same change.
 fn take_back(core: &mut Core, change: KeyChange, new_key: &MasterKey, done: &Done) -> bool {
     let is_under_new =
         if change.retired == change.current { Ok(false) } else { is_anything_under(core, new_key) };
@@ -172,7 +172,7 @@ fn take_back(core: &mut Core, change: KeyChange, new_key: &MasterKey, done: &Don
 /// Whether anything was decided under a key.
 ///
 /// # Errors
-/// If not every server has said all that it has.
+/// If not every server has reported everything that it has.
 fn is_anything_under(core: &mut Core, key: &MasterKey) -> Result<bool, ClientError> {
     let surveys = survey_everything(core, key, |survey| survey.view().decided.is_some())?;
     Ok(surveys > 0)
@@ -186,7 +186,7 @@ fn require_no_other_key(core: &mut Core) -> Result<(), ClientError> {
     }
 }
 
-/// Of how many names something holds, as seen with a key.
+/// The number of names for which `holds` is true, as seen with a key.
 fn survey_everything(
     core: &mut Core,
     key: &MasterKey,
@@ -222,7 +222,7 @@ fn send_verifier(core: &mut Core, server: usize, password: &str) -> Result<(), C
 }
 
 fn rewrap_everything(core: &mut Core, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
-    // Deletes must be done with, and copies be whole, while their seals can still be checked.
+    // Deletes must be complete, and copies whole, while their seals can still be checked.
     repair_first(core, new_key)?;
     let names = names(core, &FolderPath::root(), true, &mut Unseen::default())?;
     core.report.expect(names.len());
@@ -235,7 +235,7 @@ fn rewrap_everything(core: &mut Core, new_key: &MasterKey, done: &mut Done) -> R
     Ok(())
 }
 
-/// Repairs everything but what is under the new key already.
+/// Repairs everything except what is under the new key already.
 fn repair_first(core: &mut Core, new_key: &MasterKey) -> Result<(), ClientError> {
     let terms = Terms { present: core.cluster.up().collect(), ..Terms::default() };
     let mut unseen = Unseen::default();
@@ -255,13 +255,13 @@ fn repair_first(core: &mut Core, new_key: &MasterKey) -> Result<(), ClientError>
 
 fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done) -> Result<(), ClientError> {
     let paths = std::slice::from_ref(path);
-    // First under the new key: that rolls forward what a run that was cut off has half done, and drops
-    // the version under the old key, which would otherwise be taken for the newest.
+    // First under the new key: that rolls forward what an interrupted run left half done, and drops the version under
+    // the old key, which would otherwise be taken for the newest.
     let mut surveys = survey_under(core, new_key, paths);
-    // What one server alone says must not pass for done: afterwards nobody could open the old version.
+    // The word of one server alone must not count as done: afterwards nobody could open the old version.
     prove(core, &mut surveys, new_key, &[], |_, _| true);
     surveys.extend(survey_to_read(core, paths));
-    // What a server has that was just lost might be the newest.
+    // A server that was just lost might have the newest.
     core.require_every_server()?;
     let [rewrapped, survey] = &surveys[..] else { return Err(core.no_server()) };
     if rewrapped.view().decided.is_some() {
@@ -299,7 +299,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     Err(PasswdError::NotConfirmed(path.clone(), reasons.collect()).into())
 }
 
-/// The files that were not made under another key already, by a run that was interrupted.
+/// The files that an interrupted run has not put under another key yet.
 fn not_under(core: &mut Core, names: &[FilePath], key: &MasterKey) -> Vec<FilePath> {
     let mut left = Vec::new();
     for batch in names.chunks(BATCH) {

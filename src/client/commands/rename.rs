@@ -1,6 +1,6 @@
-//! Move: a new name for the same bytes. Each holder copies its own pieces under a new header; then the
-//! version that was copied is deleted under the old name. Whatever is interrupted, the file is under one of the
-//! names, or both, and the same Move continues where it stopped.
+//! Move: a new name for the same bytes. Each holder copies its own pieces under a new header; then the version that was
+//! copied is deleted under the old name. Whenever it is interrupted, the file is under one of the names, or both, and
+//! the same Move continues where it stopped.
 
 use std::collections::BTreeSet;
 
@@ -19,9 +19,9 @@ use crate::name::FilePath;
 use crate::placement;
 use crate::version::Version;
 
-/// How often a move is tried again that other clients got in the way of.
+/// How often a move is tried again if other clients interfere.
 const ATTEMPTS: usize = 8;
-/// Of these, how often it may be for a file that seems incomplete.
+/// Of these, how many may be for a file that seems incomplete.
 const MORE_LOOKS: usize = 2;
 
 /// A version that was copied under the new name.
@@ -30,9 +30,9 @@ struct Copied {
     of: Version,
     /// The version that the copies have.
     version: Version,
-    /// Which server has said that it has which piece.
+    /// Which server has acknowledged which piece.
     said: Vec<(usize, u8)>,
-    /// Whether an earlier Move has made it.
+    /// Whether an earlier Move made it.
     is_of_earlier: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn rename(core: &mut Core, old: &FilePath, new: &FilePath) -> Result<
     let copied = copy_to(core, old, new, false)?;
     let (mut version, is_of_earlier) = (copied.of, copied.is_of_earlier);
     match fill_up(core, new, copied, &half) {
-        // What an earlier Move has left may lack a piece. The old name has it.
+        // What an earlier Move left may lack a piece that the old name has.
         Err(ClientError::HalfMoved(..)) if is_of_earlier => {
             let copied = copy_to(core, old, new, true)?;
             version = copied.of;
@@ -51,17 +51,18 @@ pub(crate) fn rename(core: &mut Core, old: &FilePath, new: &FilePath) -> Result<
         }
         filled => filled?,
     }
-    // From here on the new name is as safe as the old one was, and the old one may go: as what was copied.
+    // From here on the new name is as safe as the old one was, and the old one may be deleted: as the version that was
+    // copied.
     delete_version(core, old, version).map_err(|error| match error {
         ClientError::Replaced(_) => ClientError::MovedOlder(old.clone(), new.clone()),
-        // Then the old name may be gone as well.
+        // Then the old name may have been deleted as well.
         ClientError::Undecided(_) => error,
         error => half(error.to_string()),
     })
 }
 
-/// Copies the newest version of a file under another name; gives the copy. What an
-/// interrupted Move has copied is used as it is, or with `afresh` replaced.
+/// Copies the newest version of a file under another name, and returns the copy. What an interrupted Move copied is
+/// used as it is or, with `afresh`, replaced.
 fn copy_to(core: &mut Core, old: &FilePath, new: &FilePath, afresh: bool) -> Result<Copied, ClientError> {
     let mut up = core.cluster.up().count();
     for attempt in 0..ATTEMPTS {
@@ -70,7 +71,7 @@ fn copy_to(core: &mut Core, old: &FilePath, new: &FilePath, afresh: bool) -> Res
             Err(ClientError::Contended(_)) => {}
             // To a look that an upload overlaps, a file may seem incomplete.
             Err(ClientError::Incomplete { .. }) if attempt < MORE_LOOKS => {}
-            // A server that was lost on the way is a reason to try again without it.
+            // A server that was lost in between is a reason to try again without it.
             Err(ClientError::NotTaken(..)) if core.cluster.up().count() < up => {}
             result => return result,
         }
@@ -113,8 +114,8 @@ fn attempt_copy(
     Ok(Copied { of: version, version: resealed.version, said: resealed.said, is_of_earlier: false })
 }
 
-/// Whether a version under one name is the very file that another is under another name, copied by a Move: only
-/// then they have one file key.
+/// Whether a version under one name is the very file that another is under another name, copied by a Move: only then do
+/// they have the same file key.
 fn is_copy(core: &Core, from: &Survey, version: Version, to: &Survey, copy: Version) -> bool {
     let key = |survey: &Survey, version| {
         let verified = core.key.verify(survey.any_claim(version)?).ok()?;
@@ -133,14 +134,14 @@ fn require_servers_for_copies(core: &Core, survey: &Survey, version: Version) ->
     Err(ClientError::NeedsServers(survey.path.clone(), wanted, core.cluster.down()))
 }
 
-/// How many copies of each piece a file is to have.
+/// How many copies of each piece a file should have.
 fn copies_of(core: &Core, survey: &Survey, version: Version) -> usize {
     let by_config = || placement::copies_wanted(core.config.replicas, core.cluster.len());
     survey.copies_wanted(version).unwrap_or_else(by_config)
 }
 
-/// Makes sure that the new name has all its copies before the old one goes, each of them shown and checked
-/// by its server. What a server has not kept, or took with it when it went, is copied to others.
+/// Makes sure that the new name has all its copies before the old one is deleted, each of them shown and checked by its
+/// server. What a server has not kept, or was lost with a server, is copied to others.
 fn fill_up(
     core: &mut Core,
     new: &FilePath,
@@ -156,7 +157,7 @@ fn fill_up(
         let ([survey], [copies]) = (&surveys[..], &checks[..]) else { return Err(core.no_server()) };
         match survey.file_version() {
             Some(version) if version == copied.version => {}
-            // Somebody else's by now. What was copied may be gone.
+            // It is somebody else's by now. What was copied may have been dropped.
             Some(_) => return Err(ClientError::Exists(new.clone())),
             None if survey.tombstone().is_some() => {
                 return Err(half(format!("{new} was deleted in the meantime")));
@@ -167,7 +168,7 @@ fn fill_up(
         let wanted = copies_of(core, survey, copied.version);
         let few = placement::pieces().map(|piece| (piece, good(piece).len())).find(|(_, n)| *n < wanted);
         let Some((piece, count)) = few else { return Ok(()) };
-        // A server that said that it has a piece and does not show it, or would not accept one, is not asked again.
+        // A server that acknowledged a piece and does not show it, or did not accept one, is not asked again.
         let known = left_out.len();
         let broke_word = said.iter().filter(|(server, piece)| !good(*piece).contains(server));
         left_out.extend(broke_word.map(|(server, _)| *server));

@@ -18,20 +18,20 @@ use crate::wire::{Refusal, Request};
 pub(super) struct Resealed {
     /// The version that the copies have.
     pub(super) version: Version,
-    /// Which server has said that it has which piece.
+    /// Which server has acknowledged which piece.
     pub(super) said: Vec<(usize, u8)>,
-    /// Servers that accepted their copies and did not confirm that they have published them.
+    /// Servers that accepted their copies but did not confirm that they have published them.
     pub(super) missing: Vec<usize>,
 }
 
-/// Why the copies under another name or key are not all there.
+/// Why the copies under another name or key are not complete.
 pub(super) enum NotResealed {
     /// Servers did not accept their copies; nothing was changed.
     Refused(Vec<(ServerName, String)>),
-    /// No server confirmed it: it may be done or not.
+    /// No server confirmed it: it may or may not be done.
     Undecided,
-    /// Something that is the same whatever the command. [`ClientError::Contended`] if others took it for abandoned;
-    /// then nothing was changed.
+    /// An error that does not depend on the command. [`ClientError::Contended`] if others took it for abandoned; then
+    /// nothing was changed.
     Other(ClientError),
 }
 
@@ -41,8 +41,8 @@ impl From<ClientError> for NotResealed {
     }
 }
 
-/// Stages and commits every copy of a version under another name or key: all of them, so that the
-/// new one is as safe as the old one, or it is an error and the old one stays.
+/// Stages and commits every copy of a version under another name or key: all of them, so that the new one is as safe as
+/// the old one; otherwise it is an error, and the old one stays.
 pub(super) fn reseal(
     core: &mut Core,
     from: &Survey,
@@ -53,7 +53,7 @@ pub(super) fn reseal(
     let new = &to.path;
     let holders = placement::pieces().flat_map(|piece| from.holders(version, piece)).collect();
     let is_moved = from.path != *new;
-    // A name that was free is no reason to hide what is uploaded to it. Under a new key, all who could do so are
+    // A name that was free is no reason to hide what is uploaded to it. Under a new key, everybody who could do so is
     // shut out.
     let writer = if is_moved { writer_of_moved(core, to, holders)? } else { writer(core, to, holders)? };
     let requests = copy_requests(core, from, version, new, writer.version(), new_key)?;
@@ -154,9 +154,9 @@ fn is_replaced(core: &mut Core, path: &FilePath, version: Version) -> bool {
     surveys.iter().any(|survey| survey.view().decided != Some(version))
 }
 
-/// Whether nobody else is about to give a file this name, or has done so since the survey: of two moves to one
-/// name that are staged, each asked after its own stage, at least one sees the other. An upload that stages after
-/// this look is newer than the copies.
+/// Whether nobody else is about to give a file this name, or has done so since the survey: if two moves to one name are
+/// staged, and each asks after its own stage, at least one sees the other. An upload that stages after this look is
+/// newer than the copies.
 fn is_alone(core: &mut Core, before: &Survey, own: Version) -> bool {
     let surveys = ask(core, std::slice::from_ref(&before.path));
     surveys.iter().all(|survey| {

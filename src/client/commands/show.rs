@@ -1,4 +1,4 @@
-//! ShowFiles: what is in a folder, and how whole each file is.
+//! ShowFiles: what is in a folder, and the state of each file.
 
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
@@ -10,7 +10,7 @@ use crate::name::{FolderPath, ServerName};
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// A folder, by its name in the listed one.
+    /// A folder, with its name in the listed one.
     Folder(FolderPath),
     /// A file.
     File(ShownFile),
@@ -21,7 +21,7 @@ pub enum Shown {
 pub struct ShownFolder {
     /// Its entries, sorted by name.
     pub entries: Vec<Shown>,
-    /// Servers that did not say what they have, each with the reason, if they are so many that there may be more;
+    /// Servers that did not report what they have, each with the reason, if they are so many that there may be more;
     /// otherwise none.
     pub unseen: Vec<(ServerName, String)>,
 }

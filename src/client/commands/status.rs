@@ -12,14 +12,14 @@ use crate::wire::{Request, Usage};
 pub struct ServerStatus {
     /// Which.
     pub server: ServerName,
-    /// What it holds for the user and how far it is, or why it is down.
+    /// What it holds for the user and its round trip, or why it is down.
     pub state: Result<(Usage, Duration), String>,
 }
 
 /// See [`Client::status`](crate::client::Client::status).
 pub(crate) fn status(core: &mut Core) -> Vec<ServerStatus> {
     core.cluster.refresh();
-    // What is lost now is shown as it is.
+    // A server that is lost now is shown as it is.
     core.quietly(|core| (0..core.cluster.len()).map(|server| server_status(core, server)).collect())
 }
 

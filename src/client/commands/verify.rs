@@ -1,5 +1,5 @@
-//! Verify: every copy of every piece is checked by its server, and its seal here; or its bytes are read, and all is
-//! checked here.
+//! Verify: every copy of every piece is checked by its server, and its seal here; or its bytes are read, and everything
+//! is checked here.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,12 +21,12 @@ use crate::primitives;
 use crate::sealed::Distrust;
 use crate::text::is_digits;
 
-/// How much of each copy is read to be verified: parts of a million, at least one.
+/// How much of each copy to read and verify, in millionths; at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share(u32);
 
 impl Share {
-    /// Everything.
+    /// All of it.
     pub const ALL: Share = Share(1_000_000);
 
     /// A share as `5%` or `0.01%`: above 0, at most 100, and with at most four digits after the point.
@@ -41,18 +41,18 @@ impl Share {
         (1..=Self::ALL.0).contains(&parts).then_some(Self(parts))
     }
 
-    /// How many of so many, rounded up: at least one, if there is one.
+    /// This share of a number, rounded up: at least one, if there is one.
     fn of(self, count: u64) -> u64 {
         u64::try_from((u128::from(count) * u128::from(self.0)).div_ceil(Self::ALL.0.into())).unwrap_or(count)
     }
 }
 
-/// So many different numbers below `count`, each set of them as likely as another (Floyd's algorithm). `draw` gives
+/// This many different numbers below `count`, every set of them equally likely (Floyd's algorithm). `draw` returns
 /// random numbers.
 fn sample(count: u64, wanted: u64, mut draw: impl FnMut() -> io::Result<u64>) -> io::Result<BTreeSet<u64>> {
     let mut chosen = BTreeSet::new();
     for last in count.saturating_sub(wanted)..count {
-        // 2^64 is so much more than there can be chunks that what is left over does not count.
+        // 2^64 is so much more than the number of chunks that the remainder does not matter.
         let drawn = draw()? % (last + 1);
         if !chosen.insert(drawn) {
             chosen.insert(last);
@@ -66,11 +66,11 @@ fn sample(count: u64, wanted: u64, mut draw: impl FnMut() -> io::Result<u64>) ->
 pub struct Problem {
     /// The file.
     pub path: FilePath,
-    /// Where, if it is at one server.
+    /// The server, if it is about one.
     pub server: Option<ServerName>,
-    /// In which piece, if it is in one.
+    /// The piece, if it is about one.
     pub piece: Option<u8>,
-    /// What.
+    /// What is wrong.
     pub what: Wrong,
 }
 
@@ -79,13 +79,13 @@ pub struct Problem {
 pub enum Wrong {
     /// The bytes do not have the hashes that they were written with.
     DamagedBytes,
-    /// The server's own check found no damage, and other bytes came from it than were written.
+    /// The server's own check found no damage, but it sent other bytes than were written.
     DamagedUnnoticed,
     /// The header or the seal is not what the client wrote.
     DamagedHeader,
     /// Made under another password or `Key`.
     OtherKey,
-    /// Of a version that a newer one has replaced.
+    /// Its version was replaced by a newer one.
     Outdated,
     /// Staged by an upload or delete that is not decided.
     Unfinished,
@@ -105,7 +105,7 @@ pub enum Wrong {
         /// How many there should be.
         wanted: usize,
     },
-    /// The server would not check it.
+    /// The server did not check it.
     NotChecked(String),
 }
 
@@ -144,7 +144,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What Verify has seen.
+/// What Verify has checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifySummary {
     /// Files.
@@ -157,12 +157,12 @@ pub struct VerifySummary {
     pub problems: usize,
     /// Of these, copies that were made under another password or `Key`.
     pub other_key: usize,
-    /// Of these, copies whose damage their server does not notice.
+    /// Of these, copies with damage that their server does not notice.
     pub unnoticed: usize,
     /// Bytes of copies that were read.
     pub read: u64,
-    /// Servers that did not say what they have, each with the reason, if they are so many that files, deletes or damage
-    /// may be known to them alone; otherwise none.
+    /// Servers that did not report what they have, each with the reason, if they are so many that they alone may know
+    /// of files, deletes or damage; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn verify(
     for batch in names.chunks(BATCH) {
         let surveys = survey(core, batch);
         let (checks, read) = match share {
-            // What is read whole needs no check by its server.
+            // A copy that is read completely needs no check by its server.
             Some(Share::ALL) => {
                 read_copies(core, &surveys, claimed_copies(&surveys), surveys.len(), Share::ALL)?
             }
@@ -229,9 +229,9 @@ pub(crate) fn verify(
     Ok(verified)
 }
 
-/// Reads a share of each copy that is good as far as is known, and verifies what comes: the copies as they are then
-/// known, and how many bytes were asked for. What came damaged is checked by its server, too, to see whether it
-/// notices. `files` as in [`check_copies`].
+/// Reads a share of each copy that is good as far as is known, and verifies it: returns what is then known of the
+/// copies, and how many bytes were requested. A copy that arrived damaged is also checked by its server, to see whether
+/// it notices. `files` as in [`check_copies`].
 fn read_copies(
     core: &mut Core,
     surveys: &[Survey],
@@ -275,7 +275,7 @@ fn read_copies(
         check(core, surveys, &mut copies, 0, unnoticed);
         for (copy, read) in copies.iter_mut().flatten().zip(read.into_iter().flatten()) {
             if unnoticed(&read) {
-                // Whatever the server says: the bytes that came are damaged.
+                // Whatever the server claims: the bytes that arrived are damaged.
                 let notices = copy.check != Check::Good;
                 copy.check = if notices { Check::Damaged } else { Check::DamagedUnnoticed };
             }
@@ -316,7 +316,7 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
             problems.push(problem(Some(server), Some(held.piece), what));
         }
     }
-    // One that is up would have nothing of it to check, and still must not be passed over.
+    // One that is up would have nothing of it to check, but must not be skipped.
     for server in core.cluster.up() {
         if let Some(why) = survey.unseen.why(server) {
             problems.push(problem(Some(server), None, Wrong::NotChecked(why.to_owned())));
@@ -341,8 +341,8 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
     problems
 }
 
-/// The servers that should have a copy of a piece and do not, along its ring: as many as copies are missing beside the
-/// `good` ones and the `bad` ones, which are problems of their own.
+/// The servers that should have a copy of a piece and do not, along its ring: as many as there are copies missing in
+/// addition to the `good` ones and the `bad` ones, which are separate problems.
 fn missing_at(good: &[usize], bad: &[usize], wanted: usize, ring: &[usize]) -> Vec<usize> {
     let known = |server: &usize| good.contains(server) || bad.contains(server);
     let missing = wanted.saturating_sub(ring.iter().filter(|server| known(server)).count());

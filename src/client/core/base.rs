@@ -37,7 +37,7 @@ impl Core {
             let cluster = Cluster::connect(&config, other, &report);
             (key.join(), cluster)
         });
-        // The derivation has no way to fail; should it panic, the panic goes on here.
+        // The derivation cannot fail; if it panics, the panic continues here.
         let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
     }
@@ -53,7 +53,7 @@ impl Core {
         (0..self.cluster.len()).map(|s| (self.cluster.name(s).clone(), self.cluster.why_down(s))).collect()
     }
 
-    /// Does some work without reporting servers that are lost or back on the way.
+    /// Does some work without reporting servers that are lost or back during it.
     pub(crate) fn quietly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let was_quiet = self.cluster.set_quiet(true);
         let done = work(self);
@@ -107,8 +107,8 @@ impl Core {
         }
     }
 
-    /// That none of these servers was lost since a command began. What one holds is not missing because it fell silent
-    /// in the middle: it would be copied elsewhere, or reported piece by piece.
+    /// That none of these servers was lost since a command began. What one holds is not missing just because it stopped
+    /// answering: it would be copied elsewhere, or reported piece by piece.
     pub(crate) fn require_still_up(&self, present: &[usize]) -> Result<(), ClientError> {
         let why = |&server: &usize| Some((server, self.cluster.why_down(server)?));
         match present.iter().find_map(why) {

@@ -1,4 +1,4 @@
-//! The copies that servers say they have, checked by them.
+//! Has servers check the copies that they claim to have.
 
 use super::base::Core;
 use super::report::{Doing, Progress};
@@ -9,19 +9,19 @@ use crate::sealed::Distrust;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
-/// Names that are looked at together.
+/// Names that are checked together.
 pub(crate) const BATCH: usize = 64;
 /// CHECKs that are sent ahead of their replies.
 const CHECKS_AHEAD: usize = 256;
 
-/// What a server's check of one copy gave.
+/// The result of a server's check of one copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Check {
     Good,
     Damaged,
-    /// It says that it is good, and it sent bytes that are not.
+    /// It says that it is good, but it sent bytes that are not.
     DamagedUnnoticed,
-    /// It is of another version by now, or the server was lost.
+    /// It has another version by now, or the server was lost.
     Unknown(String),
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn check(
     }
 }
 
-/// Every copy of the decided versions, good as far as their claims say.
+/// Every copy of the decided versions, good according to their claims.
 pub(crate) fn claimed_copies(surveys: &[Survey]) -> Vec<Vec<Copy>> {
     let of_piece = |survey: &Survey, version: Version, piece: u8| {
         let copy = |server| Copy { piece, server, check: Check::Good };

@@ -1,4 +1,4 @@
-//! The servers of the .conf: which are up, and asking several at once.
+//! The servers of the .conf: which of them are up, and requests to several at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use crate::name::{ServerName, printable};
 use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received};
 use crate::wire::{Refusal, Request};
 
-/// A server that is down is tried again after this many times what the last try cost: at once if
-/// it refuses quickly, seldom if it keeps the client waiting.
+/// A server that is down is tried again after this many times what the last attempt cost: at once if it refuses
+/// quickly, seldom if it keeps the client waiting.
 const RETRY_FACTOR: u32 = 10;
 /// A server that refused the login is not asked again for this long.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
@@ -55,18 +55,18 @@ pub(crate) struct Cluster {
     servers: Vec<Server>,
     logins: Logins,
     password: Zeroizing<String>,
-    /// For servers that refuse that one: the new one of a change that is under way.
+    /// For servers that refuse that one: the new one of a change in progress.
     other_password: Option<Zeroizing<String>>,
     /// Counts the rounds of logins.
     rounds: u64,
     report: Arc<dyn Report>,
-    /// Whether servers that are lost or back are not reported.
+    /// Whether servers that are lost or back go unreported.
     is_quiet: bool,
 }
 
 impl Cluster {
-    /// Connects to every server of the .conf, one after another, and logs in, with the other password where the
-    /// .conf's is refused.
+    /// Connects to every server of the .conf, one after another, and logs in, with the other password if the .conf's is
+    /// refused.
     pub(super) fn connect(
         config: &Config,
         other: Option<&str>,
@@ -122,12 +122,12 @@ impl Cluster {
         was_up.iter().for_each(|&server| self.report_if_down(server));
     }
 
-    /// From now on servers that are lost or back are not reported, or are again. Gives what held before.
+    /// Turns off, or on again, the reporting of servers that are lost or back. Returns the previous setting.
     pub(super) fn set_quiet(&mut self, is_quiet: bool) -> bool {
         std::mem::replace(&mut self.is_quiet, is_quiet)
     }
 
-    /// Whether a server that is down is to be tried again before `deadline`.
+    /// Whether a server that is down should be tried again before `deadline`.
     pub(super) fn may_be_back(&self, server: usize, deadline: Instant) -> bool {
         matches!(self.servers[server].connection, Connection::Down { retry_at, .. } if retry_at <= deadline)
     }
@@ -188,7 +188,7 @@ impl Cluster {
         (0..self.len()).filter_map(|s| Some((self.name(s).clone(), self.why_down(s)?))).collect()
     }
 
-    /// Whether every server that answers refuses a login that this client was let in with before.
+    /// Whether every server that answers refuses a login that it accepted from this client before.
     pub(super) fn is_locked_out(&self) -> bool {
         self.up().next().is_none() && (0..self.len()).any(|s| self.is_denied(s) && self.servers[s].was_up)
     }
@@ -201,7 +201,7 @@ impl Cluster {
         self.up().next().is_none() && (0..self.len()).any(has_closed)
     }
 
-    /// From now on logins are made with another password.
+    /// Makes logins with another password from now on.
     pub(crate) fn set_password(&mut self, password: &str) {
         self.password = password.to_owned().into();
         self.other_password = None;
@@ -209,7 +209,7 @@ impl Cluster {
         self.servers.iter_mut().for_each(|server| server.has_other = false);
     }
 
-    /// From now on this password is tried where the usual one is refused, even where it was refused before.
+    /// From now on this password is tried if the usual one is refused, even on servers that refused it before.
     pub(crate) fn try_also(&mut self, password: &str) {
         if self.other_password.as_ref().is_none_or(|other| **other != *password) {
             self.other_password = Some(password.to_owned().into());
@@ -230,7 +230,7 @@ impl Cluster {
         self.servers.iter().any(|server| server.has_other)
     }
 
-    /// How many rounds of logins there were: as long as it is the same, no connection is a new one.
+    /// How many rounds of logins there were: as long as it is the same, no connection is new.
     pub(crate) fn logins(&self) -> u64 {
         self.rounds
     }
@@ -240,8 +240,8 @@ impl Cluster {
         self.replace(&[]);
     }
 
-    /// Replaces connections on which nothing more can be asked, and does what [`Cluster::refresh`] does. Servers that
-    /// are up again afterwards are not reported.
+    /// Replaces connections that can no longer be used, and does what [`Cluster::refresh`] does. Servers that are up
+    /// again afterwards are not reported.
     pub(super) fn replace(&mut self, useless: &[usize]) {
         let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();
         for &server in useless.iter().filter(|&&server| was_up[server]) {
@@ -286,8 +286,8 @@ impl Cluster {
         self.servers.iter_mut().map(lend).collect()
     }
 
-    /// Takes back what [`Cluster::lend_peers`] gave, each with its server: a connection, or why it was lost. One that
-    /// does not come back, because its thread panicked, is lost.
+    /// Takes back what [`Cluster::lend_peers`] lent, each with its server: a connection, or why it was lost. One that
+    /// is not returned, because its thread panicked, is lost.
     pub(crate) fn take_back(&mut self, peers: Returned) {
         for (server, peer) in peers {
             self.servers[server].connection = match peer {
@@ -303,8 +303,8 @@ impl Cluster {
         }
     }
 
-    /// Sends each request to its server, all ahead, then takes the replies in order. A server that is down, or goes
-    /// down, gives [`Answer::Lost`].
+    /// Sends all requests to their servers ahead, then receives the replies in order. For a server that is down, or
+    /// goes down, the answer is [`Answer::Lost`].
     ///
     /// The caller bounds the number of requests, so that replies fit the sockets' buffers while
     /// requests are still being sent.
@@ -360,7 +360,7 @@ impl Cluster {
         }
     }
 
-    /// Logs in to servers, with the other password where the usual one is refused.
+    /// Logs in to servers, with the other password if the usual one is refused.
     fn log_in(&mut self, which: Vec<usize>) {
         let password = self.password.clone();
         self.log_in_with(&which, &password);
@@ -376,7 +376,7 @@ impl Cluster {
     }
 
     /// Logs in to servers. Those that gave up on this client while it derived keys, or waited for another server, are
-    /// asked once more: the keys are there by then, and silent servers are skipped.
+    /// tried once more: the keys are ready by then, and silent servers are skipped.
     fn log_in_with(&mut self, which: &[usize], password: &str) {
         let gave_up = self.try_to_log_in(which, password);
         if !gave_up.is_empty() {
@@ -384,7 +384,7 @@ impl Cluster {
         }
     }
 
-    /// Gives the servers that did not wait for the proof.
+    /// Returns the servers that did not wait for the proof.
     fn try_to_log_in(&mut self, which: &[usize], password: &str) -> Vec<usize> {
         self.rounds += 1;
         let servers = which.iter().map(|&server| (server, &self.servers[server].address));

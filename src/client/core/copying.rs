@@ -16,15 +16,15 @@ const SMALL_BATCH: usize = 32;
 /// Bytes of a large piece that are passed on at a time.
 const STEP: usize = 256 * 1024;
 
-/// A piece that is to be copied from one server to another.
+/// A piece to copy from one server to another.
 #[derive(Clone)]
 pub(crate) struct Transfer {
     pub(crate) claim: Claim,
     pub(crate) from: usize,
-    /// Other servers with a good copy, if the first does not give it.
+    /// Other servers with a good copy, if the first does not provide it.
     pub(crate) others: Vec<usize>,
     pub(crate) to: usize,
-    /// The floor of the server that it goes to, as it was seen.
+    /// The floor of the target server, as it was seen.
     pub(crate) floor: u64,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for NotCopied {
     }
 }
 
-/// What a server has answered, if that was no refusal and it was not lost.
+/// What a server answered, unless it refused or was lost.
 pub(crate) fn require_done<T>(core: &Core, server: usize, answer: Answer<T>) -> Result<T, NotCopied> {
     let name = || core.cluster.name(server).clone();
     match answer {
@@ -75,8 +75,8 @@ pub(crate) fn require_done<T>(core: &Core, server: usize, answer: Answer<T>) -> 
     }
 }
 
-/// Copies pieces and publishes the copies; a server that does not give a piece is replaced by another that has it.
-/// Gives what was tried last of each.
+/// Copies pieces and publishes the copies; a server that does not provide a piece is replaced by another that has it.
+/// Returns the last attempt for each.
 pub(crate) fn copy_all(core: &mut Core, transfers: Vec<Transfer>) -> Vec<(Transfer, Result<(), NotCopied>)> {
     core.report.doing(Doing::Copying);
     core.report.begin(0, transfers.iter().map(Transfer::size).sum());
@@ -103,8 +103,8 @@ pub(crate) fn copy_all(core: &mut Core, transfers: Vec<Transfer>) -> Vec<(Transf
     copied
 }
 
-/// Stages copies of pieces without progress, and commits none; gives the outcomes in the same order. The
-/// other servers that could give one are not tried.
+/// Stages copies of pieces without reporting progress, and commits none; returns the outcomes in the same order. The
+/// other servers that could provide one are not tried.
 pub(super) fn stage_all(core: &mut Core, transfers: &[&Transfer]) -> Vec<Result<(), NotCopied>> {
     let small: Vec<&Transfer> = transfers.iter().copied().filter(|transfer| transfer.is_small()).collect();
     let mut staged = Vec::new();
@@ -149,7 +149,7 @@ fn stage_small(core: &mut Core, transfers: &[&Transfer]) -> Vec<Result<(), NotCo
     outcomes
 }
 
-/// Publishes the copies that are `staged`; gives the outcomes in the same order.
+/// Publishes the copies that are `staged`; returns the outcomes in the same order.
 fn commit(
     core: &mut Core,
     transfers: &[Transfer],
@@ -221,7 +221,7 @@ fn restore_request(claim: &Claim, floor: u64, length: u64) -> Request {
     Request::Stage { header: Box::new(claim.header.clone()), length, restore: Some(floor) }
 }
 
-/// Streams a piece from one server to another; says which of them refused or failed.
+/// Streams a piece from one server to another; returns which of them refused or failed.
 fn pass_on(
     from: &mut Peer,
     to: &mut Peer,

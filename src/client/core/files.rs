@@ -1,4 +1,4 @@
-//! The files of a folder, and how whole each is. Where the servers' lists are in doubt, their seals are asked for.
+//! The files of a folder, and the state of each. If the servers' lists are in doubt, the seals are requested.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::placement::{self, PieceSet};
 use crate::sealed::{Distrust, Facts};
 use crate::version::Version;
 
-/// Names that a list leaves in doubt and that are looked at together.
+/// Names that a list leaves in doubt and that are surveyed together.
 const DOUBTFUL: usize = 1024;
 
-/// How whole a file is on the servers that answer.
+/// The state of a file on the servers that answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// As many copies of each piece as were asked for.
@@ -34,22 +34,22 @@ pub enum Health {
 pub struct ShownFile {
     /// Its name in the listed folder.
     pub path: FilePath,
-    /// What its pieces' headers say of it; none if no header can be trusted.
+    /// What its pieces' headers say about it; none if no header can be trusted.
     pub facts: Option<Facts>,
-    /// How whole it is.
+    /// Its state.
     pub health: Health,
-    /// By server of the .conf: its name and what it holds, `None` if it did not answer.
+    /// For each server of the .conf, its name and what it holds; `None` if it did not answer.
     pub holders: Vec<(ServerName, Option<Holding>)>,
 }
 
 /// What one server has of a file, by the numbers of the pieces.
 ///
-/// A listing looks at headers and seals. Damage of a piece's bytes is what Verify finds.
+/// A listing looks at headers and seals. Damage to a piece's bytes is found by Verify.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holding {
     /// Of the version that is shown.
     pub pieces: PieceSet,
-    /// Of an older version, if it has none of this one's.
+    /// Of an older version, if it has none of this one.
     pub outdated: PieceSet,
     /// With a header or seal that is not what the client wrote.
     pub damaged: PieceSet,
@@ -61,9 +61,9 @@ pub struct Holding {
 pub(crate) struct Entries {
     pub(crate) folders: Vec<FolderPath>,
     pub(crate) files: Vec<ShownFile>,
-    /// Whether no server knows anything in it, if only of a delete.
+    /// Whether no server knows of anything in it, not even a delete.
     pub(crate) is_unknown: bool,
-    /// Servers that did not say all that they have.
+    /// Servers that did not report everything that they have.
     pub(crate) unseen: Unseen,
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
     Entries { folders: folders.into_keys().collect(), files, is_unknown, unseen }
 }
 
-/// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not say what they have are
+/// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not report what they have are
 /// added to `unseen`.
 pub(crate) fn files_below(
     core: &mut Core,
@@ -89,8 +89,8 @@ pub(crate) fn files_below(
     Ok(shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect())
 }
 
-/// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or
-/// unfinished. Servers that do not say what they have are added to `unseen`.
+/// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or unfinished. Servers
+/// that do not report what they have are added to `unseen`.
 pub(crate) fn names(
     core: &mut Core,
     folder: &FolderPath,
@@ -140,7 +140,7 @@ fn show_files(core: &mut Core, folder: &FolderPath, files: BTreeMap<FilePath, Li
             shown.push(file);
         }
     }
-    // Few at a time: a server may say much of each.
+    // Few at a time: a server may have much to report on each.
     for doubtful in doubtful.chunks(DOUBTFUL) {
         let paths: Vec<FilePath> = doubtful.iter().filter_map(|path| whole_path(folder, path).ok()).collect();
         let surveys = survey(core, &paths);

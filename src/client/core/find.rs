@@ -1,4 +1,4 @@
-//! What a name on the servers stands for: a file, or the files below a folder.
+//! What a name on the servers refers to: a file, or the files below a folder.
 
 use super::base::Core;
 use super::error::ClientError;
@@ -8,7 +8,7 @@ use super::sight::Unseen;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 
-/// A file that the servers were just asked about.
+/// A file about which the servers were just asked.
 pub struct Looked(pub(crate) Survey);
 
 impl Looked {
@@ -18,7 +18,7 @@ impl Looked {
     }
 }
 
-/// What a name stands for.
+/// What a name refers to.
 pub enum Found {
     /// A file.
     File(Box<Looked>),
@@ -26,13 +26,13 @@ pub enum Found {
     Below(Files),
 }
 
-/// Files that a name stands for.
+/// The files that a name refers to.
 #[derive(Debug)]
 pub struct Files {
     /// Those that a server knows of.
     pub files: Vec<FilePath>,
-    /// Servers that did not say what they know, each with the reason, if they are so many that there may be more files;
-    /// otherwise none.
+    /// Servers that did not report what they know, each with the reason, if they are so many that there may be more
+    /// files; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
 }
 

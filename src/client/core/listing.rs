@@ -1,4 +1,4 @@
-//! What is in a folder, as the servers' lists say, whose words no seal covers.
+//! What is in a folder according to the servers' lists, which no seal covers.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -17,18 +17,18 @@ use crate::sealed::Facts;
 use crate::version::Version;
 use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
 
-/// What the servers say of one name in a list.
+/// What the servers' lists say about one name.
 #[derive(Default)]
 pub(super) struct Listed {
     version: Option<ListedVersion>,
-    /// Whether damage was found, or servers speak of different versions, or differ on what all pieces of one
-    /// have in common: a list cannot tell then.
+    /// Whether damage was found, or servers report different versions, or differ on what all pieces of one have in
+    /// common: then a list is not enough.
     disputed: bool,
     /// Whether the version is published somewhere.
     decided: bool,
-    /// The servers that speak of the name.
+    /// The servers that list the name.
     by: Servers,
-    /// By server. There are many of these: the number of a server fits a byte.
+    /// By server. There are many of these: a server's number fits into a byte.
     pieces: Vec<(u8, PieceSet)>,
 }
 
@@ -43,19 +43,19 @@ enum ListedVersion {
     Tombstone(Version),
 }
 
-/// What all servers together say is in a folder.
+/// What is in a folder according to all servers together.
 #[derive(Default)]
 pub(super) struct Listing {
     pub(super) folders: BTreeMap<FolderPath, Servers>,
     pub(super) files: BTreeMap<FilePath, Listed>,
-    /// Whether a server that is up would not say.
+    /// Whether a server that is up did not report.
     pub(super) is_refused: bool,
-    /// All servers that did not say, or not all.
+    /// All servers that did not report everything.
     pub(super) unseen: Unseen,
 }
 
-/// Asks every server that is up for its list of a folder, all at once: one that takes its time must not hold
-/// up another until that gives up.
+/// Asks every server that is up for its list of a folder, all at once: a slow one must not hold up another until that
+/// gives up.
 pub(super) fn list(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing {
     let request = Request::List { folder: folder.clone(), recursive };
     let listing = Mutex::new(Listing::default());
@@ -76,8 +76,8 @@ pub(super) fn list(core: &mut Core, folder: &FolderPath, recursive: bool) -> Lis
     let mut back = Vec::new();
     let mut refused = Vec::new();
     for (server, answer) in answers {
-        // What a server has said counts even if it is lost before the end, as one more voice; but not if it
-        // would have said that without end.
+        // What a server has reported counts even if it is lost before the end, as one more voice; but not if it would
+        // have gone on without end.
         if matches!(answer, Err(PeerError::TooMany)) {
             listing.forget(server);
         }
@@ -102,7 +102,7 @@ pub(super) fn list(core: &mut Core, folder: &FolderPath, recursive: bool) -> Lis
     listing
 }
 
-/// Takes a server's list into what all of them say.
+/// Adds a server's list to what all of them report.
 fn ask_for_list(peer: &mut Peer, server: usize, request: &Request, listing: &Mutex<Listing>) -> Received<()> {
     peer.send(request)?;
     peer.flush()?;
@@ -141,7 +141,7 @@ impl Listing {
         }
     }
 
-    /// Drops what only this server speaks of. What others speak of too is to be looked at.
+    /// Drops what only this server lists. What others list too must be surveyed.
     fn forget(&mut self, server: usize) {
         self.folders.retain(|_, by| {
             *by &= !bit(server);
@@ -174,9 +174,9 @@ impl Listed {
         }
     }
 
-    /// The one version that every server speaks of, if it is a decided file.
+    /// The one version that every server lists, if it is a decided file.
     pub(super) fn unanimous(&self) -> Option<&Facts> {
-        // One server alone can say what it likes.
+        // One server alone can claim anything.
         let witnesses = self.pieces.len() > 1;
         let known = !self.disputed && self.decided && witnesses;
         match &self.version {

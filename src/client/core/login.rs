@@ -1,4 +1,4 @@
-//! Logging in to several servers at once: they are connected to one after another, then their exchanges overlap.
+//! Logging in to several servers at once: the client connects to one after another, then the exchanges overlap.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::primitives;
 use crate::text::base64_encode;
 use crate::wire::Refusal;
 
-/// Salts whose derivation is kept: one for each server, and as many again that it may have changed.
+/// Salts whose derivation is kept: one for each server, and as many again in case they change.
 const MAX_DERIVED: usize = 2 * MAX_SERVERS;
 
 /// What a client logs in with, apart from the password.
@@ -81,7 +81,7 @@ impl Logins {
         Self { user, min_iterations, limits, report, derived: Vec::new() }
     }
 
-    /// Drops what was derived from passwords.
+    /// Drops everything that was derived from passwords.
     pub(super) fn forget_derived(&mut self) {
         self.derived.clear();
     }
@@ -114,7 +114,7 @@ impl Logins {
         let proven = advance(challenged, &mut ended, |challenged: Challenged| {
             let (salt, iterations) = challenged.parameters();
             let known = self.derived.iter().find(|d| d.is_of(password, salt, iterations));
-            // Only a thread that panicked leaves one out.
+            // One is missing only if its thread panicked.
             let salted = known.map(|d| d.salted.clone()).ok_or(PeerError::Closed)?;
             challenged.prove(salted)
         });

@@ -12,7 +12,7 @@ use crate::sealed::MasterKey;
 use crate::version::Version;
 use crate::wire::{NameReport, Request};
 
-/// LOOKs, and COMMITs of what they found, that are sent ahead of their replies to each server.
+/// LOOKs, and COMMITs of what they found, that are sent to each server ahead of their replies.
 const LOOKS_AHEAD: usize = 128;
 
 /// This client's clock, in milliseconds since 1970 UTC.
@@ -27,7 +27,7 @@ pub(crate) fn survey(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
     survey_under(core, &key, paths)
 }
 
-/// [`survey`] of what was made under this key.
+/// [`survey`] for what was made under this key.
 pub(crate) fn survey_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) -> Vec<Survey> {
     survey_own(core, key, paths, &[])
 }
@@ -112,8 +112,8 @@ pub(super) fn roll_forward(core: &mut Core, surveys: &mut [Survey], own: &[Versi
     }
 }
 
-/// Aborts what writers who died have left, once every server has promised that it is undecided.
-/// Whether there was any.
+/// Aborts what writers that died left behind, once every server has promised that it is undecided. Returns whether
+/// there was any.
 fn abort_abandoned(core: &mut Core, surveys: &[Survey]) -> bool {
     let mut any = false;
     for survey in surveys {

@@ -1,6 +1,6 @@
-//! Proving what one server alone says: that a version was stored of which only it has some pieces.
+//! Proving what only one server claims: that a version was stored of which only this server has some pieces.
 //!
-//! To publish the rest of such a version on other servers drops what is older there. If the one server lies, and its
+//! Publishing the rest of such a version on other servers drops what is older there. If the one server lies, and the
 //! upload died halfway, the file would then be in its hands. So what only it has is first staged on another server,
 //! which checks every byte against the sealed root; from then on its word is not needed.
 
@@ -15,18 +15,18 @@ use crate::sealed::{Distrust, MasterKey};
 use crate::version::Version;
 use crate::wire::Refusal;
 
-/// A piece that is still to be proved.
+/// A piece that must still be proved.
 struct Open {
-    /// Which survey it is of.
+    /// The number of its survey.
     survey: usize,
     word: OneWord,
     transfer: Transfer,
-    /// The other servers that it could be staged on, the last one first.
+    /// The other servers on which it could be staged, the last one first.
     others: Vec<usize>,
 }
 
-/// A survey for a command that reads the files: what waits for it on one server's word only is proved and rolled
-/// forward, if that is possible.
+/// A survey for a command that reads the files: what rests on one server's word is proved and rolled forward, if that
+/// is possible.
 pub(crate) fn survey_to_read(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
     let key = core.key.clone();
     let mut surveys = survey_under(core, &key, paths);
@@ -34,9 +34,9 @@ pub(crate) fn survey_to_read(core: &mut Core, paths: &[FilePath]) -> Vec<Survey>
     surveys
 }
 
-/// Proves versions that rest on one server's word, if that is `worth` it: pieces that no other server has are
-/// staged along the ring, not on the servers `without`. What this proves is rolled forward; what is not is noted
-/// in its survey. Gives the copies of what was proved.
+/// Proves versions that rest on one server's word, if that is `worth` it: pieces that no other server has are staged
+/// along the ring, not on the servers `without`. What this proves is rolled forward; the rest is noted in its survey.
+/// Returns the copies of what was proved.
 pub(crate) fn prove(
     core: &mut Core,
     surveys: &mut [Survey],
@@ -49,7 +49,7 @@ pub(crate) fn prove(
     if doubtful.is_empty() {
         return Vec::new();
     }
-    // The servers were not asked at one instant: if stages and a commit overlap the looks, it may only seem so.
+    // The servers were not asked at one instant: if stages and a commit overlap with the looks, it may only seem so.
     let paths: Vec<FilePath> = doubtful.iter().map(|&s| surveys[s].path.clone()).collect();
     let again = survey_under(core, key, &paths);
     let mut open = Vec::new();
@@ -90,12 +90,12 @@ pub(crate) fn prove(
         open = left;
     }
     roll_forward(core, surveys, &[]);
-    // What is only staged is no copy yet.
+    // A piece that is only staged is not a copy yet.
     made.retain(|(survey, _)| surveys[*survey].unproved.is_none());
     made.into_iter().map(|(_, transfer)| transfer).collect()
 }
 
-/// What is to be staged to prove a version; nothing if no other server is up.
+/// What must be staged to prove a version; nothing if no other server is up.
 fn to_stage(
     core: &Core,
     index: usize,
@@ -127,7 +127,7 @@ fn to_stage(
     word.pieces.iter().filter_map(open).collect()
 }
 
-/// Whether it is the server whose word is to be proved that has failed, by what it sent if not by its answer.
+/// Whether the server whose word must be proved has failed, by what it sent if not by its answer.
 fn is_fault_of(core: &Core, server: usize, why: &NotCopied) -> bool {
     match why {
         NotCopied::Refused(_, No { refusal: Refusal::Damaged, .. }) => true,

@@ -1,5 +1,4 @@
-//! What the client has to say while it works. It prints nothing itself: whoever runs it passes a
-//! [`Report`].
+//! What the client reports while it works. It prints nothing itself: its caller passes a [`Report`].
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -29,7 +28,7 @@ pub enum Notice {
         path: FilePath,
         /// The piece's number.
         piece: u8,
-        /// Who sent it.
+        /// The server that sent it.
         server: ServerName,
         /// What was wrong.
         why: String,
@@ -43,18 +42,18 @@ pub enum Notice {
         /// Copies asked for.
         wanted: usize,
     },
-    /// More servers are down than an upload can be sure about: a newer version may be on them.
+    /// So many servers are down that one of them may have a newer version than the upload.
     MayBeOutdated {
         /// Which are down.
         away: Vec<ServerName>,
     },
     /// This client's clock is far from those of most servers: new versions do not get their generations from it.
     ClockNotUsed {
-        /// From whose, and how far.
+        /// From which servers', and how far.
         servers: Vec<(ServerName, Skew)>,
     },
-    /// More servers did not say what they hold than a download, delete or move can be sure about: a newer version may
-    /// be on them.
+    /// So many servers did not report what they hold that a download, delete or move may have missed a newer version on
+    /// them.
     NewerUnseen {
         /// Which.
         unseen: Vec<ServerName>,
@@ -73,23 +72,23 @@ pub enum Notice {
         /// The file.
         path: FilePath,
     },
-    /// A file that a change of password leaves as it is, since it was made under another password or `Key`.
+    /// A file that a change of password leaves as it is, because it was made under another password or `Key`.
     OtherKeyKept {
         /// The file.
         path: FilePath,
     },
-    /// A server that would not list a folder.
+    /// A server that refused to list a folder.
     ListRefused {
         /// Which.
         server: ServerName,
         /// Why.
         why: String,
     },
-    /// A delete that not every server has seen yet.
+    /// A delete that some servers missed.
     DeleteNotEverywhere {
         /// The deleted name.
         path: FilePath,
-        /// Servers that have not.
+        /// The servers that missed it.
         missing: Vec<ServerName>,
     },
     /// A local file or folder that was skipped, and why.
@@ -121,7 +120,7 @@ pub enum Phase {
     Welcome,
     /// To derive the key of the user's files.
     MasterKey,
-    /// To ask who holds what.
+    /// To ask which server holds what.
     Survey,
     /// To encrypt, send and sync the pieces of an upload.
     Stage,
@@ -177,18 +176,18 @@ pub trait Report: Send + Sync {
     /// A line of the protocol has travelled.
     fn trace(&self, _server: &ServerName, _direction: Direction, _line: &str) {}
 
-    /// A phase of a command has ended, and how long it took. Phases follow one another, but for the two
-    /// derivations of keys, which run at the same time as the login.
+    /// A phase of a command has ended, and how long it took. Phases follow one another, except for the two derivations
+    /// of keys, which run at the same time as the login.
     fn phase(&self, _phase: Phase, _took: Duration) {}
 
-    /// The command will look at this many files in all; what begins from now on are parts of it.
+    /// The command will process this many files in all; what begins from now on are parts of it.
     fn expect(&self, _files: usize) {}
 
-    /// What is done from now on, if a command does more than one thing with the same files.
+    /// What the command does from now on, if it does more than one thing with the same files.
     fn doing(&self, _what: Doing) {}
 
-    /// A part of the command that will move this many files and bytes begins; with no bytes, one that
-    /// looks at this many names.
+    /// A part of the command that will move this many files and bytes begins; with no bytes, one that processes this
+    /// many names.
     fn begin(&self, _files: usize, _bytes: u64) {}
 
     /// Some more of it is done.
@@ -198,7 +197,7 @@ pub trait Report: Send + Sync {
     fn end(&self) {}
 }
 
-/// Says nothing.
+/// Reports nothing.
 pub(crate) struct Silent;
 
 impl Report for Silent {

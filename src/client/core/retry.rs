@@ -1,14 +1,14 @@
-//! Trying again what others got in the way of.
+//! Trying again if other clients interfered.
 
-/// One of several things that a command does together, and what became of it.
+/// One of several things that a command does together, and its result.
 pub(crate) struct Pending<T, R> {
     pub(crate) of: T,
-    /// None as long as it is worth another try.
+    /// None as long as it is worth another attempt.
     pub(crate) result: Option<R>,
 }
 
-/// Lets `attempt` try all that has no result yet, until everything has one or that was done `attempts` times; what
-/// then has none gets `given_up`. Gives the results in order. `context` is for both.
+/// Has `attempt` try everything that has no result yet, until everything has one or this was done `attempts` times;
+/// what has none then gets `given_up`. Returns the results in order. `context` is for both.
 pub(crate) fn until_settled<C, T, R>(
     context: &mut C,
     things: impl IntoIterator<Item = T>,

@@ -1,4 +1,4 @@
-//! What a command did not see: whatever only those servers hold that did not say what they hold.
+//! What a command did not see: whatever is held only by servers that did not report what they hold.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::report::Notice;
 use crate::name::ServerName;
 use crate::placement;
 
-/// Servers that did not say what they hold, by number, each with the reason.
+/// Servers that did not report what they hold, by number, each with the reason.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unseen(BTreeMap<usize, String>);
 
@@ -17,7 +17,7 @@ impl Unseen {
         self.0.entry(server).or_insert(why);
     }
 
-    /// Takes over what another question did not see.
+    /// Adds what another request did not see.
     pub(crate) fn add(&mut self, other: &Unseen) {
         other.0.iter().for_each(|(server, why)| self.note(*server, why.clone()));
     }
@@ -26,8 +26,8 @@ impl Unseen {
         self.0.get(&server).map(String::as_str)
     }
 
-    /// The servers that were not seen, each with the reason, if they are so many that something may be known to them
-    /// alone; otherwise none.
+    /// The servers that were not seen, each with the reason, if they are so many that they alone may know of something;
+    /// otherwise none.
     pub(crate) fn out_of_sight(&self, core: &Core) -> Vec<(ServerName, String)> {
         if !placement::out_of_sight(core.config.replicas, core.cluster.len(), self.0.len()) {
             return Vec::new();
@@ -35,7 +35,7 @@ impl Unseen {
         self.0.iter().map(|(&server, why)| (core.cluster.name(server).clone(), why.clone())).collect()
     }
 
-    /// What to say of a name that no server showed: only if nothing is out of sight, that it does not exist.
+    /// What to report about a name that no server showed: that it does not exist, only if nothing is out of sight.
     pub(crate) fn not_found(&self, core: &Core, name: &str) -> ClientError {
         match self.out_of_sight(core) {
             nobody if nobody.is_empty() => ClientError::NotFound(name.to_owned()),

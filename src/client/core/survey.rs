@@ -23,7 +23,7 @@ pub(crate) struct Survey {
     pub(crate) path: FilePath,
     /// By server; `None` for one that did not answer. Only what has a good seal.
     pub(crate) answers: Vec<Option<Vec<Held>>>,
-    /// Those that did not.
+    /// The servers that did not answer.
     pub(crate) unseen: Unseen,
     claims: Vec<Claim>,
     pub(crate) distrusted: Vec<Distrusted>,
@@ -39,12 +39,12 @@ pub(crate) struct Survey {
     pub(crate) unproved: Option<Unproved>,
 }
 
-/// What of a version rests on one server's word, and was not proved.
+/// The part of a version that rests on one server's word, and was not proved.
 #[derive(Debug, Clone)]
 pub(crate) struct Unproved {
-    /// What of it could not be staged elsewhere, and on whose word it rests.
+    /// What could not be staged elsewhere, and on whose word it rests.
     pub(crate) word: OneWord,
-    /// Whether that server gave what it was asked for, and it is others that did not accept it.
+    /// Whether that server provided what it was asked for, but others did not accept it.
     pub(crate) is_given: bool,
     /// What went wrong.
     pub(crate) why: String,
@@ -103,8 +103,8 @@ impl Survey {
         self.answers[server] = Some(held);
     }
 
-    /// The generation of a new version, of which `last_try` was the writer's last one, or 0: by the clock, or the
-    /// least that it may have.
+    /// The generation of a new version: by the clock, or the least that it may have. `last_try` is that of the writer's
+    /// last attempt, or 0.
     pub(crate) fn next_generation(
         &self,
         replicas: usize,
@@ -124,7 +124,7 @@ impl Survey {
         commit::time(self.asked, &clocks)
     }
 
-    /// If this client's clock cannot be used: the servers from whose clocks it is far, and how far.
+    /// If this client's clock cannot be used, the servers from whose clocks it is far, and how far.
     pub(crate) fn clock_is_off(&self) -> Vec<(usize, Skew)> {
         if self.time().clock.is_some() {
             return Vec::new();
@@ -147,7 +147,7 @@ impl Survey {
         commit::holders(&self.answers, version, piece)
     }
 
-    /// All servers in the order in which the placement takes them for a piece, its home first.
+    /// All servers in the order in which the placement considers them for a piece, its home first.
     pub(crate) fn ring(&self, piece: u8) -> Vec<usize> {
         let everybody = vec![true; self.answers.len()];
         let mut rings =
@@ -155,7 +155,7 @@ impl Survey {
         rings.swap_remove(usize::from(piece) - 1)
     }
 
-    /// The sealed claim for a piece of a version; the same from whichever server.
+    /// The sealed claim for a piece of a version; it is the same on every server.
     pub(crate) fn claim(&self, version: Version, piece: u8) -> Option<&Claim> {
         self.claims.iter().find(|c| c.header.version == version && c.header.piece == piece)
     }
@@ -180,13 +180,13 @@ impl Survey {
         self.view().decided.filter(|&version| !self.holders(version, TOMBSTONE).is_empty())
     }
 
-    /// Whether a file of that name can be seen, if only as something unreadable.
+    /// Whether a file of that name can be seen, even if only as something unreadable.
     pub(crate) fn is_a_file(&self) -> bool {
         self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
     }
 
-    /// Servers that have something older than `version`, or something damaged, apart from the pieces in
-    /// `replaced`, each with its server.
+    /// Servers that have something older than `version`, or something damaged, not counting the pieces in `replaced`,
+    /// each with its server.
     pub(crate) fn outdated(&self, version: Version, replaced: &[(usize, u8)]) -> Vec<usize> {
         let stays = |server: usize, piece: u8| !replaced.contains(&(server, piece));
         let older = |server: usize| {
@@ -212,8 +212,9 @@ impl Survey {
         decided.filter(whole).filter(|_| !forward.is_empty()).map(|version| (version, forward))
     }
 
-    /// What of that may be committed as it is. What rests on one server's word may not, except on that server, and
-    /// except for the asker's `own` versions, of which it knows that every piece was staged on all its holders.
+    /// The part of that which may be committed as it is. What rests on one server's word may not, except on that
+    /// server, and except for the caller's `own` versions, for which it knows that every piece was staged on all its
+    /// holders.
     pub(super) fn to_roll_forward(&self, own: &[Version]) -> Option<(Version, Vec<usize>)> {
         let (version, mut servers) = self.waiting()?;
         if !own.contains(&version)
@@ -224,7 +225,7 @@ impl Survey {
         (!servers.is_empty()).then_some((version, servers))
     }
 
-    /// What of a version rests on the word of one server, of a file that should have more than one copy.
+    /// The part of a version that rests on the word of one server, for a file that should have more than one copy.
     pub(crate) fn one_word(&self, version: Version) -> Option<OneWord> {
         let replicas = self.any_claim(version).map_or(1, |claim| usize::from(claim.header.replicas));
         let copies = placement::copies_wanted(replicas, self.answers.len());
@@ -237,7 +238,7 @@ impl Survey {
         Some((version, self.one_word(version)?))
     }
 
-    /// Whether a part of it is staged on other servers, from where it cannot be read.
+    /// Whether a part of it is staged on other servers, from which it cannot be read.
     pub(crate) fn waits_for(&self, word: &OneWord) -> bool {
         self.view().forward.iter().any(|server| *server != word.server)
     }
@@ -249,7 +250,7 @@ impl Survey {
     }
 
     /// Whether the decided version cannot be used because it was not proved: the only server that says that it was
-    /// stored does not give it, or what is staged elsewhere would have to be published first.
+    /// stored does not provide it, or what is staged elsewhere must be published first.
     pub(crate) fn is_in_doubt(&self, version: Version) -> bool {
         let is_published = |piece: u8| {
             let published = Held { piece, version, state: PieceState::Published };
@@ -271,13 +272,13 @@ impl Survey {
         (0..self.answers.len()).filter(holds).collect()
     }
 
-    /// How many copies of each piece a version is to have; `None` without a claim that says so.
+    /// How many copies of each piece a version should have; `None` if no claim says so.
     pub(crate) fn copies_wanted(&self, version: Version) -> Option<usize> {
         let replicas = usize::from(self.any_claim(version)?.header.replicas);
         Some(placement::copies_wanted(replicas, self.answers.len()))
     }
 
-    /// Whether every server has said what it holds.
+    /// Whether every server has reported what it holds.
     pub(crate) fn all_answered(&self) -> bool {
         self.answers.iter().all(Option::is_some)
     }
@@ -288,7 +289,7 @@ impl Survey {
     }
 }
 
-/// Notes what is not noted yet: a server may say the same many times, and counts once.
+/// Notes what is not noted yet: a server may report the same thing many times, and it counts once.
 fn note<T: PartialEq>(noted: &mut Vec<T>, new: T) {
     if !noted.contains(&new) {
         noted.push(new);

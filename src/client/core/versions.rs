@@ -19,20 +19,20 @@ use crate::sealed::MasterKey;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
-/// How long a server that was lost during a commit is waited for: enough for one that restarts, short enough for
-/// a user who waits for a dead one.
+/// How long to wait for a server that was lost during a commit: long enough for one that restarts, short enough for a
+/// user who waits for a dead one.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long to wait between two looks for it: twice as long each time.
+/// How long to wait between two attempts to reach it: twice as long each time.
 const PAUSE: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(800);
 
-/// A version that is staged and may be committed; `T` is what the caller knows it by.
+/// A version that is staged and may be committed; `T` is what the caller identifies it by.
 pub(crate) struct Ready<T> {
     pub(crate) of: T,
     pub(crate) path: FilePath,
     pub(crate) writer: Writer<Committing>,
 }
 
-/// A commit that was sent: of what, to whom, and what came of it.
+/// A commit that was sent: of what, to which servers, and the result.
 struct Sent<T> {
     of: T,
     path: FilePath,
@@ -41,7 +41,7 @@ struct Sent<T> {
     outcome: Outcome,
 }
 
-/// What a reply to a COMMIT means. After any refusal but these a part of it may be done.
+/// What a reply to a COMMIT means. After any refusal except these, a part of it may be done.
 fn of_commit(answer: Answer<()>) -> Answer<()> {
     match answer {
         Answer::Refused(No { refusal, .. }) if !matches!(refusal, Refusal::NotStaged | Refusal::Rekeyed) => {
@@ -51,8 +51,8 @@ fn of_commit(answer: Answer<()>) -> Answer<()> {
     }
 }
 
-/// A writer of a version newer than all that a survey has seen, and than what this client has tried to write
-/// under that name before: what was refused or given up then must not come back in its place.
+/// A writer of a version newer than everything that a survey has seen, and than what this client has tried to write
+/// under that name before: what was refused or given up then must not come back instead of it.
 pub(crate) fn writer(
     core: &mut Core,
     survey: &Survey,
@@ -68,9 +68,9 @@ pub(crate) fn writer(
     Ok(Writer::new(generation, upload, servers))
 }
 
-/// A [`writer`] of the least such version: it lies below what anybody uploads to that name who has seen
-/// what the survey has, whichever is committed first. Where that cannot be said, because a file or a delete may
-/// be known only to servers that are down, it is as new as can be.
+/// A [`writer`] of the least such version: it is below anything that is uploaded to that name by a client that saw the
+/// same, whichever is committed first. If that is not certain, because servers that are down may be the only ones that
+/// know of a file or a delete, it is as new as possible.
 pub(crate) fn writer_of_moved(
     core: &mut Core,
     survey: &Survey,
@@ -84,7 +84,7 @@ pub(crate) fn writer_of_moved(
     Ok(Writer::at(Version::of_moved(generation, random), servers))
 }
 
-/// The generation of this client's next try under a name.
+/// The generation of this client's next attempt under a name.
 fn next_generation(core: &mut Core, survey: &Survey, by_clock: bool) -> Result<u64, ClientError> {
     let last_try = core.tried.get(&survey.path).copied().unwrap_or(0);
     let generation = survey
@@ -94,7 +94,7 @@ fn next_generation(core: &mut Core, survey: &Survey, by_clock: bool) -> Result<u
     Ok(generation)
 }
 
-/// Commits versions that are staged; gives the outcomes in the same order.
+/// Commits versions that are staged; returns the outcomes in the same order.
 pub(crate) fn commit_all<T>(core: &mut Core, ready: Vec<Ready<T>>) -> Vec<(T, Outcome)> {
     let key = core.key.clone();
     commit_all_under(core, &key, ready)
@@ -132,15 +132,15 @@ pub(crate) fn commit_all_under<T>(
     sent.into_iter().map(|sent| (sent.of, sent.outcome)).collect()
 }
 
-/// Looks again at what was cut off during its commit. The survey rolls forward what is decided, and the
-/// outcomes become what it shows. Servers that may be back soon are waited for, but not for long.
+/// Surveys again what was interrupted during its commit. The survey rolls forward what is decided, and the outcomes
+/// become what it shows. Servers that may be back soon are waited for, but not for long.
 fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = *PAUSE.start();
     while !sent.is_empty() {
         core.cluster.refresh();
         let paths: Vec<FilePath> = sent.iter().map(|sent| sent.path.clone()).collect();
-        // Every STAGE of these was answered with OK, so that nobody's word is needed for it.
+        // Every STAGE of these was answered with OK, so they rest on nobody's word.
         let own: Vec<Version> = sent.iter().map(|sent| sent.version).collect();
         let surveys = survey_own(core, key, &paths, &own);
         let mut is_hopeful = false;
@@ -163,7 +163,7 @@ fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) 
     }
 }
 
-/// Takes stages back. Best effort: what is left is settled by the next client that meets it.
+/// Aborts stages. Best effort: what remains is settled by the next client that finds it.
 pub(crate) fn abort_all(core: &mut Core, writers: &[(FilePath, Writer<Aborting>)]) {
     let mut requests = Vec::new();
     for (path, writer) in writers {

@@ -1,4 +1,4 @@
-//! The version of a file that can be rebuilt; or what it lacks, and which server has what to do with that.
+//! The version of a file that can be rebuilt; or what it lacks, and each server's part in that.
 
 use super::base::Core;
 use super::error::{ClientError, MissingPiece};
@@ -8,11 +8,11 @@ use crate::placement;
 use crate::sealed::Distrust;
 use crate::version::Version;
 
-/// What came of fetching a piece.
+/// The result of fetching a piece.
 pub(crate) struct Attempted {
     pub(crate) piece: u8,
     pub(crate) is_whole: bool,
-    /// Servers that did not give all of it, each with the reason.
+    /// Servers that did not provide all of it, each with the reason.
     pub(crate) faults: Vec<(usize, String)>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn whole_version(core: &Core, survey: &Survey) -> Result<Version, Cli
     Ok(version)
 }
 
-/// Says for each piece that is not available what every server has to do with it.
+/// Reports, for each unavailable piece, every server's part in that.
 pub(crate) fn incomplete(
     core: &Core,
     survey: &Survey,
@@ -77,7 +77,7 @@ fn reasons(core: &Core, survey: &Survey, fetched: &[Attempted], number: u8) -> V
     };
     let reasons: Vec<_> = (0..core.cluster.len()).filter_map(why).collect();
     if reasons.is_empty() {
-        // With all servers up and none to blame, nobody has the piece.
+        // If all servers are up and none is to blame, none has the piece.
         return core.cluster.names().into_iter().map(|n| (n, "does not have it".to_owned())).collect();
     }
     reasons

@@ -1,5 +1,5 @@
-//! Fetching pieces from one server: ask ahead, verify each chunk, and for a download decrypt it and write it to its
-//! place.
+//! Fetching pieces from one server: send requests ahead, verify each chunk and, for a download, decrypt it and write it
+//! to its place.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
@@ -20,21 +20,21 @@ const AHEAD: usize = 16 * 1024;
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
 const STEP: u64 = 256 * 1024;
 
-/// One piece of a download, as far as it has arrived; or a copy of one that is read to be verified.
+/// One piece of a download, as far as it has arrived; or a copy of one that is read for verification.
 pub(crate) struct Piece {
-    /// Which file of those that are gathered; or which of the copies.
+    /// The number of its file among those that are fetched, or of the copy.
     pub(crate) file: usize,
     pub(crate) claim: Claim,
     /// None for a copy that is only verified: it is neither decrypted nor written.
     key: Option<FileKey>,
     table: Option<Vec<Bytes32>>,
-    /// Chunks that are asked for and are still missing.
+    /// Chunks that are wanted and still missing.
     missing: BTreeSet<u64>,
-    /// Servers that were asked, with what was wrong if something was.
+    /// Servers that were asked, each with what was wrong, if anything.
     pub(crate) tried: Vec<(usize, Option<Fault>)>,
 }
 
-/// Why a server did not give all that was asked of it.
+/// Why a server did not provide everything that it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It sent bytes that are not what the client wrote.
@@ -83,8 +83,8 @@ impl Piece {
         self.tried.iter().any(|(s, _)| *s == server)
     }
 
-    /// What to ask for next, as ranges of the piece file: first the table, if more than one chunk
-    /// needs it or it is to be verified, then runs of missing chunks.
+    /// What to request next, as ranges of the piece file: first the table, if more than one chunk needs it or it must
+    /// be verified, then runs of missing chunks.
     fn reads(&self) -> Vec<Read> {
         let header = &self.claim.header;
         let layout = header.layout();
@@ -121,8 +121,8 @@ struct Read {
     length: u64,
 }
 
-/// What came of a server: its connection; its pieces, each with what was wrong; and a
-/// failure of the local disk, with the file's number, after which the connection is useless.
+/// The result from a server: its connection; its pieces, each with what was wrong; and a failure of the local disk,
+/// with the file's number, after which the connection cannot be used.
 pub(super) struct Fetched {
     pub(super) server: usize,
     pub(super) peer: Result<Peer, PeerError>,
@@ -130,7 +130,7 @@ pub(super) struct Fetched {
     pub(super) local_error: Option<(usize, LocalError)>,
 }
 
-/// What is being fetched from one server.
+/// A fetch from one server.
 pub(super) struct Fetching<'a> {
     targets: &'a [&'a Target],
     report: &'a dyn Report,
@@ -141,7 +141,7 @@ pub(super) struct Fetching<'a> {
     /// READs whose replies are still to come, with the bytes of their lines.
     asked: VecDeque<(usize, Read, usize)>,
     ahead: usize,
-    /// The chunks of a reply that has begun to come.
+    /// The chunks of a reply that has begun to arrive.
     taking: Option<Taking>,
 }
 
@@ -168,7 +168,7 @@ impl<'a> Fetching<'a> {
         Self { targets, report, server, peer, pieces, to_ask, asked, ahead: 0, taking: None }
     }
 
-    /// Fetches all that the server gives.
+    /// Fetches everything that the server provides.
     pub(super) fn run(mut self) -> Fetched {
         let mut buffer = Vec::new();
         let ended = self.ask().map_err(Stop::Peer).and_then(|()| {
@@ -211,7 +211,7 @@ impl<'a> Fetching<'a> {
         self.peer.flush()
     }
 
-    /// Takes some of what the server sends; whether there is more to come.
+    /// Receives some of what the server sends; returns whether more will follow.
     fn take_more(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Stop> {
         if self.taking.is_none() {
             let Some((index, read, line)) = self.asked.pop_front() else { return Ok(false) };
@@ -230,7 +230,8 @@ impl<'a> Fetching<'a> {
             if let Some(fault) = taking.fault {
                 note(piece, fault);
             }
-            // READs of one piece follow one another: what is only verified is over with the last, and its table goes.
+            // READs of one piece follow one another: a copy that is only verified is done after the last, and its table
+            // is dropped.
             let next =
                 self.asked.front().map(|(index, ..)| index).or(self.to_ask.front().map(|(index, _)| index));
             if piece.key.is_none() && next != Some(&taking.index) {
@@ -241,7 +242,7 @@ impl<'a> Fetching<'a> {
         Ok(true)
     }
 
-    /// Takes the reply to a READ: a table whole, of chunks only the line before them.
+    /// Receives the reply to a READ: a whole table, or only the line before the chunks.
     fn begin(&mut self, index: usize, read: &Read, buffer: &mut Vec<u8>) -> Result<Option<Fault>, Stop> {
         match self.peer.receive_data(read.length)? {
             Ok(()) => {}
@@ -300,7 +301,7 @@ fn take_table(
     Ok(None)
 }
 
-/// Takes the next chunks of a reply.
+/// Receives the next chunks of a reply.
 fn take_chunks(
     targets: &[&Target],
     report: &dyn Report,

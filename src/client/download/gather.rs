@@ -1,4 +1,4 @@
-//! Gathering the pieces of files: which server gives which, and which is asked next.
+//! Gathering the pieces of files: which server gives which piece, and which is asked next.
 
 use super::fetch::{Fetched, Fetching, Piece};
 use super::target::Target;
@@ -7,8 +7,8 @@ use crate::client::core::error::LocalError;
 use crate::client::core::report::{Phase, timed};
 use crate::client::core::survey::Survey;
 
-/// Up to so many bytes come from as few servers as have them: from the first what it has, from the next what is still
-/// missing. What comes beyond that is shared out, so that each server's disk and line bears a part.
+/// Up to this many bytes come from as few servers as possible: from the first what it has, from the next what is still
+/// missing. Anything beyond that is shared out, so that each server's disk and line bear a part.
 const FEW: u64 = 1 << 20;
 
 /// A file that is being downloaded.
@@ -20,8 +20,8 @@ pub(super) struct Incoming {
     pub(super) failed: Option<LocalError>,
 }
 
-/// Fetches until every piece is whole or nobody is left to ask. In each round a server is asked for a piece that
-/// has it and was not asked yet.
+/// Fetches until every piece is whole or no server is left to ask. In each round, each missing piece is requested from
+/// a server that has it and was not asked yet.
 pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
     loop {
         let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
@@ -64,20 +64,20 @@ fn candidates(core: &Core, piece: &Piece, survey: &Survey) -> Vec<usize> {
     survey.ring(header.piece).into_iter().filter(may_give).collect()
 }
 
-/// Which of the candidates gives a piece: if few servers should give, one that gives something already, otherwise the
-/// one with the least to give so far; the first of several. So with all servers up each gives one piece of a large file.
+/// Which of the candidates gives a piece: if few servers should give, one that already gives something, otherwise the
+/// one with the least to give so far; in a tie, the first. So with all servers up each gives one piece of a large file.
 fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
     candidates.into_iter().min_by_key(|&server| if few { u64::from(load[server] == 0) } else { load[server] })
 }
 
-/// Reads copies from the servers that have them, and verifies what comes. Gives all copies back, each with the fault
-/// that was met.
+/// Reads copies from the servers that have them, and verifies what arrives. Returns all copies, each with the fault
+/// that was found.
 pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
     fetch_all(core, &[], by_server).0
 }
 
 /// Fetches what it can of the pieces for each server, each on a thread of its own: a slow server must not hold up
-/// another. Gives all pieces back, and which files could not be written.
+/// another. Returns all pieces, and which files could not be written.
 fn fetch_all(
     core: &mut Core,
     targets: &[&Target],

@@ -1,4 +1,4 @@
-//! Download: ask who holds what, take each missing byte from one server, put the file together.
+//! Download: ask which server holds what, fetch each missing byte from one server, put the file together.
 
 pub(crate) mod fetch;
 pub(crate) mod gather;
@@ -29,10 +29,10 @@ const BATCH_FILES: usize = 128;
 /// How often a download is begun again if the file is replaced in the meantime.
 const MAX_RESTARTS: usize = 20;
 
-/// How often a file that seems incomplete is looked at again before it is reported so.
+/// How often a file that seems incomplete is surveyed again before it is reported as such.
 const MORE_LOOKS: usize = 3;
 
-/// What became of one file.
+/// The result for one file.
 #[derive(Debug)]
 pub struct Downloaded {
     /// Its name on the servers.
@@ -45,7 +45,7 @@ pub struct Downloaded {
 
 type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
 
-/// Why a file that was begun did not arrive.
+/// Why a file that was begun was not completed.
 enum Failure {
     Replaced,
     Failed(ClientError),
@@ -100,7 +100,7 @@ pub(crate) fn download_looked(
     result.unwrap_or(Err(ClientError::Contended(path)))
 }
 
-/// `looked`: what the servers have just said of the batch. Servers that do not answer are added to `unseen`.
+/// `looked`: what the servers have just reported about the batch. Servers that do not answer are added to `unseen`.
 fn download_batch(
     core: &mut Core,
     batch: &[FilePath],
@@ -177,7 +177,7 @@ fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
     placement::pieces().filter_map(piece).collect()
 }
 
-/// Puts a fetched file in its place, or says why it cannot be.
+/// Puts a fetched file in its place, or returns why that is not possible.
 fn conclude(
     core: &Core,
     file: Incoming,
@@ -204,7 +204,7 @@ fn conclude(
     Ok(Downloaded { place: downloads.join(survey.path.as_str()), path: survey.path, size })
 }
 
-/// What became of a piece, in words.
+/// The fate of a piece, in words.
 fn fetched(piece: &Piece) -> Attempted {
     let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
     let faults = piece.tried.iter().filter_map(fault).collect();

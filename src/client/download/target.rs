@@ -1,7 +1,7 @@
-//! Local files that downloads become: written beside their place, moved there when whole.
+//! The local files of downloads: written beside their final place, and moved there when whole.
 //!
-//! `Downloads/USER` may be a link, and what it is in. Below it no link is followed: each folder is opened in the one
-//! before it, so that nothing is written elsewhere, whoever changes what in between.
+//! `Downloads/USER` may be a link, and so may the folder that it is in. Below it no link is followed: each folder is
+//! opened in the one before it, so that nothing is written elsewhere, whoever changes what in between.
 
 use std::fs::{self, File, FileTimes, TryLockError};
 use std::io;
@@ -24,17 +24,17 @@ const PREFIX: &str = ".shareit-";
 const SUFFIX: &str = ".part";
 /// Random bytes in a draft's name.
 const UNIQUE: usize = 8;
-/// Drafts of one download that others may sweep away. A second one is rare already.
+/// How often a download may lose its draft to others that sweep. Even a second time is rare.
 const MAX_SWEPT: usize = 100;
 
 /// A download in progress. Dropped before [`Target::finish`], it leaves nothing behind.
 pub(super) struct Target {
     file: File,
     folder: OwnedFd,
-    /// Its name in the folder for now, and its final one.
+    /// Its current name in the folder, and its final one.
     draft: String,
     name: String,
-    /// Where that is, for messages.
+    /// The final path, for messages.
     place: PathBuf,
     finished: bool,
 }
@@ -66,7 +66,7 @@ fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> Result<Owne
     Ok(inner)
 }
 
-/// What an entry of a folder is, links not followed; none if it does not exist.
+/// The kind of an entry of a folder, without following links; none if it does not exist.
 fn kind(folder: &OwnedFd, name: &str) -> Option<FileType> {
     let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     Some(FileType::from_raw_mode(status.st_mode))
@@ -98,8 +98,8 @@ impl Target {
         Err(local(io::ErrorKind::ResourceBusy.into()).into())
     }
 
-    /// Locks the draft, which tells a live one from a leftover. Another download that begins here may have taken
-    /// it for a leftover before: see [`sweep`].
+    /// Locks the draft, which distinguishes a live one from a leftover. Another download that begins here may have
+    /// taken it for a leftover before that: see [`sweep`].
     fn is_kept(&self) -> io::Result<bool> {
         match self.file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(false),
@@ -140,21 +140,21 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         if !self.finished {
-            // What stays behind all the same is swept by the next download into this folder.
+            // If it remains, the next download into this folder sweeps it.
             let _ = unlinkat(&self.folder, &self.draft, AtFlags::empty());
         }
     }
 }
 
-/// Whether an entry has the name of a draft, to the letter.
+/// Whether an entry has exactly the form of a draft's name.
 fn is_draft(name: &str) -> bool {
     let unique = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     unique.is_some_and(|unique| unique.len() == 2 * UNIQUE && unique.bytes().all(hex))
 }
 
-/// Removes what downloads that were killed have left in a folder below `downloads`: regular files with the names of
-/// drafts, and nothing else.
+/// Removes what killed downloads left in a folder below `downloads`: regular files with the names of drafts, and
+/// nothing else.
 pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
     let Ok(folder) = open_folder(downloads, folder, false) else { return };
     let Ok(entries) = Dir::read_from(&folder) else { return };
@@ -162,7 +162,7 @@ pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
         let Ok(name) = entry.file_name().to_str() else { continue };
         // A FIFO would wait for a writer, a link would lead elsewhere.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        // Locked until it is gone: a download that has just made it sees one or the other, and makes another.
+        // Locked until it is removed: a download that has just made it sees one or the other, and makes another.
         if is_draft(name)
             && let Ok(file) = openat(&folder, name, flags, Mode::empty()).map(File::from)
             && file.metadata().is_ok_and(|file| file.is_file())

@@ -27,16 +27,15 @@ use crate::wire::Refusal;
 
 /// Files that are staged and committed together: one round trip serves them all.
 const BATCH_FILES: usize = 128;
-/// A batch ends with the file that brings it to so many bytes: the first to the least of these, each later one to
-/// what went in a second. At the end of a batch all wait for the disks; but what is not committed when the
-/// line breaks has to be sent again, and older versions take up room on the servers until the batch is committed.
+/// A batch ends with the file that brings it to this many bytes: the first batch to the lower bound, each later one to
+/// what was sent in a second. At the end of a batch all wait for the disks; but what is not committed when the line
+/// breaks must be sent again, and older versions take up room on the servers until the batch is committed.
 const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
 
-/// How often a server may say that it is behind, or that bytes were damaged, before it is excluded. Each
-/// try sends it up to two pieces.
+/// How often a server may answer `behind` or `damaged` before it is excluded. Each attempt sends it up to two pieces.
 const MAX_SUSPICIONS: usize = 6;
 
-/// What became of one file.
+/// The result for one file.
 #[derive(Debug)]
 pub struct Uploaded {
     /// Where it is now.
@@ -53,14 +52,14 @@ struct Outgoing {
     target: FilePath,
     /// Servers that will not accept it, with the reason.
     excluded: Vec<(usize, String)>,
-    /// Servers that refused for a reason that another try can remove, once for each refusal.
+    /// Servers that refused for a reason that another attempt may remove, once for each refusal.
     suspected: Vec<usize>,
     attempts: usize,
 }
 
 type Upload = Pending<Outgoing, Result<Uploaded, ClientError>>;
 
-/// A file of which this try will make a version.
+/// A file for which this attempt will make a version.
 struct Planned<'a> {
     file: &'a mut Upload,
     plan: Plan,
@@ -136,7 +135,7 @@ pub(crate) fn upload(
     results
 }
 
-/// Servers that are down may be the only ones that know a newer version.
+/// Servers that are down may be the only ones that know of a newer version.
 fn warn_if_outdated(core: &Core) {
     let down: Vec<ServerName> = core.cluster.down().into_iter().map(|(server, _)| server).collect();
     let servers = core.cluster.len();
@@ -156,7 +155,7 @@ fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Re
     )
 }
 
-/// Tries once to upload the pending files; what cannot be ended by trying again gets its result.
+/// Tries once to upload the pending files; those that another attempt would not help get their result.
 fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
     core.log_in_if_hung_up();
     let paths: Vec<FilePath> = pending.iter().map(|file| file.of.target.clone()).collect();
@@ -230,8 +229,8 @@ fn stage(core: &mut Core, plans: &[&Plan]) -> Vec<Staged> {
     staged
 }
 
-/// Whether what is staged may be committed. If not, with the error that ends it; without one, it is
-/// worth another try.
+/// Whether what is staged may be committed. If not, it returns the error that ends it; without one, it is worth another
+/// attempt.
 fn judge(
     plan: &Plan,
     file: &mut Outgoing,
@@ -253,8 +252,8 @@ fn judge(
             Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead => {
                 file.exclude(server, no);
             }
-            // Behind: somebody was quicker. Damaged: bytes were altered in transit. Again and again,
-            // and it is the server.
+            // Behind: somebody was faster. Damaged: bytes were altered in transit. If it happens again and again, the
+            // server is at fault.
             _ => file.suspect(server, no),
         }
     }
@@ -274,7 +273,7 @@ fn conclude(
             report_copies(core, plan, file, committed);
             Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false }))
         }
-        // It is done, and replaced: the newer one is for its writer to report.
+        // It is done, and was replaced: the newer one is for its writer to report.
         Outcome::Overtaken => Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false })),
         Outcome::NeverHappened => None,
         Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
@@ -303,13 +302,13 @@ fn batch_length(sizes: &[u64], limit: u64) -> usize {
     full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
 }
 
-/// Bytes of the files that were sent. Those that were already stored say nothing about the line.
+/// Bytes of the files that were sent. Files that were already stored say nothing about the line.
 fn sent(batch: &[Result<Uploaded, ClientError>]) -> u64 {
     let sent = batch.iter().flatten().filter(|file| !file.unchanged);
     sent.map(|file| file.size).fold(0, u64::saturating_add)
 }
 
-/// The bytes of the next batch, after one in which so many were sent.
+/// The bytes of the next batch, after one in which this many were sent.
 fn next_limit(bytes: u64, took: Duration) -> u64 {
     let of_a_second = u128::from(bytes) * 1000 / took.as_millis().max(1);
     u64::try_from(of_a_second).unwrap_or(u64::MAX).clamp(*BATCH_BYTES.start(), *BATCH_BYTES.end())

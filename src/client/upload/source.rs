@@ -15,16 +15,16 @@ use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
 /// A local file and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Where it is.
+    /// Its path on this machine.
     pub local: PathBuf,
-    /// What it will be called.
+    /// Its name on the servers.
     pub target: FilePath,
 }
 
-/// The files that `Upload WHAT FOLDER` uploads: WHAT itself, or every file below it. A path that is not
-/// absolute is looked up in `dir`, and must not leave it.
+/// The files that `Upload WHAT FOLDER` uploads: WHAT itself, or every file below it. A path that is not absolute is
+/// looked up in `dir`, and must not leave it.
 ///
-/// What cannot be stored below a folder is skipped and reported to `report`; the result says whether all can be.
+/// Files below a folder that cannot be stored are skipped and reported to `report`; the result says whether all can be.
 ///
 /// # Errors
 /// If WHAT itself cannot be stored.
@@ -35,7 +35,7 @@ pub fn find(
     report: &dyn Report,
 ) -> Result<(Vec<Source>, bool), ClientError> {
     if what.is_empty() {
-        // Joined to DIR it would be all of DIR, which is written as `.`.
+        // Joined to DIR, it would be all of DIR, which is written as `.`.
         return Err(ClientError::Name(String::new(), NameError::Empty));
     }
     let relative = Path::new(what);
@@ -127,7 +127,7 @@ impl Walk<'_> {
     }
 }
 
-/// A local file that is open for upload, and what it looked like when it was opened.
+/// A local file that is open for upload, and its metadata when it was opened.
 pub(super) struct OpenSource {
     file: File,
     path: PathBuf,
@@ -169,8 +169,8 @@ impl OpenSource {
         })
     }
 
-    /// Whether the file is still the one that was opened: what was read of it at different moments
-    /// then belongs together.
+    /// Whether the file is still as it was when it was opened: then what was read of it at different moments belongs
+    /// together.
     pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
         let metadata = self.file.metadata().map_err(|error| LocalError::Failed(self.path.clone(), error))?;
         let same = metadata.len() == self.size

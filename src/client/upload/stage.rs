@@ -1,8 +1,8 @@
 //! Staging the pieces of a batch: encrypt and hash each byte once, send it to every holder.
 //!
-//! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders,
-//! always in the order of the servers, so that no two wait for each other. Replies are
-//! read when all is sent: they are short and wait in the sockets' buffers.
+//! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders, always in the
+//! order of the servers, so that no two wait for each other. Replies are read when everything is sent: they are short,
+//! and wait in the sockets' buffers.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,21 +22,21 @@ use crate::wire::Request;
 const STEP: usize = 256 * 1024;
 /// More threads than this only wait for each other: there are four pieces.
 const MAX_THREADS: usize = 4;
-/// A thread for each so many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and
-/// many clients at once slower, since twice as much of theirs waits in sockets.
+/// One thread for this many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and many
+/// clients at once slower, since twice as much of theirs waits in sockets.
 const BYTES_PER_THREAD: u64 = 16 << 20;
 
 /// What is decided about a file before its bytes are sent.
 pub(super) struct Plan {
     pub(super) source: OpenSource,
     pub(super) key: FileKey,
-    /// As of every piece but for number and piece size.
+    /// The header of every piece, except for number and piece size.
     pub(super) header: Header,
     /// By piece, from 1: the servers that should hold it.
     pub(super) holders: Vec<Vec<usize>>,
 }
 
-/// What became of a file's pieces.
+/// The result for a file's pieces.
 #[derive(Default)]
 pub(super) struct Staged {
     /// The local file failed.
@@ -58,7 +58,7 @@ struct Lane {
 }
 
 impl Lane {
-    /// Sends by `send`, unless the connection is lost already.
+    /// Sends with `send`, unless the connection is already lost.
     fn try_send(&mut self, send: impl FnOnce(&mut Peer) -> Result<(), PeerError>) {
         if let Some(Ok(peer)) = &mut self.peer
             && let Err(why) = send(peer)
@@ -81,7 +81,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stages all pieces of these files on the servers of their plans. Gives what became of each file, and the
+/// Stages all pieces of these files on the servers of their plans. Returns the result for each file, and the
 /// connections, each with its server.
 pub(super) fn stage_all(
     plans: &[&Plan],
@@ -153,7 +153,7 @@ impl Work<'_> {
         let mut buffer = Vec::new();
         loop {
             let Some(job) = lock(&self.jobs).next() else { return };
-            // A file that failed is not worth more bytes.
+            // A file that failed needs no more bytes.
             if lock(&self.staged[job.file]).local.is_none() {
                 self.stage(job, &mut buffer);
             }
@@ -190,7 +190,7 @@ impl Work<'_> {
         }
     }
 
-    /// Gives table and root; on a local error that, and how many bytes were sent before.
+    /// Returns table and root; or a local error, and how many bytes were sent before it.
     fn send_body(
         &self,
         plan: &Plan,

@@ -223,7 +223,7 @@ fn the_numbers_are_the_codes() {
         |limit: fn(&peer::Limits) -> Duration, timeout: u64| limit(&seconds(timeout)).as_secs() / timeout;
     let conf = Page::read(CONF).text();
     for said in [
-        format!("There can be {} servers.", config::MAX_SERVERS),
+        format!("There can be up to {} servers.", config::MAX_SERVERS),
         format!("The user who logs in: 1 to {} letters", name::MAX_USER),
         format!("at most {} bytes", config::MAX_PASSWORD),
         format!("by default {}, or 1 if there is one server. Any", placement::DEFAULT_REPLICAS),

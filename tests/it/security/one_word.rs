@@ -92,7 +92,7 @@ fn an_upload_that_died_is_not_published_on_the_word_of_one_server_that_keeps_its
         }
         lied_to.download_is_incomplete("a").complains_of("Server1: alone shows it");
         let repaired = lied_to.run(&["Repair"]).fails_with(1);
-        assert!(repaired.stdout.contains("Server1 alone says that it was stored"), "{repaired}");
+        assert!(repaired.stdout.contains("only Server1 says that it was stored"), "{repaired}");
         let honest = with_first_server(&cluster, 1);
         honest.download("a", &bytes);
         cluster.start(1);
@@ -126,7 +126,7 @@ fn an_upload_that_nobody_else_has_replaces_nothing_until_all_of_it_is_there() {
             let repaired = lied_to.run(&["Repair"]).fails_with(1);
             assert!(pieces(&cluster, &[2]) == whole, "without piece {withheld}: {repaired}");
             let why = format!(
-                "Server1 alone says that it was stored, which could not be proved: no other server has piece {withheld} ("
+                "only Server1 says that it was stored, which could not be proved: no other server has piece {withheld} ("
             );
             assert!(repaired.stdout.contains(&why), "{repaired}");
             lied_to.download_is_incomplete("a").complains_of("Server1");

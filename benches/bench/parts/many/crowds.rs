@@ -49,7 +49,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Its throughput in times of another's, round by round.
+    /// Its throughput relative to another's, round by round.
     #[expect(clippy::cast_precision_loss, reason = "what is transferred is far below 2^53 bytes")]
     fn times(&self, other: &Self) -> Sample {
         let bytes = self.bytes as f64 / other.bytes as f64;
@@ -123,7 +123,7 @@ pub(super) fn at_once(stage: &mut Stage<'_>, build: &Build, large: &Path, parts:
     Ok(folders.into_iter().try_for_each(std::fs::remove_dir_all)?)
 }
 
-/// Each crowd's time; how fair the last one's was, and its throughput in times of each of the others.
+/// Each crowd's time; how fair the last one's was, and its throughput relative to each of the others.
 fn show(table: &mut Table, task: &str, who: &str, crowds: &[Crowd]) {
     let Some((many, single)) = crowds.split_last() else { return };
     for crowd in crowds {

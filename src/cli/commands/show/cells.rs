@@ -13,7 +13,7 @@ pub(super) fn paint(health: Health) -> Paint {
     }
 }
 
-/// The sign for a piece that a server has, but not as it should be.
+/// The sign for a piece that a server has in the wrong state.
 fn flaw(held: &Holding, piece: u8) -> Option<(char, Paint)> {
     let flaws = [
         (held.damaged, DAMAGED, Paint::Red),

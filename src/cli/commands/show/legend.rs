@@ -8,10 +8,10 @@ use crate::cli::text::{hang, some};
 use crate::client::{DELETED_BEFORE, Health, Holding, ShownFile};
 use crate::placement::PieceSet;
 
-/// Most servers that it says to start by their names.
+/// Most servers whose names it lists as servers to start.
 const STARTED: usize = 4;
 
-/// A line or more for each mark in the listing, and with `map` for each sign of a piece.
+/// One or more lines for each mark in the listing and, with `map`, for each sign of a piece.
 pub(super) fn legend(files: &[&ShownFile], down: &[String], map: bool, view: View) -> Vec<String> {
     let mut notes = marks(files, down);
     if map {
@@ -59,7 +59,7 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Note> {
     degraded.into_iter().chain(incomplete).chain(other_key).collect()
 }
 
-/// The signs in place of a piece's number.
+/// The signs that replace a piece's number.
 fn signs(files: &[&ShownFile]) -> Vec<Note> {
     let held: Vec<&Holding> =
         files.iter().flat_map(|file| &file.holders).filter_map(|(_, h)| h.as_ref()).collect();

@@ -5,7 +5,7 @@ use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::placement::PieceSet;
 use crate::text::utc_text;
 
-/// A size or date that no trustworthy header tells.
+/// A size or date that no trustworthy header has.
 pub(super) const UNKNOWN: &str = "?";
 
 /// What follows a file's name.

@@ -24,7 +24,7 @@ pub(super) const COMMAND: Command = Command {
     details: "On a terminal the table shows for each server which pieces it holds: 1--4 is the first and the fourth of a \
               file's four pieces. [degraded] marks a file with fewer copies than asked for, [incomplete] one that cannot \
               be rebuilt now. A file that needs another password or Key line is marked [other key] if you name the file \
-              itself; a folder's list is not sealed and seldom shows it. Into a pipe go only the names and these marks. \
+              itself; a folder's list is not sealed and seldom shows it. A pipe gets only the names and these marks. \
               Show_files is the same command.",
     examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles poem.txt"],
     action: Action::Run(run),

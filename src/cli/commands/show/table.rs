@@ -1,7 +1,7 @@
 //! ShowFiles on a terminal: a table with a map of the pieces, as wide as the terminal is.
 //!
-//! Of the layouts, from rich to poor, the first is taken in which the names have room. What is drawn from a listing and
-//! a width is text and nothing else, so that tests can look at it.
+//! It uses the first layout, from rich to poor, in which the names have room. A listing and a width become plain text,
+//! so that tests can look at it.
 
 use super::cells::{held_by, holders, missing, paint};
 use super::legend::legend;
@@ -15,7 +15,7 @@ use crate::name::ServerName;
 use crate::placement;
 use crate::text::utc_text;
 
-/// Longer names are cut rather than a column given up for them.
+/// Longer names are cut, so that no column is given up for them.
 const LONG_NAME: usize = 32;
 /// A layout that leaves less than this is too wide, if a poorer one leaves more.
 const SHORT_NAME: usize = 20;
@@ -70,7 +70,7 @@ pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
         view,
     };
     let Some((layout, room)) = table.layout() else {
-        // There is no room for a table, but the names are what was asked for.
+        // There is no room for a table, but the user asked for the names.
         let short = |shown| cut(&(name(shown) + mark_of(shown).0), view.width);
         return listing.iter().map(short).chain(legend(&files, &table.down(), false, view)).collect();
     };
@@ -218,8 +218,8 @@ impl Table<'_> {
         })
     }
 
-    /// What tells the servers apart in little room: the first name, and of the others what follows the part that all
-    /// have in common. None if that saves nothing: then their places tell them apart.
+    /// Short forms that distinguish the servers: the first name in full, and of the others the part after the prefix
+    /// that all share. None if that saves nothing: then their places distinguish them.
     fn short_names(&self) -> Option<Vec<String>> {
         let names: Vec<&str> = self.servers.iter().map(|(name, _)| name.as_str()).collect();
         let (first, others) = names.split_first()?;

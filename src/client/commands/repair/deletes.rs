@@ -10,7 +10,7 @@ use crate::peer::{Answer, No, Peer};
 use crate::sealed::Claim;
 use crate::wire::{Refusal, Request};
 
-/// Brings deletes to the servers that missed them, and forgets those that all have.
+/// Completes deletes on the servers that missed them, and forgets those that all have.
 pub(super) fn bury_again<'a>(
     core: &mut Core,
     surveys: impl Iterator<Item = &'a Survey>,

@@ -1,7 +1,7 @@
-//! Repair: brings files back to the copies that were asked for, by copying ciphertext.
+//! Repair: restores the number of copies that was asked for, by copying ciphertext.
 //!
-//! Nothing is deleted on the strength of a server that did not answer: what is dropped is older than
-//! a version whose copies were all checked in this very run.
+//! Nothing is deleted because a server did not answer: what is dropped is older than a version whose copies were all
+//! checked in this very run.
 
 mod deletes;
 mod plan;
@@ -29,11 +29,11 @@ use plan::plan_repair;
 /// How to repair.
 #[derive(Default)]
 pub(crate) struct Terms {
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub(crate) dry: bool,
     /// Servers that get no new copies.
     pub(crate) without: Vec<usize>,
-    /// Servers that must not be lost on the way.
+    /// Servers that must not be lost during the repair.
     pub(crate) present: Vec<usize>,
 }
 
@@ -100,7 +100,7 @@ fn repair_batch(
     let mut proved = Vec::new();
     if !terms.dry {
         surveys = survey(core, batch);
-        // Whatever is staged or not: each copy that is made is another server's word.
+        // Whether it is staged or not: each copy that is made is another server's word.
         let key = core.key.clone();
         proved = prove(core, &mut surveys, &key, &terms.without, |_, _| true);
     }
@@ -129,7 +129,7 @@ fn repair_batch(
                 Err(why) => Repaired::Failed { path: transfer.claim.header.path.clone(), why: why.into() },
             });
         }
-        // What was written is looked at again, before anything older goes.
+        // What was written is checked again before anything older is dropped.
         let surveys = survey(core, batch);
         files = examine(core, surveys, 0);
         core.require_still_up(&terms.present)?;
@@ -155,7 +155,7 @@ fn copied(core: &Core, transfer: &Transfer) -> Repaired {
     }
 }
 
-/// What became of the stages that were to be settled.
+/// The fate of the stages that should be settled.
 fn settled(core: &Core, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dry: bool) -> Repaired {
     let path = survey.path.clone();
     let is_left = |server: &usize| {
@@ -170,8 +170,8 @@ fn settled(core: &Core, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dr
     }
 }
 
-/// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that
-/// would have them once the pieces to be written are.
+/// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that would have
+/// them once the missing pieces are written.
 fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<Repaired>) {
     let up = core.cluster.up().count();
     let mut outdated = Vec::new();

@@ -12,13 +12,13 @@ use crate::placement;
 use crate::sealed::Distrust;
 use crate::version::Version;
 
-/// Which pieces to copy for a file, from where to where; and why not all that it lacks is available.
+/// Which pieces to copy for a file, from where to where; and why some that it lacks are unavailable.
 ///
-/// Nothing is spread that cannot become a file: what is left of one that was deleted while its server was down, if that
-/// was restored from an old backup, or of an upload that was never finished, if a server lies about it.
-/// If another server may have what is missing, the rest is copied, but nowhere in place of something older:
-/// that may be all that is left. Nor is anything spread that rests on one server's word: two servers would then
-/// seem to have received the writer's commit. Nothing is copied to the servers `without`.
+/// Nothing that cannot become a file is copied: such as what is left of one that was deleted while its server was down,
+/// if that server was restored from an old backup, or of an upload that was never finished, if a server lies about it.
+/// If another server may have what is missing, the rest is copied, but not over anything older: that may be all that is
+/// left. Nor is anything copied that rests on one server's word: two servers would then seem to have received the
+/// writer's commit. Nothing is copied to the servers `without`.
 pub(super) fn plan_repair(
     core: &Core,
     survey: &Survey,
@@ -96,8 +96,8 @@ fn not_proved(core: &Core, doubt: &Unproved) -> NotRepaired {
     NotRepaired::Unproved { server: core.cluster.name(server).clone(), pieces, why: doubt.why.clone() }
 }
 
-/// Whether a server may have a good copy of a piece of which none was found: it did not answer, did not check
-/// what it has, or has one under another key.
+/// Whether a server may have a good copy of a piece for which none was found: it did not answer, did not check what it
+/// has, or has one under another key.
 fn may_have_good(survey: &Survey, copies: &[Copy], piece: u8, server: usize) -> bool {
     let of_other_key = |d: &Distrusted| d.why == Distrust::OtherKey;
     let unchecked = |c: &Copy| matches!(c.check, Check::Unknown(_));
@@ -106,7 +106,7 @@ fn may_have_good(survey: &Survey, copies: &[Copy], piece: u8, server: usize) -> 
         || survey.distrusted.iter().any(|d| (d.server, d.piece) == (server, piece) && of_other_key(d))
 }
 
-/// Where copies will be made: first over damaged ones, then on the ring until there are enough.
+/// Where to make copies: first over damaged ones, then along the ring until there are enough.
 fn targets(good: &[usize], damaged: &[usize], up: &[bool], wanted: usize, ring: &[usize]) -> Vec<usize> {
     let mut targets: Vec<usize> = damaged.iter().copied().filter(|s| up[*s] && !good.contains(s)).collect();
     targets.dedup();

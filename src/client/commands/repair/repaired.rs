@@ -27,7 +27,7 @@ pub enum Repaired {
         /// Where.
         server: ServerName,
     },
-    /// A delete was brought to a server that had missed it.
+    /// A delete was completed on a server that had missed it.
     Buried {
         /// The deleted name.
         path: FilePath,
@@ -75,7 +75,7 @@ impl fmt::Display for Repaired {
 pub enum NotRepaired {
     /// Everything found was made under another password or `Key`.
     OtherKey,
-    /// Pieces of which no server has a good copy: every one of them has said so.
+    /// Pieces of which no server has a good copy: every server has said so.
     Gone {
         /// Their numbers.
         pieces: Vec<u8>,
@@ -84,7 +84,7 @@ pub enum NotRepaired {
     },
     /// Pieces of which no good copy was found, and the servers that may have one all the same.
     NotFound(Vec<u8>, Vec<ServerName>),
-    /// A version of which one server alone says that it was stored, and that could not be proved.
+    /// A version that only one server claims was stored, and that could not be proved.
     Unproved {
         /// That server.
         server: ServerName,
@@ -113,7 +113,7 @@ impl fmt::Display for NotRepaired {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
             }
             NotRepaired::Unproved { server, pieces, why } => {
-                write!(f, "{server} alone says that it was stored, which could not be proved: ")?;
+                write!(f, "only {server} says that it was stored, which could not be proved: ")?;
                 write!(f, "no other server has piece {} ({why})", listed(pieces))
             }
             NotRepaired::Unsettled(servers) => {
@@ -141,7 +141,7 @@ fn listed<T: fmt::Display>(items: &[T]) -> String {
 /// What a repair has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepairSummary {
-    /// Names looked at.
+    /// Names checked.
     pub names: usize,
     /// Steps done, or that would be done.
     pub steps: usize,
@@ -149,7 +149,7 @@ pub struct RepairSummary {
     pub failed: usize,
     /// Of these, files of which a piece is gone: see [`NotRepaired::Gone`].
     pub lost: usize,
-    /// Servers that did not say what they have, each with the reason, if they are so many that there may be more to
+    /// Servers that did not report what they have, each with the reason, if they are so many that there may be more to
     /// repair; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
 }

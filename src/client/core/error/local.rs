@@ -17,7 +17,7 @@ pub enum LocalError {
     Kind(PathBuf),
     /// A local file that cannot be read or written.
     Failed(PathBuf, io::Error),
-    /// A link in the place of a folder below Downloads: it may lead anywhere.
+    /// A link instead of a folder below Downloads: it may lead anywhere.
     LinkBelowDownloads(PathBuf),
     /// A local file that changed while it was read.
     Changed(PathBuf),

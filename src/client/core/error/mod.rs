@@ -18,7 +18,7 @@ use words::Reasons;
 pub enum LaunchError {
     /// Every server that answered refused the name or password.
     Denied,
-    /// Servers answered that they accept no login from here for now; each with the reason.
+    /// Servers answered that they currently accept no login from here; each with the reason.
     Busy(Vec<(ServerName, String)>),
     /// No server could be reached; each with the reason.
     NoServer(Vec<(ServerName, String)>),
@@ -57,12 +57,12 @@ pub const OTHER_KEY_HINT: &str =
 
 impl std::error::Error for LaunchError {}
 
-/// A piece of which no good copy was found, with what each server had to say.
+/// A piece for which no good copy was found, with what each server reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingPiece {
     /// The piece's number.
     pub piece: u8,
-    /// Why each server could not give it.
+    /// Why each server could not provide it.
     pub reasons: Vec<(ServerName, String)>,
 }
 
@@ -77,21 +77,21 @@ impl fmt::Display for MissingPiece {
 pub enum ClientError {
     /// Something is wrong with a local file.
     Local(LocalError),
-    /// A change of password did not come to its end.
+    /// A change of password was not completed.
     Passwd(PasswdError),
     /// A name on the servers that breaks the grammar.
     Name(String, NameError),
     /// Nothing of that name on the servers.
     NotFound(String),
     /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
-    /// may be the only one to know it.
+    /// may be the only one to know of it.
     OutOfSight(String, Vec<(ServerName, String)>),
-    /// What was found was dealt with, but so many servers did not say what they hold, each with the reason, that they
+    /// What was found was processed, but so many servers did not report what they hold, each with the reason, that they
     /// may know of more.
     NotAllSeen(Vec<(ServerName, String)>),
-    /// A folder where a file was expected; to delete one needs `-r`.
+    /// A folder where a file was expected; deleting one needs `-r`.
     IsFolder(FolderPath),
-    /// A server that is up would not list a folder, so that nothing can be said of all of it.
+    /// A server that is up did not list a folder, so that nothing can be said about all of it.
     NotListed(FolderPath),
     /// Pieces are missing.
     Incomplete {
@@ -112,18 +112,18 @@ pub enum ClientError {
     Conflict(FilePath),
     /// A move to an existing name.
     Exists(FilePath),
-    /// A move for whose copies too few servers are up: how many it needs, and those that are down, each with
-    /// the reason.
+    /// A move whose copies need more servers than are up: how many it needs, and those that are down, each with the
+    /// reason.
     NeedsServers(FilePath, usize, Vec<(ServerName, String)>),
-    /// A move that went half of the way, and why: the old name is kept beside the new one.
+    /// A move that was only half completed, and why: the old name is kept beside the new one.
     HalfMoved(FilePath, FilePath, String),
-    /// A move during which the old name got a newer version. That is kept, and the new name has the one before.
+    /// A move during which the old name got a newer version. That is kept, and the new name has the previous one.
     MovedOlder(FilePath, FilePath),
     /// A delete during which the name got a newer version, which is kept.
     Replaced(FilePath),
     /// Other clients kept replacing the file.
     Contended(FilePath),
-    /// No server answered the commit: it may be done or not.
+    /// No server answered the commit: it may or may not be done.
     Undecided(FilePath),
     /// The same, because another client changed the password during the commit.
     UndecidedAtChange(FilePath),
@@ -141,7 +141,7 @@ pub enum ClientError {
     Lost(ServerName, String),
     /// No server is up.
     NoServer(Vec<(ServerName, String)>),
-    /// The system gave no random bytes.
+    /// The system provided no random bytes.
     Random(io::Error),
 }
 
@@ -181,7 +181,7 @@ impl fmt::Display for ClientError {
             }
             ClientError::HalfMoved(old, new, why) => write!(f, "{old} was kept beside {new} ({why})"),
             ClientError::MovedOlder(old, new) => {
-                write!(f, "{old} was replaced in the meantime and was kept; {new} has the version before it")
+                write!(f, "{old} was replaced in the meantime and was kept; {new} has the previous version")
             }
             ClientError::Replaced(path) => {
                 write!(f, "{path} was replaced in the meantime; the newer version was kept")
@@ -190,13 +190,13 @@ impl fmt::Display for ClientError {
             ClientError::Undecided(path) => {
                 write!(
                     f,
-                    "{path}: every server was lost during the commit; it is stored as a whole or not at all"
+                    "{path}: every server was lost during the commit; it is stored completely or not at all"
                 )
             }
             ClientError::UndecidedAtChange(path) => {
                 write!(
                     f,
-                    "{path}: the password was changed during the commit; it is stored as a whole or not at all"
+                    "{path}: the password was changed during the commit; it is stored completely or not at all"
                 )
             }
             ClientError::UsedUp(path) => {
@@ -260,7 +260,7 @@ impl ClientError {
                 "no server that answered has it; start the servers that are down and try again".into()
             }
             ClientError::NotAllSeen(_) => {
-                "files, deletes or damage may be known to servers that did not answer: start them and run it again"
+                "servers that did not answer may know of files, deletes or damage: start them and run it again"
                     .into()
             }
             ClientError::Name(name, NameError::OuterSlash) => {
@@ -278,14 +278,14 @@ impl ClientError {
                 "run it again; servers that are down at the start are skipped".into()
             }
             ClientError::Rekeyed(_) => {
-                "wait until that Passwd has ended, or run it again where it was cut off; \
+                "wait until that Passwd has ended, or run it again where it was interrupted; \
                 then start the Client with the new password in the .conf"
                     .into()
             }
             ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) => {
                 "start the Client again, with the new password in the .conf".into()
             }
-            ClientError::Ended(_) => "try again; a client that changes the password ends all others".into(),
+            ClientError::Ended(_) => "try again; a client that changes the password ends all other sessions".into(),
             ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })

@@ -1,20 +1,21 @@
-//! Why a change of password did not come to its end.
+//! Why a change of password was not completed.
 
 use std::fmt;
 
 use super::words::Reasons;
 use crate::name::{FilePath, ServerName};
 
-/// Why a change of password did not come to its end.
+/// Why a change of password was not completed.
 #[derive(Debug)]
 pub enum PasswdError {
     /// A file that must be repaired before the password can be changed, and why it could not be.
     NotRepaired(FilePath, String),
     /// A file that does not have its header under the new password on all its servers yet; each with the reason.
     NotConfirmed(FilePath, Vec<(ServerName, String)>),
-    /// The password was changed on the servers before this one, and not on it and those after it; and why.
+    /// This server did not accept the new password, and why. It was changed on the servers before this one, and not on
+    /// those after it.
     NotEverywhere(ServerName, String),
-    /// A server that says beforehand that it could not change the password, and why.
+    /// A server that reports in advance that it could not change the password, and why.
     CannotChange(ServerName, String),
     /// This server knows of an unfinished change to another password.
     OtherChange(ServerName),

@@ -1,4 +1,4 @@
-//! What errors are made of, as text.
+//! The parts of errors, as text.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub(super) struct Reasons<'a>(pub(super) &'a [(ServerName, String)]);
 
 impl fmt::Display for Reasons<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What all have in common is said once.
+        // What all have in common is written once.
         if let [(_, common), _, ..] = self.0
             && self.0.iter().all(|(_, why)| why == common)
         {
@@ -26,7 +26,7 @@ impl fmt::Display for Reasons<'_> {
     }
 }
 
-/// A path as text that cannot disturb a terminal.
+/// A path as text that is safe for a terminal.
 pub(super) struct Shown<'a>(pub(super) &'a std::path::Path);
 
 impl fmt::Display for Shown<'_> {
