@@ -4,7 +4,7 @@
 //! waiting for a server, a server sets deadlines.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,11 @@ impl Inbound {
             Limit::Waited(left) => left,
             Limit::Until(_) | Limit::Each(..) => Duration::ZERO,
         }
+    }
+
+    /// Where the other end is, if it is known.
+    pub fn other_end(&self) -> Option<IpAddr> {
+        Some(self.0.stream.peer_addr().ok()?.ip())
     }
 
     /// Whether a read would return at once: something has arrived, or the connection has ended.

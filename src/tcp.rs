@@ -10,7 +10,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// Whether this is a loopback address, so that traffic to and from it crosses no link.
-fn is_local(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_local(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 

@@ -9,6 +9,8 @@
 #[allow(unreachable_pub, reason = "there it is a library of its own")]
 mod targets;
 
+use shareit::sealed::Header;
+use shareit::wire::{Login, Reply, Request, StageEnd, read_line};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -73,6 +75,26 @@ fn every_kept_input_is_handled() {
         let inputs = corpus(name);
         assert!(inputs.len() >= 5, "{name} has hardly any inputs");
         inputs.iter().for_each(|input| try_input(name, target, input));
+    }
+}
+
+/// An input of an older format would be refused at once, and show nothing.
+#[test]
+fn the_kept_headers_and_requests_are_of_the_present_format() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for name in ["header", "header-empty-file", "header-largest-file", "header-tombstone"] {
+        assert!(Header::decode(&fs::read(folder.join("piece").join(name)).unwrap()).is_ok(), "piece/{name}");
+    }
+    for name in ["delete", "download", "move", "repair", "upload"] {
+        let lines = fs::read(folder.join("line").join(name)).unwrap();
+        let mut lines = &lines[..];
+        while let Ok(line) = read_line(&mut lines) {
+            let is_known = Request::parse(&line).is_ok() || StageEnd::parse(&line).is_ok();
+            assert!(
+                is_known || Login::parse(&line).is_ok() || Reply::parse(&line).is_ok(),
+                "line/{name}: {line}"
+            );
+        }
     }
 }
 

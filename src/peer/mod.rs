@@ -17,6 +17,7 @@ pub use login::{Challenged, Connected, Proven};
 
 use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
+use crate::tcp;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
@@ -68,6 +69,11 @@ impl Peer {
     /// Whether the server has closed the connection, or sent something unasked.
     pub fn is_stale(&self) -> bool {
         self.socket.reader.get_ref().has_arrived()
+    }
+
+    /// Whether the server is on this machine, and so shares its processors.
+    pub fn is_local(&self) -> bool {
+        self.socket.reader.get_ref().other_end().is_some_and(tcp::is_local)
     }
 
     /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE or RESTORE its payload must follow

@@ -159,6 +159,13 @@ impl Cluster {
         matches!(self.servers[server].connection, Connection::Up(_))
     }
 
+    /// Whether every server that is up is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let is_elsewhere =
+            |server: &Server| matches!(&server.connection, Connection::Up(peer) if !peer.is_local());
+        !self.servers.iter().any(is_elsewhere)
+    }
+
     /// Whether a server refused the name or password.
     pub(crate) fn is_denied(&self, server: usize) -> bool {
         self.error(server).is_some_and(PeerError::is_denied)

@@ -7,9 +7,10 @@ use crate::client::core::error::LocalError;
 use crate::client::core::report::{Phase, timed};
 use crate::client::core::survey::Survey;
 
-/// Up to this many bytes come from as few servers as possible: from the first what it has, from the next what is still
-/// missing. Anything beyond that is shared out, so that each server's disk and line bear a part.
-const FEW: u64 = 1 << 20;
+/// If all servers are on this machine, up to so many bytes come from as few of them as have them: from the first what it
+/// has, from the next what is still missing. Each further server takes time of the same cores, which shows when many
+/// clients download at once. Servers elsewhere have disks and lines of their own.
+const FEW: u64 = 16 << 20;
 
 /// A file that is being downloaded.
 pub(super) struct Incoming {
@@ -27,9 +28,10 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
         let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
         let mut load = vec![0; core.cluster.len()];
         let bytes: u64 = files.iter().flat_map(|file| &file.pieces).map(Piece::bytes_missing).sum();
+        let few = bytes <= FEW && core.cluster.is_local();
         for (number, file) in files.iter_mut().enumerate().filter(|(_, file)| file.failed.is_none()) {
             for mut piece in std::mem::take(&mut file.pieces) {
-                match giver(candidates(core, &piece, &file.survey), &load, bytes <= FEW) {
+                match giver(candidates(core, &piece, &file.survey), &load, few) {
                     Some(server) => {
                         load[server] += piece.claim.header.piece_size;
                         piece.file = number;

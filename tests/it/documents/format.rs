@@ -139,7 +139,7 @@ fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
     };
     let header = Header::data(user(), path(name), facts, piece, wrapped);
     assert_eq!(u64::from(header.chunk_log2), small.number("exponent"));
-    assert_eq!(header.encode(), values.bytes("header"));
+    assert_documented(values, "header", &header.encode());
     header
 }
 
@@ -261,6 +261,12 @@ fn number(text: &str) -> usize {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is no offset"))
 }
 
+/// Compares bytes with those of an example; other ones are printed as the document has them.
+#[track_caller]
+fn assert_documented(values: &Values, name: &str, bytes: &[u8]) {
+    assert_eq!(hex(&values.bytes(name)), hex(bytes), "{name}");
+}
+
 #[test]
 fn the_small_piece_is_written_and_read_byte_for_byte() {
     let values = example("a small piece");
@@ -270,9 +276,9 @@ fn the_small_piece_is_written_and_read_byte_for_byte() {
     assert_eq!(plain, b"0123456789"[..3]);
     let parts = write(&header, &master_key(), &FileKey::new(values.array("file key")), &plain);
     for (part, name) in parts.iter().zip(["header", "body", "table", "root", "seal"]) {
-        assert_eq!(*part, values.bytes(name), "{name}");
+        assert_documented(&values, name, part);
     }
-    assert_eq!(parts.concat(), piece);
+    assert_documented(&values, "piece", &parts.concat());
     assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
     assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain));
 }
@@ -291,16 +297,19 @@ fn two_chunks() -> (Values, Vec<u8>, Vec<u8>) {
 #[test]
 fn the_piece_of_two_chunks_is_written_and_read_byte_for_byte() {
     let (values, plain, piece) = two_chunks();
-    assert_eq!(sha256(&plain), values.array("plain hash"));
+    assert_documented(&values, "plain hash", &sha256(&plain));
     assert_eq!(piece.len() as u64, values.number("length"));
-    assert_eq!(sha256(&piece), values.array("piece hash"));
     let layout = Header::decode(&piece).unwrap().layout();
     let body = &piece[layout.body.start as usize..layout.body.end as usize];
-    assert_eq!(sha256(body), values.array("body hash"));
-    assert_eq!(body[..16], values.bytes("first block"));
-    assert_eq!(body[1 << 16..], values.bytes("second chunk"));
-    let behind_body = [values.bytes("table"), values.bytes("root"), values.bytes("seal")].concat();
-    assert_eq!(piece[layout.table.start as usize..], behind_body);
+    assert_documented(&values, "body hash", &sha256(body));
+    assert_documented(&values, "first block", &body[..16]);
+    assert_documented(&values, "second chunk", &body[1 << 16..]);
+    let (table, rest) = piece[layout.table.start as usize..].split_at(64);
+    let (root, seal) = rest.split_at(32);
+    assert_documented(&values, "table", table);
+    assert_documented(&values, "root", root);
+    assert_documented(&values, "seal", seal);
+    assert_documented(&values, "piece hash", &sha256(&piece));
     assert_eq!(read(&piece, &master_key(), &path(values.text("path"))), Ok(plain));
 }
 
@@ -311,7 +320,7 @@ fn the_tombstone_is_written_and_read_byte_for_byte() {
     let file = header(&example("a small piece"), "holiday/ten.txt", 1, 10);
     let header = Header::tombstone(file.user, file.path, version, file.replicas, master_key().check_value());
     let piece = values.bytes("piece");
-    assert_eq!(write(&header, &master_key(), &FileKey::new([0; 32]), &[]).concat(), piece);
+    assert_documented(&values, "piece", &write(&header, &master_key(), &FileKey::new([0; 32]), &[]).concat());
     assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
     assert_eq!(read(&piece, &master_key(), &header.path), Ok(Vec::new()));
 }
