@@ -208,5 +208,5 @@ fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding 
 }
 
 fn whole_path(folder: &FolderPath, relative: &FilePath) -> Result<FilePath, ClientError> {
-    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
+    folder.absolute(relative).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
 }

@@ -22,7 +22,6 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("name::MAX_USER", count(name::MAX_USER)),
         ("name::MAX_SEGMENT", count(name::MAX_SEGMENT)),
         ("name::MAX_PATH", count(name::MAX_PATH)),
-        ("name::MAX_DEPTH", count(name::MAX_DEPTH)),
         ("placement::PIECES", count(placement::PIECES)),
         ("placement::SCHEME_COPIES", count(placement::SCHEME_COPIES)),
         ("placement::DEFAULT_REPLICAS", count(placement::DEFAULT_REPLICAS)),
