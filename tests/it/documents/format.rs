@@ -161,7 +161,7 @@ fn header_of(values: &Values, kind: Kind, name: &str, piece: u8, file_size: u64)
 
 #[test]
 fn names_are_good_or_bad_as_the_document_says() {
-    let rows = document().section("Names").table("path of a file");
+    let rows = document().section("Names").table("path");
     assert!(rows.len() > 10);
     for row in rows {
         let name = unescaped(&format!("\"{}\"", row[0]));
