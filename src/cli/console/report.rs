@@ -105,6 +105,12 @@ impl Report for Console {
                 let what = format!("{path}: {server} did not accept it ({why}); stored on other servers");
                 self.warn_about(server.as_str(), &what);
             }
+            Notice::KeptNarrower { path, kept, stored } => {
+                let what = format!(
+                    "the existing permissions {kept:03o} were not widened to the stored {stored:03o}"
+                );
+                self.warn_about("permissions", &format!("{path}: {what}"));
+            }
             Notice::OtherKeyKept { path } => {
                 self.warning(&format!(
                     "{path}: encrypted under another password or Key line, and left as it is"
