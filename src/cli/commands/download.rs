@@ -58,6 +58,5 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
             }
         }
     }
-    let status = session.conclude(&tally);
-    Ok(session.unless_unseen(status, unseen))
+    Ok(session.conclude(&tally, unseen))
 }

@@ -21,10 +21,17 @@ pub struct Source {
     pub target: FilePath,
 }
 
+/// What is to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The files.
+    pub files: Vec<Source>,
+    /// How many others were skipped, because they cannot be stored. A folder that cannot be read is one.
+    pub left_out: usize,
+}
+
 /// The files that `Upload WHAT FOLDER` uploads: WHAT itself, or every file below it. A path that is not absolute is
-/// looked up in `dir`, and must not leave it.
-///
-/// Files below a folder that cannot be stored are skipped and reported to `report`; the result says whether all can be.
+/// looked up in `dir`, and must not leave it. What is skipped is reported to `report`.
 ///
 /// # Errors
 /// If WHAT itself cannot be stored.
@@ -33,7 +40,7 @@ pub fn find(
     what: &str,
     folder: &FolderPath,
     report: &dyn Report,
-) -> Result<(Vec<Source>, bool), ClientError> {
+) -> Result<Sources, ClientError> {
     if what.is_empty() {
         // Joined to DIR, it would be all of DIR, which is written as `.`.
         return Err(ClientError::Name(String::new(), NameError::Empty));
@@ -51,7 +58,7 @@ pub fn find(
     if metadata.is_file() {
         let base = base.ok_or_else(|| LocalError::Kind(local.clone()))?;
         let target = folder.file(&base).map_err(|why| ClientError::Name(base, why))?;
-        return Ok((vec![Source { local, target }], true));
+        return Ok(Sources { files: vec![Source { local, target }], left_out: 0 });
     }
     if !metadata.is_dir() {
         return Err(LocalError::Kind(local).into());
@@ -60,12 +67,12 @@ pub fn find(
         Some(base) => folder.folder(&base).map_err(|why| ClientError::Name(base, why))?,
         None => folder.clone(),
     };
-    let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
+    let mut walk = Walk { found: Sources { files: Vec::new(), left_out: 0 }, on_the_way: Vec::new(), report };
     walk.visit(&local, &folder, 0).map_err(|error| LocalError::Failed(local.clone(), error))?;
-    if walk.sources.is_empty() && walk.whole {
+    if walk.found.files.is_empty() && walk.found.left_out == 0 {
         return Err(LocalError::Nothing(local).into());
     }
-    Ok((walk.sources, walk.whole))
+    Ok(walk.found)
 }
 
 /// The last part of a path; none for DIR itself (`.`) and for `/`.
@@ -80,8 +87,7 @@ fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, LocalError
 }
 
 struct Walk<'a> {
-    sources: Vec<Source>,
-    whole: bool,
+    found: Sources,
     /// Device and number of each folder around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
     report: &'a dyn Report,
@@ -100,7 +106,7 @@ impl Walk<'_> {
         for entry in entries {
             let path = entry.path();
             if let Err(why) = self.take(&path, folder, depth) {
-                self.whole = false;
+                self.found.left_out += 1;
                 self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
             }
         }
@@ -119,7 +125,7 @@ impl Walk<'_> {
             self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())
         } else if metadata.is_file() {
             let target = folder.file(name).map_err(|why| why.to_string())?;
-            self.sources.push(Source { local: path.to_path_buf(), target });
+            self.found.files.push(Source { local: path.to_path_buf(), target });
             Ok(())
         } else {
             Err("neither a file nor a folder".into())
