@@ -2,6 +2,8 @@
 
 use crate::common::process::run;
 use crate::common::{Client, Cluster, as_seen, noise};
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// Makes this many FIFOs in a folder of DIR: nobody can store them.
@@ -87,4 +89,22 @@ fn a_warning_that_is_the_same_for_many_files_is_one_with_a_count() {
     let outcome = aditi.run(&["Delete", "-r", "t"]).fails_with(4);
     assert_eq!(outcome.stderr.matches("missed the delete").count(), 2, "{outcome}");
     outcome.complains_of("the same for 11 more files: Server2, Server3 and Server4 missed the delete");
+}
+
+#[test]
+fn a_file_that_the_kernel_makes_up_is_stored_with_what_is_in_it() {
+    let cluster = Cluster::quick(2);
+    let aditi = cluster.client("Aditi");
+    // By their metadata, the first has no bytes, the second 4096.
+    let made_up = ["/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled"];
+    for path in made_up.map(Path::new) {
+        let Ok(bytes) = fs::read(path) else {
+            eprintln!("not tested: {} is missing", path.display());
+            continue;
+        };
+        assert_ne!(path.metadata().unwrap().len(), bytes.len() as u64);
+        let outcome = aditi.run(&["Upload", path.to_str().unwrap()]).succeeds();
+        assert_eq!(outcome.stderr, "", "{outcome}");
+        aditi.download(path.file_name().unwrap().to_str().unwrap(), &bytes);
+    }
 }

@@ -122,6 +122,9 @@ impl Report for Console {
                 let missed = format!("{} missed the delete", servers(&missing));
                 self.warn_of(&path, &format!("{missed}; run Repair when all servers are back"));
             }
+            Notice::Grew { path } => {
+                self.warn_of(&path, "grew while it was read; stored as it was when it was opened");
+            }
             Notice::LeftOut { what, why } => {
                 let skipped = format!("skipped '{}' ({why})", printable(&what));
                 self.say_alike(Kind::Skipped, &why, &skipped);

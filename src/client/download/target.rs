@@ -14,16 +14,11 @@ use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
 
+use crate::client::core::draft::{self, is_draft};
 use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
-use crate::primitives;
 use crate::sealed::ModifiedTime;
-use crate::text::hex;
 
-const PREFIX: &str = ".shareit-";
-const SUFFIX: &str = ".part";
-/// Random bytes in a draft's name.
-const UNIQUE: usize = 8;
 /// How often a download may lose its draft to others that sweep. Even a second time is rare.
 const MAX_SWEPT: usize = 100;
 
@@ -83,8 +78,7 @@ impl Target {
             if kind(&folder, &name) == Some(FileType::Directory) {
                 return Err(local(io::ErrorKind::IsADirectory.into()).into());
             }
-            let unique = hex(&primitives::random::<UNIQUE>().map_err(ClientError::Random)?);
-            let draft = format!("{PREFIX}{unique}{SUFFIX}");
+            let draft = draft::new_name().map_err(ClientError::Random)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(&folder, &draft, flags, Mode::from_raw_mode(0o666));
             let file = File::from(file.map_err(|error| local(error.into()))?);
@@ -146,13 +140,6 @@ impl Drop for Target {
     }
 }
 
-/// Whether an entry has exactly the form of a draft's name.
-fn is_draft(name: &str) -> bool {
-    let unique = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
-    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    unique.is_some_and(|unique| unique.len() == 2 * UNIQUE && unique.bytes().all(hex))
-}
-
 /// Removes what killed downloads left in a folder below `downloads`: regular files with the names of drafts, and
 /// nothing else.
 pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
@@ -206,21 +193,5 @@ mod tests {
             assert!(failed.is_none(), "{failed:?}");
         });
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn only_the_names_of_drafts_are_drafts() {
-        assert!(is_draft(".shareit-0123456789abcdef.part"));
-        for other in [
-            ".shareit-.part",
-            ".shareit-0123456789abcde.part",
-            ".shareit-0123456789abcdef0.part",
-            ".shareit-0123456789ABCDEF.part",
-            ".shareit-notes.part",
-            "x.shareit-0123456789abcdef.part",
-            ".shareit-0123456789abcdef.part.txt",
-        ] {
-            assert!(!is_draft(other), "{other}");
-        }
     }
 }

@@ -1,16 +1,13 @@
-//! Local files to upload.
+//! Which local files an upload takes along.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::OFlags;
-
-use crate::client::core::error::{ClientError, LocalError};
+use crate::client::core::error::{ClientError, LocalError, Shown};
 use crate::client::core::report::{Notice, Report};
 use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
-use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
 
 /// A local file and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,14 +97,14 @@ impl Walk<'_> {
         if self.on_the_way.contains(&here) {
             return Err(io::Error::other("a loop of links"));
         }
-        self.on_the_way.push(here);
         let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        self.on_the_way.push(here);
         for entry in entries {
             let path = entry.path();
             if let Err(why) = self.take(&path, folder, depth) {
                 self.found.left_out += 1;
-                self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
+                self.report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why });
             }
         }
         self.on_the_way.pop();
@@ -131,61 +128,4 @@ impl Walk<'_> {
             Err("neither a file nor a folder".into())
         }
     }
-}
-
-/// A local file that is open for upload, and its metadata when it was opened.
-pub(super) struct OpenSource {
-    file: File,
-    path: PathBuf,
-    pub(super) size: u64,
-    pub(super) modified: ModifiedTime,
-    changed: (i64, i64),
-}
-
-impl OpenSource {
-    pub(super) fn open(path: &Path) -> Result<Self, LocalError> {
-        let local = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => LocalError::Missing(path.to_path_buf()),
-            _ => LocalError::Failed(path.to_path_buf(), error),
-        };
-        // Without waiting, in case a FIFO has taken its place.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
-        let metadata = file.metadata().map_err(local)?;
-        if !metadata.is_file() {
-            return Err(LocalError::Kind(path.to_path_buf()));
-        }
-        if metadata.len() > MAX_FILE_SIZE {
-            return Err(LocalError::TooLarge(path.to_path_buf()));
-        }
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            size: metadata.len(),
-            modified: modified(&metadata),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// Fills `buffer` from a place in the file.
-    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), LocalError> {
-        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => LocalError::Changed(self.path.clone()),
-            _ => LocalError::Failed(self.path.clone(), error),
-        })
-    }
-
-    /// Whether the file is still as it was when it was opened: then what was read of it at different moments belongs
-    /// together.
-    pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
-        let metadata = self.file.metadata().map_err(|error| LocalError::Failed(self.path.clone(), error))?;
-        let same = metadata.len() == self.size
-            && modified(&metadata) == self.modified
-            && (metadata.ctime(), metadata.ctime_nsec()) == self.changed;
-        if same { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
-    }
-}
-
-fn modified(metadata: &fs::Metadata) -> ModifiedTime {
-    ModifiedTime { seconds: metadata.mtime(), nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0) }
 }
