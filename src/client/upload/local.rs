@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::client::core::error::LocalError;
-use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
+use crate::sealed::{MAX_FILE_SIZE, MODE_BITS, ModifiedTime};
 
 /// Files of up to this size are read when they are opened: those that the kernel makes up, as in /proc and /sys, have
 /// such sizes, whatever is in them.
@@ -24,6 +24,7 @@ pub(super) struct OpenSource {
     path: PathBuf,
     pub(super) size: u64,
     pub(super) modified: ModifiedTime,
+    pub(super) mode: u16,
 }
 
 enum Content {
@@ -61,9 +62,11 @@ impl OpenSource {
         // Without waiting, in case a FIFO has taken its place.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
-        if !file.metadata().map_err(local)?.is_file() {
+        let metadata = file.metadata().map_err(local)?;
+        if !metadata.is_file() {
             return Err(LocalError::Kind(path.to_path_buf()));
         }
+        let mode = u16::try_from(metadata.mode() & u32::from(MODE_BITS)).unwrap_or(MODE_BITS);
         let stat = Stat::of(&file).map_err(local)?;
         let path = path.to_path_buf();
         if stat.size > SMALL {
@@ -71,11 +74,11 @@ impl OpenSource {
                 return Err(LocalError::TooLarge(path));
             }
             let content = Content::File(file, stat);
-            return Ok(Self { content, path, size: stat.size, modified: stat.modified });
+            return Ok(Self { content, path, size: stat.size, modified: stat.modified, mode });
         }
         let (bytes, stat, grew) = read_small(&file, stat, &path)?;
         let size = bytes.len() as u64;
-        Ok(Self { content: Content::Bytes(bytes, grew), path, size, modified: stat.modified })
+        Ok(Self { content: Content::Bytes(bytes, grew), path, size, modified: stat.modified, mode })
     }
 
     /// Fills `buffer` from a place in the file.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::client::core::error::{ClientError, LocalError, Shown};
 use crate::client::core::report::{Notice, Report};
-use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
+use crate::name::{FilePath, FolderPath, NameError};
 
 /// A local file and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn find(
         None => folder.clone(),
     };
     let mut walk = Walk { found: Sources { files: Vec::new(), left_out: 0 }, on_the_way: Vec::new(), report };
-    walk.visit(&local, &folder, 0).map_err(|error| LocalError::Failed(local.clone(), error))?;
+    walk.visit(&local, &folder).map_err(|error| LocalError::Failed(local.clone(), error))?;
     if walk.found.files.is_empty() && walk.found.left_out == 0 {
         return Err(LocalError::Nothing(local).into());
     }
@@ -91,7 +91,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, local: &Path, folder: &FolderPath, depth: usize) -> io::Result<()> {
+    fn visit(&mut self, local: &Path, folder: &FolderPath) -> io::Result<()> {
         let metadata = fs::metadata(local)?;
         let here = (metadata.dev(), metadata.ino());
         if self.on_the_way.contains(&here) {
@@ -102,7 +102,7 @@ impl Walk<'_> {
         self.on_the_way.push(here);
         for entry in entries {
             let path = entry.path();
-            if let Err(why) = self.take(&path, folder, depth) {
+            if let Err(why) = self.take(&path, folder) {
                 self.found.left_out += 1;
                 self.report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why });
             }
@@ -111,15 +111,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn take(&mut self, path: &Path, folder: &FolderPath, depth: usize) -> Result<(), String> {
+    fn take(&mut self, path: &Path, folder: &FolderPath) -> Result<(), String> {
         let name = path.file_name().and_then(|n| n.to_str()).ok_or("the name is not UTF-8")?;
         let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
         if metadata.is_dir() {
-            if depth + 1 >= MAX_DEPTH {
-                return Err("too many nested folders".into());
-            }
             let folder = folder.folder(name).map_err(|why| why.to_string())?;
-            self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())
+            self.visit(path, &folder).map_err(|error| error.to_string())
         } else if metadata.is_file() {
             let target = folder.file(name).map_err(|why| why.to_string())?;
             self.found.files.push(Source { local: path.to_path_buf(), target });
