@@ -53,7 +53,8 @@ macro_rules! switch {
 }
 
 pub(super) const LONG: Flag =
-    Flag::new("-l", "long: all columns, exact sizes", switch!(long)).elsewhere(&["--long"]);
+    Flag::new("-l", "long: all columns, exact sizes; all files of an Upload", switch!(long))
+        .elsewhere(&["--long"]);
 pub(super) const RECURSIVE: Flag =
     Flag::new("-r", "everything below the folder", switch!(recursive)).elsewhere(&["--recursive"]);
 pub(super) const DRY_RUN: Flag =

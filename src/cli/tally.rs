@@ -1,6 +1,7 @@
 //! The fate of each file of one command.
 
-use super::text::counted;
+use super::FAILED;
+use super::text::{counted, grouped};
 use super::units;
 use crate::name::FilePath;
 
@@ -12,12 +13,17 @@ const LISTED: usize = 50;
 /// Counts files, and returns the line to report for each, if there should be one.
 #[derive(Default)]
 pub(super) struct Tally {
+    /// What is done to a file, in its own line, and in the last one.
     verb: &'static str,
+    counted_as: &'static str,
     files: usize,
+    /// Whether each file has a line, however many there are.
+    all_listed: bool,
     done: usize,
     bytes: Option<u64>,
     unchanged: usize,
     failed: usize,
+    left_out: usize,
     /// The failure that was reported last, and how many after it were the same.
     last: String,
     same: usize,
@@ -29,7 +35,13 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn of(verb: &'static str, files: usize) -> Self {
-        Self { verb, files, ..Self::default() }
+        Self { verb, counted_as: verb, files, ..Self::default() }
+    }
+
+    /// An upload of this many files, and of so many more that cannot be stored. With `all_listed`, each has a line.
+    pub(super) fn of_upload(files: usize, left_out: usize, all_listed: bool) -> Self {
+        let status = if left_out > 0 { FAILED } else { 0 };
+        Self { counted_as: "stored", left_out, all_listed, status, ..Self::of("uploaded", files) }
     }
 
     /// A file is done; with its size if bytes were moved, and where it is now.
@@ -43,7 +55,7 @@ impl Tally {
 
     pub(super) fn unchanged(&mut self, path: &FilePath) -> Option<String> {
         self.unchanged += 1;
-        self.name(format!("unchanged {path}"))
+        (self.all_listed || self.files == 1).then(|| format!("unchanged {path}"))
     }
 
     /// A file failed. There is nothing to report if the one before failed with the same words.
@@ -72,18 +84,26 @@ impl Tally {
     }
 
     fn name(&self, line: String) -> Option<String> {
-        (self.files <= LISTED).then_some(line)
+        (self.all_listed || self.files <= LISTED).then_some(line)
+    }
+
+    /// Whether nothing failed or was left out.
+    pub(super) fn is_whole(&self) -> bool {
+        self.failed == 0 && self.left_out == 0
     }
 
     /// The last line; none for a single file, which has been named.
     pub(super) fn summary(&self) -> Option<String> {
-        let mut line = format!("{} {}{}", counted(self.done, "file"), self.verb, in_brackets(self.bytes));
-        for (count, what) in [(self.unchanged, "unchanged"), (self.failed, "failed")] {
+        let mut line = format!("{} {}", counted(self.done, "file"), self.counted_as);
+        for (count, what) in
+            [(self.unchanged, "unchanged"), (self.failed, "failed"), (self.left_out, "left out")]
+        {
             if count > 0 {
-                line.push_str(&format!(", {count} {what}"));
+                line.push_str(&format!(", {} {what}", grouped(count)));
             }
         }
-        (self.files > 1).then_some(line)
+        line.push_str(&in_brackets(self.bytes));
+        (self.files > 1 || self.left_out > 0).then_some(line)
     }
 }
 
@@ -122,13 +142,36 @@ mod tests {
 
     #[test]
     fn many_files_are_counted() {
-        let mut tally = Tally::of("uploaded", LISTED + 1);
+        let mut tally = Tally::of("deleted", LISTED + 1);
+        assert_eq!(tally.done(&path("a"), None, ""), None);
+        assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
+        assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");
+        assert_eq!(tally.summary().unwrap(), "1 file deleted, 2 failed");
+        assert_eq!((tally.status, tally.is_whole()), (1, false));
+    }
+
+    #[test]
+    fn the_last_line_of_an_upload_counts_what_is_not_stored() {
+        let mut tally = Tally::of_upload(6000, 5980, false);
         assert_eq!(tally.done(&path("a"), Some(1024), ""), None);
         assert_eq!(tally.done(&path("b"), Some(1024), ""), None);
         assert_eq!(tally.unchanged(&path("c")), None);
-        assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
-        assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");
-        assert_eq!(tally.summary().unwrap(), "2 files uploaded (2.0 KiB), 1 unchanged, 2 failed");
-        assert_eq!(tally.status, 1);
+        tally.failed("no room".into(), 4, None);
+        assert_eq!(
+            tally.summary().unwrap(),
+            "2 files stored, 1 unchanged, 1 failed, 5,980 left out (2.0 KiB)"
+        );
+        assert_eq!((tally.status, tally.is_whole()), (FAILED, false), "left out before it failed");
+        assert_eq!(Tally::of_upload(0, 1, false).summary().unwrap(), "0 files stored, 1 left out");
+        assert_eq!(Tally::of_upload(1, 0, false).summary(), None);
+        assert!(Tally::of_upload(1, 0, false).is_whole());
+    }
+
+    #[test]
+    fn unchanged_files_are_listed_when_asked_for_or_alone() {
+        let unchanged = |files, all_listed| Tally::of_upload(files, 0, all_listed).unchanged(&path("a"));
+        assert_eq!(unchanged(2, false), None);
+        assert_eq!(unchanged(1, false).unwrap(), "unchanged a");
+        assert_eq!(unchanged(LISTED + 1, true).unwrap(), "unchanged a");
     }
 }

@@ -24,7 +24,7 @@ pub use core::find::{Files, Found, Looked};
 pub use core::report::{Doing, Notice, Phase, Progress, Report};
 pub use download::{Downloaded, MadeFolder};
 pub use upload::Uploaded;
-pub use upload::source::{Source, find};
+pub use upload::source::{Source, Sources, find};
 
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};

@@ -71,6 +71,5 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
             Err(error) => session.fail(&mut tally, error),
         }
     }
-    let status = session.conclude(&tally);
-    Ok(session.unless_unseen(status, unseen))
+    Ok(session.conclude(&tally, unseen))
 }

@@ -1,12 +1,11 @@
 //! Upload: stores files.
 
-use crate::cli::FAILED;
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::{ONLY_CHANGED, RECURSIVE};
+use crate::cli::options::{LONG, ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{self, ClientError};
+use crate::client::{self, ClientError, Sources};
 
 pub(super) const COMMAND: Command = Command {
     name: "Upload",
@@ -17,11 +16,13 @@ pub(super) const COMMAND: Command = Command {
     ],
     options: &[
         (&ONLY_CHANGED, "skip files already stored with the same size and time and all their copies"),
+        (&LONG, "list every file, unchanged ones too, even into a pipe"),
         (&RECURSIVE, ""),
     ],
     details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
               part of its path, in FOLDER on the servers if one is given; folders are created as needed. An older file of \
-              that name is replaced in one step. `Upload .` stores all of DIR.",
+              that name is replaced in one step. `Upload .` stores all of DIR. If something is left out, the last line \
+              says how much, and the exit status is 1.",
     examples: &[
         "Upload poem.txt papers",
         "Upload holiday",
@@ -36,20 +37,24 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let folder = parse_folder(call.optional())?;
-    let (sources, whole) = client::find(&session.dir, call.needed(0), &folder, session.console)?;
-    session.console.expect_files(sources.len());
-    let mut tally = Tally::of("uploaded", sources.len());
-    if !whole {
-        tally.status = FAILED;
-    }
-    for sources in sources.chunks(AT_A_TIME) {
-        for result in session.client.upload(sources, call.options.only_changed) {
-            match result {
-                Ok(file) if file.unchanged => session.done(tally.unchanged(&file.path)),
-                Ok(file) => session.done(tally.done(&file.path, Some(file.size), "")),
-                Err(error) => session.fail(&mut tally, error),
+    let Sources { files, left_out } = client::find(&session.dir, call.needed(0), &folder, session.console)?;
+    session.console.expect_files(files.len());
+    let mut tally = Tally::of_upload(files.len(), left_out, call.options.long);
+    for files in files.chunks(AT_A_TIME) {
+        for result in session.client.upload(files, call.options.only_changed) {
+            let line = match result {
+                Ok(file) if file.unchanged => tally.unchanged(&file.path),
+                Ok(file) => tally.done(&file.path, Some(file.size), ""),
+                Err(error) => {
+                    session.fail(&mut tally, error);
+                    None
+                }
+            };
+            match line {
+                Some(line) if call.options.long && !call.options.quiet => session.console.result(&line),
+                line => session.done(line),
             }
         }
     }
-    Ok(session.conclude(&tally))
+    Ok(session.conclude(&tally, Vec::new()))
 }

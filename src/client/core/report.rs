@@ -100,6 +100,11 @@ pub enum Notice {
         /// The servers that missed it.
         missing: Vec<ServerName>,
     },
+    /// A local file that grew while it was uploaded; it is stored without what came later.
+    Grew {
+        /// The stored file.
+        path: FilePath,
+    },
     /// A local file or folder that was skipped, and why.
     LeftOut {
         /// As the user would write it.

@@ -20,16 +20,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::client::core::draft::{self, is_draft};
 use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
-use crate::primitives;
 use crate::sealed::{Facts, Kind, MODE_BITS, ModifiedTime};
-use crate::text::hex;
 
-const PREFIX: &str = ".shareit-";
-const SUFFIX: &str = ".part";
-/// Random bytes in a draft's name.
-const UNIQUE: usize = 8;
 /// How often a download may lose its draft to others that sweep. Even a second time is rare.
 const MAX_SWEPT: usize = 100;
 
@@ -138,11 +133,6 @@ fn times(modified: ModifiedTime) -> Timestamps {
     Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
 }
 
-fn draft_name() -> Result<String, ClientError> {
-    let unique = hex(&primitives::random::<UNIQUE>().map_err(ClientError::Random)?);
-    Ok(format!("{PREFIX}{unique}{SUFFIX}"))
-}
-
 impl Target {
     /// Begins what will be at `path` below `downloads`; makes the folders around it.
     pub(super) fn create(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
@@ -161,7 +151,8 @@ impl Target {
             if let Some(file) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
                 (target.mode, target.narrower) = narrowed(facts.mode, bits(&file));
             }
-            let (draft, first) = (draft_name()?, mode(target.mode | OWNER_READS));
+            let draft = draft::new_name().map_err(ClientError::Random)?;
+            let first = mode(target.mode | OWNER_READS);
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(&target.folder, &draft, flags, first).map_err(|error| local(error.into()))?;
             // The umask of this process is for what has no permission bits of its own.
@@ -271,7 +262,7 @@ impl Target {
                 *draft = None;
             }
             Draft::Link(target) => {
-                let draft = draft_name().map_err(|_| local(io::ErrorKind::ResourceBusy.into()))?;
+                let draft = draft::new_name().map_err(local)?;
                 let target = target.get_mut().unwrap_or_else(PoisonError::into_inner);
                 symlinkat(&target[..], &self.folder, &draft).map_err(|error| local(error.into()))?;
                 let _ = utimensat(&self.folder, &draft, &times(self.modified), AtFlags::SYMLINK_NOFOLLOW);
@@ -333,13 +324,6 @@ impl MadeFolder {
     }
 }
 
-/// Whether an entry has exactly the form of a draft's name.
-fn is_draft(name: &str) -> bool {
-    let unique = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
-    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    unique.is_some_and(|unique| unique.len() == 2 * UNIQUE && unique.bytes().all(hex))
-}
-
 /// Removes what killed downloads left in a folder below `downloads`: regular files with the names of drafts, and
 /// nothing else.
 pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
@@ -386,21 +370,5 @@ mod tests {
             assert!(failed.is_none(), "{failed:?}");
         });
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[test]
-    fn only_the_names_of_drafts_are_drafts() {
-        assert!(is_draft(".shareit-0123456789abcdef.part"));
-        for other in [
-            ".shareit-.part",
-            ".shareit-0123456789abcde.part",
-            ".shareit-0123456789abcdef0.part",
-            ".shareit-0123456789ABCDEF.part",
-            ".shareit-notes.part",
-            "x.shareit-0123456789abcdef.part",
-            ".shareit-0123456789abcdef.part.txt",
-        ] {
-            assert!(!is_draft(other), "{other}");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Upload: stage every piece on all its holders, then commit. Many small files go together.
 
+mod local;
 pub(crate) mod source;
 mod stage;
 
@@ -8,7 +9,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use source::{OpenSource, Source};
+use local::OpenSource;
+use source::Source;
 use stage::{Plan, Staged, stage_all};
 
 use super::core::base::Core;
@@ -275,6 +277,9 @@ fn conclude(
     let path = plan.header.path.clone();
     match outcome {
         Outcome::Done { committed, .. } => {
+            if plan.source.grew() {
+                core.report.notice(Notice::Grew { path: file.target.clone() });
+            }
             report_copies(core, plan, file, committed);
             Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false }))
         }

@@ -1,16 +1,13 @@
-//! Local files to upload.
+//! Which local files an upload takes along.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::OFlags;
-
-use crate::client::core::error::{ClientError, LocalError};
+use crate::client::core::error::{ClientError, LocalError, Shown};
 use crate::client::core::report::{Notice, Report};
 use crate::name::{FilePath, FolderPath, NameError};
-use crate::sealed::{MAX_FILE_SIZE, MODE_BITS, ModifiedTime};
 
 /// A local file and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +18,17 @@ pub struct Source {
     pub target: FilePath,
 }
 
+/// What is to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The files.
+    pub files: Vec<Source>,
+    /// How many others were skipped, because they cannot be stored. A folder that cannot be read is one.
+    pub left_out: usize,
+}
+
 /// The files that `Upload WHAT FOLDER` uploads: WHAT itself, or every file below it. A path that is not absolute is
-/// looked up in `dir`, and must not leave it.
-///
-/// Files below a folder that cannot be stored are skipped and reported to `report`; the result says whether all can be.
+/// looked up in `dir`, and must not leave it. What is skipped is reported to `report`.
 ///
 /// # Errors
 /// If WHAT itself cannot be stored.
@@ -33,7 +37,7 @@ pub fn find(
     what: &str,
     folder: &FolderPath,
     report: &dyn Report,
-) -> Result<(Vec<Source>, bool), ClientError> {
+) -> Result<Sources, ClientError> {
     if what.is_empty() {
         // Joined to DIR, it would be all of DIR, which is written as `.`.
         return Err(ClientError::Name(String::new(), NameError::Empty));
@@ -51,7 +55,7 @@ pub fn find(
     if metadata.is_file() {
         let base = base.ok_or_else(|| LocalError::Kind(local.clone()))?;
         let target = folder.file(&base).map_err(|why| ClientError::Name(base, why))?;
-        return Ok((vec![Source { local, target }], true));
+        return Ok(Sources { files: vec![Source { local, target }], left_out: 0 });
     }
     if !metadata.is_dir() {
         return Err(LocalError::Kind(local).into());
@@ -60,12 +64,12 @@ pub fn find(
         Some(base) => folder.folder(&base).map_err(|why| ClientError::Name(base, why))?,
         None => folder.clone(),
     };
-    let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
+    let mut walk = Walk { found: Sources { files: Vec::new(), left_out: 0 }, on_the_way: Vec::new(), report };
     walk.visit(&local, &folder).map_err(|error| LocalError::Failed(local.clone(), error))?;
-    if walk.sources.is_empty() && walk.whole {
+    if walk.found.files.is_empty() && walk.found.left_out == 0 {
         return Err(LocalError::Nothing(local).into());
     }
-    Ok((walk.sources, walk.whole))
+    Ok(walk.found)
 }
 
 /// The last part of a path; none for DIR itself (`.`) and for `/`.
@@ -80,8 +84,7 @@ fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, LocalError
 }
 
 struct Walk<'a> {
-    sources: Vec<Source>,
-    whole: bool,
+    found: Sources,
     /// Device and number of each folder around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
     report: &'a dyn Report,
@@ -94,14 +97,14 @@ impl Walk<'_> {
         if self.on_the_way.contains(&here) {
             return Err(io::Error::other("a loop of links"));
         }
-        self.on_the_way.push(here);
         let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        self.on_the_way.push(here);
         for entry in entries {
             let path = entry.path();
             if let Err(why) = self.take(&path, folder) {
-                self.whole = false;
-                self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
+                self.found.left_out += 1;
+                self.report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why });
             }
         }
         self.on_the_way.pop();
@@ -116,69 +119,10 @@ impl Walk<'_> {
             self.visit(path, &folder).map_err(|error| error.to_string())
         } else if metadata.is_file() {
             let target = folder.file(name).map_err(|why| why.to_string())?;
-            self.sources.push(Source { local: path.to_path_buf(), target });
+            self.found.files.push(Source { local: path.to_path_buf(), target });
             Ok(())
         } else {
             Err("neither a file nor a folder".into())
         }
     }
-}
-
-/// A local file that is open for upload, and its metadata when it was opened.
-pub(super) struct OpenSource {
-    file: File,
-    path: PathBuf,
-    pub(super) size: u64,
-    pub(super) modified: ModifiedTime,
-    pub(super) mode: u16,
-    changed: (i64, i64),
-}
-
-impl OpenSource {
-    pub(super) fn open(path: &Path) -> Result<Self, LocalError> {
-        let local = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => LocalError::Missing(path.to_path_buf()),
-            _ => LocalError::Failed(path.to_path_buf(), error),
-        };
-        // Without waiting, in case a FIFO has taken its place.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
-        let metadata = file.metadata().map_err(local)?;
-        if !metadata.is_file() {
-            return Err(LocalError::Kind(path.to_path_buf()));
-        }
-        if metadata.len() > MAX_FILE_SIZE {
-            return Err(LocalError::TooLarge(path.to_path_buf()));
-        }
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            size: metadata.len(),
-            modified: modified(&metadata),
-            mode: u16::try_from(metadata.mode() & u32::from(MODE_BITS)).unwrap_or(MODE_BITS),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// Fills `buffer` from a place in the file.
-    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), LocalError> {
-        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => LocalError::Changed(self.path.clone()),
-            _ => LocalError::Failed(self.path.clone(), error),
-        })
-    }
-
-    /// Whether the file is still as it was when it was opened: then what was read of it at different moments belongs
-    /// together.
-    pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
-        let metadata = self.file.metadata().map_err(|error| LocalError::Failed(self.path.clone(), error))?;
-        let same = metadata.len() == self.size
-            && modified(&metadata) == self.modified
-            && (metadata.ctime(), metadata.ctime_nsec()) == self.changed;
-        if same { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
-    }
-}
-
-fn modified(metadata: &fs::Metadata) -> ModifiedTime {
-    ModifiedTime { seconds: metadata.mtime(), nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0) }
 }

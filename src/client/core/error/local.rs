@@ -23,6 +23,8 @@ pub enum LocalError {
     Changed(PathBuf),
     /// A local file that is larger than the format allows.
     TooLarge(PathBuf),
+    /// A local file that has more bytes than fit into memory, and no size that says how many.
+    SizeUnknown(PathBuf),
     /// A local folder without a file in it.
     Nothing(PathBuf),
 }
@@ -43,6 +45,9 @@ impl fmt::Display for LocalError {
                 write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
             }
             LocalError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
+            LocalError::SizeUnknown(path) => {
+                write!(f, "'{}' has more than 16 MiB, and its size does not say so", Shown(path))
+            }
             LocalError::Nothing(path) => write!(f, "no file in '{}'", Shown(path)),
         }
     }
