@@ -155,7 +155,9 @@ fn files_links_and_empty_folders_that_are_moved_stay_what_they_are() {
     aditi.run(&["Download", "moved"]).succeeds();
     let (mut original, mut copy) = (snapshot(&tree), snapshot(&aditi.downloads().join("moved")));
     // The folder around them has no entry.
-    [&mut original, &mut copy].map(|tree| tree.remove(std::ffi::OsStr::new("")));
+    for tree in [&mut original, &mut copy] {
+        tree.remove(std::ffi::OsStr::new(""));
+    }
     assert_same(&original, &copy);
     aditi.run(&["Move", "moved", "elsewhere"]).fails_with(1).complains_of("a folder with something in it");
     aditi.run(&["Move", "moved/empty", "tree"]).fails_with(1).complains_of("exists");
