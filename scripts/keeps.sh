@@ -4,14 +4,14 @@
 # Everything happens in a temporary folder, with servers on free ports, and is removed at the end.
 #
 # SERVER, CLIENT  ShareIt's programs, ./Server and ./Client by default
-# DETAILS         a new folder for what the programs said, and for a list of what each did not keep
+# DETAILS         a new folder for the programs' messages, and for a list of what each did not keep
 # TMPDIR          decides about the file system: one without times before 1901 cannot show that they are kept
 set -euo pipefail
 export LC_ALL=C TZ=UTC # names are bytes
 umask 022
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-server=${SERVER:-$repo/Server} client=${CLIENT:-$repo/Client}
+server=$(realpath -m "${SERVER:-$repo/Server}") client=$(realpath -m "${CLIENT:-$repo/Client}")
 details=${DETAILS:-}
 pids=()
 next_port=$((20000 + RANDOM % 10000)) # below the range for outgoing connections
@@ -57,7 +57,7 @@ start() {
   local pid=$!
   pids+=("$pid")
   for _ in {1..600}; do
-    if grep -q 'listening on' "Server$1.log"; then
+    if grep -q 'listening on' "Server$1.log" 2>/dev/null; then
       echo "Server$1 localhost:$next_port" >>User.conf
       next_port=$((next_port + 1))
       return 0
@@ -106,15 +106,15 @@ read_tree() {
 
 # --- comparing ---
 
-# told PATH: whether the program said something about it, or about a folder with which it is missing. Names that
+# reported PATH: whether the program said something about it, or about a folder with which it is missing. Names that
 # have to be escaped are looked for by their longest part that does not.
-told() {
+reported() {
   local path=$1 part longest=''
   while IFS= read -r part; do
     if ((${#part} > ${#longest})); then longest=$part; fi
   done <<<"${path//[^ !#-&(-\[\]-\}~]/$'\n'}"
   if [[ $words == *"$longest"[^A-Za-z0-9._-]* ]]; then return 0; fi
-  [[ $path == */* && -z ${new["type/${path%/*}"]:-} ]] && told "${path%/*}"
+  [[ $path == */* && -z ${new["type/${path%/*}"]:-} ]] && reported "${path%/*}"
 }
 
 # row TITLE GROUPS TYPES FIELDS [CONDITION [WORDS]]: of the entries of these groups and types for which the function
@@ -134,19 +134,21 @@ row() {
       kept=$((kept + 1))
       continue
     fi
-    if [[ -n $about && $words =~ $about ]] || { [[ $same == type ]] && told "$path"; }; then
+    if [[ -n $about && $words =~ $about ]] || { [[ $same == type ]] && reported "$path"; }; then
       named=$((named + 1))
-      same+=', told'
+      same+=', reported'
     fi
     printf '%s: %q (%s)\n' "$1" "$path" "$same" >>lost
   done
+  case $named in
+    0) cell='not reported' ;;
+    $((all - kept))) cell=reported ;;
+    *) cell="$named of $((all - kept)) reported" ;;
+  esac
   if ((all == 0)); then cell=-
   elif ((kept == all)); then cell=all
-  elif ((kept == 0 && named == all)); then cell='none, told'
-  elif ((kept == 0 && named == 0)); then cell='none, not told'
-  elif ((named == all - kept)); then cell="$kept of $all, told"
-  elif ((named == 0)); then cell="$kept of $all, not told"
-  else cell="$kept of $all, $named told"; fi
+  elif ((kept == 0)); then cell="none, $cell"
+  else cell="$kept of $all, $cell"; fi
   add "$1" "$cell"
 }
 
@@ -193,13 +195,13 @@ rows() {
   row "40 folders deep, long paths" deep fd "size hash" below_group 'too many folders|too long'
 }
 
-# told_of_all: how many of all entries that did not come back at all the program named.
-told_of_all() {
+# named_of_all: how many of all entries that did not come back at all the program named.
+named_of_all() {
   local path all=0 named=0
   for path in "${paths[@]}"; do
     if [[ -z ${new["type/$path"]-} ]]; then
       all=$((all + 1))
-      if told "$path"; then named=$((named + 1)); fi
+      if reported "$path"; then named=$((named + 1)); fi
     fi
   done
   if ((all == 0)); then add "missing entries that are named" "none missing"
@@ -248,7 +250,7 @@ heading='| |' rule='|---|'
 for program in "${programs[@]}"; do
   [[ -n ${calls[$program]:-} ]] || die "unknown program '$program'"
   if ! command -v "${calls[$program]}" >/dev/null; then
-    echo "keeps: $program is missing" >&2
+    echo "keeps: $program is missing (${calls[$program]})" >&2
     continue
   fi
   heading+=" $(version_of "$program") |" rule+='---|'
@@ -263,7 +265,7 @@ for program in "${programs[@]}"; do
   words=$(<words)
   read_tree back/tree
   rows
-  told_of_all
+  named_of_all
   differences "lines of diff -r"
   # Once more, over what is there: for an ordinary user a folder that forbids changes may be in the way.
   ("${program}_returns") >out 2>again </dev/null || again=$?
