@@ -3,6 +3,7 @@
 pub(crate) mod source;
 mod stage;
 
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
 use crate::primitives::{self, sha256};
-use crate::sealed::{Facts, FileKey, Header};
+use crate::sealed::{Facts, FileKey, Header, Kind};
 use crate::wire::Refusal;
 
 /// Files that are staged and committed together: one round trip serves them all.
@@ -210,7 +211,11 @@ fn plan(
     let source = OpenSource::open(&file.source)?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
     let wrap_block = primitives::random().map_err(ClientError::Random)?;
+    let runs = placement::pieces().map(|_| primitives::random()).collect::<io::Result<_>>();
+    let runs = runs.map_err(ClientError::Random)?;
     let facts = Facts {
+        kind: Kind::Data,
+        mode: source.mode,
         version: writer.version(),
         size: source.size,
         modified: source.modified,
@@ -218,7 +223,7 @@ fn plan(
     };
     let (user, path) = (core.config.user.clone(), file.target.clone());
     let header = Header::data(user, path, facts, 1, core.key.wrap(&key, wrap_block));
-    Ok((Plan { source, key, header, holders }, writer))
+    Ok((Plan { source, key, runs, header, holders }, writer))
 }
 
 fn stage(core: &mut Core, plans: &[&Plan]) -> Vec<Staged> {

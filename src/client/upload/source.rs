@@ -9,8 +9,8 @@ use rustix::fs::OFlags;
 
 use crate::client::core::error::{ClientError, LocalError};
 use crate::client::core::report::{Notice, Report};
-use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
-use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
+use crate::name::{FilePath, FolderPath, NameError};
+use crate::sealed::{MAX_FILE_SIZE, MODE_BITS, ModifiedTime};
 
 /// A local file and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub fn find(
         None => folder.clone(),
     };
     let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
-    walk.visit(&local, &folder, 0).map_err(|error| LocalError::Failed(local.clone(), error))?;
+    walk.visit(&local, &folder).map_err(|error| LocalError::Failed(local.clone(), error))?;
     if walk.sources.is_empty() && walk.whole {
         return Err(LocalError::Nothing(local).into());
     }
@@ -88,7 +88,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, local: &Path, folder: &FolderPath, depth: usize) -> io::Result<()> {
+    fn visit(&mut self, local: &Path, folder: &FolderPath) -> io::Result<()> {
         let metadata = fs::metadata(local)?;
         let here = (metadata.dev(), metadata.ino());
         if self.on_the_way.contains(&here) {
@@ -99,7 +99,7 @@ impl Walk<'_> {
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            if let Err(why) = self.take(&path, folder, depth) {
+            if let Err(why) = self.take(&path, folder) {
                 self.whole = false;
                 self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
             }
@@ -108,15 +108,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn take(&mut self, path: &Path, folder: &FolderPath, depth: usize) -> Result<(), String> {
+    fn take(&mut self, path: &Path, folder: &FolderPath) -> Result<(), String> {
         let name = path.file_name().and_then(|n| n.to_str()).ok_or("the name is not UTF-8")?;
         let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
         if metadata.is_dir() {
-            if depth + 1 >= MAX_DEPTH {
-                return Err("too many nested folders".into());
-            }
             let folder = folder.folder(name).map_err(|why| why.to_string())?;
-            self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())
+            self.visit(path, &folder).map_err(|error| error.to_string())
         } else if metadata.is_file() {
             let target = folder.file(name).map_err(|why| why.to_string())?;
             self.sources.push(Source { local: path.to_path_buf(), target });
@@ -133,6 +130,7 @@ pub(super) struct OpenSource {
     path: PathBuf,
     pub(super) size: u64,
     pub(super) modified: ModifiedTime,
+    pub(super) mode: u16,
     changed: (i64, i64),
 }
 
@@ -157,6 +155,7 @@ impl OpenSource {
             path: path.to_path_buf(),
             size: metadata.len(),
             modified: modified(&metadata),
+            mode: u16::try_from(metadata.mode() & u32::from(MODE_BITS)).unwrap_or(MODE_BITS),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }

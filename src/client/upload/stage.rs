@@ -15,7 +15,9 @@ use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
 use crate::primitives::Bytes32;
-use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
+use crate::sealed::{
+    ChunkCipher, ChunkHasher, FileKey, Header, MIN_CHUNK_LOG2, MasterKey, NONCE, Nonce, nonce,
+};
 use crate::wire::Request;
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
@@ -30,6 +32,8 @@ const BYTES_PER_THREAD: u64 = 16 << 20;
 pub(super) struct Plan {
     pub(super) source: OpenSource,
     pub(super) key: FileKey,
+    /// By piece, from 1: what its nonces begin with.
+    pub(super) runs: Vec<[u8; 8]>,
     /// The header of every piece, except for number and piece size.
     pub(super) header: Header,
     /// By piece, from 1: the servers that should hold it.
@@ -163,7 +167,7 @@ impl Work<'_> {
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let plan = self.plans[job.file];
         let header = plan.header.of_piece(job.piece);
-        let length = header.piece_size + 32 * header.chunks();
+        let length = header.payload_size();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
         let mut in_order = plan.holders[usize::from(job.piece) - 1].clone();
         in_order.sort_unstable();
@@ -199,25 +203,71 @@ impl Work<'_> {
         lanes: &mut [MutexGuard<'_, Lane>],
         buffer: &mut Vec<u8>,
     ) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
-        let mut cipher = ChunkCipher::new(&plan.key, header.piece);
-        let mut hasher = ChunkHasher::new(header.chunk_size());
+        let mut encryption = Encryption::new(plan, header, start);
+        let mut hasher = ChunkHasher::new(header.stored_chunk_size());
         let mut table = Vec::new();
         let mut sent = 0;
-        while sent < header.piece_size {
-            let part = STEP.min(usize::try_from(header.piece_size - sent).unwrap_or(STEP));
-            buffer.resize(part, 0);
-            plan.source.read(buffer, start + sent).map_err(|error| (error, sent))?;
-            cipher.encrypt(buffer);
-            hasher.update(buffer, |hash| table.extend(hash));
-            for lane in &mut *lanes {
-                lane.try_send(|peer| peer.send_payload(buffer));
+        loop {
+            let (step, done) = encryption.step(buffer).map_err(|error| (error, sent))?;
+            if step.is_empty() {
+                break;
             }
-            sent += part as u64;
-            self.report.progress(Progress { done: part as u64 });
+            hasher.update(step, |hash| table.extend(hash));
+            for lane in &mut *lanes {
+                lane.try_send(|peer| peer.send_payload(step));
+            }
+            sent += step.len() as u64;
+            self.report.progress(Progress { done });
         }
         let root = hasher.finish(|hash| table.extend(hash));
         Ok((table, root))
     }
+}
+
+/// A piece that is read and encrypted.
+struct Encryption<'a> {
+    plan: &'a Plan,
+    header: &'a Header,
+    /// Where the piece begins in the file.
+    start: u64,
+    /// Bytes of the file that were encrypted.
+    done: u64,
+    cipher: ChunkCipher,
+}
+
+impl<'a> Encryption<'a> {
+    fn new(plan: &'a Plan, header: &'a Header, start: u64) -> Self {
+        Self { plan, header, start, done: 0, cipher: ChunkCipher::new(&plan.key, &nonce_of(plan, header, 0)) }
+    }
+
+    /// The next bytes of the body, none at its end; and how many bytes of the file they are.
+    fn step<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Result<(&'b [u8], u64), LocalError> {
+        let chunk_size = self.header.chunk_size();
+        // Even with the smallest chunks.
+        buffer.resize(STEP + NONCE * (STEP >> MIN_CHUNK_LOG2), 0);
+        let (before, mut filled) = (self.done, 0);
+        let end = self.header.piece_size.min(before + STEP as u64);
+        while self.done < end {
+            let (chunk, within) = (self.done / chunk_size, self.done % chunk_size);
+            if within == 0 {
+                let nonce = nonce_of(self.plan, self.header, chunk);
+                self.cipher = ChunkCipher::new(&self.plan.key, &nonce);
+                buffer[filled..filled + NONCE].copy_from_slice(&nonce);
+                filled += NONCE;
+            }
+            let part = (chunk_size - within).min(end - self.done);
+            let bytes = &mut buffer[filled..filled + part as usize];
+            self.plan.source.read(bytes, self.start + self.done)?;
+            self.cipher.encrypt(bytes);
+            filled += bytes.len();
+            self.done += part;
+        }
+        Ok((&buffer[..filled], self.done - before))
+    }
+}
+
+fn nonce_of(plan: &Plan, header: &Header, chunk: u64) -> Nonce {
+    nonce(plan.runs[usize::from(header.piece) - 1], chunk)
 }
 
 /// The announced bytes must follow, so that the next request is found after them.
