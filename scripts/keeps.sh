@@ -249,7 +249,7 @@ mapfile -d '' -t paths < <(cd tree && find . -mindepth 1 -printf '%P\0' 2>/dev/n
 heading='| |' rule='|---|'
 for program in "${programs[@]}"; do
   [[ -n ${calls[$program]:-} ]] || die "unknown program '$program'"
-  if ! command -v "${calls[$program]}" >/dev/null; then
+  if ! type -P "${calls[$program]}" >/dev/null; then
     echo "keeps: $program is missing (${calls[$program]})" >&2
     continue
   fi
