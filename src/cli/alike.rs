@@ -14,6 +14,8 @@ const MOST_DIFFERENT: usize = 100;
 pub(super) enum Kind {
     /// A warning about a file.
     Warning,
+    /// A file that was rightly skipped.
+    Ignored,
     /// A file that was skipped, which is an error.
     Skipped,
 }
@@ -21,7 +23,7 @@ pub(super) enum Kind {
 impl Kind {
     fn most(self) -> usize {
         match self {
-            Kind::Warning => 1,
+            Kind::Warning | Kind::Ignored => 1,
             Kind::Skipped => MOST_SKIPPED,
         }
     }
@@ -55,7 +57,7 @@ impl Alike {
             let Some(more @ 1..) = count.checked_sub(kind.most()) else { continue };
             let line = match kind {
                 Kind::Warning => format!("the same for {}: {words}", counted(more, "more file")),
-                Kind::Skipped => format!("{} more skipped ({words})", grouped(more)),
+                Kind::Ignored | Kind::Skipped => format!("{} more skipped ({words})", grouped(more)),
             };
             lines.push((kind, line));
         }

@@ -41,7 +41,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if no_folder || (name == ALL && !may_delete_all(session.console, files.len())) {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of("deleted", files.len());
+    let mut tally = Tally::of("deleted", &files);
     for result in session.client.delete(&files) {
         match result {
             Ok(path) => session.done(tally.done(&path, None, "")),

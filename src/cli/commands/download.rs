@@ -47,7 +47,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let files = [folders, others].concat();
     let mut made = Vec::new();
     session.console.expect_files(files.len());
-    let mut tally = Tally::of("downloaded", files.len());
+    let mut tally = Tally::of("downloaded", &files);
     for files in files.chunks(AT_A_TIME) {
         let results = match looked.take() {
             Some(file) => vec![session.client.download_looked(file, &session.downloads)],

@@ -105,7 +105,7 @@ impl Console {
 
     fn say_of_kind(&self, kind: Kind, what: &dyn Display) {
         match kind {
-            Kind::Warning => self.warning(what),
+            Kind::Warning | Kind::Ignored => self.warning(what),
             Kind::Skipped => self.error(what, None),
         }
     }

@@ -133,6 +133,12 @@ impl Report for Console {
             Notice::Grew { path } => {
                 self.warn_of(&path, "grew while it was read; stored as it was when it was opened");
             }
+            Notice::BitsNotStored { path } => {
+                self.warn_of(&path, "setuid, setgid and sticky bits are not stored");
+            }
+            Notice::Temporary { path, what } => {
+                self.say_alike(Kind::Ignored, what, &format!("skipped '{}' ({what})", printable(&path)));
+            }
             Notice::LeftOut { what, why } => {
                 let skipped = format!("skipped '{}' ({why})", printable(&what));
                 self.say_alike(Kind::Skipped, &why, &skipped);

@@ -105,6 +105,18 @@ pub enum Notice {
         /// The stored file.
         path: FilePath,
     },
+    /// A local file or folder with a setuid, setgid or sticky bit, which is not stored.
+    BitsNotStored {
+        /// The stored file or folder.
+        path: FilePath,
+    },
+    /// A local file of the client's own that will soon be gone, and so was skipped.
+    Temporary {
+        /// As the user would write it.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// A local file or folder that was skipped, and why.
     LeftOut {
         /// As the user would write it.

@@ -1,14 +1,15 @@
-//! A local file while it is uploaded.
+//! A local file, link or folder while it is uploaded.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
+use super::source::Source;
 use crate::client::core::error::LocalError;
-use crate::sealed::{MAX_FILE_SIZE, MODE_BITS, ModifiedTime};
+use crate::sealed::{Header, Kind, MAX_FILE_SIZE, MAX_LINK, MODE_BITS, ModifiedTime};
 
 /// Files of up to this size are read when they are opened: those that the kernel makes up, as in /proc and /sys, have
 /// such sizes, whatever is in them.
@@ -18,67 +19,103 @@ const MAX_IN_MEMORY: u64 = 16 << 20;
 /// How often a small file is read again because it has changed.
 const MAX_READS: usize = 10;
 
-/// A local file that is open for upload, and its metadata when it was opened.
+/// What is stored besides a name and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attributes {
+    pub(super) kind: Kind,
+    pub(super) mode: u16,
+    pub(super) modified: ModifiedTime,
+    pub(super) size: u64,
+}
+
+impl Attributes {
+    fn of(kind: Kind, metadata: &Metadata) -> Self {
+        let mode = u16::try_from(metadata.mode() & u32::from(MODE_BITS)).unwrap_or(MODE_BITS);
+        let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
+        Self {
+            kind,
+            mode: if kind == Kind::Link { MODE_BITS } else { mode },
+            modified: ModifiedTime { seconds: metadata.mtime(), nanos },
+            size: if kind == Kind::Folder { 0 } else { metadata.len() },
+        }
+    }
+
+    /// Those that a source has now, as far as its metadata says; none if it is gone or of another kind.
+    pub(super) fn now(source: &Source) -> Option<Self> {
+        let (metadata, is_same) = match source.kind {
+            Kind::Link => {
+                (fs::symlink_metadata(&source.local), Metadata::is_symlink as fn(&Metadata) -> bool)
+            }
+            Kind::Folder => (fs::metadata(&source.local), Metadata::is_dir as _),
+            _ => (fs::metadata(&source.local), Metadata::is_file as _),
+        };
+        metadata.ok().filter(is_same).map(|metadata| Self::of(source.kind, &metadata))
+    }
+}
+
+impl From<&Header> for Attributes {
+    fn from(header: &Header) -> Self {
+        let &Header { kind, mode, modified, file_size: size, .. } = header;
+        Self { kind, mode, modified, size }
+    }
+}
+
+/// A source that is open for upload, and what it was like when it was opened.
 pub(super) struct OpenSource {
     content: Content,
     path: PathBuf,
-    pub(super) size: u64,
-    pub(super) modified: ModifiedTime,
-    pub(super) mode: u16,
+    pub(super) attributes: Attributes,
 }
 
 enum Content {
-    /// A file that is read while it is sent, and how it was when it was opened.
-    File(File, Stat),
+    /// A file that is read while it is sent, and its state when it was opened.
+    File(File, State),
     /// Bytes that were read, and whether more have come since.
     Bytes(Vec<u8>, bool),
 }
 
-/// What changes with a file, as far as its file system knows.
+/// What changes with the bytes of a file, as far as its file system knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    size: u64,
-    modified: ModifiedTime,
+struct State {
+    attributes: Attributes,
     changed: (i64, i64),
 }
 
-impl Stat {
+impl State {
     fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        Ok(Self {
-            size: metadata.len(),
-            modified: modified(&metadata),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Ok(Self { attributes: Attributes::of(Kind::Data, &metadata), changed })
     }
 }
 
 impl OpenSource {
-    pub(super) fn open(path: &Path) -> Result<Self, LocalError> {
+    pub(super) fn open(source: &Source) -> Result<Self, LocalError> {
+        let path = &source.local;
         let local = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => LocalError::Missing(path.to_path_buf()),
-            _ => LocalError::Failed(path.to_path_buf(), error),
+            io::ErrorKind::NotFound => LocalError::Missing(path.clone()),
+            _ => LocalError::Failed(path.clone(), error),
         };
-        // Without waiting, in case a FIFO has taken its place.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
-        let metadata = file.metadata().map_err(local)?;
-        if !metadata.is_file() {
-            return Err(LocalError::Kind(path.to_path_buf()));
-        }
-        let mode = u16::try_from(metadata.mode() & u32::from(MODE_BITS)).unwrap_or(MODE_BITS);
-        let stat = Stat::of(&file).map_err(local)?;
-        let path = path.to_path_buf();
-        if stat.size > SMALL {
-            if stat.size > MAX_FILE_SIZE {
-                return Err(LocalError::TooLarge(path));
+        let (content, attributes) = match source.kind {
+            Kind::Link => open_link(path).map_err(local)?,
+            Kind::Folder => {
+                let metadata = fs::metadata(path).map_err(local)?;
+                if !metadata.is_dir() {
+                    return Err(LocalError::Changed(path.clone()));
+                }
+                (Content::Bytes(Vec::new(), false), Attributes::of(Kind::Folder, &metadata))
             }
-            let content = Content::File(file, stat);
-            return Ok(Self { content, path, size: stat.size, modified: stat.modified, mode });
-        }
-        let (bytes, stat, grew) = read_small(&file, stat, &path)?;
-        let size = bytes.len() as u64;
-        Ok(Self { content: Content::Bytes(bytes, grew), path, size, modified: stat.modified, mode })
+            _ => {
+                // Without waiting, in case a FIFO has taken its place.
+                let flags = OFlags::NONBLOCK.bits().cast_signed();
+                let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
+                if !file.metadata().map_err(local)?.is_file() {
+                    return Err(LocalError::Kind(path.clone()));
+                }
+                open_file(file, path)?
+            }
+        };
+        Ok(Self { content, path: path.clone(), attributes })
     }
 
     /// Fills `buffer` from a place in the file.
@@ -102,9 +139,9 @@ impl OpenSource {
     /// Whether the file is still as it was when it was opened: then what was read of it at different moments belongs
     /// together.
     pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
-        let Content::File(file, stat) = &self.content else { return Ok(()) };
-        let now = Stat::of(file).map_err(|error| LocalError::Failed(self.path.clone(), error))?;
-        if now == *stat { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
+        let Content::File(file, state) = &self.content else { return Ok(()) };
+        let now = State::of(file).map_err(|error| LocalError::Failed(self.path.clone(), error))?;
+        if now == *state { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
     }
 
     /// Whether it has grown since it was opened, and is stored without what came later.
@@ -113,16 +150,39 @@ impl OpenSource {
     }
 }
 
-/// All bytes of a small file, as they were together at one moment; how the file was then, as far as that means
-/// anything; and whether it has grown since.
-fn read_small(file: &File, stat: Stat, path: &Path) -> Result<(Vec<u8>, Stat, bool), LocalError> {
+/// A link and its target, which belong together: another link that takes its name meanwhile is another file.
+fn open_link(path: &Path) -> io::Result<(Content, Attributes)> {
+    let link = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let target = readlinkat(&link, "", Vec::new())?.into_bytes();
+    let size = target.len() as u64;
+    if !(1..=MAX_LINK).contains(&size) {
+        return Err(io::Error::other(format!("its target has {size} bytes")));
+    }
+    let attributes = Attributes { size, ..Attributes::of(Kind::Link, &File::from(link).metadata()?) };
+    Ok((Content::Bytes(target, false), attributes))
+}
+
+fn open_file(file: File, path: &Path) -> Result<(Content, Attributes), LocalError> {
+    let state = State::of(&file).map_err(|error| LocalError::Failed(path.to_path_buf(), error))?;
+    if state.attributes.size > MAX_FILE_SIZE {
+        return Err(LocalError::TooLarge(path.to_path_buf()));
+    }
+    if state.attributes.size > SMALL {
+        return Ok((Content::File(file, state), state.attributes));
+    }
+    let (bytes, state, grew) = read_small(&file, state, path)?;
+    let size = bytes.len() as u64;
+    Ok((Content::Bytes(bytes, grew), Attributes { size, ..state.attributes }))
+}
+
+/// All bytes of a small file, as they were together at one moment; its state then; and whether it has grown since.
+fn read_small(file: &File, state: State, path: &Path) -> Result<(Vec<u8>, State, bool), LocalError> {
     let failed = |error| LocalError::Failed(path.to_path_buf(), error);
-    let mut bytes = read_all(file, path)?;
-    let mut before = stat;
+    let (mut bytes, mut before) = (read_all(file, path)?, state);
     for _ in 0..MAX_READS {
-        let after = Stat::of(file).map_err(failed)?;
-        // A file that is empty by its size and is not in truth gets its bytes from the kernel; its times mean nothing.
-        let is_made_up = before.size == 0 && after.size == 0 && !bytes.is_empty();
+        let after = State::of(file).map_err(failed)?;
+        // A file that is empty by its size and not in truth gets its bytes from the kernel; its times mean nothing.
+        let is_made_up = (before.attributes.size, after.attributes.size) == (0, 0) && !bytes.is_empty();
         if after == before || is_made_up {
             return Ok((bytes, before, false));
         }
@@ -145,8 +205,4 @@ fn read_all(mut file: &File, path: &Path) -> Result<Vec<u8>, LocalError> {
         return Err(LocalError::SizeUnknown(path.to_path_buf()));
     }
     Ok(bytes)
-}
-
-fn modified(metadata: &Metadata) -> ModifiedTime {
-    ModifiedTime { seconds: metadata.mtime(), nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0) }
 }

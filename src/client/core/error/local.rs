@@ -25,6 +25,8 @@ pub enum LocalError {
     TooLarge(PathBuf),
     /// A local file that has more bytes than fit into memory, and no size that says how many.
     SizeUnknown(PathBuf),
+    /// A local file of the client's own that will soon be gone, and what it is.
+    Temporary(PathBuf, &'static str),
     /// A local folder without a file in it.
     Nothing(PathBuf),
 }
@@ -47,6 +49,9 @@ impl fmt::Display for LocalError {
             LocalError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
             LocalError::SizeUnknown(path) => {
                 write!(f, "'{}' has more than 16 MiB, and its size does not say so", Shown(path))
+            }
+            LocalError::Temporary(path, what) => {
+                write!(f, "'{}' is {what}, which is never stored", Shown(path))
             }
             LocalError::Nothing(path) => write!(f, "no file in '{}'", Shown(path)),
         }
