@@ -4,11 +4,20 @@ use crate::cli::json::{object, or_null, text};
 use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::name::printable;
 use crate::placement::PieceSet;
-use crate::sealed::Kind;
+use crate::sealed::{Facts, Kind};
 use crate::text::utc_text;
 
 /// A size or date that no trustworthy header has.
 pub(super) const UNKNOWN: &str = "?";
+
+/// A file's size; of a link, that it is one.
+pub(super) fn size_of(facts: Option<&Facts>, text: impl FnOnce(u64) -> String) -> String {
+    match facts {
+        None => UNKNOWN.to_owned(),
+        Some(facts) if facts.kind == Kind::Link => "link".to_owned(),
+        Some(facts) => text(facts.size),
+    }
+}
 
 /// What follows a file's name.
 pub(super) fn mark(health: Health) -> &'static str {
@@ -42,7 +51,7 @@ pub(super) fn long(listing: &[Shown]) -> Vec<String> {
             Shown::Folder(_) => name,
             Shown::File(file) => {
                 let facts = file.facts.as_ref();
-                let size = facts.map_or(UNKNOWN.to_owned(), |facts| facts.size.to_string());
+                let size = size_of(facts, |size| size.to_string());
                 let date = facts.map_or(UNKNOWN.to_owned(), |facts| utc_text(facts.modified.seconds));
                 format!("{name}{pad}  {size:>13}  {date:<20}  {}", holders(file))
             }
