@@ -15,7 +15,8 @@ pub(super) const COMMAND: Command = Command {
     forms: &[("Download FILE [FOLDER]", "get a file back"), ("Download FOLDER", "get everything below it")],
     options: &[(&RECURSIVE, "")],
     details: "It goes to Downloads/USER/FOLDER/FILE in the folder where the client was started. An older download is \
-              replaced in one step, and only by a file that is whole. A link below Downloads/USER is not followed. \
+              replaced in one step, and only by a file that is whole. Times and permissions come back as they were \
+              stored; what exists is never given more permissions. A link below Downloads/USER is not followed. \
               `Download .` gets everything.",
     examples: &[
         "Download poem.txt",
