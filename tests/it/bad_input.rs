@@ -280,7 +280,7 @@ fn an_option_of_another_command_is_refused_and_nothing_is_done() {
     {
         aditi.run(args).fails_with(2).prints(&[]);
     }
-    aditi.pipe("Delete -n a\nUpload -l b\n").fails_with(2);
+    aditi.pipe("Delete -n a\nUpload --json b\n").fails_with(2);
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
 }
 
