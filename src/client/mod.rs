@@ -22,7 +22,7 @@ pub use core::error::{
 pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::report::{Doing, Notice, Phase, Progress, Report};
-pub use download::Downloaded;
+pub use download::{Downloaded, MadeFolder};
 pub use upload::Uploaded;
 pub use upload::source::{Selection, Source, Sources, find};
 

@@ -3,11 +3,9 @@
 //! Each chunk begins with its nonce, so it can be decrypted alone, and the rest of a piece can be encrypted later under
 //! new nonces: even if the file has changed by then, no byte of keystream serves two plaintexts.
 
+use super::header::NONCE;
 use super::keys::FileKey;
 use crate::primitives::{Bytes32, Hasher, Keystream, sha256};
-
-/// Bytes of a nonce.
-pub const NONCE: usize = 12;
 
 /// The nonce of a chunk, of which no other chunk of the same upload has the same.
 pub type Nonce = [u8; NONCE];

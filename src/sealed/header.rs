@@ -3,7 +3,6 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::chunks::NONCE;
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
 use crate::placement::{self, TOMBSTONE};
 use crate::version::Version;
@@ -24,6 +23,8 @@ pub const MAX_CHUNK_LOG2: u8 = 22;
 pub const MAX_CHUNKS: u64 = 65_536;
 /// Largest file, in bytes: 1 TiB, so that each piece has at most [`MAX_CHUNKS`] of the largest chunks.
 pub const MAX_FILE_SIZE: u64 = 1 << 40;
+/// Bytes of the nonce with which each chunk begins.
+pub const NONCE: usize = 12;
 /// Longest target of a symbolic link, in bytes: Linux allows no longer one.
 pub const MAX_LINK: u64 = 4095;
 /// The permission bits that are stored: those of owner, group and others. What makes a file run as somebody else is not

@@ -93,6 +93,9 @@ impl Entry {
                     _ => Kind::Data,
                 };
                 let (path, version) = (words.path()?, words.version()?);
+                if path.is_of_folder() != (kind == Kind::Folder) {
+                    return Err(ParseError("a path of this kind"));
+                }
                 let (published, pieces) = (published(&mut words)?, pieces(&mut words)?);
                 let size = words.number("size")?;
                 let modified = ModifiedTime {
@@ -184,8 +187,11 @@ mod tests {
             let line = entry.to_line();
             assert_eq!(Entry::parse(line.trim_end()), Ok(entry), "{line}");
         }
-        for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"]
-        {
+        let facts = format!("1-{} published 1 0 0 0 2 644", "0".repeat(32));
+        let of_another_kind = ["file x/", "link /", "entry x"].map(|begin| format!("{begin} {facts}"));
+        assert!(Entry::parse(&format!("entry x/ {facts}")).is_ok());
+        let cut = ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"];
+        for line in cut.into_iter().chain(of_another_kind.iter().map(String::as_str)) {
             assert!(Entry::parse(line).is_err(), "{line}");
         }
     }

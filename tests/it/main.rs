@@ -24,6 +24,7 @@ mod scenarios_faults;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;
+mod scenarios_trees;
 mod scenarios_upload;
 mod scenarios_verify;
 mod scenarios_words;

@@ -18,7 +18,10 @@ fn a_terminal_gets_a_greeting_and_a_table_with_the_servers_in_its_header() {
     session.send("ShowFiles");
     session.wait_for_text("39.1 KiB");
     cluster.stop(2);
-    session.send("ShowFiles\nExit");
+    session.send("ShowFiles");
+    // What is typed sooner may be shown in the middle of it.
+    session.wait_for_text("start Server2, or Repair");
+    session.send("Exit");
     let seen = as_seen(&session.finish().succeeds().stdout);
     let text = seen.join("\n");
     assert!(text.contains("Welcome Aditi. Servers up: Server1, Server2, Server3, Server4.\n"), "{text}");

@@ -717,11 +717,15 @@ fn no_name_and_no_garbage_forges_a_line_of_the_log() {
         stranger.reply();
     }
     let encoded = shareit::text::percent_encode(&format!("x\n{forged}\u{1b}[2K\r\u{85}"));
-    for line in [format!("LOOK {encoded}"), format!("LIST {encoded} here"), format!("PING \r{forged}")] {
+    let ask = |line: &str| {
         let mut guest = Guest::at(port, "Ritu", &password("Ritu"));
-        let sealed = guest.seal(&line);
+        let sealed = guest.seal(line);
         guest.send(sealed);
-        assert_eq!(guest.reply(), Reply::no(Refusal::BadRequest), "{line}");
+        guest.reply()
+    };
+    assert_eq!(ask(&format!("PING \r{forged}")), Reply::no(Refusal::BadRequest));
+    for line in [format!("LOOK {encoded}"), format!("LIST {encoded} here")] {
+        assert!(matches!(ask(&line), Reply::Text(..)), "{line}");
     }
     // Names that may be: they come as one line each, whatever is in them.
     let aditi = cluster.client("Aditi");

@@ -6,8 +6,8 @@ use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::RECURSIVE;
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{ClientError, Files, Found};
-use crate::name::printable;
+use crate::client::{ClientError, Downloaded, Files, Found};
+use crate::name::{FilePath, printable};
 
 pub(super) const COMMAND: Command = Command {
     name: "Download",
@@ -41,6 +41,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if session.is_no_folder(what, &name, &files) {
         return Ok(FAILED);
     }
+    // Folders are made first, from the outermost inwards, and get their permission bits and times when everything in
+    // them is there.
+    let (folders, others): (Vec<_>, Vec<_>) = files.into_iter().partition(FilePath::is_of_folder);
+    let files = [folders, others].concat();
+    let mut made = Vec::new();
     session.console.expect_files(files.len());
     let mut tally = Tally::of("downloaded", &files);
     for files in files.chunks(AT_A_TIME) {
@@ -50,12 +55,20 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         };
         for result in results {
             match result {
+                Ok(Downloaded { folder: Some(folder), .. }) => made.push(folder),
                 Ok(file) => {
                     let place = format!(" to {}", printable(&file.place.to_string_lossy()));
                     session.done(tally.done(&file.path, Some(file.size), &place));
                 }
                 Err(error) => session.fail(&mut tally, error),
             }
+        }
+    }
+    for folder in made.into_iter().rev() {
+        let path = FilePath::of_folder(folder.folder());
+        match folder.finish(&session.downloads) {
+            Ok(()) => session.done(tally.done(&path, None, "")),
+            Err(error) => session.fail(&mut tally, error),
         }
     }
     Ok(session.conclude(&tally, unseen))

@@ -109,6 +109,14 @@ impl Report for Console {
             Notice::NotPlaced { path, server, why } => {
                 self.warn_of(&path, &format!("{server} did not accept it ({why}); stored on other servers"));
             }
+            Notice::KeptNarrower { path, kept, stored } => {
+                self.warn_of(
+                    &path,
+                    &format!(
+                        "the existing permissions {kept:03o} were not widened to the stored {stored:03o}"
+                    ),
+                );
+            }
             Notice::OtherKeyKept { path } => {
                 self.warn_of(&path, "encrypted under another password or Key line, and left as it is");
             }

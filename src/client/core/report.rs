@@ -67,6 +67,15 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A download over something with fewer permission bits than were stored, which it did not get.
+    KeptNarrower {
+        /// The file, or the entry of the folder.
+        path: FilePath,
+        /// The bits that it has now.
+        kept: u16,
+        /// The stored ones.
+        stored: u16,
+    },
     /// An upload that replaced a file made under another password or `Key`.
     OtherKeyReplaced {
         /// The file.

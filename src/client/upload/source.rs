@@ -139,10 +139,7 @@ impl<'a> Walk<'a> {
         if self.on_the_way.contains(&id(metadata)) {
             return Err(io::Error::other("a loop of links"));
         }
-        // The user's own folder is nobody's to describe.
-        if !folder.is_root() {
-            self.add(local, FilePath::of_folder(folder), Kind::Folder, metadata);
-        }
+        self.add(local, FilePath::of_folder(folder), Kind::Folder, metadata);
         let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
         self.on_the_way.push(id(metadata));
