@@ -145,7 +145,7 @@ fn a_hint_for_many_files_is_shown_once() {
     cluster.run_only(&[]);
     cluster.start(1);
     let outcome = aditi.run(&["Download", "d"]).fails_with(1);
-    assert_eq!(outcome.stderr.matches("Client: error: cannot rebuild d/").count(), 3, "{outcome}");
+    assert_eq!(outcome.stderr.matches("Client: error: cannot rebuild d/").count(), 4, "{outcome}");
     assert_eq!(outcome.stderr.matches("Client: hint: ").count(), 1, "{outcome}");
     cluster.run_all();
     disk::write(&aditi.folder().join("Downloads"), b"no folder");

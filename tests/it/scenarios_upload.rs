@@ -2,12 +2,13 @@
 
 use crate::common::client::{CONF, PROGRAM};
 use crate::common::process::{Outcome, run};
-use crate::common::{Client, Cluster, as_seen, noise};
+use crate::common::{Client, Cluster, Trap, as_seen, noise};
 use shareit::sealed::{Header, Kind};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
@@ -106,7 +107,11 @@ fn unchanged_files_are_counted_and_listed_only_when_asked_for() {
     aditi.put("t/b", b"1234");
     aditi.run(&["Upload", "t"]).succeeds();
     aditi.put("t/b", b"12345");
-    aditi.run(&["Upload", "-u", "-l", "t"]).succeeds().prints(&["unchanged t/a", "uploaded t/b (5 B)"]);
+    aditi.run(&["Upload", "-u", "-l", "t"]).succeeds().prints(&[
+        "unchanged t/",
+        "unchanged t/a",
+        "uploaded t/b (5 B)",
+    ]);
     let Some(session) = aditi.on_terminal(80, "$client Upload -u t") else { return };
     let seen = as_seen(&session.finish().succeeds().stdout).join("\n");
     assert!(!seen.contains("unchanged t/a"), "{seen}");
@@ -124,12 +129,12 @@ fn a_warning_that_is_the_same_for_many_files_is_one_with_a_count() {
     let outcome = aditi.run(&["Upload", "t"]).succeeds();
     let stored = "stored with 1 of 2 copies; run Repair when the servers are back";
     assert_eq!(outcome.stderr.matches(stored).count(), 2, "{outcome}");
-    let first = format!("Client: warning: t/0: {stored}\n");
-    let rest = format!("Client: warning: the same for 11 more files: {stored}\n");
+    let first = format!("Client: warning: t/: {stored}\n");
+    let rest = format!("Client: warning: the same for 12 more files: {stored}\n");
     assert!(outcome.stderr.contains(&first) && outcome.stderr.ends_with(&rest), "{outcome}");
     let outcome = aditi.run(&["Delete", "-r", "t"]).fails_with(4);
     assert_eq!(outcome.stderr.matches("missed the delete").count(), 2, "{outcome}");
-    outcome.complains_of("the same for 11 more files: Server2, Server3 and Server4 missed the delete");
+    outcome.complains_of("the same for 12 more files: Server2, Server3 and Server4 missed the delete");
 }
 
 #[test]
@@ -345,4 +350,73 @@ fn temporary_files_of_the_client_are_never_stored() {
     let listed = aditi.run(&["ShowFiles", &folder]).succeeds();
     assert_eq!(listed.lines(), ["files/", "other.passwd.new", CONF], "{listed}");
     aditi.run(&["Upload", beside.to_str().unwrap()]).fails_with(1).complains_of("never stored");
+}
+
+/// Uploads this file, and does something to it after all of it was read and before the servers have it.
+#[track_caller]
+fn meddle(bytes: &[u8], with: impl FnOnce(&Path)) -> (Outcome, Cluster) {
+    let cluster = Cluster::quick(1);
+    let proxy = &cluster.proxies()[0];
+    let aditi = cluster.client_through("Aditi", std::slice::from_ref(proxy));
+    aditi.put("a", bytes);
+    proxy.trap("STAGE", Trap::Hold);
+    let upload = aditi.start(&["Upload", "a"]);
+    proxy.wait_for_the_trap();
+    with(&aditi.files().join("a"));
+    proxy.release();
+    (upload.finish(), cluster)
+}
+
+#[test]
+fn a_file_that_grows_is_stored_as_it_was_when_it_was_opened_and_that_is_said() {
+    let bytes = noise(1, 40_000);
+    let (outcome, cluster) = meddle(&bytes, |file| {
+        File::options().append(true).open(file).unwrap().write_all(b"one more line").unwrap();
+    });
+    let said = "Client: warning: a: grew while it was read; stored as it was when it was opened\n";
+    assert_eq!(outcome.succeeds().stderr, said);
+    cluster.client("Aditi").download("a", &bytes);
+}
+
+#[test]
+fn a_file_whose_bytes_stay_the_same_is_stored_whatever_else_is_done_to_it() {
+    let bytes = noise(1, 40_000);
+    let meddling: [(&str, fn(&Path)); 4] = [
+        ("chmod", |file| set_mode(file, 0o600)),
+        ("ln", |file| fs::hard_link(file, file.with_file_name("b")).unwrap()),
+        ("mv", |file| {
+            fs::write(file.with_file_name("b"), b"another").unwrap();
+            fs::rename(file.with_file_name("b"), file).unwrap();
+        }),
+        ("touch", |file| File::open(file).unwrap().set_modified(UNIX_EPOCH).unwrap()),
+    ];
+    for (what, with) in meddling {
+        let (outcome, cluster) = meddle(&bytes, with);
+        assert_eq!(outcome.succeeds().stderr, "", "{what}");
+        cluster.client("Aditi").download("a", &bytes);
+    }
+    // A small file is read as a whole when it is opened.
+    let (outcome, cluster) = meddle(&bytes[..4096], |file| fs::write(file, b"another").unwrap());
+    assert_eq!(outcome.succeeds().stderr, "");
+    cluster.client("Aditi").download("a", &bytes[..4096]);
+}
+
+#[test]
+fn a_file_whose_bytes_change_while_it_is_read_is_refused() {
+    let bytes = noise(1, 40_000);
+    let meddling: [fn(&Path); 3] = [
+        |file| File::options().write(true).open(file).unwrap().write_all_at(b"!", 30_000).unwrap(),
+        |file| File::options().write(true).open(file).unwrap().set_len(39_999).unwrap(),
+        |file| {
+            let file = File::options().write(true).open(file).unwrap();
+            file.set_len(0).unwrap();
+            file.set_len(50_000).unwrap();
+        },
+    ];
+    for with in meddling {
+        let (outcome, cluster) = meddle(&bytes, with);
+        outcome.fails_with(1).complains_of("changed while it was read; nothing was stored");
+        cluster.client("Aditi").run(&["ShowFiles"]).succeeds().prints(&[]);
+        assert!(cluster.unsettled().is_empty());
+    }
 }

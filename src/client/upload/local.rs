@@ -123,31 +123,45 @@ impl OpenSource {
         match &self.content {
             Content::File(file, _) => {
                 file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-                    io::ErrorKind::UnexpectedEof => LocalError::Changed(self.path.clone()),
+                    io::ErrorKind::UnexpectedEof => self.changed(),
                     _ => LocalError::Failed(self.path.clone(), error),
                 })
             }
             Content::Bytes(bytes, _) => {
                 let start = usize::try_from(offset).ok();
                 let part = start.and_then(|start| bytes.get(start..start.checked_add(buffer.len())?));
-                buffer.copy_from_slice(part.ok_or_else(|| LocalError::Changed(self.path.clone()))?);
+                buffer.copy_from_slice(part.ok_or_else(|| self.changed())?);
                 Ok(())
             }
         }
     }
 
-    /// Whether the file is still as it was when it was opened: then what was read of it at different moments belongs
-    /// together.
-    pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
-        let Content::File(file, state) = &self.content else { return Ok(()) };
+    /// What has happened to the file since it was opened.
+    pub(super) fn since_opened(&self) -> Result<Since, LocalError> {
+        let (file, opened) = match &self.content {
+            Content::Bytes(_, grew) => return Ok(Since { is_touched: false, grew: *grew }),
+            Content::File(file, opened) => (file, opened),
+        };
         let now = State::of(file).map_err(|error| LocalError::Failed(self.path.clone(), error))?;
-        if now == *state { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
+        if now.attributes.size < opened.attributes.size {
+            return Err(self.changed());
+        }
+        let grew = now.attributes.size > opened.attributes.size;
+        Ok(Since { is_touched: now != *opened, grew })
     }
 
-    /// Whether it has grown since it was opened, and is stored without what came later.
-    pub(super) fn grew(&self) -> bool {
-        matches!(self.content, Content::Bytes(_, true))
+    /// The error that its bytes are not those that it had when it was opened.
+    pub(super) fn changed(&self) -> LocalError {
+        LocalError::Changed(self.path.clone())
     }
+}
+
+/// What has happened to a file since it was opened.
+pub(super) struct Since {
+    /// It may have been written to: what was read of it at different moments may not belong together.
+    pub(super) is_touched: bool,
+    /// There is more at its end.
+    pub(super) grew: bool,
 }
 
 /// A link and its target, which belong together: another link that takes its name meanwhile is another file.

@@ -8,12 +8,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use local::{Attributes, OpenSource};
+use local::{Attributes, OpenSource, Since};
 use source::Source;
-use stage::{Plan, Staged, stage_all};
+use stage::{Plan, Staged, has_same_bytes, stage_all};
 
 use super::core::base::Core;
-use super::core::error::ClientError;
+use super::core::error::{ClientError, LocalError};
 use super::core::look::survey;
 use super::core::report::{Notice, Phase, timed};
 use super::core::retry::{Pending, until_settled};
@@ -23,7 +23,7 @@ use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
 use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
-use crate::primitives::{self, sha256};
+use crate::primitives::{self, Bytes32, sha256};
 use crate::sealed::{Facts, FileKey, Header};
 use crate::wire::Refusal;
 
@@ -56,6 +56,8 @@ struct Outgoing {
     /// Servers that refused for a reason that another attempt may remove, once for each refusal.
     suspected: Vec<usize>,
     attempts: usize,
+    /// Whether the local file has grown since it was opened.
+    grew: bool,
 }
 
 type Upload = Pending<Outgoing, Result<Uploaded, ClientError>>;
@@ -69,7 +71,7 @@ struct Planned<'a> {
 
 impl Outgoing {
     fn new(source: &Source) -> Self {
-        Self { source: source.clone(), excluded: Vec::new(), suspected: Vec::new(), attempts: 0 }
+        Self { source: source.clone(), excluded: Vec::new(), suspected: Vec::new(), attempts: 0, grew: false }
     }
 
     fn suspect(&mut self, server: usize, no: &No) {
@@ -237,9 +239,9 @@ fn judge(
     writer: Writer<Staging>,
     staged: Staged,
 ) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
-    let unchanged = staged.local.map_or_else(|| plan.source.check_unchanged(), Err);
-    if let Err(error) = unchanged {
-        return Err((writer.give_up(), Some(error.into())));
+    match staged.local.map_or_else(|| is_consistent(plan, &staged.roots), Err) {
+        Ok(grew) => file.grew = grew,
+        Err(error) => return Err((writer.give_up(), Some(error.into()))),
     }
     for (server, no) in staged.answers.iter().filter_map(|(s, answer)| Some((*s, answer.refusal()?))) {
         match no.refusal {
@@ -261,6 +263,16 @@ fn judge(
     writer.staged(&staged.answers, everybody).map_err(|writer| (writer, None))
 }
 
+/// Checks that what was sent of a file belongs together: a file that was written to meanwhile is read again. Returns
+/// whether it has grown.
+fn is_consistent(plan: &Plan, sent: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
+    let Since { is_touched, grew } = plan.source.since_opened()?;
+    if is_touched && !has_same_bytes(plan, sent)? {
+        return Err(plan.source.changed());
+    }
+    Ok(grew)
+}
+
 fn conclude(
     core: &Core,
     plan: &Plan,
@@ -270,7 +282,7 @@ fn conclude(
     let path = plan.header.path.clone();
     match outcome {
         Outcome::Done { committed, .. } => {
-            if plan.source.grew() {
+            if file.grew {
                 core.report.notice(Notice::Grew { path: file.source.target.clone() });
             }
             report_copies(core, plan, file, committed);

@@ -45,6 +45,8 @@ pub(super) struct Plan {
 pub(super) struct Staged {
     /// The local file failed.
     pub(super) local: Option<LocalError>,
+    /// The root of each piece that was sent, with its number.
+    pub(super) roots: Vec<(u8, Bytes32)>,
     /// What each server answered, for each of its pieces.
     pub(super) answers: Vec<(usize, Answer<()>)>,
 }
@@ -176,8 +178,13 @@ impl Work<'_> {
             lane.expected.push_back(job.file);
             lane.try_send(|peer| peer.send(&request));
         }
-        let start = placement::range(header.file_size, job.piece).start;
-        match self.send_body(plan, &header, start, &mut lanes, buffer) {
+        let encrypted = encrypt(plan, &header, buffer, |step, done| {
+            for lane in &mut lanes {
+                lane.try_send(|peer| peer.send_payload(step));
+            }
+            self.report.progress(Progress { done });
+        });
+        match encrypted {
             Ok((table, root)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for lane in &mut lanes {
@@ -186,6 +193,7 @@ impl Work<'_> {
                         peer.send_end(&root, &seal)
                     });
                 }
+                lock(&self.staged[job.file]).roots.push((job.piece, root));
             }
             Err((error, sent)) => {
                 lock(&self.staged[job.file]).local = Some(error);
@@ -193,35 +201,45 @@ impl Work<'_> {
             }
         }
     }
+}
 
-    /// Returns table and root; or a local error, and how many bytes were sent before it.
-    fn send_body(
-        &self,
-        plan: &Plan,
-        header: &Header,
-        start: u64,
-        lanes: &mut [MutexGuard<'_, Lane>],
-        buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
-        let mut encryption = Encryption::new(plan, header, start);
-        let mut hasher = ChunkHasher::new(header.stored_chunk_size());
-        let mut table = Vec::new();
-        let mut sent = 0;
-        loop {
-            let (step, done) = encryption.step(buffer).map_err(|error| (error, sent))?;
-            if step.is_empty() {
-                break;
-            }
-            hasher.update(step, |hash| table.extend(hash));
-            for lane in &mut *lanes {
-                lane.try_send(|peer| peer.send_payload(step));
-            }
-            sent += step.len() as u64;
-            self.report.progress(Progress { done });
+/// Whether the file has the bytes now that these roots are of. What is encrypted for that must go nowhere: if they
+/// differ, it has the nonces of others.
+pub(super) fn has_same_bytes(plan: &Plan, roots: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
+    let mut buffer = Vec::new();
+    for (piece, sent) in roots {
+        let header = plan.header.of_piece(*piece);
+        let (_, root) = encrypt(plan, &header, &mut buffer, |_, _| ()).map_err(|(error, _)| error)?;
+        if root != *sent {
+            return Ok(false);
         }
-        let root = hasher.finish(|hash| table.extend(hash));
-        Ok((table, root))
     }
+    Ok(true)
+}
+
+/// Reads, encrypts and hashes a piece. Each part of its body goes to `take`, with how many bytes of the file are in it.
+/// Returns table and root; or a local error, and how many bytes of the body came before it.
+fn encrypt(
+    plan: &Plan,
+    header: &Header,
+    buffer: &mut Vec<u8>,
+    mut take: impl FnMut(&[u8], u64),
+) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
+    let mut encryption = Encryption::new(plan, header);
+    let mut hasher = ChunkHasher::new(header.stored_chunk_size());
+    let mut table = Vec::new();
+    let mut taken = 0;
+    loop {
+        let (step, done) = encryption.step(buffer).map_err(|error| (error, taken))?;
+        if step.is_empty() {
+            break;
+        }
+        hasher.update(step, |hash| table.extend(hash));
+        take(step, done);
+        taken += step.len() as u64;
+    }
+    let root = hasher.finish(|hash| table.extend(hash));
+    Ok((table, root))
 }
 
 /// A piece that is read and encrypted.
@@ -236,7 +254,8 @@ struct Encryption<'a> {
 }
 
 impl<'a> Encryption<'a> {
-    fn new(plan: &'a Plan, header: &'a Header, start: u64) -> Self {
+    fn new(plan: &'a Plan, header: &'a Header) -> Self {
+        let start = placement::range(header.file_size, header.piece).start;
         Self { plan, header, start, done: 0, cipher: ChunkCipher::new(&plan.key, &nonce_of(plan, header, 0)) }
     }
 
