@@ -21,6 +21,7 @@ mod scenarios_basic;
 mod scenarios_care;
 mod scenarios_disk;
 mod scenarios_faults;
+mod scenarios_local;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;

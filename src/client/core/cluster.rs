@@ -249,7 +249,7 @@ impl Cluster {
 
     /// Replaces connections that can no longer be used, and does what [`Cluster::refresh`] does. Servers that are up
     /// again afterwards are not reported.
-    pub(super) fn replace(&mut self, useless: &[usize]) {
+    pub(crate) fn replace(&mut self, useless: &[usize]) {
         let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();
         for &server in useless.iter().filter(|&&server| was_up[server]) {
             self.servers[server].connection = Connection::lost(PeerError::Closed);

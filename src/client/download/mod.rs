@@ -123,6 +123,7 @@ fn download_batch(
                 // The servers are not asked at one instant: to a look that an upload overlaps, the file
                 // may seem incomplete.
                 Err(Failure::Failed(ClientError::Incomplete { .. })) if looks <= MORE_LOOKS => None,
+                Err(Failure::Failed(ClientError::Local(error))) => Some(Err(error.below(downloads).into())),
                 Err(Failure::Failed(error)) => Some(Err(error)),
                 Err(Failure::Replaced) => None,
             };

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
+use rustix::process::{Resource, getrlimit};
 
 use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
@@ -91,7 +92,7 @@ impl Target {
             let target =
                 Self { file, folder, draft, name: name.clone(), place: place.clone(), finished: false };
             if target.is_kept().map_err(local)? {
-                target.file.set_len(size).map_err(local)?;
+                reserve(&target.file, size).map_err(local)?;
                 return Ok(target);
             }
         }
@@ -135,6 +136,25 @@ impl Target {
         self.finished = true;
         Ok(())
     }
+}
+
+/// Gives a file its size and, if the file system can promise that, the room for it: what does not fit on the disk fails
+/// before any of it has travelled, and takes no room from files that do.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    // A signal would end the process: setrlimit(2), RLIMIT_FSIZE.
+    if getrlimit(Resource::Fsize).current.is_some_and(|most| size > most) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    #[cfg(target_os = "linux")]
+    if size > 0 {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::{Errno, retry_on_intr};
+        match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            reserved => return Ok(reserved?),
+        }
+    }
+    file.set_len(size)
 }
 
 impl Drop for Target {

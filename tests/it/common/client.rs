@@ -110,6 +110,14 @@ impl Client {
         Session::start(&mut self.command(args))
     }
 
+    /// Shell commands, with `$client` for `Client DIR CONF`.
+    pub(crate) fn shell(&self, commands: &str) -> Session {
+        self.write_conf();
+        let mut command = Command::new("sh");
+        command.current_dir(&self.folder);
+        Session::start(command.args(["-c", &format!("client='{PROGRAM} files {CONF}'; {commands}")]))
+    }
+
     /// Uploads these bytes under this name, which must succeed.
     #[track_caller]
     pub(crate) fn upload(&self, name: &str, bytes: &[u8]) -> Outcome {
