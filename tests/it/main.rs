@@ -22,6 +22,7 @@ mod scenarios_care;
 mod scenarios_disk;
 mod scenarios_faults;
 mod scenarios_local;
+mod scenarios_output;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;

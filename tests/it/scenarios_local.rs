@@ -56,6 +56,20 @@ fn a_limit_on_the_size_of_files_costs_those_that_are_larger_and_ends_nothing() {
 }
 
 #[test]
+fn with_few_descriptors_many_files_go_up_and_come_back() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let names: Vec<String> = (0..300).map(|number| format!("d/{number}")).collect();
+    names.iter().for_each(|name| aditi.put(name, name.as_bytes()));
+    for command in ["Upload d", "Download d"] {
+        aditi.shell(&format!("ulimit -n 64; exec $client {command}")).finish().succeeds();
+    }
+    names.iter().for_each(|name| aditi.has_downloaded(name, name.as_bytes()));
+    // The limit that a shell sets with -S can be raised again.
+    aditi.shell("ulimit -S -n 8; exec $client Download d").finish().succeeds();
+}
+
+#[test]
 fn a_full_disk_costs_the_files_that_do_not_fit_and_is_reported_once() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

@@ -24,8 +24,8 @@ use crate::placement;
 use crate::sealed::ModifiedTime;
 use crate::version::Version;
 
-/// Files that are downloaded together; each has one open file.
-const BATCH_FILES: usize = 128;
+/// Open files of a download: the file and its folder.
+const DESCRIPTORS: usize = 2;
 /// How often a download is begun again if the file is replaced in the meantime.
 const MAX_RESTARTS: usize = 20;
 
@@ -72,7 +72,7 @@ pub(crate) fn download(
         }
     }
     let mut unseen = Unseen::default();
-    let batches = files.chunks(BATCH_FILES);
+    let batches = files.chunks(core.batch_files(DESCRIPTORS));
     let results: Vec<_> =
         batches.flat_map(|batch| download_batch(core, batch, None, downloads, &mut unseen)).collect();
     core.report.end();

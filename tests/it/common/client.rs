@@ -79,7 +79,8 @@ impl Client {
         std::fs::set_permissions(place, Permissions::from_mode(self.mode)).unwrap();
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// `Client DIR CONF COMMAND …`, not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.write_conf();
         let mut command = Command::new(PROGRAM);
         command.current_dir(&self.folder).args(["files", CONF]).args(args);
