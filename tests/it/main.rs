@@ -21,6 +21,7 @@ mod scenarios_basic;
 mod scenarios_care;
 mod scenarios_disk;
 mod scenarios_faults;
+mod scenarios_hang_up;
 mod scenarios_local;
 mod scenarios_output;
 mod scenarios_passwd;

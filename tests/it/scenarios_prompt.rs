@@ -512,7 +512,7 @@ fn ctrl_z_while_a_server_is_waited_for_does_not_end_the_wait() {
     let connecting = format!(":{:04X} 02 ", address.port());
     let connections = || fs::read_to_string("/proc/net/tcp").unwrap();
     wait_until("the client connects", || connections().contains(&connecting));
-    session.suspend_and_resume();
+    session.suspend_while(|| ());
     // The kernel tries again after a second, and finds nobody.
     drop(crowded);
     session.finish().succeeds().complains_of("Server2 is down (refused the connection");

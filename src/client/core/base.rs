@@ -96,13 +96,6 @@ impl Core {
         }
     }
 
-    /// If all connections were ended, a login says why.
-    pub(crate) fn log_in_if_hung_up(&mut self) {
-        if self.cluster.was_hung_up() {
-            self.cluster.refresh();
-        }
-    }
-
     pub(crate) fn no_server(&self) -> ClientError {
         match self.cluster.is_locked_out() {
             true => ClientError::PasswordChanged,

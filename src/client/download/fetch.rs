@@ -88,6 +88,15 @@ impl Piece {
         self.tried.iter().any(|(s, _)| *s == server)
     }
 
+    /// Whether the server that was asked last is one of these, and did not provide all of it because its connection
+    /// ended: then it can be asked again.
+    pub(crate) fn was_lost_by(&self, servers: &[usize]) -> bool {
+        let is_lost = |(server, fault): &(usize, Option<Fault>)| {
+            servers.contains(server) && matches!(fault, Some(Fault::Lost(_)))
+        };
+        !self.is_whole() && self.tried.last().is_some_and(is_lost)
+    }
+
     /// What to request next, as ranges of the piece file: first the table, if more than one chunk needs it or it must
     /// be verified, then runs of missing chunks.
     fn reads(&self) -> Vec<Read> {

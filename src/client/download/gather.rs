@@ -48,7 +48,11 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
         }
         let writing: Vec<Writing<'_>> =
             files.iter().map(|file| Writing { target: &file.target, failed: OnceLock::new() }).collect();
-        let pieces = fetch_all(core, &writing, by_server);
+        let mut pieces = fetch_all(core, &writing, by_server);
+        let back = core.cluster.log_in_again();
+        for piece in pieces.iter_mut().filter(|piece| piece.was_lost_by(&back)) {
+            piece.tried.pop();
+        }
         let failed: Vec<_> = writing.into_iter().map(|file| file.failed.into_inner()).collect();
         for (file, failed) in files.iter_mut().zip(failed).filter(|(_, failed)| failed.is_some()) {
             file.failed = failed;
@@ -79,7 +83,23 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
 /// Reads copies from the servers that have them, and verifies what arrives. Returns all copies, each with the fault
 /// that was found.
 pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
-    fetch_all(core, &[], by_server)
+    let mut pieces = fetch_all(core, &[], by_server);
+    loop {
+        let back = core.cluster.log_in_again();
+        if back.is_empty() {
+            return pieces;
+        }
+        let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
+        let (lost, read) = pieces.into_iter().partition(|piece| piece.was_lost_by(&back));
+        pieces = read;
+        let lost: Vec<Piece> = lost;
+        for mut piece in lost {
+            if let Some((server, _)) = piece.tried.pop() {
+                by_server[server].push(piece);
+            }
+        }
+        pieces.extend(fetch_all(core, &[], by_server));
+    }
 }
 
 /// Fetches what it can of the pieces for each server, each on a thread of its own: a slow server must not hold up

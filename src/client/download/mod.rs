@@ -63,7 +63,6 @@ pub(crate) fn download(
     files: &[FilePath],
     downloads: &Path,
 ) -> Vec<Result<Downloaded, ClientError>> {
-    core.cluster.refresh();
     let mut swept: Vec<FolderPath> = Vec::new();
     for folder in files.iter().map(FilePath::folder) {
         if !swept.contains(&folder) {
@@ -72,9 +71,11 @@ pub(crate) fn download(
         }
     }
     let mut unseen = Unseen::default();
-    let batches = files.chunks(core.batch_files(DESCRIPTORS));
-    let results: Vec<_> =
-        batches.flat_map(|batch| download_batch(core, batch, None, downloads, &mut unseen)).collect();
+    let mut results = Vec::with_capacity(files.len());
+    for batch in files.chunks(core.batch_files(DESCRIPTORS)) {
+        core.cluster.refresh();
+        results.extend(download_batch(core, batch, None, downloads, &mut unseen));
+    }
     core.report.end();
     if results.iter().any(Result::is_ok) {
         unseen.warn_of_newer(core);

@@ -120,6 +120,7 @@ pub(crate) fn upload(
     let mut limit = *BATCH_BYTES.start();
     let most_files = core.batch_files(1);
     while !rest.is_empty() {
+        core.cluster.refresh();
         let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..], most_files, limit));
         let started = Instant::now();
         let uploaded = upload_batch(core, batch, only_changed);
@@ -156,7 +157,6 @@ fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Re
 
 /// Tries once to upload the pending files; those that another attempt would not help get their result.
 fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
-    core.log_in_if_hung_up();
     let paths: Vec<FilePath> = pending.iter().map(|file| file.of.target.clone()).collect();
     let surveys = survey(core, &paths);
     let mut planned = Vec::new();
@@ -171,12 +171,13 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
             Err(error) => file.result = Some(Err(error)),
         }
     }
+    let logins = core.cluster.logins();
     let staged = stage(core, &planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
     let (mut ready, mut aborting) = (Vec::new(), Vec::new());
     for (Planned { file, plan, writer }, staged) in planned.into_iter().zip(staged) {
         let path = plan.header.path.clone();
         match judge(&plan, &mut file.of, writer, staged) {
-            Ok(writer) => ready.push(Ready { of: (file, plan), path, writer }),
+            Ok(writer) => ready.push(Ready { of: (file, plan), path, writer, logins }),
             Err((writer, error)) => {
                 aborting.push((path, writer));
                 file.result = error.map(Err);
