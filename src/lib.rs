@@ -5,7 +5,7 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`text`], [`placement`]: pure rules.
+//! 0. [`name`], [`text`], [`placement`]: pure rules. [`descriptors`]: the limit on open files.
 //! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
 //! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
 //! 3. [`wire`], [`auth`]: the protocol's lines, login.
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod client;
 pub mod commit;
 pub mod config;
+pub mod descriptors;
 pub mod link;
 pub mod name;
 pub mod peer;

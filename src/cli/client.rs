@@ -15,6 +15,7 @@ use super::parse::{Parsed, parse};
 use super::session::Session;
 use super::{DENIED, FAILED, NO_SERVER, USAGE, help, prompt};
 use crate::client::{self, Client, LaunchError, ServerStatus};
+use crate::descriptors;
 use crate::name::printable;
 use crate::primitives;
 use crate::text::hex;
@@ -24,6 +25,7 @@ const DOWNLOADS: &str = "Downloads";
 
 /// Runs the client's command line.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    descriptors::raise_limit();
     let console = Arc::new(Console::default());
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
@@ -34,11 +36,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["--help" | "-h"] | [_, "--help" | "-h"] => {
-            print!("{}", help::client());
+            console.result(&help::client().trim_end());
             ExitCode::SUCCESS
         }
         ["--version" | "-V"] => {
-            println!("Client (ShareIt) {}", env!("CARGO_PKG_VERSION"));
+            console.result(&format!("Client (ShareIt) {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
         ["keygen"] => keygen(&console),

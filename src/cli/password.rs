@@ -1,7 +1,7 @@
 //! A new password from standard input: one line, not shown where it is typed, and typed twice.
 
 use std::fmt;
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::exit;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
@@ -66,10 +66,15 @@ pub(super) fn read_new(question: &str) -> Result<Zeroizing<String>, NoPassword> 
 
 /// The answer to a question; none for Ctrl-C.
 fn ask(question: &str) -> Result<Option<Zeroizing<String>>, NoPassword> {
-    eprint!("{question}: ");
+    show(&format!("{question}: "));
     let typed = read_line(&mut io::stdin().lock(), Some(CTRL_C));
-    eprintln!();
+    show("\n");
     typed.map_err(NoPassword::Input)
+}
+
+/// A question that cannot be shown is still answered.
+fn show(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 fn checked(password: Zeroizing<String>) -> Result<Zeroizing<String>, NoPassword> {

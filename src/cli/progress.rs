@@ -89,7 +89,7 @@ impl ProgressLine {
     /// Erases the line from the terminal. It stays away as long as the guard is held, so that messages can be written.
     pub(super) fn hide(&self) -> MutexGuard<'_, Screen> {
         let mut screen = lock(&self.shared.screen);
-        if std::mem::take(&mut screen.drawn) {
+        if std::mem::take(&mut screen.drawn) && terminal::is_ours(&io::stderr()) {
             write_out("\r\x1b[K");
         }
         screen
@@ -129,6 +129,11 @@ fn wait_until_due(shared: &Shared) {
 
 fn draw(shared: &Shared, columns: usize) {
     let mut screen = lock(&shared.screen);
+    if !terminal::is_ours(&io::stderr()) {
+        // What was drawn is somewhere above by now.
+        screen.drawn = false;
+        return;
+    }
     let counted = lock(&shared.counted);
     let Some(meter) = &counted.meter else { return };
     // The last column stays free: a terminal may go to the next line when it is filled. If it has become narrower since,

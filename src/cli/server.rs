@@ -6,7 +6,7 @@ use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::console::{server_error, server_warning};
+use super::console::{server_error, server_line, server_result, server_warning};
 use super::{FAILED, USAGE, help, password};
 use crate::name::{ServerName, UserName, printable};
 use crate::server::{self, StartError};
@@ -20,14 +20,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     server::make_private_files();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--help" | "-h"] => {
-            print!("{}", help::SERVER);
-            ExitCode::SUCCESS
-        }
-        ["--version" | "-V"] => {
-            println!("Server (ShareIt) {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
+        ["--help" | "-h"] => server_result(&help::SERVER.trim_end()),
+        ["--version" | "-V"] => server_result(&format!("Server (ShareIt) {}", env!("CARGO_PKG_VERSION"))),
         ["adduser", root, user] => add_user(root, user),
         ["adduser"] => usage("ROOT and USER are missing"),
         ["adduser", _] => usage("USER, the user name, is missing"),
@@ -78,7 +72,7 @@ fn add_user(root: &str, user: &str) -> ExitCode {
     // As in the client: a success is reported to people, and scripts have the exit status.
     if std::io::stdout().is_terminal() {
         let done = if exists { format!("changed the password of {user}") } else { format!("added {user}") };
-        println!("{done} in {}{made}", printable(&root.to_string_lossy()));
+        return server_result(&format!("{done} in {}{made}", printable(&root.to_string_lossy())));
     }
     ExitCode::SUCCESS
 }
@@ -95,7 +89,7 @@ fn serve(root: &str, name: &str, address: &str) -> ExitCode {
     match server::Server::start(Path::new(root), name, address, Box::new(std::io::stderr())) {
         Ok(server) => {
             // Scripts wait for this line.
-            eprintln!("listening on {}", server.address());
+            server_line(&format!("listening on {}", server.address()));
             server.serve()
         }
         Err(why) => {

@@ -1,11 +1,12 @@
-//! How wide a terminal is.
+//! How wide a terminal is, and whether it is ours.
 //!
 //! `COLUMNS` overrides what the terminal says, as in other programs: a user who exports it wants that. If neither is
 //! known, it is 80.
 
 use std::os::fd::AsFd;
 
-use rustix::termios::tcgetwinsize;
+use rustix::process::getpgrp;
+use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
 const USUAL_WIDTH: usize = 80;
 /// A wider terminal is treated as one of this width: the width comes from outside, and lines are allocated by it.
@@ -15,6 +16,12 @@ const MAX_WIDTH: usize = 1000;
 pub(super) fn width(output: &impl AsFd) -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| plausible(text.parse().ok()?));
     columns.or_else(|| of_terminal(output)).unwrap_or(USUAL_WIDTH)
+}
+
+/// Whether this process may draw on a terminal: another job has it while this one is in the background. A terminal that
+/// knows no jobs of ours is drawn on.
+pub(super) fn is_ours(terminal: &impl AsFd) -> bool {
+    tcgetpgrp(terminal).map_or(true, |foreground| foreground == getpgrp())
 }
 
 fn of_terminal(terminal: &impl AsFd) -> Option<usize> {

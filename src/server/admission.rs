@@ -7,8 +7,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
+use crate::descriptors;
 use crate::name::UserName;
 use crate::store::{Connection, MAX_SYNC_THREADS};
 use crate::wire::{Refusal, Reply};
@@ -59,7 +58,8 @@ pub(super) struct Admission {
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { roster: Arc::default(), cap: raised_descriptor_limit().map_or(MAX_CONNECTIONS, connections) }
+        descriptors::raise_limit();
+        Self { roster: Arc::default(), cap: descriptors::limit().map_or(MAX_CONNECTIONS, connections) }
     }
 }
 
@@ -240,14 +240,6 @@ impl Drop for Visit {
             }
         }
     }
-}
-
-/// The limit on open files, raised as far as this process is allowed to; `None` if there is no limit.
-fn raised_descriptor_limit() -> Option<usize> {
-    let before = getrlimit(Resource::Nofile);
-    // If that is not allowed it stays as it is.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });
-    usize::try_from(getrlimit(Resource::Nofile).current?).ok()
 }
 
 /// How many connections are possible, so that each has its descriptors and so has the rest of the server.

@@ -21,7 +21,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["aes", "ctr", "hmac", "sha2", "polyval", "pbkdf2", "hkdf", "getrandom"], &["primitives"]),
     (&["std::net"], &["link", "peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
-    (&["rustix"], &["cli", "client", "link", "server", "store", "tcp"]),
+    (&["rustix"], &["descriptors", "cli", "client", "link", "server", "store", "tcp"]),
     (&["SystemTime"], &["client", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];

@@ -105,6 +105,22 @@ fn a_progress_line_tells_who_is_waited_for_and_makes_room_for_messages() {
 }
 
 #[test]
+fn a_job_in_the_background_draws_no_progress_and_in_the_foreground_again_it_does() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    cluster.pause(2);
+    let in_background = "set -m; $client ShowFiles & wait; echo over";
+    let Some(session) = aditi.on_terminal(80, in_background) else { return };
+    let outcome = session.finish().succeeds();
+    assert!(outcome.stdout.contains("Server2 is down") && outcome.stdout.contains("over"), "{outcome}");
+    assert!(!outcome.stdout.contains("working") && !outcome.stdout.contains("\r\x1b[K"), "{outcome}");
+    let session = aditi.on_terminal(80, "set -m; $client ShowFiles & fg").unwrap();
+    session.wait_for_text("working");
+    session.finish().succeeds();
+    cluster.resume(2);
+}
+
+#[test]
 fn mistyped_words_bring_a_hint_of_what_was_meant() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
@@ -499,7 +515,7 @@ fn ctrl_z_while_a_server_is_waited_for_does_not_end_the_wait() {
     let connecting = format!(":{:04X} 02 ", address.port());
     let connections = || fs::read_to_string("/proc/net/tcp").unwrap();
     wait_until("the client connects", || connections().contains(&connecting));
-    session.suspend_and_resume();
+    session.suspend_while(|| ());
     // The kernel tries again after a second, and finds nobody.
     drop(crowded);
     session.finish().succeeds().complains_of("Server2 is down (refused the connection");

@@ -4,7 +4,7 @@ mod report;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::process::exit;
+use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -127,10 +127,7 @@ impl Console {
         drop(hidden);
         if let Err(error) = written {
             self.end_work();
-            // The reader is gone (`| head`): there is nothing more to say.
-            if error.kind() != io::ErrorKind::BrokenPipe {
-                self.error(&format!("cannot write results ({error})"), None);
-            }
+            self.error(&not_written(&error), None);
             exit(i32::from(FAILED));
         }
     }
@@ -188,10 +185,33 @@ fn err_palette() -> Palette {
     Palette::of(io::stderr().is_terminal())
 }
 
+/// What is reported if standard output fails, whether its reader is gone (`| head`) or its disk is full. A closed
+/// standard output is no failure: std opens /dev/null in its place before `main`.
+fn not_written(error: &io::Error) -> String {
+    format!("cannot write results ({error})")
+}
+
 /// One line on standard error.
 fn say(program: &str, kind: String, what: &dyn Display) {
     // If standard error is closed, nothing can be reported.
     let _ = io::stderr().write_all(format!("{program}: {kind} {what}\n").as_bytes());
+}
+
+/// A result from the server's command line; its exit status.
+pub(super) fn server_result(what: &dyn Display) -> ExitCode {
+    match writeln!(io::stdout(), "{what}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            server_error(&not_written(&error), None);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// A line on standard error for scripts that wait for it.
+pub(super) fn server_line(what: &dyn Display) {
+    // Nobody waits if standard error is closed.
+    let _ = io::stderr().write_all(format!("{what}\n").as_bytes());
 }
 
 /// A warning from the server's command line.

@@ -99,6 +99,7 @@ pub(crate) fn delete(core: &mut Core, files: &[FilePath]) -> Vec<Result<FilePath
     let mut results = Vec::with_capacity(files.len());
     let mut unseen = Unseen::default();
     for batch in files.chunks(BATCH) {
+        core.cluster.refresh();
         let doomed = batch.iter().map(|path| Doomed { path: path.clone(), seen: None, alone: false });
         results.extend(delete_all(core, doomed, &mut unseen));
         core.report.progress(Progress { done: batch.len() as u64 });
@@ -182,7 +183,11 @@ fn tombstone(core: &Core, survey: &Survey, writer: &Writer<Staging>) -> Tombston
 
 /// Stages and commits tombstones on every server that is up, and forgets those that all have.
 fn bury(core: &mut Core, burials: Vec<Burial<'_>>) {
+    let logins = core.cluster.logins();
     let staged = stage_tombstones(core, &burials);
+    // A server that is up again can get the tombstone too, in another attempt.
+    let is_lost = |(_, answer): &Staged| answer.is_lost();
+    let is_back = staged.iter().flatten().any(is_lost) && !core.cluster.log_in_again().is_empty();
     // Any R servers outvote what the others remember.
     let least = placement::copies_wanted(core.config.replicas, core.cluster.up().count());
     let (mut ready, mut aborting) = (Vec::new(), Vec::new());
@@ -190,9 +195,11 @@ fn bury(core: &mut Core, burials: Vec<Burial<'_>>) {
         let path = tombstone.header.path;
         // Something newer came, or the name was deleted or fenced since the look: what became of it?
         let is_late = floors.is_some() && answers.iter().any(|(_, answer)| is_behind(answer));
-        let writer = if is_late { Err(writer.give_up()) } else { writer.staged(answers, least) };
+        let is_worth_another = is_back && answers.iter().any(is_lost);
+        let writer =
+            if is_late || is_worth_another { Err(writer.give_up()) } else { writer.staged(answers, least) };
         match writer {
-            Ok(writer) => ready.push(Ready { of: (name, writer.version()), path, writer }),
+            Ok(writer) => ready.push(Ready { of: (name, writer.version()), path, writer, logins }),
             Err(writer) => {
                 name.result = why_not_staged(core, &path, answers);
                 aborting.push((path, writer));

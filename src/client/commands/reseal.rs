@@ -57,6 +57,7 @@ pub(super) fn reseal(
     // shut out.
     let writer = if is_moved { writer_of_moved(core, to, holders)? } else { writer(core, to, holders)? };
     let requests = copy_requests(core, from, version, new, writer.version(), new_key)?;
+    let logins = core.cluster.logins();
     let answers = core.cluster.ask_all(&requests);
     let answers: Vec<(usize, Answer<()>)> = requests.iter().map(|(server, _)| *server).zip(answers).collect();
     let everybody = writer.servers().len();
@@ -77,7 +78,7 @@ pub(super) fn reseal(
         _ => None,
     });
     let said = said.collect();
-    let ready = vec![Ready { of: (), path: new.clone(), writer }];
+    let ready = vec![Ready { of: (), path: new.clone(), writer, logins }];
     match commit_all_under(core, new_key, ready).pop() {
         Some(((), Outcome::Done { missing, .. })) => Ok(Resealed { version: copy, said, missing }),
         Some(((), Outcome::Overtaken)) => Ok(Resealed { version: copy, said, missing: Vec::new() }),

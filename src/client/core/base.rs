@@ -7,8 +7,16 @@ use super::cluster::Cluster;
 use super::error::{ClientError, LaunchError};
 use super::report::{Phase, Report, timed};
 use crate::config::Config;
+use crate::descriptors;
 use crate::name::{FilePath, ServerName};
 use crate::sealed::MasterKey;
+
+/// Files of which something is transferred at the same time, if the limit on open files allows it: one round trip serves
+/// them all.
+const BATCH_FILES: usize = 128;
+/// Descriptors reserved for what is not transferred: standard input and outputs, the journal's lock, folders that are
+/// being read, and those that this process was started with.
+const RESERVED_DESCRIPTORS: usize = 20;
 
 /// What every command works with.
 pub(crate) struct Core {
@@ -40,6 +48,12 @@ impl Core {
         // The derivation cannot fail; if it panics, the panic continues here.
         let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok(Self { config, key, cluster: cluster?, report, tried: HashMap::new() })
+    }
+
+    /// How many files may be transferred together, if each needs so many descriptors here.
+    pub(crate) fn batch_files(&self, descriptors: usize) -> usize {
+        let left = |limit: usize| limit.saturating_sub(RESERVED_DESCRIPTORS + self.cluster.len());
+        descriptors::limit().map_or(BATCH_FILES, |limit| left(limit) / descriptors).clamp(1, BATCH_FILES)
     }
 
     /// Before a command that writes versions.
@@ -79,13 +93,6 @@ impl Core {
                 ClientError::PasswordChanged
             }
             (error, _) => error,
-        }
-    }
-
-    /// If all connections were ended, a login says why.
-    pub(crate) fn log_in_if_hung_up(&mut self) {
-        if self.cluster.was_hung_up() {
-            self.cluster.refresh();
         }
     }
 

@@ -66,15 +66,21 @@ pub(crate) fn check(
     report.doing(Doing::Checking);
     report.begin(files, bytes);
     for (asked, requests) in asked.chunks_mut(CHECKS_AHEAD).zip(requests.chunks(CHECKS_AHEAD)) {
-        let answers = core.cluster.exchange(
-            requests,
-            |peer: &mut Peer, (request, _)| peer.send(request),
-            |peer, (_, size)| {
-                let answer = peer.receive_done_with(*size);
-                report.progress(Progress { done: *size });
-                answer
-            },
-        );
+        let exchange = |core: &mut Core| {
+            core.cluster.exchange(
+                requests,
+                |peer: &mut Peer, (request, _)| peer.send(request),
+                |peer, (_, size)| {
+                    let answer = peer.receive_done_with(*size);
+                    report.progress(Progress { done: *size });
+                    answer
+                },
+            )
+        };
+        let mut answers = exchange(core);
+        while answers.iter().any(Answer::is_lost) && !core.cluster.log_in_again().is_empty() {
+            answers = exchange(core);
+        }
         for (copy, answer) in asked.iter_mut().zip(answers) {
             copy.check = match answer {
                 Answer::Done(()) => Check::Good,

@@ -18,6 +18,9 @@ use crate::wire::{Refusal, Request};
 const RETRY_FACTOR: u32 = 10;
 /// A server that refused the login is not asked again for this long.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
+/// How often a command, or a batch of it, logs in again to a server that ended its connection. It may have done so while
+/// this process was stopped or this machine asleep; but one that always does must not keep the command from its end.
+const MAX_RETURNS: usize = 3;
 /// Requests that are sent ahead of their replies.
 const REQUESTS_AHEAD: usize = 512;
 
@@ -28,19 +31,25 @@ enum Connection {
     Down {
         why: PeerError,
         retry_at: Instant,
+        /// Whether that was reported, or need not be.
+        is_told: bool,
     },
 }
 
 impl Connection {
     /// Down, to be tried again at once.
     fn lost(why: PeerError) -> Self {
-        Connection::Down { why, retry_at: Instant::now() }
+        Connection::Down { why, retry_at: Instant::now(), is_told: false }
     }
 }
 
 struct Server {
     address: ServerAddress,
     connection: Connection,
+    /// The round of logins in which the connection was made.
+    round: u64,
+    /// How often it may still be logged in to again.
+    returns: usize,
     /// Whether it has accepted a login of this client.
     was_up: bool,
     /// Whether it has accepted the other password, the new one of a change.
@@ -75,6 +84,8 @@ impl Cluster {
         let server = |address: &ServerAddress| Server {
             address: address.clone(),
             connection: Connection::lost(PeerError::Closed),
+            round: 0,
+            returns: MAX_RETURNS,
             was_up: false,
             has_other: false,
         };
@@ -92,9 +103,7 @@ impl Cluster {
         if cluster.up().next().is_none() {
             return Err(cluster.why_nobody());
         }
-        for server in 0..cluster.len() {
-            cluster.report_if_down(server);
-        }
+        cluster.tell_all();
         Ok(cluster)
     }
 
@@ -109,17 +118,34 @@ impl Cluster {
         }
     }
 
-    fn report_if_down(&self, server: usize) {
-        if !self.is_quiet
+    /// Reports that a server is down, unless that was reported before.
+    fn tell(&mut self, server: usize) {
+        let Connection::Down { is_told, .. } = &mut self.servers[server].connection else { return };
+        if !std::mem::replace(is_told, true)
+            && !self.is_quiet
             && let Some(why) = self.why_down(server)
         {
             self.report.notice(Notice::ServerDown { server: self.name(server).clone(), why });
         }
     }
 
-    /// Reports those of the servers `was_up` that are down now.
-    pub(super) fn report_lost(&self, was_up: &[usize]) {
-        was_up.iter().for_each(|&server| self.report_if_down(server));
+    fn tell_all(&mut self) {
+        (0..self.len()).for_each(|server| self.tell(server));
+    }
+
+    /// Whether a server is down, and was reported to be.
+    fn is_told(&self, server: usize) -> bool {
+        matches!(self.servers[server].connection, Connection::Down { is_told: true, .. })
+    }
+
+    /// Reports those of the servers `was_up` that are down now, even if they were lost quietly.
+    pub(super) fn report_lost(&mut self, was_up: &[usize]) {
+        for &server in was_up {
+            if let Connection::Down { is_told, .. } = &mut self.servers[server].connection {
+                *is_told = false;
+            }
+            self.tell(server);
+        }
     }
 
     /// Turns off, or on again, the reporting of servers that are lost or back. Returns the previous setting.
@@ -224,7 +250,7 @@ impl Cluster {
         }
         let now = Instant::now();
         for server in &mut self.servers {
-            if let Connection::Down { why, retry_at } = &mut server.connection
+            if let Connection::Down { why, retry_at, .. } = &mut server.connection
                 && why.is_denied()
             {
                 *retry_at = now;
@@ -242,17 +268,61 @@ impl Cluster {
         self.rounds
     }
 
-    /// Before a command: finds connections that have ended, and tries the servers again that may be back.
+    /// Whether a server is up, and on the same connection since there were that many rounds of logins.
+    pub(super) fn is_up_since(&self, server: usize, logins: u64) -> bool {
+        self.is_up(server) && self.servers[server].round <= logins
+    }
+
+    /// Before a command or a batch of it: finds connections that have ended, and tries the servers again that may be
+    /// back.
     pub(crate) fn refresh(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.returns = MAX_RETURNS);
         self.replace(&[]);
     }
 
-    /// Replaces connections that can no longer be used, and does what [`Cluster::refresh`] does. Servers that are up
-    /// again afterwards are not reported.
-    pub(super) fn replace(&mut self, useless: &[usize]) {
-        let was_up: Vec<bool> = (0..self.len()).map(|s| self.is_up(s)).collect();
-        for &server in useless.iter().filter(|&&server| was_up[server]) {
-            self.servers[server].connection = Connection::lost(PeerError::Closed);
+    /// Until the next command, a server that ends its connection is not logged in to again by
+    /// [`Cluster::log_in_again`]: for a command that depends on its connections.
+    pub(crate) fn stay_away(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.returns = 0);
+    }
+
+    /// Whether it is worth logging in again to a server that was up: it ended the connection, or all servers fell
+    /// silent, as connections do that a router forgot while this machine was asleep.
+    fn may_return(&self, server: usize) -> bool {
+        let Server { was_up, returns, .. } = self.servers[server];
+        was_up
+            && returns > 0
+            && match self.error(server) {
+                Some(PeerError::Closed | PeerError::Io(_)) => true,
+                Some(PeerError::Silent) => self.up().next().is_none(),
+                _ => false,
+            }
+    }
+
+    /// Logs in again to servers that have ended their connections, a few times for each, and reports those for which
+    /// that fails. Returns those that are up again.
+    ///
+    /// What was staged on the old connection is not to be committed on the new one: see [`Cluster::is_up_since`].
+    pub(crate) fn log_in_again(&mut self) -> Vec<usize> {
+        let gone: Vec<usize> = (0..self.len()).filter(|&server| self.may_return(server)).collect();
+        if gone.is_empty() {
+            return gone;
+        }
+        let was_told: Vec<bool> = (0..self.len()).map(|server| self.is_told(server)).collect();
+        gone.iter().for_each(|&server| self.servers[server].returns -= 1);
+        self.log_in(gone.clone());
+        self.report_changes(&was_told);
+        gone.into_iter().filter(|&server| self.is_up(server)).collect()
+    }
+
+    /// Replaces connections that can no longer be used, and tries the servers again that may be back. Servers that are
+    /// up again afterwards are not reported.
+    pub(crate) fn replace(&mut self, useless: &[usize]) {
+        let was_told: Vec<bool> = (0..self.len()).map(|server| self.is_told(server)).collect();
+        for &server in useless {
+            if self.is_up(server) {
+                self.servers[server].connection = Connection::lost(PeerError::Closed);
+            }
         }
         for server in &mut self.servers {
             if matches!(&server.connection, Connection::Up(peer) if peer.is_stale()) {
@@ -264,20 +334,26 @@ impl Cluster {
         if !due.is_empty() {
             self.log_in(due);
         }
-        for (server, was_up) in was_up.into_iter().enumerate() {
-            if was_up {
-                self.report_if_down(server);
-            } else if self.is_up(server) && !self.is_quiet {
+        self.report_changes(&was_told);
+    }
+
+    /// Reports servers that are down, and those that are back although they were reported to be down.
+    fn report_changes(&mut self, was_told: &[bool]) {
+        self.tell_all();
+        for (server, was_told) in was_told.iter().enumerate() {
+            if *was_told && self.is_up(server) && !self.is_quiet {
                 self.report.notice(Notice::ServerBack { server: self.name(server).clone() });
             }
         }
     }
 
-    /// Marks a server as down.
+    /// Marks a server as down. One that may return is reported when it does not.
     fn lose(&mut self, server: usize, why: PeerError) {
         if self.is_up(server) {
             self.servers[server].connection = Connection::lost(why);
-            self.report_if_down(server);
+            if !self.may_return(server) {
+                self.tell(server);
+            }
         }
     }
 
@@ -301,11 +377,15 @@ impl Cluster {
                 Ok(peer) => Connection::Up(Box::new(peer)),
                 Err(why) => Connection::lost(why),
             };
-            self.report_if_down(server);
         }
         for server in &mut self.servers {
             if matches!(server.connection, Connection::Lent) {
                 server.connection = Connection::lost(PeerError::Closed);
+            }
+        }
+        for server in 0..self.len() {
+            if !self.may_return(server) {
+                self.tell(server);
             }
         }
     }
@@ -382,8 +462,8 @@ impl Cluster {
         }
     }
 
-    /// Logs in to servers. Those that gave up on this client while it derived keys, or waited for another server, are
-    /// tried once more: the keys are ready by then, and silent servers are skipped.
+    /// Logs in to servers. Those that gave up on this client while it derived keys, waited for another server or was
+    /// stopped are tried once more: the keys are ready by then, and silent servers are skipped.
     fn log_in_with(&mut self, which: &[usize], password: &str) {
         let gave_up = self.try_to_log_in(which, password);
         if !gave_up.is_empty() {
@@ -391,25 +471,26 @@ impl Cluster {
         }
     }
 
-    /// Returns the servers that did not wait for the proof.
+    /// Returns the servers that ended the connection.
     fn try_to_log_in(&mut self, which: &[usize], password: &str) -> Vec<usize> {
         self.rounds += 1;
         let servers = which.iter().map(|&server| (server, &self.servers[server].address));
         let ended = self.logins.log_in(servers, password);
         let gave_up = ended.iter().filter(|login| login.gave_up).map(|login| login.server).collect();
         for Ended { server, cost, outcome, .. } in ended {
+            let is_told = self.is_told(server);
             self.servers[server].connection = match outcome {
                 Ok(mut peer) => {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
                     report.trace(&name, Direction::Received, "WELCOME (logged in)");
                     peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
-                    self.servers[server].was_up = true;
+                    (self.servers[server].was_up, self.servers[server].round) = (true, self.rounds);
                     Connection::Up(Box::new(peer))
                 }
                 Err(why) => {
                     let is_refused = matches!(why, PeerError::Refused(..));
                     let wait = if is_refused { RETRY_REFUSED } else { cost * RETRY_FACTOR };
-                    Connection::Down { why, retry_at: Instant::now() + wait }
+                    Connection::Down { why, retry_at: Instant::now() + wait, is_told }
                 }
             };
         }

@@ -57,6 +57,14 @@ pub(super) struct Listing {
 /// Asks every server that is up for its list of a folder, all at once: a slow one must not hold up another until that
 /// gives up.
 pub(super) fn list(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing {
+    let mut listing = list_once(core, folder, recursive);
+    while !core.cluster.log_in_again().is_empty() {
+        listing = list_once(core, folder, recursive);
+    }
+    listing
+}
+
+fn list_once(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing {
     let request = Request::List { folder: folder.clone(), recursive };
     let listing = Mutex::new(Listing::default());
     let peers = core.cluster.lend_peers();

@@ -53,7 +53,7 @@ pub(super) struct Ended {
     /// How long the server was waited for.
     pub(super) cost: Duration,
     pub(super) outcome: Result<Peer, PeerError>,
-    /// Whether the server's time for a login was over before it had the proof.
+    /// Whether the server ended the connection, as it does when its time for a login is over.
     pub(super) gave_up: bool,
 }
 
@@ -110,7 +110,6 @@ impl Logins {
         end(Phase::Challenge);
         self.derive(&challenged, password);
         end(Phase::LoginKeys);
-        let before_the_proof = ended.len();
         let proven = advance(challenged, &mut ended, |challenged: Challenged| {
             let (salt, iterations) = challenged.parameters();
             let known = self.derived.iter().find(|d| d.is_of(password, salt, iterations));
@@ -120,7 +119,7 @@ impl Logins {
         });
         let welcomed = advance(proven, &mut ended, Proven::welcomed);
         end(Phase::Welcome);
-        for failed in &mut ended[before_the_proof..] {
+        for failed in &mut ended {
             failed.gave_up =
                 matches!(failed.outcome, Err(PeerError::Closed | PeerError::Refused(Refusal::Slow, _)));
         }

@@ -58,37 +58,45 @@ pub(crate) fn ask(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
 
 /// [`ask`] for what was made under this key.
 pub(crate) fn ask_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) -> Vec<Survey> {
-    let (cluster, user) = (&mut core.cluster, &core.config.user);
     let mut surveys = Vec::with_capacity(paths.len());
     for window in paths.chunks(LOOKS_AHEAD) {
-        let up: Vec<usize> = cluster.up().collect();
-        let requests: Vec<(usize, Request)> = window
-            .iter()
-            .flat_map(|path| up.iter().map(move |&server| (server, Request::Look(path.clone()))))
-            .collect();
-        let before = now();
-        let answers =
-            cluster.exchange(&requests, Peer::send, |peer, _| peer.receive_parsed(NameReport::parse));
-        let asked = Asked { before, after: now() };
-        let mut found: Vec<Survey> =
-            window.iter().map(|path| Survey::new(path.clone(), cluster.len(), asked)).collect();
-        for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
-            let survey = &mut found[index / up.len()];
-            match answer {
-                Answer::Done(name_report) => survey.take(*server, name_report, user, key),
-                Answer::Refused(no) => survey.unseen.note(*server, no.to_string()),
-                // Down by now, as are those that were down before.
-                Answer::Lost => {}
-            }
-        }
-        let down: Vec<_> = (0..cluster.len()).filter_map(|s| Some((s, cluster.why_down(s)?))).collect();
-        for survey in &mut found {
-            let unanswered = down.iter().filter(|(server, _)| survey.answers[*server].is_none());
-            unanswered.for_each(|(server, why)| survey.unseen.note(*server, why.clone()));
+        core.cluster.log_in_again();
+        let mut found = ask_about(core, key, window);
+        while !core.cluster.log_in_again().is_empty() {
+            found = ask_about(core, key, window);
         }
         surveys.extend(found);
     }
     surveys
+}
+
+fn ask_about(core: &mut Core, key: &MasterKey, window: &[FilePath]) -> Vec<Survey> {
+    let (cluster, user) = (&mut core.cluster, &core.config.user);
+    let up: Vec<usize> = cluster.up().collect();
+    let requests: Vec<(usize, Request)> = window
+        .iter()
+        .flat_map(|path| up.iter().map(move |&server| (server, Request::Look(path.clone()))))
+        .collect();
+    let before = now();
+    let answers = cluster.exchange(&requests, Peer::send, |peer, _| peer.receive_parsed(NameReport::parse));
+    let asked = Asked { before, after: now() };
+    let mut found: Vec<Survey> =
+        window.iter().map(|path| Survey::new(path.clone(), cluster.len(), asked)).collect();
+    for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
+        let survey = &mut found[index / up.len()];
+        match answer {
+            Answer::Done(name_report) => survey.take(*server, name_report, user, key),
+            Answer::Refused(no) => survey.unseen.note(*server, no.to_string()),
+            // Down by now, as are those that were down before.
+            Answer::Lost => {}
+        }
+    }
+    let down: Vec<_> = (0..cluster.len()).filter_map(|s| Some((s, cluster.why_down(s)?))).collect();
+    for survey in &mut found {
+        let unanswered = down.iter().filter(|(server, _)| survey.answers[*server].is_none());
+        unanswered.for_each(|(server, why)| survey.unseen.note(*server, why.clone()));
+    }
+    found
 }
 
 /// Commits the staged pieces of versions that other servers have decided.

@@ -30,6 +30,9 @@ pub(crate) struct Ready<T> {
     pub(crate) of: T,
     pub(crate) path: FilePath,
     pub(crate) writer: Writer<Committing>,
+    /// How many rounds of logins there had been when it was staged: it may be committed only on the connections on
+    /// which it was staged.
+    pub(crate) logins: u64,
 }
 
 /// A commit that was sent: of what, to which servers, and the result.
@@ -107,21 +110,27 @@ pub(crate) fn commit_all_under<T>(
     ready: Vec<Ready<T>>,
 ) -> Vec<(T, Outcome)> {
     let mut requests = Vec::new();
-    for Ready { path, writer, .. } in &ready {
-        let commit = |&server: &usize| (server, Request::Commit(path.clone(), writer.version()));
-        requests.extend(writer.servers().iter().map(commit));
+    let mut counts = Vec::new();
+    for Ready { path, writer, logins, .. } in &ready {
+        let is_staged_there = |server: &usize| core.cluster.is_up_since(*server, *logins);
+        let servers = writer.servers().iter().copied().filter(is_staged_there);
+        let before = requests.len();
+        requests.extend(servers.map(|server| (server, Request::Commit(path.clone(), writer.version()))));
+        counts.push(requests.len() - before);
     }
     let was_up: Vec<usize> = core.cluster.up().collect();
     // Servers that are lost here may be back before there is a reason to report it.
     let sent = core.quietly(|core| {
         let report = core.report.clone();
         let answers = timed(&*report, Phase::Commit, || core.cluster.ask_all(&requests));
-        let mut answers = answers.into_iter().map(of_commit);
+        let asked = requests.iter().map(|(server, _)| *server);
+        let mut answers = asked.zip(answers.into_iter().map(of_commit));
         let mut sent: Vec<Sent<T>> = ready
             .into_iter()
-            .map(|Ready { of, path, writer }| {
+            .zip(counts)
+            .map(|(Ready { of, path, writer, .. }, count)| {
                 let (version, servers) = (writer.version(), writer.servers().to_vec());
-                let answers: Vec<_> = servers.iter().copied().zip(answers.by_ref()).collect();
+                let answers: Vec<_> = answers.by_ref().take(count).collect();
                 Sent { of, path, version, servers, outcome: writer.committed(&answers) }
             })
             .collect();
@@ -138,7 +147,7 @@ fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) 
     let deadline = Instant::now() + PATIENCE;
     let mut pause = *PAUSE.start();
     while !sent.is_empty() {
-        core.cluster.refresh();
+        core.cluster.replace(&[]);
         let paths: Vec<FilePath> = sent.iter().map(|sent| sent.path.clone()).collect();
         // Every STAGE of these was answered with OK, so they rest on nobody's word.
         let own: Vec<Version> = sent.iter().map(|sent| sent.version).collect();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
+use std::sync::OnceLock;
 
 use super::target::Target;
 use crate::client::core::error::LocalError;
@@ -19,6 +20,10 @@ const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
 const STEP: u64 = 256 * 1024;
+
+/// Most bytes that are received only to be thrown away, because their file cannot be written: more take longer than
+/// another login.
+const MOST_USELESS: u64 = 1 << 20;
 
 /// One piece of a download, as far as it has arrived; or a copy of one that is read for verification.
 pub(crate) struct Piece {
@@ -83,6 +88,15 @@ impl Piece {
         self.tried.iter().any(|(s, _)| *s == server)
     }
 
+    /// Whether the server that was asked last is one of these, and did not provide all of it because its connection
+    /// ended: then it can be asked again.
+    pub(crate) fn was_lost_by(&self, servers: &[usize]) -> bool {
+        let is_lost = |(server, fault): &(usize, Option<Fault>)| {
+            servers.contains(server) && matches!(fault, Some(Fault::Lost(_)))
+        };
+        !self.is_whole() && self.tried.last().is_some_and(is_lost)
+    }
+
     /// What to request next, as ranges of the piece file: first the table, if more than one chunk needs it or it must
     /// be verified, then runs of missing chunks.
     fn reads(&self) -> Vec<Read> {
@@ -121,18 +135,25 @@ struct Read {
     length: u64,
 }
 
-/// The result from a server: its connection; its pieces, each with what was wrong; and a failure of the local disk,
-/// with the file's number, after which the connection cannot be used.
+/// A local file that is being written, for all servers that it comes from.
+pub(super) struct Writing<'a> {
+    pub(super) target: &'a Target,
+    /// Why it cannot be written. Nothing more of it is fetched then.
+    pub(super) failed: OnceLock<LocalError>,
+}
+
+/// The result from a server: its connection; and its pieces, each with what was wrong.
 pub(super) struct Fetched {
     pub(super) server: usize,
     pub(super) peer: Result<Peer, PeerError>,
+    /// Whether much that nobody needs is still to come on the connection.
+    pub(super) is_behind: bool,
     pub(super) pieces: Vec<Piece>,
-    pub(super) local_error: Option<(usize, LocalError)>,
 }
 
 /// A fetch from one server.
 pub(super) struct Fetching<'a> {
-    targets: &'a [&'a Target],
+    files: &'a [Writing<'a>],
     report: &'a dyn Report,
     server: usize,
     peer: Peer,
@@ -151,10 +172,18 @@ struct Taking {
     fault: Option<Fault>,
 }
 
+impl Taking {
+    /// Bytes that are still to come.
+    fn bytes_left(&self, pieces: &[Piece]) -> u64 {
+        let header = &pieces[self.index].claim.header;
+        header.chunk_range(*self.chunks.end()).end - header.chunk_range(*self.chunks.start()).start
+    }
+}
+
 impl<'a> Fetching<'a> {
     /// Everything that is missing of `pieces`, from the server at `peer`, as far as it is available there.
     pub(super) fn new(
-        targets: &'a [&'a Target],
+        files: &'a [Writing<'a>],
         report: &'a dyn Report,
         server: usize,
         peer: Peer,
@@ -164,7 +193,7 @@ impl<'a> Fetching<'a> {
         let to_ask = pieces.iter().enumerate().flat_map(reads).collect();
         pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
         let asked = VecDeque::new();
-        Self { targets, report, server, peer, pieces, to_ask, asked, ahead: 0, taking: None }
+        Self { files, report, server, peer, pieces, to_ask, asked, ahead: 0, taking: None }
     }
 
     /// Fetches everything that the server provides.
@@ -174,22 +203,46 @@ impl<'a> Fetching<'a> {
             while self.take_more(&mut buffer)? {}
             Ok(())
         });
-        let (peer, local_error) = match ended {
-            Ok(()) => (Ok(self.peer), None),
+        let (peer, is_behind) = match ended {
+            Ok(()) => (Ok(self.peer), false),
             Err(Stop::Peer(why)) => {
                 for piece in self.pieces.iter_mut().filter(|p| !p.is_whole()) {
                     note(piece, Fault::Lost(why.to_string()));
                 }
-                (Err(why), None)
+                (Err(why), false)
             }
-            Err(Stop::Local(file, error)) => (Err(PeerError::Closed), Some((file, error))),
+            Err(Stop::Behind) => {
+                // What was not reached can still be requested.
+                let was_reached =
+                    |piece: &Piece| piece.is_whole() || matches!(piece.tried.last(), Some((_, Some(_))));
+                for piece in self.pieces.iter_mut().filter(|piece| !was_reached(piece)) {
+                    piece.tried.pop();
+                }
+                (Ok(self.peer), true)
+            }
         };
-        Fetched { server: self.server, peer, pieces: self.pieces, local_error }
+        Fetched { server: self.server, peer, is_behind, pieces: self.pieces }
+    }
+
+    /// Whether a piece's file cannot be written.
+    fn is_useless(&self, index: usize) -> bool {
+        has_failed(self.files, &self.pieces[index])
+    }
+
+    /// Bytes that were requested and are of no use anymore.
+    fn useless(&self) -> u64 {
+        let of_reply = |taking: &&Taking| self.is_useless(taking.index);
+        let arriving = self.taking.iter().filter(of_reply).map(|taking| taking.bytes_left(&self.pieces));
+        let asked = self.asked.iter().filter(|(index, ..)| self.is_useless(*index));
+        arriving.chain(asked.map(|(_, read, _)| read.length)).sum()
     }
 
     /// Sends READs, as far ahead of their replies as allowed.
     fn ask(&mut self) -> Result<(), PeerError> {
         while let Some((index, read)) = self.to_ask.pop_front() {
+            if self.is_useless(index) {
+                continue;
+            }
             let header = &self.pieces[index].claim.header;
             let request = Request::Read {
                 path: header.path.clone(),
@@ -212,6 +265,9 @@ impl<'a> Fetching<'a> {
 
     /// Receives some of what the server sends; returns whether more will follow.
     fn take_more(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Stop> {
+        if self.useless() > MOST_USELESS {
+            return Err(Stop::Behind);
+        }
         if self.taking.is_none() {
             let Some((index, read, line)) = self.asked.pop_front() else { return Ok(false) };
             self.ahead -= line;
@@ -221,7 +277,7 @@ impl<'a> Fetching<'a> {
         }
         if let Some(mut taking) = self.taking.take() {
             let piece = &mut self.pieces[taking.index];
-            take_chunks(self.targets, self.report, &mut self.peer, piece, &mut taking, buffer)?;
+            take_chunks(self.files, self.report, &mut self.peer, piece, &mut taking, buffer)?;
             if !taking.chunks.is_empty() {
                 self.taking = Some(taking);
                 return Ok(true);
@@ -266,10 +322,15 @@ fn note(piece: &mut Piece, fault: Fault) {
     }
 }
 
+fn has_failed(files: &[Writing<'_>], piece: &Piece) -> bool {
+    // Copies that are only verified belong to no local file.
+    files.get(piece.file).is_some_and(|file| file.failed.get().is_some())
+}
+
 enum Stop {
     Peer(PeerError),
-    /// The number of a file, which cannot be written.
-    Local(usize, LocalError),
+    /// Too much would have to be thrown away.
+    Behind,
 }
 
 impl From<PeerError> for Stop {
@@ -300,7 +361,7 @@ fn take_table(
 
 /// Receives the next chunks of a reply.
 fn take_chunks(
-    targets: &[&Target],
+    files: &[Writing<'_>],
     report: &dyn Report,
     peer: &mut Peer,
     piece: &mut Piece,
@@ -315,6 +376,9 @@ fn take_chunks(
     taking.chunks = last + 1..=end;
     resize(buffer, header.stored_chunk(last).end - header.stored_chunk(first).start);
     peer.receive_payload(buffer)?;
+    if has_failed(files, piece) {
+        return Ok(());
+    }
     for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.stored_chunk_size() as usize)) {
         let range = header.chunk_range(chunk);
         let expected = expected_hash(piece, chunk, bytes);
@@ -324,8 +388,12 @@ fn take_chunks(
             (Some(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
                 None => false,
                 Some(plain) => {
-                    let written = targets[piece.file].write(plain, in_file + range.start);
-                    written.map_err(|error| Stop::Local(piece.file, error))?;
+                    let Writing { target, failed } = &files[piece.file];
+                    if let Err(error) = target.write(plain, in_file + range.start) {
+                        // The first failure is the one that is reported.
+                        let _ = failed.set(error);
+                        return Ok(());
+                    }
                     true
                 }
             },

@@ -1,6 +1,8 @@
 //! Gathering the pieces of files: which server gives which piece, and which is asked next.
 
-use super::fetch::{Fetched, Fetching, Piece};
+use std::sync::OnceLock;
+
+use super::fetch::{Fetched, Fetching, Piece, Writing};
 use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
@@ -44,10 +46,16 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
         if by_server.iter().all(Vec::is_empty) {
             return;
         }
-        let targets: Vec<&Target> = files.iter().map(|file| &file.target).collect();
-        let (pieces, failures) = fetch_all(core, &targets, by_server);
-        for (number, error) in failures {
-            files[number].failed.get_or_insert(error);
+        let writing: Vec<Writing<'_>> =
+            files.iter().map(|file| Writing { target: &file.target, failed: OnceLock::new() }).collect();
+        let mut pieces = fetch_all(core, &writing, by_server);
+        let back = core.cluster.log_in_again();
+        for piece in pieces.iter_mut().filter(|piece| piece.was_lost_by(&back)) {
+            piece.tried.pop();
+        }
+        let failed: Vec<_> = writing.into_iter().map(|file| file.failed.into_inner()).collect();
+        for (file, failed) in files.iter_mut().zip(failed).filter(|(_, failed)| failed.is_some()) {
+            file.failed = failed;
         }
         for piece in pieces {
             files[piece.file].pieces.push(piece);
@@ -75,22 +83,34 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
 /// Reads copies from the servers that have them, and verifies what arrives. Returns all copies, each with the fault
 /// that was found.
 pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
-    fetch_all(core, &[], by_server).0
+    let mut pieces = fetch_all(core, &[], by_server);
+    loop {
+        let back = core.cluster.log_in_again();
+        if back.is_empty() {
+            return pieces;
+        }
+        let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
+        let (lost, read) = pieces.into_iter().partition(|piece| piece.was_lost_by(&back));
+        pieces = read;
+        let lost: Vec<Piece> = lost;
+        for mut piece in lost {
+            if let Some((server, _)) = piece.tried.pop() {
+                by_server[server].push(piece);
+            }
+        }
+        pieces.extend(fetch_all(core, &[], by_server));
+    }
 }
 
 /// Fetches what it can of the pieces for each server, each on a thread of its own: a slow server must not hold up
-/// another. Returns all pieces, and which files could not be written.
-fn fetch_all(
-    core: &mut Core,
-    targets: &[&Target],
-    by_server: Vec<Vec<Piece>>,
-) -> (Vec<Piece>, Vec<(usize, LocalError)>) {
-    let (mut pieces, mut failures, mut back) = (Vec::new(), Vec::new(), Vec::new());
+/// another. Returns all pieces.
+fn fetch_all(core: &mut Core, files: &[Writing<'_>], by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
+    let (mut pieces, mut back, mut behind) = (Vec::new(), Vec::new(), Vec::new());
     let mut fetching = Vec::new();
     for (server, (peer, of_server)) in core.cluster.lend_peers().into_iter().zip(by_server).enumerate() {
         match peer {
             Some(peer) if !of_server.is_empty() => {
-                fetching.push(Fetching::new(targets, &*core.report, server, peer, of_server));
+                fetching.push(Fetching::new(files, &*core.report, server, peer, of_server));
             }
             peer => {
                 pieces.extend(of_server);
@@ -109,13 +129,16 @@ fn fetch_all(
             joined.chain(own).collect::<Vec<_>>()
         })
     });
-    for Fetched { server, peer, pieces: of_server, local_error } in fetched {
-        failures.extend(local_error);
+    for Fetched { server, peer, is_behind, pieces: of_server } in fetched {
+        behind.extend(is_behind.then_some(server));
         pieces.extend(of_server);
         back.push((server, peer));
     }
     core.cluster.take_back(back);
-    (pieces, failures)
+    if !behind.is_empty() {
+        core.cluster.replace(&behind);
+    }
+    pieces
 }
 
 #[cfg(test)]

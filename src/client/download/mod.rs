@@ -25,8 +25,8 @@ use crate::placement;
 use crate::sealed::Facts;
 use crate::version::Version;
 
-/// Files that are downloaded together; each has one open file.
-const BATCH_FILES: usize = 128;
+/// Open files of a download: the file and its folder.
+const DESCRIPTORS: usize = 2;
 /// How often a download is begun again if the file is replaced in the meantime.
 const MAX_RESTARTS: usize = 20;
 
@@ -66,7 +66,6 @@ pub(crate) fn download(
     files: &[FilePath],
     downloads: &Path,
 ) -> Vec<Result<Downloaded, ClientError>> {
-    core.cluster.refresh();
     let mut swept: Vec<FolderPath> = Vec::new();
     for folder in files.iter().map(FilePath::folder) {
         if !swept.contains(&folder) {
@@ -75,9 +74,11 @@ pub(crate) fn download(
         }
     }
     let mut unseen = Unseen::default();
-    let batches = files.chunks(BATCH_FILES);
-    let results: Vec<_> =
-        batches.flat_map(|batch| download_batch(core, batch, None, downloads, &mut unseen)).collect();
+    let mut results = Vec::with_capacity(files.len());
+    for batch in files.chunks(core.batch_files(DESCRIPTORS)) {
+        core.cluster.refresh();
+        results.extend(download_batch(core, batch, None, downloads, &mut unseen));
+    }
     core.report.end();
     if results.iter().any(Result::is_ok) {
         unseen.warn_of_newer(core);
@@ -126,6 +127,7 @@ fn download_batch(
                 // The servers are not asked at one instant: to a look that an upload overlaps, the file
                 // may seem incomplete.
                 Err(Failure::Failed(ClientError::Incomplete { .. })) if looks <= MORE_LOOKS => None,
+                Err(Failure::Failed(ClientError::Local(error))) => Some(Err(error.below(downloads).into())),
                 Err(Failure::Failed(error)) => Some(Err(error)),
                 Err(Failure::Replaced) => None,
             };

@@ -27,8 +27,6 @@ use crate::primitives::{self, Bytes32, sha256};
 use crate::sealed::{Facts, FileKey, Header};
 use crate::wire::Refusal;
 
-/// Files that are staged and committed together: one round trip serves them all.
-const BATCH_FILES: usize = 128;
 /// A batch ends with the file that brings it to this many bytes: the first batch to the lower bound, each later one to
 /// what was sent in a second. At the end of a batch all wait for the disks; but what is not committed when the line
 /// breaks must be sent again, and older versions take up room on the servers until the batch is committed.
@@ -117,8 +115,10 @@ pub(crate) fn upload(
     let mut results = Vec::with_capacity(sources.len());
     let mut rest = sources;
     let mut limit = *BATCH_BYTES.start();
+    let most_files = core.batch_files(1);
     while !rest.is_empty() {
-        let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..], limit));
+        core.cluster.refresh();
+        let (batch, later) = rest.split_at(batch_length(&sizes[results.len()..], most_files, limit));
         let started = Instant::now();
         let uploaded = upload_batch(core, batch, only_changed);
         limit = match sent(&uploaded) {
@@ -154,7 +154,6 @@ fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Re
 
 /// Tries once to upload the pending files; those that another attempt would not help get their result.
 fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
-    core.log_in_if_hung_up();
     let paths: Vec<FilePath> = pending.iter().map(|file| file.of.source.target.clone()).collect();
     let surveys = survey(core, &paths);
     let mut planned = Vec::new();
@@ -169,12 +168,13 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
             Err(error) => file.result = Some(Err(error)),
         }
     }
+    let logins = core.cluster.logins();
     let staged = stage(core, &planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
     let (mut ready, mut aborting) = (Vec::new(), Vec::new());
     for (Planned { file, plan, writer }, staged) in planned.into_iter().zip(staged) {
         let path = plan.header.path.clone();
         match judge(&plan, &mut file.of, writer, staged) {
-            Ok(writer) => ready.push(Ready { of: (file, plan), path, writer }),
+            Ok(writer) => ready.push(Ready { of: (file, plan), path, writer, logins }),
             Err((writer, error)) => {
                 aborting.push((path, writer));
                 file.result = error.map(Err);
@@ -309,13 +309,13 @@ fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize])
     }
 }
 
-fn batch_length(sizes: &[u64], limit: u64) -> usize {
+fn batch_length(sizes: &[u64], most_files: usize, limit: u64) -> usize {
     let mut bytes: u64 = 0;
-    let full = sizes.iter().take(BATCH_FILES).position(|size| {
+    let full = sizes.iter().take(most_files).position(|size| {
         bytes = bytes.saturating_add(*size);
         bytes >= limit
     });
-    full.map_or(sizes.len().min(BATCH_FILES), |last| last + 1)
+    full.map_or(sizes.len().min(most_files), |last| last + 1)
 }
 
 /// Bytes of the files that were sent. Files that were already stored say nothing about the line.
@@ -336,12 +336,13 @@ mod tests {
 
     #[test]
     fn a_batch_ends_with_the_file_that_fills_it_or_with_the_most_files() {
-        assert_eq!(batch_length(&[10, 10, 10], 20), 2);
-        assert_eq!(batch_length(&[10, 11, 10], 20), 2);
-        assert_eq!(batch_length(&[10, 9, 10], 20), 3);
-        assert_eq!(batch_length(&[u64::MAX, u64::MAX], 20), 1);
-        assert_eq!(batch_length(&[10], 20), 1);
-        assert_eq!(batch_length(&[0; 1000], 20), BATCH_FILES);
+        let length = |sizes: &[u64]| batch_length(sizes, 128, 20);
+        assert_eq!(length(&[10, 10, 10]), 2);
+        assert_eq!(length(&[10, 11, 10]), 2);
+        assert_eq!(length(&[10, 9, 10]), 3);
+        assert_eq!(length(&[u64::MAX, u64::MAX]), 1);
+        assert_eq!(length(&[10]), 1);
+        assert_eq!(length(&[0; 1000]), 128);
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl Client {
         std::fs::set_permissions(place, Permissions::from_mode(self.mode)).unwrap();
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// `Client DIR CONF COMMAND …`, not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.write_conf();
         let mut command = Command::new(PROGRAM);
         command.current_dir(&self.folder).args(["files", CONF]).args(args);
@@ -108,6 +109,14 @@ impl Client {
     /// One command that the test does not wait for.
     pub(crate) fn start(&self, args: &[&str]) -> Session {
         Session::start(&mut self.command(args))
+    }
+
+    /// Shell commands, with `$client` for `Client DIR CONF`.
+    pub(crate) fn shell(&self, commands: &str) -> Session {
+        self.write_conf();
+        let mut command = Command::new("sh");
+        command.current_dir(&self.folder);
+        Session::start(command.args(["-c", &format!("client='{PROGRAM} files {CONF}'; {commands}")]))
     }
 
     /// Uploads these bytes under this name, which must succeed.

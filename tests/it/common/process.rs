@@ -227,14 +227,15 @@ impl Session {
         self.finish()
     }
 
-    /// Stops the process, as Ctrl-Z does, and continues it once it has stopped.
+    /// Stops the process, as Ctrl-Z does, and continues it once it has stopped and this has been done.
     #[track_caller]
-    pub(crate) fn suspend_and_resume(&self) {
+    pub(crate) fn suspend_while(&self, something: impl FnOnce()) {
         let id = self.child.id();
         signal(id, "-STOP");
         // proc_pid_stat(5): the state comes after the name, which is in brackets.
         let state = || fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         wait_until("the process has stopped", || state().contains(") T "));
+        something();
         signal(id, "-CONT");
     }
 

@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Silence,
     /// All connections are closed, new ones at once.
     Cut,
+    /// All connections are closed, and new ones are good.
+    HangUp,
     /// The client's process is killed, and then all is cut.
     Kill(u32),
 }
@@ -35,6 +37,8 @@ pub(crate) enum Trap {
     CutAnswer,
     /// It does not go on: the connection is closed instead.
     Cut,
+    /// The same for each such line.
+    CutEach,
 }
 
 /// A TCP proxy in front of one server. Counting bytes makes "in the middle" an event, not a matter of time.
@@ -68,6 +72,8 @@ struct State {
     /// A connection of which nothing more comes back.
     mute: Option<usize>,
     connections: usize,
+    /// Connections up to this one are over.
+    hung_up: usize,
     over: bool,
 }
 
@@ -153,6 +159,11 @@ impl Proxy {
         assert!(happened, "not enough bytes came by for the planned fault");
     }
 
+    /// Whether the trap has been sprung.
+    pub(crate) fn has_sprung(&self) -> bool {
+        self.wire.state().sprung
+    }
+
     /// Does this to the next line from the client that begins with this word, once.
     pub(crate) fn trap(&self, word: &'static str, trap: Trap) {
         let mut state = self.wire.state();
@@ -217,14 +228,14 @@ impl Wire {
             && way == Way::Up
             && has_line(bytes, word)
         {
-            state.trap = None;
+            state.trap = (trap == Trap::CutEach).then_some((word, trap));
             match trap {
                 Trap::CutAnswer => state.mute = Some(connection),
                 Trap::Hold => (state.held, state.sprung) = (true, true),
-                Trap::Cut => state.sprung = true,
+                Trap::Cut | Trap::CutEach => state.sprung = true,
             }
             self.changed.notify_all();
-            if trap == Trap::Cut {
+            if matches!(trap, Trap::Cut | Trap::CutEach) {
                 return false;
             }
             if trap == Trap::Hold {
@@ -261,11 +272,14 @@ impl Wire {
                 self.changed.notify_all();
             }
         }
-        let state = self
+        let mut state = self
             .changed
             .wait_while(state, |state| state.fault == Some(Fault::Silence) && !state.over)
             .unwrap();
-        !state.over && state.fault.is_none()
+        if state.fault == Some(Fault::HangUp) {
+            (state.fault, state.hung_up) = (None, state.connections);
+        }
+        !state.over && state.fault.is_none() && connection > state.hung_up
     }
 }
 

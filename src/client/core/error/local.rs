@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::words::Shown;
 
@@ -17,6 +17,8 @@ pub enum LocalError {
     Kind(PathBuf),
     /// A local file that cannot be read or written.
     Failed(PathBuf, io::Error),
+    /// A disk that is full or read-only, and the folder of the downloads on it.
+    Disk(PathBuf, io::Error),
     /// A link instead of a folder below Downloads: it may lead anywhere.
     LinkBelowDownloads(PathBuf),
     /// A local file that changed while it was read.
@@ -40,6 +42,7 @@ impl fmt::Display for LocalError {
             LocalError::Missing(path) => write!(f, "no such file: '{}'", Shown(path)),
             LocalError::Kind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
             LocalError::Failed(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
+            LocalError::Disk(folder, error) => write!(f, "cannot write to '{}' ({error})", Shown(folder)),
             LocalError::LinkBelowDownloads(path) => {
                 write!(f, "'{}' is a link, and Download follows none there; nothing was written", Shown(path))
             }
@@ -59,6 +62,19 @@ impl fmt::Display for LocalError {
 }
 
 impl LocalError {
+    /// The failure of a file below `folder`. One of the whole disk is the same for every file, and so is reported once.
+    pub(crate) fn below(self, folder: &Path) -> Self {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            LocalError::Failed(_, error)
+                if matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) =>
+            {
+                LocalError::Disk(folder.to_path_buf(), error)
+            }
+            error => error,
+        }
+    }
+
     /// What the user might do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
