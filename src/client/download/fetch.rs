@@ -176,7 +176,7 @@ impl Taking {
     /// Bytes that are still to come.
     fn bytes_left(&self, pieces: &[Piece]) -> u64 {
         let header = &pieces[self.index].claim.header;
-        header.chunk_range(*self.chunks.end()).end - header.chunk_range(*self.chunks.start()).start
+        header.stored_chunk(*self.chunks.end()).end - header.stored_chunk(*self.chunks.start()).start
     }
 }
 
