@@ -167,7 +167,7 @@ fn a_hint_for_many_files_is_shown_once() {
     disk::write(&aditi.folder().join("Downloads"), b"no folder");
     let outcome = aditi.run(&["Download", "d"]).fails_with(1);
     assert_eq!(outcome.stderr.matches("cannot use 'Downloads/Aditi'").count(), 1, "{outcome}");
-    outcome.complains_of("error: the same for 2 more files");
+    outcome.complains_of("error: the same for 3 more files");
 }
 
 #[test]

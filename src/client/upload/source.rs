@@ -89,9 +89,6 @@ pub fn find(
         let target = folder.file(&name).map_err(|why| ClientError::Name(name, why))?;
         walk.add(&local, target, kind, &metadata);
     }
-    if walk.found.all.is_empty() && walk.found.left_out == 0 {
-        return Err(LocalError::Nothing(local).into());
-    }
     Ok(walk.found)
 }
 

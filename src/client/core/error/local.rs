@@ -29,8 +29,6 @@ pub enum LocalError {
     SizeUnknown(PathBuf),
     /// A local file of the client's own that will soon be gone, and what it is.
     Temporary(PathBuf, &'static str),
-    /// A local folder without a file in it.
-    Nothing(PathBuf),
 }
 
 impl fmt::Display for LocalError {
@@ -56,7 +54,6 @@ impl fmt::Display for LocalError {
             LocalError::Temporary(path, what) => {
                 write!(f, "'{}' is {what}, which is never stored", Shown(path))
             }
-            LocalError::Nothing(path) => write!(f, "no file in '{}'", Shown(path)),
         }
     }
 }
