@@ -160,8 +160,10 @@ impl Target {
             fchmod(&file, first).map_err(|error| local(error.into()))?;
             let file = File::from(file);
             if is_kept(&file, &target.folder, &draft).map_err(local)? {
-                reserve(&file, facts.size).map_err(local)?;
+                let reserved = reserve(&file, facts.size);
+                // From here on it goes with the target, even if there is no room for it.
                 target.draft = Draft::File(file, Some(draft));
+                reserved.map_err(local)?;
                 return Ok(target);
             }
         }
