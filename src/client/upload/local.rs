@@ -197,7 +197,7 @@ pub(super) struct Since {
     pub(super) grew: bool,
 }
 
-/// A link and its target, which belong together: another link that takes its name meanwhile is another file.
+/// A link and its target, which belong together: another link that takes its name in the meantime is another file.
 fn open_link(path: &Path) -> io::Result<(Content, Attributes)> {
     let link = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let target = readlinkat(&link, "", Vec::new())?.into_bytes();

@@ -274,7 +274,7 @@ fn judge(
     writer.staged(&staged.answers, everybody).map_err(|writer| (writer, None))
 }
 
-/// Checks that what was sent of a file belongs together: a file that was written to meanwhile is read again. Returns
+/// Checks that what was sent of a file belongs together: a file that was written to in the meantime is read again. Returns
 /// whether it has grown.
 fn is_consistent(plan: &Plan, sent: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
     let Since { is_touched, grew } = plan.source.since_opened()?;
