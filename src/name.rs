@@ -3,58 +3,55 @@
 //! A value of one of these types matches the grammar of `docs/FORMAT.md` ("Names"), so no other module ever
 //! looks at a raw name, and no name reaches a file system unchecked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 /// Longest user or server name, in bytes.
 pub const MAX_USER: usize = 64;
-/// Longest segment of a path, in bytes. A piece is stored as `.SEGMENT.1`, three bytes longer, and
-/// file systems stop at 255.
+/// Longest segment of a path, in bytes, as a server's disk has it. A piece is stored as `.SEGMENT.1`, three bytes
+/// longer, and file systems stop at 255.
 pub const MAX_SEGMENT: usize = 252;
-/// Longest path, in bytes, slashes included.
+/// Longest path, in bytes, slashes included. This also bounds how many folders there are in it.
 pub const MAX_PATH: usize = 1024;
-/// Most segments in a path. This bounds every recursion over folders.
-pub const MAX_DEPTH: usize = 32;
 
 /// Why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameError {
     /// Nothing where a name was expected, or nothing between two slashes.
     Empty,
-    /// Longer than the limit for its kind.
+    /// A user's or server's name of more than [`MAX_USER`] bytes.
     TooLong,
-    /// More segments than [`MAX_DEPTH`].
-    TooDeep,
+    /// A segment of more than [`MAX_SEGMENT`] bytes.
+    LongSegment,
+    /// A path of more than [`MAX_PATH`] bytes.
+    LongPath,
     /// `.` or `..` as a segment.
     Dots,
     /// A slash at the beginning or the end of a path.
     OuterSlash,
-    /// A control character (including NUL, line feed and the C1 controls).
-    Control,
+    /// The character NUL.
+    Nul,
     /// A character that a user's or server's name may not contain.
     Character,
     /// Bytes that are not UTF-8.
     NotUtf8,
-    /// A folder that is named like a stored piece (`.x.1`), which would hide that piece.
-    LooksLikePiece,
 }
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NameError::Empty => "the name is empty, or empty between two slashes",
-            NameError::TooLong => "the name is too long",
-            NameError::TooDeep => "the name contains too many folders",
+            NameError::TooLong => "the name is longer than 64 bytes",
+            NameError::LongSegment => "a name of more than 252 bytes; one with escaped characters may have fewer",
+            NameError::LongPath => "a path of more than 1024 bytes",
             NameError::Dots => "the name contains '.' or '..' as a part",
             NameError::OuterSlash => "the name begins or ends with a slash",
-            NameError::Control => "the name contains a control character",
+            NameError::Nul => "the name contains the character NUL",
             NameError::Character => {
                 "a user or server name may contain only letters, digits and . _ - @ +, and must begin with a letter or digit"
             }
             NameError::NotUtf8 => "the name is not UTF-8",
-            NameError::LooksLikePiece => {
-                "a folder's name must not look like a stored piece's (a dot first, a dot and one digit at the end)"
-            }
         })
     }
 }
@@ -135,7 +132,8 @@ pub struct UserName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerName(Arc<str>);
 
-/// A file's path below its user's folder: 1 to [`MAX_DEPTH`] segments separated by `/`.
+/// A name below a user's folder, of which there are versions: segments separated by `/`. One with a slash at the end
+/// is the *entry of a folder*, which says what the folder itself is like; `/` is that of the user's own folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(String);
 
@@ -161,15 +159,65 @@ fn check_segment(segment: &str) -> Result<(), NameError> {
     match segment {
         "" => Err(NameError::Empty),
         "." | ".." => Err(NameError::Dots),
-        s if s.chars().any(char::is_control) => Err(NameError::Control),
-        s if s.len() > MAX_SEGMENT => Err(NameError::TooLong),
+        s if s.contains('\0') => Err(NameError::Nul),
+        s if folder_on_disk(s).len() > MAX_SEGMENT => Err(NameError::LongSegment),
         _ => Ok(()),
     }
 }
 
-/// The file that a directory entry is a piece of, and the piece's number: `.earth.gif.2` is
-/// `("earth.gif", 2)`.
-pub fn parse_piece_file(entry: &str) -> Option<(&str, u8)> {
+/// A name as a server's disk has it: each byte of a control character or slash is written as `%XX`, and so is a `%`
+/// that two hexadecimal digits follow, so that the original can be read back. Most names have none of these.
+fn escape(name: &str) -> Cow<'_, str> {
+    let is_escape = |percent: usize| {
+        let digits = name.as_bytes().get(percent + 1..percent + 3);
+        digits.is_some_and(|digits| digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')))
+    };
+    let is_plain = |(at, c): (usize, char)| !(c == '/' || c.is_control() || (c == '%' && is_escape(at)));
+    if name.char_indices().all(is_plain) {
+        return name.into();
+    }
+    let mut out = String::with_capacity(name.len() + 8);
+    for (at, c) in name.char_indices() {
+        if is_plain((at, c)) {
+            out.push(c);
+        } else {
+            name.as_bytes()[at..at + c.len_utf8()]
+                .iter()
+                .for_each(|byte| out.push_str(&format!("%{byte:02X}")));
+        }
+    }
+    out.into()
+}
+
+/// Reads what [`escape`] wrote, or anything with more escapes; `None` if that is not UTF-8.
+fn unescape(name: &str) -> Option<Cow<'_, str>> {
+    if !name.contains('%') {
+        return Some(name.into());
+    }
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = tail.split_first_chunk().filter(|_| first == b'%');
+        let (byte, tail) = escaped
+            .and_then(|(digits, tail)| Some((parse_upper_hex(*digits)?, tail)))
+            .unwrap_or((first, tail));
+        bytes.push(byte);
+        rest = tail;
+    }
+    String::from_utf8(bytes).ok().map(Cow::from)
+}
+
+fn parse_upper_hex(digits: [u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    });
+    Some(high? << 4 | low?)
+}
+
+/// The number at the end of a directory entry that has the form of a piece's: a dot, a name, a dot and a digit.
+fn split_piece_file(entry: &str) -> Option<(&str, u8)> {
     let (file, number) = entry.strip_prefix('.')?.rsplit_once('.')?;
     match number.as_bytes() {
         [digit @ b'1'..=b'9'] if !file.is_empty() => Some((file, digit - b'0')),
@@ -177,16 +225,33 @@ pub fn parse_piece_file(entry: &str) -> Option<(&str, u8)> {
     }
 }
 
-/// The directory entry of a piece: `.earth.gif.2`.
-pub fn piece_file(file: &str, piece: u8) -> String {
-    format!(".{file}.{piece}")
+/// What a directory entry is a piece of, as [`FilePath::file_name`] has it, and the piece's number: `.earth.gif.2` is
+/// `("earth.gif", 2)`.
+pub fn parse_piece_file(entry: &str) -> Option<(Cow<'_, str>, u8)> {
+    let (escaped, piece) = split_piece_file(entry)?;
+    let file = unescape(escaped)?;
+    (escape(&file) == escaped).then_some((file, piece))
 }
 
-fn check_folders<'a>(mut folders: impl Iterator<Item = &'a str>) -> Result<(), NameError> {
-    if folders.any(|s| parse_piece_file(s).is_some()) {
-        return Err(NameError::LooksLikePiece);
+/// The directory entry of a piece: `.earth.gif.2`.
+pub fn piece_file(file: &str, piece: u8) -> String {
+    format!(".{}.{piece}", escape(file))
+}
+
+/// A folder's name as a server's disk has it. The first dot of one that looks like a piece is written as `%2E`.
+fn folder_on_disk(segment: &str) -> Cow<'_, str> {
+    let escaped = escape(segment);
+    match split_piece_file(&escaped) {
+        Some(_) => format!("%2E{}", &escaped[1..]).into(),
+        None => escaped,
     }
-    Ok(())
+}
+
+/// The folder that a directory of a server's disk is, if it is one.
+pub fn parse_folder(entry: &str) -> Option<Cow<'_, str>> {
+    let segment = unescape(entry)?;
+    (folder_on_disk(&segment) == entry && check_segment(&segment).is_ok() && !segment.contains('/'))
+        .then_some(segment)
 }
 
 fn check_path(path: &str) -> Result<(), NameError> {
@@ -194,13 +259,10 @@ fn check_path(path: &str) -> Result<(), NameError> {
         return Err(NameError::Empty);
     }
     if path.len() > MAX_PATH {
-        return Err(NameError::TooLong);
+        return Err(NameError::LongPath);
     }
     if path.starts_with('/') || path.ends_with('/') {
         return Err(NameError::OuterSlash);
-    }
-    if path.split('/').count() > MAX_DEPTH {
-        return Err(NameError::TooDeep);
     }
     path.split('/').try_for_each(check_segment)
 }
@@ -233,14 +295,35 @@ identifier!(UserName);
 identifier!(ServerName);
 
 impl FilePath {
-    /// Checks a path against the grammar.
+    /// Checks the path of a file against the grammar.
     ///
     /// # Errors
     /// The first rule that it breaks.
     pub fn parse(path: &str) -> Result<Self, NameError> {
         check_path(path)?;
-        check_folders(path.split('/').rev().skip(1))?;
         Ok(Self(path.to_owned()))
+    }
+
+    /// Checks the path of a file, or of the entry of a folder, against the grammar.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse_any(path: &str) -> Result<Self, NameError> {
+        match path.strip_suffix('/') {
+            None => Self::parse(path),
+            Some("") => Ok(Self::of_folder(&FolderPath::root())),
+            Some(folder) => FolderPath::parse(folder).map(|folder| Self::of_folder(&folder)),
+        }
+    }
+
+    /// The entry of a folder.
+    pub fn of_folder(folder: &FolderPath) -> Self {
+        Self(format!("{}/", folder.as_str()))
+    }
+
+    /// Whether this is the entry of a folder.
+    pub fn is_of_folder(&self) -> bool {
+        self.0.ends_with('/')
     }
 
     /// The path as text, its segments separated by `/`.
@@ -248,12 +331,16 @@ impl FilePath {
         &self.0
     }
 
-    /// The last segment.
+    /// The last segment; for the entry of a folder `/`.
     pub fn file_name(&self) -> &str {
-        self.0.rsplit_once('/').map_or(&self.0, |(_, file)| file)
+        match self.0.rsplit_once('/') {
+            Some((_, "")) => "/",
+            Some((_, file)) => file,
+            None => &self.0,
+        }
     }
 
-    /// All but the last segment.
+    /// The folder that it is in; for the entry of a folder, that folder.
     pub fn folder(&self) -> FolderPath {
         FolderPath(self.0.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned()))
     }
@@ -278,8 +365,8 @@ impl FolderPath {
     /// The first rule that it breaks.
     pub fn parse(path: &str) -> Result<Self, NameError> {
         check_path(path)?;
-        check_folders(path.split('/'))?;
-        Ok(Self(path.to_owned()))
+        // Its entry has one byte more, and so has every name in it.
+        if path.len() == MAX_PATH { Err(NameError::LongPath) } else { Ok(Self(path.to_owned())) }
     }
 
     /// The path as text; empty for the root.
@@ -297,6 +384,11 @@ impl FolderPath {
         self.0.split('/').filter(|s| !s.is_empty())
     }
 
+    /// The segments as a server's disk has them.
+    pub fn on_disk(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.segments().map(folder_on_disk)
+    }
+
     /// The folder that contains this one; for the root, the root itself.
     pub fn parent(&self) -> FolderPath {
         FolderPath(self.0.rsplit_once('/').map_or(String::new(), |(parent, _)| parent.to_owned()))
@@ -307,14 +399,14 @@ impl FolderPath {
         FilePath::parse(&self.0).ok()
     }
 
-    /// A file's path relative to this folder, if the file is below it.
+    /// A path relative to this folder, if it is below it; `/` for the folder's own entry.
     pub fn relative(&self, path: &FilePath) -> Option<FilePath> {
         let relative = if self.is_root() {
             path.as_str()
         } else {
             path.as_str().strip_prefix(&self.0)?.strip_prefix('/')?
         };
-        Some(FilePath(relative.to_owned()))
+        Some(FilePath(if relative.is_empty() { "/" } else { relative }.to_owned()))
     }
 
     fn below(&self, relative: &str) -> String {
@@ -330,6 +422,17 @@ impl FolderPath {
             return Err(NameError::OuterSlash);
         }
         FilePath::parse(&self.below(relative))
+    }
+
+    /// What has this path [relative](FolderPath::relative) to this folder.
+    ///
+    /// # Errors
+    /// The first rule that the whole path breaks.
+    pub fn absolute(&self, relative: &FilePath) -> Result<FilePath, NameError> {
+        match relative.as_str() {
+            "/" => Ok(FilePath::of_folder(self)),
+            relative => FilePath::parse_any(&self.below(relative)),
+        }
     }
 
     /// The folder at a relative path below this folder.
@@ -365,10 +468,7 @@ mod tests {
             ("..", NameError::Dots),
             ("a/../b", NameError::Dots),
             ("a/./b", NameError::Dots),
-            ("a\nb", NameError::Control),
-            ("a\0b", NameError::Control),
-            ("a\u{85}b", NameError::Control),
-            (".x.1/a", NameError::LooksLikePiece),
+            ("a\0b", NameError::Nul),
         ] {
             assert_eq!(FilePath::parse(path), Err(why), "{path:?}");
         }
@@ -378,14 +478,19 @@ mod tests {
     fn limits_hold_at_the_limit_and_one_over() {
         let longest = "s".repeat(MAX_SEGMENT);
         assert!(FilePath::parse(&longest).is_ok());
-        assert_eq!(FilePath::parse(&format!("{longest}s")), Err(NameError::TooLong));
-        let deepest = vec!["d"; MAX_DEPTH].join("/");
+        assert_eq!(FilePath::parse(&format!("{longest}s")), Err(NameError::LongSegment));
+        assert!(FilePath::parse(&format!("\n{}", &longest[..MAX_SEGMENT - 3])).is_ok());
+        assert_eq!(
+            FilePath::parse(&format!("\n{}", &longest[..MAX_SEGMENT - 2])),
+            Err(NameError::LongSegment)
+        );
+        let deepest = vec!["d"; MAX_PATH / 2].join("/");
         assert!(FilePath::parse(&deepest).is_ok());
-        assert_eq!(FilePath::parse(&format!("{deepest}/d")), Err(NameError::TooDeep));
         let long_path = vec!["p".repeat(204); 5].join("/");
         assert_eq!(long_path.len(), MAX_PATH);
         assert!(FilePath::parse(&long_path).is_ok());
-        assert_eq!(FilePath::parse(&format!("{long_path}p")), Err(NameError::TooLong));
+        assert_eq!(FilePath::parse(&format!("{long_path}p")), Err(NameError::LongPath));
+        assert_eq!(FilePath::parse_any(&format!("{long_path}/")), Err(NameError::LongPath));
         assert!(UserName::parse(&"u".repeat(MAX_USER)).is_ok());
         assert_eq!(UserName::parse(&"u".repeat(MAX_USER + 1)), Err(NameError::TooLong));
     }
@@ -402,8 +507,10 @@ mod tests {
             "Übung/ß",
             "-#####-",
             "a%2Fb",
+            ".x.1/a",
+            "a\tb\nc/\u{85}",
         ] {
-            assert_eq!(FilePath::parse(path).map(|p| p.to_string()), Ok(path.to_owned()));
+            assert_eq!(FilePath::parse(path).map(|p| p.as_str().to_owned()), Ok(path.to_owned()));
         }
     }
 
@@ -438,12 +545,65 @@ mod tests {
 
     #[test]
     fn piece_files_are_told_from_others() {
-        assert_eq!(parse_piece_file(".earth.gif.2"), Some(("earth.gif", 2)));
-        assert_eq!(parse_piece_file("..x.1.3"), Some((".x.1", 3)));
-        for other in ["earth.gif.2", ".earth.gif", ".x.0", ".x.10", "..1", ".1"] {
+        assert_eq!(parse_piece_file(".earth.gif.2"), Some(("earth.gif".into(), 2)));
+        assert_eq!(parse_piece_file("..x.1.3"), Some((".x.1".into(), 3)));
+        for other in ["earth.gif.2", ".earth.gif", ".x.0", ".x.10", "..1", ".1", ".%41.1", ".%FF.1", ".%2E.1"]
+        {
             assert_eq!(parse_piece_file(other), None, "{other}");
         }
-        assert_eq!(piece_file("earth.gif", 2), ".earth.gif.2");
+    }
+
+    #[test]
+    fn only_what_must_be_is_escaped_on_a_servers_disk() {
+        for (file, entry) in [
+            ("earth.gif", ".earth.gif.2"),
+            ("100%.txt", ".100%.txt.2"),
+            ("%2f %4", ".%2f %4.2"),
+            ("a%2Fb", ".a%252Fb.2"),
+            ("%%41", ".%%2541.2"),
+            ("a\tb\n", ".a%09b%0A.2"),
+            ("\u{85}ü", ".%C2%85ü.2"),
+            ("/", ".%2F.2"),
+        ] {
+            assert_eq!(piece_file(file, 2), entry);
+            assert_eq!(parse_piece_file(entry), Some((file.into(), 2)));
+        }
+        for (folder, entry) in [
+            ("holiday", "holiday"),
+            (".x.1", "%2Ex.1"),
+            (".x.10", ".x.10"),
+            ("..1", "..1"),
+            ("%2Ex.1", "%252Ex.1"),
+        ] {
+            assert_eq!(folder_on_disk(folder), entry);
+            assert_eq!(parse_folder(entry), Some(folder.into()));
+        }
+        for other in [".x.1", "%2Ex", "%41", "%2F", "a%00", "%FF", "", ".", ".."] {
+            assert_eq!(parse_folder(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_folder_has_an_entry() -> Result<(), NameError> {
+        let (root, folder) = (FolderPath::root(), FolderPath::parse("a/b")?);
+        for (folder, entry) in [(&root, "/"), (&folder, "a/b/")] {
+            let of_folder = FilePath::of_folder(folder);
+            assert_eq!(of_folder.as_str(), entry);
+            assert_eq!(FilePath::parse_any(entry)?, of_folder);
+            assert!(of_folder.is_of_folder() && FilePath::parse(entry).is_err());
+            assert_eq!((of_folder.folder(), of_folder.file_name()), (folder.clone(), "/"));
+        }
+        for (relative, path) in [("/", "a/b/"), ("c/", "a/b/c/"), ("c", "a/b/c")] {
+            let (relative, path) = (FilePath::parse_any(relative)?, FilePath::parse_any(path)?);
+            assert_eq!(folder.relative(&path), Some(relative.clone()));
+            assert_eq!(folder.absolute(&relative)?, path);
+            assert_eq!(root.absolute(&path)?, path);
+        }
+        assert_eq!(root.relative(&FilePath::of_folder(&root)), Some(FilePath::of_folder(&root)));
+        for bad in ["//", "a//", "./", "/a/"] {
+            assert!(FilePath::parse_any(bad).is_err(), "{bad}");
+        }
+        Ok(())
     }
 
     #[test]
@@ -461,6 +621,30 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn any_name_comes_back_from_a_servers_disk(name in "([%2EF./a-c\n\u{85}]|\\PC){1,12}", piece in 1u8..=9) {
+            if let Ok(path) = FilePath::parse(&name) {
+                let entry = piece_file(path.file_name(), piece);
+                proptest::prop_assert!(!entry.contains(['/', '\n']));
+                proptest::prop_assert_eq!(parse_piece_file(&entry), Some((path.file_name().into(), piece)));
+                let folder = FolderPath::parse(&name).unwrap();
+                for (segment, entry) in folder.segments().zip(folder.on_disk()) {
+                    proptest::prop_assert!(!entry.contains(['/', '\n']) && parse_piece_file(&entry).is_none());
+                    proptest::prop_assert_eq!(parse_folder(&entry), Some(segment.into()));
+                }
+            }
+        }
+
+        #[test]
+        fn an_entry_on_a_servers_disk_is_refused_or_the_only_one_of_its_name(entry in "[%2EFa.1/]{1,9}") {
+            if let Some((file, piece)) = parse_piece_file(&entry) {
+                proptest::prop_assert_eq!(&piece_file(&file, piece), &entry);
+            }
+            if let Some(folder) = parse_folder(&entry) {
+                proptest::prop_assert_eq!(&folder_on_disk(&folder), &entry);
+            }
+        }
+
         #[test]
         fn an_accepted_path_never_leaves_its_folder(path in "[a./\\\\ \u{0}-\u{20}]{0,12}") {
             if let Ok(path) = FilePath::parse(&path) {

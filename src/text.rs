@@ -94,7 +94,8 @@ pub fn parse_number<T: std::str::FromStr>(word: &str) -> Option<T> {
     word.parse().ok().filter(|_| canonical)
 }
 
-/// A time in seconds since 1970 UTC as `2026-11-22T12:00:00Z`.
+/// A time in seconds since 1970 UTC as `2026-11-22T12:00:00Z`. Years have at least four digits; those before year 0, which
+/// is 1 BC, have a minus sign before them.
 ///
 /// Days to civil date by the algorithm of Howard Hinnant, "chrono-Compatible Low-Level Date
 /// Algorithms" (`civil_from_days`).
@@ -109,7 +110,9 @@ pub fn utc_text(seconds: i64) -> String {
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let sign = if year < 0 { "-" } else { "" };
+    let year = year.unsigned_abs();
+    format!("{sign}{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]
@@ -163,5 +166,24 @@ mod tests {
         assert_eq!(utc_text(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(utc_text(1_790_000_000), "2026-09-21T14:13:20Z");
         assert_eq!(utc_text(-1), "1969-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn years_have_four_digits_or_more_and_those_before_year_0_a_sign() {
+        for (seconds, text) in [
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "10000-01-01T00:00:00Z"),
+            (-62_135_596_800, "0001-01-01T00:00:00Z"),
+            (-62_135_596_801, "0000-12-31T23:59:59Z"),
+            (-62_167_219_200, "0000-01-01T00:00:00Z"),
+            (-62_167_219_201, "-0001-12-31T23:59:59Z"),
+            (-62_198_755_200, "-0001-01-01T00:00:00Z"),
+            (-377_705_116_800, "-9999-01-01T00:00:00Z"),
+            (-377_705_116_801, "-10000-12-31T23:59:59Z"),
+            (i64::MIN, "-292277022657-01-27T08:29:52Z"),
+            (i64::MAX, "292277026596-12-04T15:30:07Z"),
+        ] {
+            assert_eq!(utc_text(seconds), text);
+        }
     }
 }

@@ -82,7 +82,14 @@ fn every_kept_input_is_handled() {
 #[test]
 fn the_kept_headers_and_requests_are_of_the_present_format() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    for name in ["header", "header-empty-file", "header-largest-file", "header-tombstone"] {
+    for name in [
+        "header",
+        "header-empty-file",
+        "header-largest-file",
+        "header-tombstone",
+        "header-link",
+        "header-folder",
+    ] {
         assert!(Header::decode(&fs::read(folder.join("piece").join(name)).unwrap()).is_ok(), "piece/{name}");
     }
     for name in ["delete", "download", "move", "repair", "upload"] {

@@ -48,10 +48,11 @@ pub fn piece(input: &[u8]) {
     if let Ok(header) = Header::decode(input) {
         assert_eq!(header.encode(), input[..header.encoded_len()]);
         let (layout, chunks) = (header.layout(), header.chunks());
-        assert_eq!(layout.body.end - layout.body.start, header.piece_size);
+        assert_eq!(layout.body.end - layout.body.start, header.body_size());
         assert_eq!(layout.table.end - layout.table.start, 32 * chunks);
         if let Some(last) = chunks.checked_sub(1) {
             assert_eq!(header.chunk_range(last).end, header.piece_size);
+            assert_eq!(header.stored_chunk(last).end, header.body_size());
         }
     }
     let Ok(text) = std::str::from_utf8(input) else { return };

@@ -117,6 +117,12 @@ impl Journal {
         Ok(journal)
     }
 
+    /// The files that a change of password makes beside a .conf.
+    pub(super) fn files(conf: &Path) -> Vec<PathBuf> {
+        let Ok(place) = fs::canonicalize(conf) else { return Vec::new() };
+        [JOURNAL, TEMPORARY].map(|suffix| beside(&place, suffix)).into()
+    }
+
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path

@@ -1,6 +1,7 @@
 //! The command lines of the two programs: arguments, messages, exit codes. The only module that
 //! prints.
 
+mod alike;
 mod arguments;
 mod client;
 mod colour;

@@ -11,6 +11,7 @@ pub(super) struct Options {
     pub(super) recursive: bool,
     pub(super) dry_run: bool,
     pub(super) only_changed: bool,
+    pub(super) follow: bool,
     /// How much of each copy Verify reads.
     pub(super) read: Option<Share>,
     pub(super) trace: bool,
@@ -53,13 +54,16 @@ macro_rules! switch {
 }
 
 pub(super) const LONG: Flag =
-    Flag::new("-l", "long: all columns, exact sizes", switch!(long)).elsewhere(&["--long"]);
+    Flag::new("-l", "long: all columns, exact sizes; all files of an Upload", switch!(long))
+        .elsewhere(&["--long"]);
 pub(super) const RECURSIVE: Flag =
     Flag::new("-r", "everything below the folder", switch!(recursive)).elsewhere(&["--recursive"]);
 pub(super) const DRY_RUN: Flag =
     Flag::new("-n", "only show what would be done", switch!(dry_run)).elsewhere(&["--dry-run"]);
 pub(super) const ONLY_CHANGED: Flag =
     Flag::new("-u", "upload only what has changed", switch!(only_changed)).elsewhere(&["--update"]);
+pub(super) const FOLLOW: Flag = Flag::new("-L", "follow links instead of storing them", switch!(follow))
+    .elsewhere(&["--dereference", "--copy-links", "--follow"]);
 pub(super) const READ: Flag = Flag {
     name: "--read",
     value: "[=P%]",
@@ -82,5 +86,5 @@ pub(super) const END: Flag =
     Flag::new("--", "ends the options: a name after it may begin with a dash", |_, _| Some(()));
 
 /// Every option that the help lists, in its order.
-pub(super) const ALL: [&Flag; 9] =
-    [&LONG, &RECURSIVE, &DRY_RUN, &ONLY_CHANGED, &READ, &JSON, &QUIET, &TRACE, &END];
+pub(super) const ALL: [&Flag; 10] =
+    [&LONG, &RECURSIVE, &DRY_RUN, &ONLY_CHANGED, &FOLLOW, &READ, &JSON, &QUIET, &TRACE, &END];

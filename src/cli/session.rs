@@ -53,14 +53,24 @@ impl Session<'_> {
         }
     }
 
-    /// Ends the report of a command on several files; its status.
-    pub(super) fn conclude(&self, tally: &Tally) -> u8 {
+    /// Ends the report of a command on several files, some of which may not have been seen; its status. If not all are
+    /// done, the last line is reported to a script too: nobody must take a part for the whole.
+    pub(super) fn conclude(&self, tally: &Tally, unseen: Vec<(ServerName, String)>) -> u8 {
         if let Some(line) = tally.not_reported() {
             self.console.error(&line, None);
         }
+        self.console.report_alike();
         tally.hints().iter().for_each(|hint| self.console.hint(hint));
-        self.done(tally.summary());
-        tally.status
+        let status = self.unless_unseen(tally.status, unseen);
+        match tally.summary() {
+            Some(line)
+                if !tally.is_whole() && (self.console.is_quiet() || !self.console.out_is_terminal()) =>
+            {
+                self.console.warning(&line);
+            }
+            line => self.done(line),
+        }
+        status
     }
 
     /// The status of a command that ends with `status`, unless so much was not seen that nobody can vouch for the rest:

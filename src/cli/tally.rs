@@ -1,6 +1,7 @@
 //! The fate of each file of one command.
 
-use super::text::counted;
+use super::FAILED;
+use super::text::{counted, grouped};
 use super::units;
 use crate::name::FilePath;
 
@@ -12,12 +13,19 @@ const LISTED: usize = 50;
 /// Counts files, and returns the line to report for each, if there should be one.
 #[derive(Default)]
 pub(super) struct Tally {
+    /// What is done to a file, in its own line, and in the last one.
     verb: &'static str,
+    counted_as: &'static str,
     files: usize,
+    /// Whether there are only entries of folders: otherwise these are not counted.
+    only_folders: bool,
+    /// Whether each has a line, however many there are.
+    all_listed: bool,
     done: usize,
     bytes: Option<u64>,
     unchanged: usize,
     failed: usize,
+    left_out: usize,
     /// The failure that was reported last, and how many after it were the same.
     last: String,
     same: usize,
@@ -28,22 +36,46 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(verb: &'static str, files: usize) -> Self {
-        Self { verb, files, ..Self::default() }
+    /// A command on these files.
+    pub(super) fn of<'a>(verb: &'static str, paths: impl IntoIterator<Item = &'a FilePath>) -> Self {
+        let (mut files, mut folders) = (0, 0);
+        for path in paths {
+            *(if path.is_of_folder() { &mut folders } else { &mut files }) += 1;
+        }
+        Self { verb, counted_as: verb, files, only_folders: files == 0 && folders > 0, ..Self::default() }
+    }
+
+    /// An upload of these files, and of so many more that cannot be stored. With `all_listed`, each has a line.
+    pub(super) fn of_upload<'a>(
+        paths: impl IntoIterator<Item = &'a FilePath>,
+        left_out: usize,
+        all_listed: bool,
+    ) -> Self {
+        let status = if left_out > 0 { FAILED } else { 0 };
+        let mut tally = Self::of("uploaded", paths);
+        tally.only_folders &= left_out == 0;
+        Self { counted_as: "stored", left_out, all_listed, status, ..tally }
     }
 
     /// A file is done; with its size if bytes were moved, and where it is now.
     pub(super) fn done(&mut self, path: &FilePath, size: Option<u64>, place: &str) -> Option<String> {
-        self.done += 1;
+        let size = size.filter(|_| !path.is_of_folder());
+        self.done += usize::from(self.counts(path));
         if let Some(size) = size {
             *self.bytes.get_or_insert(0) += size;
         }
-        self.name(format!("{} {path}{}{place}", self.verb, in_brackets(size)))
+        let is_listed = self.all_listed || (self.files <= LISTED && !path.is_of_folder());
+        is_listed.then(|| format!("{} {path}{}{place}", self.verb, in_brackets(size)))
     }
 
     pub(super) fn unchanged(&mut self, path: &FilePath) -> Option<String> {
-        self.unchanged += 1;
-        self.name(format!("unchanged {path}"))
+        self.unchanged += usize::from(self.counts(path));
+        let is_listed = self.all_listed || (self.files == 1 && !path.is_of_folder());
+        is_listed.then(|| format!("unchanged {path}"))
+    }
+
+    fn counts(&self, path: &FilePath) -> bool {
+        self.only_folders || !path.is_of_folder()
     }
 
     /// A file failed. There is nothing to report if the one before failed with the same words.
@@ -71,19 +103,24 @@ impl Tally {
         &self.hints
     }
 
-    fn name(&self, line: String) -> Option<String> {
-        (self.files <= LISTED).then_some(line)
+    /// Whether nothing failed or was left out.
+    pub(super) fn is_whole(&self) -> bool {
+        self.failed == 0 && self.left_out == 0
     }
 
     /// The last line; none for a single file, which has been named.
     pub(super) fn summary(&self) -> Option<String> {
-        let mut line = format!("{} {}{}", counted(self.done, "file"), self.verb, in_brackets(self.bytes));
-        for (count, what) in [(self.unchanged, "unchanged"), (self.failed, "failed")] {
+        let noun = if self.only_folders { "folder" } else { "file" };
+        let mut line = format!("{} {}", counted(self.done, noun), self.counted_as);
+        for (count, what) in
+            [(self.unchanged, "unchanged"), (self.failed, "failed"), (self.left_out, "left out")]
+        {
             if count > 0 {
-                line.push_str(&format!(", {count} {what}"));
+                line.push_str(&format!(", {} {what}", grouped(count)));
             }
         }
-        (self.files > 1).then_some(line)
+        line.push_str(&in_brackets(self.bytes));
+        (self.files > 1 || self.left_out > 0 || self.only_folders).then_some(line)
     }
 }
 
@@ -99,36 +136,84 @@ mod tests {
         FilePath::parse(name).unwrap()
     }
 
+    /// This many names of files.
+    fn files(count: usize) -> Vec<FilePath> {
+        vec![path("f"); count]
+    }
+
+    fn folder(name: &str) -> FilePath {
+        FilePath::parse_any(name).unwrap()
+    }
+
     #[test]
     fn a_single_file_is_named_and_that_is_all() {
-        let mut tally = Tally::of("downloaded", 1);
+        let mut tally = Tally::of("downloaded", &files(1));
         let line = tally.done(&path("a"), Some(2048), " to Downloads/a");
         assert_eq!(line.unwrap(), "downloaded a (2.0 KiB) to Downloads/a");
         assert_eq!(tally.summary(), None);
-        let mut tally = Tally::of("deleted", 1);
+        let mut tally = Tally::of("deleted", &files(1));
         assert_eq!(tally.done(&path("a"), None, "").unwrap(), "deleted a");
     }
 
     #[test]
     fn what_is_the_same_for_many_is_reported_once() {
-        let mut tally = Tally::of("downloaded", 4);
+        let mut tally = Tally::of("downloaded", &files(4));
         let mut fail = |error: &str| tally.failed(error.into(), 1, Some("start the servers".into()));
         let reported = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
         assert_eq!(reported.iter().flatten().count(), 3);
         assert_eq!(tally.not_reported().unwrap(), "the same for 2 more files");
         assert_eq!(tally.hints(), ["start the servers"]);
-        assert_eq!(Tally::of("deleted", 1).not_reported(), None);
+        assert_eq!(Tally::of("deleted", &files(1)).not_reported(), None);
     }
 
     #[test]
     fn many_files_are_counted() {
-        let mut tally = Tally::of("uploaded", LISTED + 1);
+        let mut tally = Tally::of("deleted", &files(LISTED + 1));
+        assert_eq!(tally.done(&path("a"), None, ""), None);
+        assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
+        assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");
+        assert_eq!(tally.summary().unwrap(), "1 file deleted, 2 failed");
+        assert_eq!((tally.status, tally.is_whole()), (1, false));
+    }
+
+    #[test]
+    fn the_last_line_of_an_upload_counts_what_is_not_stored() {
+        let mut tally = Tally::of_upload(&files(6000), 5980, false);
         assert_eq!(tally.done(&path("a"), Some(1024), ""), None);
         assert_eq!(tally.done(&path("b"), Some(1024), ""), None);
         assert_eq!(tally.unchanged(&path("c")), None);
-        assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
-        assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");
-        assert_eq!(tally.summary().unwrap(), "2 files uploaded (2.0 KiB), 1 unchanged, 2 failed");
-        assert_eq!(tally.status, 1);
+        tally.failed("no room".into(), 4, None);
+        assert_eq!(
+            tally.summary().unwrap(),
+            "2 files stored, 1 unchanged, 1 failed, 5,980 left out (2.0 KiB)"
+        );
+        assert_eq!((tally.status, tally.is_whole()), (FAILED, false), "left out before it failed");
+        assert_eq!(Tally::of_upload(&[], 1, false).summary().unwrap(), "0 files stored, 1 left out");
+        assert_eq!(Tally::of_upload(&files(1), 0, false).summary(), None);
+        assert!(Tally::of_upload(&files(1), 0, false).is_whole());
+    }
+
+    #[test]
+    fn folders_count_only_where_there_is_nothing_else() {
+        let (a, b) = (folder("a/"), folder("a/b/"));
+        let mut tally = Tally::of_upload([&a, &b, &path("a/c")], 0, false);
+        assert_eq!((tally.done(&a, Some(0), ""), tally.unchanged(&b)), (None, None));
+        assert_eq!(tally.done(&path("a/c"), Some(5), "").unwrap(), "uploaded a/c (5 B)");
+        assert_eq!(tally.summary(), None);
+        let mut tally = Tally::of_upload([&a, &b], 0, false);
+        assert_eq!((tally.done(&a, Some(0), ""), tally.unchanged(&b)), (None, None));
+        assert_eq!(tally.summary().unwrap(), "1 folder stored, 1 unchanged");
+        let mut tally = Tally::of_upload([&a], 1, true);
+        assert_eq!(tally.done(&a, Some(0), "").unwrap(), "uploaded a/");
+        assert_eq!(tally.summary().unwrap(), "0 files stored, 1 left out");
+    }
+
+    #[test]
+    fn unchanged_files_are_listed_when_asked_for_or_alone() {
+        let unchanged =
+            |count, all_listed| Tally::of_upload(&files(count), 0, all_listed).unchanged(&path("a"));
+        assert_eq!(unchanged(2, false), None);
+        assert_eq!(unchanged(1, false).unwrap(), "unchanged a");
+        assert_eq!(unchanged(LISTED + 1, true).unwrap(), "unchanged a");
     }
 }

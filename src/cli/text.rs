@@ -142,7 +142,20 @@ pub(super) const NAMED: usize = 8;
 
 /// A number with its noun.
 pub(super) fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", grouped(count)) }
+}
+
+/// A number with a comma between its thousands.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Names in a sentence: `a`, `a and b`, `a, b and 3 more`.
@@ -213,6 +226,13 @@ mod tests {
         assert_eq!(wrap("one two three four", 4, 2, 12), "one two\n  three four");
         assert_eq!(wrap("a incomprehensible b", 0, 2, 9), "a\n  incomprehensible\n  b");
         assert_eq!(wrap("a  b ", 0, 2, 9), "a  b ");
+    }
+
+    #[test]
+    fn thousands_have_commas() {
+        let numbers = [0, 999, 1000, 65_536, 1_000_000].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "65,536", "1,000,000"]);
+        assert_eq!([counted(1, "file"), counted(6000, "file")], ["1 file", "6,000 files"]);
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub use core::error::{
 pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::report::{Doing, Notice, Phase, Progress, Report};
-pub use download::Downloaded;
+pub use download::{Downloaded, MadeFolder};
 pub use upload::Uploaded;
-pub use upload::source::{Source, find};
+pub use upload::source::{Selection, Source, Sources, find};
 
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};
@@ -87,8 +87,8 @@ impl Client {
         core::find::find(&mut self.0, name)
     }
 
-    /// Uploads files; one result for each, in order. With `only_changed`, a file with the same size and time as the
-    /// stored one is left as it is, if that has all its copies.
+    /// Uploads files, links and folders; one result for each, in order. With `only_changed`, one of the same kind, size,
+    /// time and permission bits as the stored one is left as it is, if that has all its copies.
     pub fn upload(&mut self, sources: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
         upload::upload(&mut self.0, sources, only_changed)
     }

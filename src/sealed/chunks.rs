@@ -1,38 +1,53 @@
 //! The body of a piece, chunk by chunk: encrypt then hash, and hash then decrypt.
+//!
+//! Each chunk begins with its nonce, so it can be decrypted alone, and the rest of a piece can be encrypted later under
+//! new nonces: even if the file has changed by then, no byte of keystream serves two plaintexts.
 
+use super::header::NONCE;
 use super::keys::FileKey;
 use crate::primitives::{Bytes32, Hasher, Keystream, sha256};
 
-/// Encrypts and decrypts the body of one piece.
-///
-/// The counter block consists of the piece's number, seven zero bytes, and a 64-bit block count from 0, so the pieces
-/// of one upload share no counter value under their common key.
+/// The nonce of a chunk, of which no other chunk of the same upload has the same.
+pub type Nonce = [u8; NONCE];
+
+/// The nonce of a chunk that is encrypted in a run. `run` are random bytes, drawn whenever the encryption of a piece is
+/// begun or continued; chunks are counted from 0 within the piece.
+pub fn nonce(run: [u8; 8], chunk: u64) -> Nonce {
+    let mut nonce = [0; NONCE];
+    let (random, number) = nonce.split_at_mut(8);
+    random.copy_from_slice(&run);
+    // No piece has as many chunks as four bytes can count.
+    number.copy_from_slice(&chunk.to_be_bytes()[4..]);
+    nonce
+}
+
+/// Encrypts one chunk. The counter block consists of the nonce and a 32-bit block count from 0, as in RFC 3686 and GCM.
 pub struct ChunkCipher(Keystream);
 
 impl ChunkCipher {
-    /// The cipher for one piece of the upload with this key.
-    pub fn new(key: &FileKey, piece: u8) -> Self {
+    /// The cipher for the chunk with this nonce, of the upload with this key. It must not be used for other bytes.
+    pub fn new(key: &FileKey, nonce: &Nonce) -> Self {
         let mut block = [0; 16];
-        block[0] = piece;
+        block[..NONCE].copy_from_slice(nonce);
         Self(Keystream::new(&key.0, &block))
     }
 
-    /// Encrypts the next bytes of the body in place.
+    /// Encrypts the next bytes of the chunk in place.
     pub fn encrypt(&mut self, data: &mut [u8]) {
         self.0.apply(data);
     }
+}
 
-    /// Decrypts, in place, the bytes of the body that begin at `offset`, if their hash is the one that the table has
-    /// for them; otherwise leaves them unchanged and returns `false`.
-    #[must_use]
-    pub fn decrypt_verified(&mut self, data: &mut [u8], offset: u64, expected: &Bytes32) -> bool {
-        if sha256(data) != *expected {
-            return false;
-        }
-        self.0.seek(offset);
-        self.0.apply(data);
-        true
+/// Decrypts a chunk, nonce included, in place, if its hash is the one that the table has for it; otherwise it is left
+/// as it is, and the result is `None`.
+#[must_use]
+pub fn decrypt_verified<'a>(key: &FileKey, chunk: &'a mut [u8], expected: &Bytes32) -> Option<&'a [u8]> {
+    if sha256(chunk) != *expected {
+        return None;
     }
+    let (nonce, data) = chunk.split_first_chunk_mut()?;
+    ChunkCipher::new(key, nonce).encrypt(data);
+    Some(data)
 }
 
 /// Hashes a body into the root of its table, chunk by chunk, in constant memory.
@@ -44,7 +59,7 @@ pub struct ChunkHasher {
 }
 
 impl ChunkHasher {
-    /// A hasher for chunks of `chunk_size` bytes.
+    /// A hasher for chunks of `chunk_size` bytes, nonce included.
     pub fn new(chunk_size: u64) -> Self {
         Self { chunk: Hasher::default(), room_in_chunk: chunk_size, chunk_size, root: Hasher::default() }
     }
@@ -85,12 +100,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn pieces_of_one_upload_share_no_keystream() {
+    fn chunks_share_no_keystream() {
         let key = FileKey::new([1; 32]);
         let mut blocks: Vec<Vec<u8>> = Vec::new();
-        for piece in 1..=4 {
+        for nonce in
+            [([1; 8], 0), ([1; 8], 1), ([1; 8], 65_535), ([2; 8], 0)].map(|(run, chunk)| nonce(run, chunk))
+        {
             let mut zeros = [0; 64];
-            ChunkCipher::new(&key, piece).encrypt(&mut zeros);
+            ChunkCipher::new(&key, &nonce).encrypt(&mut zeros);
             blocks.extend(zeros.chunks(16).map(<[u8]>::to_vec));
         }
         blocks.sort_unstable();
@@ -101,30 +118,34 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_decrypt_in_any_order_and_the_root_is_the_hash_of_the_table(
-            body in prop::collection::vec(any::<u8>(), 0..200),
+            plain in prop::collection::vec(any::<u8>(), 0..200),
             cut in 1usize..50,
         ) {
             let key = FileKey::new([4; 32]);
-            let mut sealed = body.clone();
-            ChunkCipher::new(&key, 3).encrypt(&mut sealed);
+            let mut body = Vec::new();
+            for (chunk, plain) in plain.chunks(16).enumerate() {
+                let (nonce, start) = (nonce([5; 8], chunk as u64), body.len() + NONCE);
+                body.extend(nonce);
+                body.extend(plain);
+                ChunkCipher::new(&key, &nonce).encrypt(&mut body[start..]);
+            }
             let mut table = Vec::new();
-            let mut hasher = ChunkHasher::new(16);
-            for part in sealed.chunks(cut) {
+            let mut hasher = ChunkHasher::new(16 + NONCE as u64);
+            for part in body.chunks(cut) {
                 hasher.update(part, |hash| table.push(*hash));
             }
             let root = hasher.finish(|hash| table.push(*hash));
             prop_assert_eq!(root, sha256(&table.concat()));
-            prop_assert_eq!(table.len(), body.len().div_ceil(16));
-            let mut cipher = ChunkCipher::new(&key, 3);
-            for (index, hash) in table.iter().enumerate().rev() {
-                let range = index * 16..(index * 16 + 16).min(body.len());
-                let mut chunk = sealed[range.clone()].to_vec();
-                prop_assert!(cipher.decrypt_verified(&mut chunk, range.start as u64, hash));
-                prop_assert_eq!(&chunk, &body[range.clone()]);
-                chunk[0] ^= 1;
-                let before = chunk.clone();
-                prop_assert!(!cipher.decrypt_verified(&mut chunk, range.start as u64, hash));
-                prop_assert_eq!(chunk, before);
+            prop_assert_eq!(table.len(), plain.len().div_ceil(16));
+            let chunks = body.chunks(16 + NONCE).zip(plain.chunks(16)).zip(&table);
+            for ((sealed, plain), hash) in chunks.rev() {
+                let mut chunk = sealed.to_vec();
+                prop_assert_eq!(decrypt_verified(&key, &mut chunk, hash), Some(plain));
+                let mut altered = sealed.to_vec();
+                altered[0] ^= 1;
+                let before = altered.clone();
+                prop_assert!(decrypt_verified(&key, &mut altered, hash).is_none());
+                prop_assert_eq!(altered, before);
             }
         }
     }

@@ -7,10 +7,10 @@ use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
 use crate::placement::{self, TOMBSTONE};
 use crate::version::Version;
 
-/// The first bytes of every piece: the name of the format and its version, 1.
-pub const MAGIC: [u8; 8] = *b"ShareIt\x01";
+/// The first bytes of every piece: the name of the format and its version, 2.
+pub const MAGIC: [u8; 8] = *b"ShareIt\x02";
 /// Bytes of a header, not counting the user's name and the path.
-pub const HEADER_FIXED: usize = 133;
+pub const HEADER_FIXED: usize = 135;
 /// Most bytes of a header.
 pub const MAX_HEADER: usize = HEADER_FIXED + MAX_USER + MAX_PATH;
 /// Bytes after the table: root and seal.
@@ -23,14 +23,32 @@ pub const MAX_CHUNK_LOG2: u8 = 22;
 pub const MAX_CHUNKS: u64 = 65_536;
 /// Largest file, in bytes: 1 TiB, so that each piece has at most [`MAX_CHUNKS`] of the largest chunks.
 pub const MAX_FILE_SIZE: u64 = 1 << 40;
+/// Bytes of the nonce with which each chunk begins.
+pub const NONCE: usize = 12;
+/// Longest target of a symbolic link, in bytes: Linux allows no longer one.
+pub const MAX_LINK: u64 = 4095;
+/// The permission bits that are stored: those of owner, group and others. What makes a file run as somebody else is not
+/// among them.
+pub const MODE_BITS: u16 = 0o777;
 
-/// What a piece is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a piece is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// One quarter of a file.
+    /// A file.
+    #[default]
     Data,
     /// A delete.
     Tombstone,
+    /// A symbolic link: its target is stored like the bytes of a file.
+    Link,
+    /// A folder's entry: stored like a file without bytes.
+    Folder,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Kind::Data, Kind::Tombstone, Kind::Link, Kind::Folder].into_iter().find(|kind| *kind as u8 == byte)
+    }
 }
 
 /// When a file was last modified, according to its file system: seconds since 1970 UTC, and nanoseconds.
@@ -56,9 +74,13 @@ pub struct WrappedKey {
 /// What all pieces of one version of a file have in common, and listings show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// A file, a link or a folder.
+    pub kind: Kind,
+    /// Its permission bits, at most [`MODE_BITS`].
+    pub mode: u16,
     /// Which version.
     pub version: Version,
-    /// Bytes of the whole file.
+    /// Bytes of the whole file, or of a link's target.
     pub size: u64,
     /// When the file was last modified, according to the writer's file system.
     pub modified: ModifiedTime,
@@ -68,16 +90,18 @@ pub struct Facts {
 
 impl From<&Header> for Facts {
     fn from(header: &Header) -> Self {
-        let &Header { version, file_size: size, modified, replicas, .. } = header;
-        Self { version, size, modified, replicas }
+        let &Header { kind, mode, version, file_size: size, modified, replicas, .. } = header;
+        Self { kind, mode, version, size, modified, replicas }
     }
 }
 
 /// A piece's header; every field is covered by the seal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// One quarter of a file, or a delete.
+    /// What it is a piece of.
     pub kind: Kind,
+    /// Permission bits, at most [`MODE_BITS`].
+    pub mode: u16,
     /// Number of the piece, from 1; [`TOMBSTONE`] for a delete.
     pub piece: u8,
     /// Chunk size as a power of two.
@@ -88,7 +112,7 @@ pub struct Header {
     pub version: Version,
     /// Bytes of the whole file.
     pub file_size: u64,
-    /// Bytes of this piece's body.
+    /// Bytes of the file that are in this piece.
     pub piece_size: u64,
     /// When the file was last modified, according to the writer's file system.
     pub modified: ModifiedTime,
@@ -113,9 +137,9 @@ pub enum FormatError {
     Chunks,
     /// A size over the limit, or a piece size that does not match the file size.
     Size,
-    /// Replicas or nanoseconds out of range, or generation 0.
+    /// Replicas, permission bits or nanoseconds out of range, or generation 0.
     Number,
-    /// A user's name or a path that breaks the grammar.
+    /// A user's name or a path that breaks the grammar, or a path that is not of this kind.
     Name,
 }
 
@@ -156,12 +180,13 @@ pub struct Layout {
 }
 
 impl Header {
-    /// The header of a piece of a file, with the smallest chunks that the file's size allows.
+    /// The header of a piece of a file, link or folder, with the smallest chunks that the size allows.
     pub fn data(user: UserName, path: FilePath, facts: Facts, piece: u8, key: WrappedKey) -> Self {
-        let Facts { version, size, modified, replicas } = facts;
+        let Facts { kind, mode, version, size, modified, replicas } = facts;
         let range = placement::range(size, piece);
         Self {
-            kind: Kind::Data,
+            kind,
+            mode,
             piece,
             chunk_log2: chunk_log2_for(size),
             replicas,
@@ -193,6 +218,7 @@ impl Header {
     ) -> Self {
         Self {
             kind: Kind::Tombstone,
+            mode: 0,
             piece: TOMBSTONE,
             chunk_log2: MIN_CHUNK_LOG2,
             replicas,
@@ -206,9 +232,14 @@ impl Header {
         }
     }
 
-    /// Bytes of a full chunk.
+    /// Bytes of the file in a full chunk.
     pub fn chunk_size(&self) -> u64 {
         1 << self.chunk_log2
+    }
+
+    /// Bytes of a full chunk in the body: its nonce comes before the others.
+    pub fn stored_chunk_size(&self) -> u64 {
+        self.chunk_size() + NONCE as u64
     }
 
     /// How many chunks the body has; the last one may be shorter.
@@ -216,10 +247,26 @@ impl Header {
         self.piece_size.div_ceil(self.chunk_size())
     }
 
-    /// The bytes of the body that belong to a chunk; chunks are counted from 0.
+    /// The bytes of the piece's part of the file that are in a chunk; chunks are counted from 0.
     pub fn chunk_range(&self, chunk: u64) -> Range<u64> {
         let start = chunk * self.chunk_size();
         start..(start + self.chunk_size()).min(self.piece_size)
+    }
+
+    /// The bytes of the body that are a chunk.
+    pub fn stored_chunk(&self, chunk: u64) -> Range<u64> {
+        let start = chunk * self.stored_chunk_size();
+        start..(start + self.stored_chunk_size()).min(self.body_size())
+    }
+
+    /// Bytes of the body.
+    pub fn body_size(&self) -> u64 {
+        self.piece_size + NONCE as u64 * self.chunks()
+    }
+
+    /// Bytes of body and table together.
+    pub fn payload_size(&self) -> u64 {
+        self.body_size() + 32 * self.chunks()
     }
 
     /// Length of the encoded header, in bytes.
@@ -230,26 +277,31 @@ impl Header {
     /// Where the parts are.
     pub fn layout(&self) -> Layout {
         let body = self.encoded_len() as u64;
-        let table = body + self.piece_size;
+        let table = body + self.body_size();
         let tail = table + 32 * self.chunks();
         Layout { body: body..table, table: table..tail, tail: tail..tail + TAIL }
     }
 
     /// The bytes of the header. Numbers are big-endian.
     pub fn encode(&self) -> Vec<u8> {
-        let (kind, pieces) = match self.kind {
-            Kind::Data => (0, placement::PIECES),
-            Kind::Tombstone => (1, 0),
-        };
+        let pieces = if self.kind == Kind::Tombstone { 0 } else { placement::PIECES };
         let mut out = Vec::with_capacity(self.encoded_len());
         out.extend(MAGIC);
-        out.extend([kind, placement::SCHEME_COPIES, self.piece, pieces, self.chunk_log2, self.replicas]);
+        out.extend([
+            self.kind as u8,
+            placement::SCHEME_COPIES,
+            self.piece,
+            pieces,
+            self.chunk_log2,
+            self.replicas,
+        ]);
         out.extend(self.version.generation.to_be_bytes());
         out.extend(self.version.upload);
         out.extend(self.file_size.to_be_bytes());
         out.extend(self.piece_size.to_be_bytes());
         out.extend(self.modified.seconds.to_be_bytes());
         out.extend(self.modified.nanos.to_be_bytes());
+        out.extend(self.mode.to_be_bytes());
         out.extend(self.key.check);
         out.extend(self.key.block);
         out.extend(self.key.bytes);
@@ -271,11 +323,7 @@ impl Header {
         }
         let [kind, scheme, piece, pieces, chunk_log2, replicas] = fields.array()?;
         let header = Header {
-            kind: match kind {
-                0 => Kind::Data,
-                1 => Kind::Tombstone,
-                _ => return Err(FormatError::Kind),
-            },
+            kind: Kind::from_byte(kind).ok_or(FormatError::Kind)?,
             piece,
             chunk_log2,
             replicas,
@@ -286,6 +334,7 @@ impl Header {
                 seconds: i64::from_be_bytes(fields.array()?),
                 nanos: u32::from_be_bytes(fields.array()?),
             },
+            mode: u16::from_be_bytes(fields.array()?),
             key: WrappedKey { check: fields.array()?, block: fields.array()?, bytes: fields.array()? },
             user: {
                 let [length] = fields.array()?;
@@ -293,7 +342,7 @@ impl Header {
             },
             path: {
                 let length = u16::from_be_bytes(fields.array()?);
-                FilePath::parse(fields.text(usize::from(length))?).map_err(|_| FormatError::Name)?
+                FilePath::parse_any(fields.text(usize::from(length))?).map_err(|_| FormatError::Name)?
             },
         };
         header.check(scheme, pieces)?;
@@ -302,28 +351,34 @@ impl Header {
 
     fn check(&self, scheme: u8, pieces: u8) -> Result<(), FormatError> {
         let numbers_fit = match self.kind {
-            Kind::Data => pieces == placement::PIECES && (1..=pieces).contains(&self.piece),
             Kind::Tombstone => pieces == 0 && self.piece == TOMBSTONE,
+            _ => pieces == placement::PIECES && (1..=pieces).contains(&self.piece),
         };
         if scheme != placement::SCHEME_COPIES || !numbers_fit {
             return Err(FormatError::Kind);
         }
-        let piece_size = match self.kind {
-            Kind::Data if self.file_size <= MAX_FILE_SIZE => {
-                let range = placement::range(self.file_size, self.piece);
-                range.end - range.start
-            }
-            Kind::Tombstone if self.file_size == 0 => 0,
-            _ => return Err(FormatError::Size),
+        let sizes = match self.kind {
+            Kind::Data => 0..=MAX_FILE_SIZE,
+            Kind::Link => 1..=MAX_LINK,
+            Kind::Tombstone | Kind::Folder => 0..=0,
         };
-        if self.piece_size != piece_size {
+        let range = placement::range(self.file_size, self.piece.max(1));
+        if !sizes.contains(&self.file_size) || self.piece_size != range.end - range.start {
             return Err(FormatError::Size);
         }
         if !(MIN_CHUNK_LOG2..=MAX_CHUNK_LOG2).contains(&self.chunk_log2) || self.chunks() > MAX_CHUNKS {
             return Err(FormatError::Chunks);
         }
-        if self.replicas == 0 || self.modified.nanos >= 1_000_000_000 || self.version.generation == 0 {
+        let is_in_range = self.replicas > 0
+            && self.modified.nanos < 1_000_000_000
+            && self.mode <= MODE_BITS
+            && self.version.generation > 0;
+        if !is_in_range {
             return Err(FormatError::Number);
+        }
+        let is_of_folder = self.path.is_of_folder();
+        if self.kind != Kind::Tombstone && is_of_folder != (self.kind == Kind::Folder) {
+            return Err(FormatError::Name);
         }
         Ok(())
     }
@@ -356,6 +411,7 @@ pub(super) mod tests {
     pub(crate) fn example() -> Header {
         Header {
             kind: Kind::Data,
+            mode: 0o640,
             piece: 2,
             chunk_log2: 16,
             replicas: 2,
@@ -385,14 +441,35 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn links_and_folders_have_headers_of_their_own() {
+        let of = |kind, size, path: &str| {
+            let facts = Facts { kind, mode: 0o777, size, ..Facts::from(&example()) };
+            let path = FilePath::parse_any(path).unwrap();
+            let header = Header::data(example().user, path, facts, 1, example().key);
+            Header::decode(&header.encode()).map(|decoded| assert_eq!(decoded, header))
+        };
+        assert_eq!(of(Kind::Link, 1, "a"), Ok(()));
+        assert_eq!(of(Kind::Link, MAX_LINK, "a"), Ok(()));
+        assert_eq!(of(Kind::Link, 0, "a"), Err(FormatError::Size));
+        assert_eq!(of(Kind::Link, MAX_LINK + 1, "a"), Err(FormatError::Size));
+        assert_eq!(of(Kind::Link, 1, "a/"), Err(FormatError::Name));
+        assert_eq!(of(Kind::Folder, 0, "a/"), Ok(()));
+        assert_eq!(of(Kind::Folder, 0, "/"), Ok(()));
+        assert_eq!(of(Kind::Folder, 1, "a/"), Err(FormatError::Size));
+        assert_eq!(of(Kind::Folder, 0, "a"), Err(FormatError::Name));
+    }
+
+    #[test]
     fn layout_and_chunks_cover_the_piece() {
         let header = example();
         let layout = header.layout();
         assert_eq!(header.chunks(), 2);
         assert_eq!(header.chunk_range(1), 65_536..75_000);
-        assert_eq!(layout.body, 155..75_155);
-        assert_eq!(layout.table, 75_155..75_219);
-        assert_eq!(layout.tail, 75_219..75_283);
+        assert_eq!((header.stored_chunk(0), header.stored_chunk(1)), (0..65_548, 65_548..75_024));
+        assert_eq!(layout.body, 157..75_181);
+        assert_eq!(layout.table, 75_181..75_245);
+        assert_eq!(layout.tail, 75_245..75_309);
+        assert_eq!(header.payload_size(), layout.table.end - layout.body.start);
     }
 
     #[test]
@@ -418,6 +495,10 @@ pub(super) mod tests {
         assert_eq!(with(&|h| h.file_size = 300_005), Err(FormatError::Size));
         assert_eq!(with(&|h| h.file_size = u64::MAX), Err(FormatError::Size));
         assert_eq!(with(&|h| h.replicas = 0), Err(FormatError::Number));
+        assert_eq!(with(&|h| h.mode = MODE_BITS + 1), Err(FormatError::Number));
+        assert_eq!(with(&|h| h.kind = Kind::Link), Err(FormatError::Size));
+        assert_eq!(with(&|h| h.kind = Kind::Folder), Err(FormatError::Size));
+        assert_eq!(with(&|h| h.path = FilePath::of_folder(&h.path.folder())), Err(FormatError::Name));
         assert_eq!(with(&|h| h.modified.nanos = 1_000_000_000), Err(FormatError::Number));
         assert_eq!(with(&|h| h.version.generation = 0), Err(FormatError::Number));
     }

@@ -12,9 +12,9 @@ mod chunks;
 mod header;
 mod keys;
 
-pub use chunks::{ChunkCipher, ChunkHasher};
+pub use chunks::{ChunkCipher, ChunkHasher, Nonce, decrypt_verified, nonce};
 pub use header::{
     Facts, FormatError, HEADER_FIXED, Header, Kind, Layout, MAGIC, MAX_CHUNK_LOG2, MAX_CHUNKS, MAX_FILE_SIZE,
-    MAX_HEADER, MIN_CHUNK_LOG2, ModifiedTime, TAIL, WrappedKey, chunk_log2_for,
+    MAX_HEADER, MAX_LINK, MIN_CHUNK_LOG2, MODE_BITS, ModifiedTime, NONCE, TAIL, WrappedKey, chunk_log2_for,
 };
 pub use keys::{Claim, Distrust, FileKey, MASTER_ITERATIONS, MASTER_SALT, MasterKey, VerifiedClaim};

@@ -81,7 +81,7 @@ impl<D: Disk> ServerFiles<D> {
         let mut folder = self.places.user(user);
         let mut mount = self.disk.mount(&folder).map(Some);
         let around = path.folder();
-        let mut segments = around.segments();
+        let mut segments = around.on_disk();
         loop {
             match mount {
                 Ok(Some(mount)) if mount == self.mount => {}
@@ -90,7 +90,7 @@ impl<D: Disk> ServerFiles<D> {
                 Err(error) => return Err(error.into()),
             }
             let Some(segment) = segments.next() else { return Ok(false) };
-            folder.push(segment);
+            folder.push(&*segment);
             mount = self.disk.mount_unless_link(&folder);
         }
     }

@@ -74,12 +74,12 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
             admission,
             path,
             output: Some(output),
-            length: header.piece_size + 32 * header.chunks(),
+            length: header.payload_size(),
             arrived: 0,
             unsynced: 0,
             synced_early: false,
             checking: Some(match mac {
-                None => Checking::Chunks(Box::new(ChunkHasher::new(header.chunk_size()))),
+                None => Checking::Chunks(Box::new(ChunkHasher::new(header.stored_chunk_size()))),
                 Some(mac) => Checking::Mac(Box::new(mac)),
             }),
             table: Hasher::default(),
@@ -111,7 +111,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         let bytes = bytes.min(self.room().len());
         let output = self.output.as_mut().ok_or(StoreError::Damaged)?;
         let bytes = output.advance(bytes);
-        let body_left = self.header.piece_size.saturating_sub(self.arrived);
+        let body_left = self.header.body_size().saturating_sub(self.arrived);
         let in_body = usize::try_from(body_left).unwrap_or(usize::MAX).min(bytes.len());
         let (body, table) = bytes.split_at(in_body);
         match &mut self.checking {

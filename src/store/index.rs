@@ -189,8 +189,8 @@ impl Index {
     /// Whether this user has so much staged, or deleted and not forgotten, that no more of this kind is accepted.
     pub(super) fn is_full(&self, kind: Kind) -> bool {
         let (staged, bytes) = match kind {
-            Kind::Data => (0, 0),
             Kind::Tombstone => (RESERVED_FOR_DELETES, RESERVED_WAITING),
+            _ => (0, 0),
         };
         self.counted.staged >= MAX_STAGED_OF_USER + staged || self.counted.bytes >= MAX_WAITING + bytes
     }

@@ -7,7 +7,7 @@ use super::disk::{Disk, Stamp};
 use super::error::StoreError;
 use super::piece::{self, ReadError};
 use crate::commit::TOMBSTONE;
-use crate::name::{FilePath, FolderPath, UserName, parse_piece_file};
+use crate::name::{FilePath, FolderPath, UserName, parse_folder, parse_piece_file};
 use crate::placement::PieceSet;
 use crate::sealed::Facts;
 use crate::wire::{Entry, Usage};
@@ -21,8 +21,14 @@ struct PieceFile {
 }
 
 impl PieceFile {
-    fn file(&self) -> &str {
-        parse_piece_file(&self.entry).map_or("", |(file, _)| file)
+    /// The entry without its number. There are many of these: the file's name is parsed when it is needed.
+    fn stem(&self) -> &str {
+        &self.entry[..self.entry.len() - 1]
+    }
+
+    fn path(&self, folder: &FolderPath) -> Option<FilePath> {
+        let (file, _) = parse_piece_file(&self.entry)?;
+        folder.absolute(&FilePath::parse_any(&file).ok()?).ok()
     }
 }
 
@@ -45,8 +51,8 @@ impl<D: Disk> Store<D> {
         let mut to_visit = vec![folder.clone()];
         while let Some(visited) = to_visit.pop() {
             let (files, folders) = self.scan(user, &visited)?;
-            for pieces in files.chunk_by(|a, b| a.file() == b.file()) {
-                let Ok(path) = visited.file(pieces[0].file()) else { continue };
+            for pieces in files.chunk_by(|a, b| a.stem() == b.stem()) {
+                let Some(path) = pieces[0].path(&visited) else { continue };
                 self.published_entries(user, &path, pieces, folder, &mut sink)?;
             }
             for name in folders {
@@ -68,15 +74,15 @@ impl<D: Disk> Store<D> {
             // Anything in the place of a piece counts, even if it is no file: it is shown as damaged.
             if let Some((_, piece)) = parse_piece_file(&entry) {
                 pieces.push(PieceFile { entry: entry.into(), piece, stamp });
-            } else if is_dir {
-                folders.push(entry);
+            } else if is_dir && let Some(folder) = parse_folder(&entry) {
+                folders.push(folder.into_owned());
             }
         };
         match self.files.disk.visit(&self.files.places.folder(user, folder), &mut see) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             seen => seen?,
         }
-        pieces.sort_unstable_by(|a, b| (a.file(), a.piece).cmp(&(b.file(), b.piece)));
+        pieces.sort_unstable_by(|a, b| a.entry.cmp(&b.entry));
         Ok((pieces, folders))
     }
 

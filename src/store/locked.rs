@@ -58,9 +58,9 @@ impl<D: Disk> Locked<'_, D> {
         let places = &self.files.places;
         let mut directories = vec![places.tombstones_of(self.user), places.published().to_path_buf()];
         let mut directory = places.user(self.user);
-        for segment in path.folder().segments() {
+        for segment in path.folder().on_disk() {
             directories.push(directory.clone());
-            directory.push(segment);
+            directory.push(&*segment);
         }
         directories.push(directory);
         directories
@@ -82,8 +82,8 @@ impl<D: Disk> Locked<'_, D> {
     pub(super) fn make_folder(&mut self, path: &FilePath) -> Result<(), StoreError> {
         let mut directory = self.files.places.user(self.user);
         self.make_directory(directory.clone())?;
-        for segment in path.folder().segments() {
-            directory.push(segment);
+        for segment in path.folder().on_disk() {
+            directory.push(&*segment);
             self.make_directory(directory.clone())?;
         }
         Ok(())

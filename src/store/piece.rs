@@ -98,9 +98,9 @@ pub(super) fn sound_claim<D: Disk>(disk: &D, path: &Path) -> Result<Option<Claim
     let (mut file, claim) = open(disk, path)?;
     let header = &claim.header;
     file.seek(SeekFrom::Start(header.layout().body.start))?;
-    let mut hasher = ChunkHasher::new(header.chunk_size());
+    let mut hasher = ChunkHasher::new(header.stored_chunk_size());
     let mut hashes = Vec::with_capacity(usize::try_from(header.chunks()).unwrap_or(0));
-    let mut left = header.piece_size;
+    let mut left = header.body_size();
     let mut buffer = vec![0; usize::try_from(left).unwrap_or(BUFFER).min(BUFFER)];
     while left > 0 {
         let part = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);

@@ -95,7 +95,7 @@ impl Places {
 
     pub(super) fn folder(&self, user: &UserName, folder: &FolderPath) -> PathBuf {
         let mut path = self.user(user);
-        path.extend(folder.segments());
+        folder.on_disk().for_each(|segment| path.push(&*segment));
         path
     }
 

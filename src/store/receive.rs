@@ -11,7 +11,7 @@ use super::incoming::{Admission, IncomingPiece};
 use super::index::{Index, Waiting};
 use super::locked::Locked;
 use crate::commit;
-use crate::name::FilePath;
+use crate::name::{FilePath, FolderPath};
 use crate::placement;
 use crate::primitives::{Bytes32, PayloadMac};
 use crate::sealed::{Claim, Header, Kind};
@@ -142,9 +142,9 @@ impl<D: Disk> Locked<'_, D> {
             Some(known_floor) => commit::may_restore(&held, floor, known_floor, header.version)?,
         }
         match header.kind {
-            Kind::Data if self.files.is_elsewhere(self.user, path)? => return Err(StoreError::Elsewhere),
-            Kind::Data => self.check_conflict(path)?,
             Kind::Tombstone => self.files.use_reserve(),
+            _ if self.files.is_elsewhere(self.user, path)? => return Err(StoreError::Elsewhere),
+            _ => self.check_conflict(path)?,
         }
         admit_one_more(&self.index, header)
     }
@@ -152,9 +152,11 @@ impl<D: Disk> Locked<'_, D> {
     /// Checks that a name is not both a file and a folder, because a download could not write both.
     fn check_conflict(&mut self, path: &FilePath) -> Result<(), StoreError> {
         let (disk, places) = (&self.files.disk, &self.files.places);
-        let as_folder = places.folder(self.user, &path.folder()).join(path.file_name());
-        if disk.entries(&as_folder).is_ok_and(|entries| !entries.is_empty()) {
-            return Err(StoreError::Conflict);
+        if let Ok(as_folder) = FolderPath::parse(path.as_str()) {
+            let directory = places.folder(self.user, &as_folder);
+            if disk.entries(&directory).is_ok_and(|entries| !entries.is_empty()) {
+                return Err(StoreError::Conflict);
+            }
         }
         let mut folder = path.folder();
         while let Some(as_file) = folder.as_file() {

@@ -4,7 +4,7 @@ use super::limits::MAX_PIECE;
 use super::words::{ParseError, Words};
 use crate::name::{FilePath, FolderPath};
 use crate::placement::PieceSet;
-use crate::sealed::{Facts, ModifiedTime};
+use crate::sealed::{Facts, Kind, MODE_BITS, ModifiedTime};
 use crate::text::{parse_number, percent_encode};
 use crate::version::Version;
 
@@ -13,9 +13,9 @@ use crate::version::Version;
 pub enum Entry {
     /// A folder in it; never in a list of everything below.
     Folder(FolderPath),
-    /// The pieces of one version of a file.
+    /// The pieces of one version of a file, a link or the entry of a folder.
     File {
-        /// Its name, or its path in a list of everything below.
+        /// Its name, or its path in a list of everything below; `/` for the entry of the folder itself.
         path: FilePath,
         /// Whether the pieces are published; staged ones count once another server has published one.
         published: bool,
@@ -58,9 +58,15 @@ impl Entry {
         let phase = |published: bool| if published { "published" } else { "staged" };
         match self {
             Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
-            Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } } => {
+            Entry::File { path, published, pieces, facts } => {
+                let Facts { kind, mode, version, size, modified, replicas } = facts;
                 format!(
-                    "file {} {version} {} {pieces} {size} {} {} {replicas}\n",
+                    "{} {} {version} {} {pieces} {size} {} {} {replicas} {mode:o}\n",
+                    match kind {
+                        Kind::Link => "link",
+                        Kind::Folder => "entry",
+                        Kind::Data | Kind::Tombstone => "file",
+                    },
                     percent_encode(path.as_str()),
                     phase(*published),
                     modified.seconds,
@@ -80,8 +86,16 @@ impl Entry {
         let kind = words.next("an entry")?;
         let entry = match kind {
             "folder" => Entry::Folder(words.folder()?),
-            "file" => {
+            "file" | "link" | "entry" => {
+                let kind = match kind {
+                    "link" => Kind::Link,
+                    "entry" => Kind::Folder,
+                    _ => Kind::Data,
+                };
                 let (path, version) = (words.path()?, words.version()?);
+                if path.is_of_folder() != (kind == Kind::Folder) {
+                    return Err(ParseError("a path of this kind"));
+                }
                 let (published, pieces) = (published(&mut words)?, pieces(&mut words)?);
                 let size = words.number("size")?;
                 let modified = ModifiedTime {
@@ -89,7 +103,9 @@ impl Entry {
                     nanos: words.number_within("nanoseconds", 0..=999_999_999)?,
                 };
                 let replicas = words.number_within("replicas", 1..=u8::MAX)?;
-                Entry::File { path, published, pieces, facts: Facts { version, size, modified, replicas } }
+                let mode = mode(&mut words)?;
+                let facts = Facts { kind, mode, version, size, modified, replicas };
+                Entry::File { path, published, pieces, facts }
             }
             "tombstone" => Entry::Tombstone {
                 path: words.path()?,
@@ -123,6 +139,12 @@ fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
     })
 }
 
+fn mode(words: &mut Words<'_>) -> Result<u16, ParseError> {
+    words.parse("permission bits", |word| {
+        u16::from_str_radix(word, 8).ok().filter(|mode| *mode <= MODE_BITS && format!("{mode:o}") == word)
+    })
+}
+
 fn seconds(words: &mut Words<'_>) -> Result<i64, ParseError> {
     words.parse("seconds", |word| word.parse().ok().filter(|seconds: &i64| seconds.to_string() == word))
 }
@@ -145,11 +167,19 @@ mod tests {
                 published: true,
                 pieces: [1, 4].into_iter().collect(),
                 facts: Facts {
+                    kind: Kind::Data,
+                    mode: 0o640,
                     version,
                     size: 12,
                     modified: ModifiedTime { seconds: -5, nanos: 7 },
                     replicas: 2,
                 },
+            },
+            Entry::File {
+                path: FilePath::parse_any("/").unwrap(),
+                published: false,
+                pieces: [2].into_iter().collect(),
+                facts: Facts { kind: Kind::Folder, version, replicas: 1, ..Facts::default() },
             },
             Entry::Tombstone { path: path("x"), version, published: false },
             Entry::Damaged { path: path("x"), piece: 3 },
@@ -157,16 +187,32 @@ mod tests {
             let line = entry.to_line();
             assert_eq!(Entry::parse(line.trim_end()), Ok(entry), "{line}");
         }
-        for line in ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"]
-        {
+        let facts = format!("1-{} published 1 0 0 0 2 644", "0".repeat(32));
+        let of_another_kind = ["file x/", "link /", "entry x"].map(|begin| format!("{begin} {facts}"));
+        assert!(Entry::parse(&format!("entry x/ {facts}")).is_ok());
+        let cut = ["", "folder", "folder ..", "file x", "damaged x", "link x", "tombstone x 1-0 published"];
+        for line in cut.into_iter().chain(of_another_kind.iter().map(String::as_str)) {
             assert!(Entry::parse(line).is_err(), "{line}");
         }
     }
 
     #[test]
-    fn pieces_have_one_spelling() {
+    fn permission_bits_have_one_spelling() {
         let parse =
-            |pieces: &str| Entry::parse(&format!("file x 1-{} published {pieces} 12 0 0 2", "0".repeat(32)));
+            |mode: &str| Entry::parse(&format!("link x 1-{} staged 1 12 0 0 2 {mode}", "0".repeat(32)));
+        for mode in ["0", "7", "644", "777"] {
+            assert!(parse(mode).is_ok(), "{mode}");
+        }
+        for mode in ["", "00", "0644", "1000", "1777", "8", "-1", "+1"] {
+            assert!(parse(mode).is_err(), "{mode}");
+        }
+    }
+
+    #[test]
+    fn pieces_have_one_spelling() {
+        let parse = |pieces: &str| {
+            Entry::parse(&format!("file x 1-{} published {pieces} 12 0 0 2 644", "0".repeat(32)))
+        };
         for pieces in ["1", "1,4", "2,3,4", "1,9"] {
             let parsed = parse(pieces).unwrap();
             assert!(

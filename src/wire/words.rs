@@ -86,7 +86,7 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn path(&mut self) -> Result<FilePath, ParseError> {
-        self.parse("path", |word| FilePath::parse(&percent_decode(word)?).ok())
+        self.parse("path", |word| FilePath::parse_any(&percent_decode(word)?).ok())
     }
 
     pub(super) fn folder(&mut self) -> Result<FolderPath, ParseError> {

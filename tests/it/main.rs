@@ -27,6 +27,8 @@ mod scenarios_output;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;
+mod scenarios_trees;
+mod scenarios_upload;
 mod scenarios_verify;
 mod scenarios_words;
 mod security;

@@ -12,7 +12,7 @@ use std::thread;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::placement;
 use shareit::primitives::sha256;
-use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey, chunk_log2_for};
+use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey};
 use shareit::store::{Batch, Disk, OsDisk, Store};
 use shareit::version::Version;
 
@@ -88,7 +88,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
     let store = Store::open(Hasty(OsDisk::default()), root, &name, 0, &mut |_| ())?;
     store.make_user(&user()?)?;
     let connection = store.connect();
-    let hasher = || ChunkHasher::new(1 << chunk_log2_for(0));
+    let hasher = || ChunkHasher::new(1);
     let root_hash = hasher().finish(|_| ());
     for first in (0..count).step_by(BATCH) {
         if server == 0 {

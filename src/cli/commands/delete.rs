@@ -41,15 +41,14 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if no_folder || (name == ALL && !may_delete_all(session.console, files.len())) {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of("deleted", files.len());
+    let mut tally = Tally::of("deleted", &files);
     for result in session.client.delete(&files) {
         match result {
             Ok(path) => session.done(tally.done(&path, None, "")),
             Err(error) => session.fail(&mut tally, error),
         }
     }
-    let status = session.conclude(&tally);
-    Ok(session.unless_unseen(status, unseen))
+    Ok(session.conclude(&tally, unseen))
 }
 
 /// Asks the user at a terminal: `Delete -r .` is one word more or less than a harmless command.

@@ -6,8 +6,8 @@ use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::RECURSIVE;
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{ClientError, Files, Found};
-use crate::name::printable;
+use crate::client::{ClientError, Downloaded, Files, Found};
+use crate::name::{FilePath, printable};
 
 pub(super) const COMMAND: Command = Command {
     name: "Download",
@@ -15,7 +15,8 @@ pub(super) const COMMAND: Command = Command {
     forms: &[("Download FILE [FOLDER]", "get a file back"), ("Download FOLDER", "get everything below it")],
     options: &[(&RECURSIVE, "")],
     details: "It goes to Downloads/USER/FOLDER/FILE in the folder where the client was started. An older download is \
-              replaced in one step, and only by a file that is whole. A link below Downloads/USER is not followed. \
+              replaced in one step, and only by a file that is whole. Times and permissions come back as they were \
+              stored; what exists is never given more permissions. A link below Downloads/USER is not followed. \
               `Download .` gets everything.",
     examples: &[
         "Download poem.txt",
@@ -41,8 +42,13 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if session.is_no_folder(what, &name, &files) {
         return Ok(FAILED);
     }
+    // Folders are made first, from the outermost inwards, and get their permission bits and times when everything in
+    // them is there.
+    let (folders, others): (Vec<_>, Vec<_>) = files.into_iter().partition(FilePath::is_of_folder);
+    let files = [folders, others].concat();
+    let mut made = Vec::new();
     session.console.expect_files(files.len());
-    let mut tally = Tally::of("downloaded", files.len());
+    let mut tally = Tally::of("downloaded", &files);
     for files in files.chunks(AT_A_TIME) {
         let results = match looked.take() {
             Some(file) => vec![session.client.download_looked(file, &session.downloads)],
@@ -50,6 +56,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         };
         for result in results {
             match result {
+                Ok(Downloaded { folder: Some(folder), .. }) => made.push(folder),
                 Ok(file) => {
                     let place = format!(" to {}", printable(&file.place.to_string_lossy()));
                     session.done(tally.done(&file.path, Some(file.size), &place));
@@ -58,6 +65,12 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
             }
         }
     }
-    let status = session.conclude(&tally);
-    Ok(session.unless_unseen(status, unseen))
+    for folder in made.into_iter().rev() {
+        let path = FilePath::of_folder(folder.folder());
+        match folder.finish(&session.downloads) {
+            Ok(()) => session.done(tally.done(&path, None, "")),
+            Err(error) => session.fail(&mut tally, error),
+        }
+    }
+    Ok(session.conclude(&tally, unseen))
 }

@@ -1,20 +1,20 @@
 //! Move: gives a file another name.
 
 use crate::cli::FAILED;
-use crate::cli::arguments::{parse_file, without_slash};
+use crate::cli::arguments::{parse_file, parse_folder, without_slash};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::hints::did_you_mean;
 use crate::cli::session::Session;
 use crate::cli::words::quoted;
-use crate::client::{ClientError, Shown};
+use crate::client::{ClientError, Files, Found, Shown};
 use crate::name::FilePath;
 
 pub(super) const COMMAND: Command = Command {
     name: "Move",
     elsewhere: &["mv", "rename"],
     forms: &[("Move OLD NEW", "give a file another name")],
-    details: "The bytes do not travel again. An existing file is never replaced; a folder cannot be moved. At least as \
-              many servers must be up as the file should have copies. If the old name is uploaded again in the meantime, \
+    details: "The bytes do not travel again. An existing file is never replaced; of folders, only empty ones can be moved. At \
+              least as many servers must be up as the file should have copies. If the old name is uploaded again in the meantime, \
               the newer version is kept, and the exit status is 1. To finish a Move that was interrupted, run it again.",
     examples: &["Move a.txt papers/b.txt", "Move a.txt b.txt"],
     action: Action::Run(run),
@@ -37,8 +37,17 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     };
     match moved {
         Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if is_folder(session, &from) => {
-            session.console.error(&format!("'{from}' is a folder; Move accepts only files"), None);
-            return Ok(FAILED);
+            if !is_empty(session, &from) {
+                let error = format!(
+                    "'{from}' is a folder with something in it; Move accepts files and empty folders"
+                );
+                session.console.error(&error, None);
+                return Ok(FAILED);
+            }
+            if is_folder(session, &to) {
+                return Err(ClientError::Exists(to));
+            }
+            session.client.rename(&entry(&from)?, &entry(&to)?)?;
         }
         Err(error @ ClientError::Conflict(_)) if is_folder(session, &to) => {
             return into_folder(session, &error);
@@ -47,6 +56,17 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     }
     session.console.done(&format!("moved {from} to {to}"));
     Ok(0)
+}
+
+/// The entry of a folder.
+fn entry(path: &FilePath) -> Result<FilePath, ClientError> {
+    Ok(FilePath::of_folder(&parse_folder(Some(path.as_str()))?))
+}
+
+/// Whether a folder has an entry, and nothing in it.
+fn is_empty(session: &mut Session<'_>, path: &FilePath) -> bool {
+    let found = session.client.find(path.as_str());
+    matches!(found, Ok(Found::Below(Files { files, .. })) if entry(path).is_ok_and(|entry| files == [entry]))
 }
 
 /// Whether the servers have a folder of this name.

@@ -1,12 +1,12 @@
 //! Upload: stores files.
 
-use crate::cli::FAILED;
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::{ONLY_CHANGED, RECURSIVE};
+use crate::cli::journal::Journal;
+use crate::cli::options::{FOLLOW, LONG, ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{self, ClientError};
+use crate::client::{self, ClientError, Selection, Sources};
 
 pub(super) const COMMAND: Command = Command {
     name: "Upload",
@@ -16,12 +16,19 @@ pub(super) const COMMAND: Command = Command {
         ("Upload DIRECTORY [FOLDER]", "store everything below it"),
     ],
     options: &[
-        (&ONLY_CHANGED, "skip files already stored with the same size and time and all their copies"),
+        (
+            &ONLY_CHANGED,
+            "skip what is already stored with the same size, time and permissions and all its copies",
+        ),
+        (&FOLLOW, "follow links; otherwise they are stored as links"),
+        (&LONG, "list every file, unchanged ones too, even into a pipe"),
         (&RECURSIVE, ""),
     ],
     details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
               part of its path, in FOLDER on the servers if one is given; folders are created as needed. An older file of \
-              that name is replaced in one step. `Upload .` stores all of DIR.",
+              that name is replaced in one step. A folder is stored with its links and empty folders, times and permission \
+              bits. `Upload .` stores all of DIR. If something is left out, the last line says how much, and the exit \
+              status is 1.",
     examples: &[
         "Upload poem.txt papers",
         "Upload holiday",
@@ -36,20 +43,26 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let folder = parse_folder(call.optional())?;
-    let (sources, whole) = client::find(&session.dir, call.needed(0), &folder, session.console)?;
-    session.console.expect_files(sources.len());
-    let mut tally = Tally::of("uploaded", sources.len());
-    if !whole {
-        tally.status = FAILED;
-    }
-    for sources in sources.chunks(AT_A_TIME) {
+    let journals = Journal::files(&session.conf);
+    let from = Selection { dir: &session.dir, follow: call.options.follow, journals: &journals };
+    let Sources { all, left_out } = client::find(from, call.needed(0), &folder, session.console)?;
+    session.console.expect_files(all.len());
+    let mut tally = Tally::of_upload(all.iter().map(|source| &source.target), left_out, call.options.long);
+    for sources in all.chunks(AT_A_TIME) {
         for result in session.client.upload(sources, call.options.only_changed) {
-            match result {
-                Ok(file) if file.unchanged => session.done(tally.unchanged(&file.path)),
-                Ok(file) => session.done(tally.done(&file.path, Some(file.size), "")),
-                Err(error) => session.fail(&mut tally, error),
+            let line = match result {
+                Ok(file) if file.unchanged => tally.unchanged(&file.path),
+                Ok(file) => tally.done(&file.path, Some(file.size), ""),
+                Err(error) => {
+                    session.fail(&mut tally, error);
+                    None
+                }
+            };
+            match line {
+                Some(line) if call.options.long && !call.options.quiet => session.console.result(&line),
+                line => session.done(line),
             }
         }
     }
-    Ok(session.conclude(&tally))
+    Ok(session.conclude(&tally, Vec::new()))
 }

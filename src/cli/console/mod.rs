@@ -2,7 +2,6 @@
 
 mod report;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::{ExitCode, exit};
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::alike::{Alike, Kind};
 use super::colour::{Paint, Palette};
 use super::grid::View;
 use super::meter::Servers;
@@ -21,9 +21,6 @@ use crate::name::{ServerName, printable};
 
 /// What the client calls itself.
 const CLIENT: &str = "Client";
-/// Most warnings about one server, or of one kind, that one command shows; the others are counted. There may be as many
-/// as files.
-const OF_ONE_KIND: usize = 20;
 
 /// The console of a client.
 #[derive(Default)]
@@ -35,8 +32,8 @@ pub(super) struct Console {
     warned_of_clock: AtomicBool,
     start: OnceLock<Instant>,
     progress: ProgressLine,
-    /// The number of this command's warnings, by what they are about.
-    about: Mutex<BTreeMap<String, usize>>,
+    /// This command's messages about single files.
+    alike: Mutex<Alike>,
 }
 
 impl Console {
@@ -88,24 +85,28 @@ impl Console {
 
     pub(super) fn end_work(&self) {
         self.progress.end();
-        let about = std::mem::take(&mut *self.about.lock().unwrap_or_else(PoisonError::into_inner));
-        for (what, count) in about {
-            if let Some(more @ 1..) = count.checked_sub(OF_ONE_KIND) {
-                self.warning(&format!("{more} more warnings about {what}; Verify shows every problem"));
-            }
+        self.report_alike();
+    }
+
+    /// Counts what was the same for several files and was not reported for each.
+    pub(super) fn report_alike(&self) {
+        let alike = std::mem::take(&mut *self.alike.lock().unwrap_or_else(PoisonError::into_inner));
+        for (kind, line) in alike.rest() {
+            self.say_of_kind(kind, &line);
         }
     }
 
-    /// A warning about one of many files; `kind` is what it and others like it are about.
-    fn warn_about(&self, kind: &str, what: &dyn Display) {
-        let count = {
-            let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = about.entry(kind.to_owned()).or_default();
-            *count += 1;
-            *count
-        };
-        if count <= OF_ONE_KIND {
-            self.warning(what);
+    /// A message about one of many files: `words`, which others may share, and all of it.
+    fn say_alike(&self, kind: Kind, words: &str, what: &dyn Display) {
+        if self.alike.lock().unwrap_or_else(PoisonError::into_inner).count(kind, words) {
+            self.say_of_kind(kind, what);
+        }
+    }
+
+    fn say_of_kind(&self, kind: Kind, what: &dyn Display) {
+        match kind {
+            Kind::Warning | Kind::Ignored => self.warning(what),
+            Kind::Skipped => self.error(what, None),
         }
     }
 

@@ -4,19 +4,25 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Console;
+use crate::cli::alike::Kind;
 use crate::cli::colour::Paint;
 use crate::cli::meter::Meter;
 use crate::cli::text::{NAMED, and};
 use crate::cli::units;
 use crate::client::{Doing, Notice, Phase, Progress, Report};
 use crate::commit::Skew;
-use crate::name::{ServerName, printable};
+use crate::name::{FilePath, ServerName, printable};
 use crate::peer::Direction;
 
 /// Most characters of a traced line; those with a header in base64 are longer.
 const TRACE_WIDTH: usize = 120;
 
 impl Console {
+    /// A warning about a file, in words that others may share.
+    fn warn_of(&self, path: &FilePath, words: &str) {
+        self.say_alike(Kind::Warning, words, &format!("{path}: {words}"));
+    }
+
     fn traced(&self, line: impl FnOnce() -> String) {
         if self.traced.load(Ordering::Relaxed) {
             let now = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
@@ -75,12 +81,11 @@ impl Report for Console {
             }
             Notice::BadCopy { path, piece, server, why } => {
                 let copy = format!("the copy of piece {piece} on {server} is bad ({why})");
-                self.warn_about(server.as_str(), &format!("{path}: {copy}; Repair replaces it"));
+                self.warn_of(&path, &format!("{copy}; Repair replaces it"));
             }
             Notice::FewerCopies { path, copies, wanted } => {
                 let stored = format!("stored with {copies} of {wanted} copies");
-                let what = format!("{path}: {stored}; run Repair when the servers are back");
-                self.warn_about("files with fewer copies", &what);
+                self.warn_of(&path, &format!("{stored}; run Repair when the servers are back"));
             }
             Notice::MayBeOutdated { away } => {
                 let are = if away.len() == 1 { "is" } else { "are" };
@@ -102,28 +107,41 @@ impl Report for Console {
                 self.warning(&format!("a newer version may be on {unseen}, which did not answer"));
             }
             Notice::NotPlaced { path, server, why } => {
-                let what = format!("{path}: {server} did not accept it ({why}); stored on other servers");
-                self.warn_about(server.as_str(), &what);
+                self.warn_of(&path, &format!("{server} did not accept it ({why}); stored on other servers"));
+            }
+            Notice::KeptNarrower { path, kept, stored } => {
+                self.warn_of(
+                    &path,
+                    &format!(
+                        "the existing permissions {kept:03o} were not widened to the stored {stored:03o}"
+                    ),
+                );
             }
             Notice::OtherKeyKept { path } => {
-                self.warning(&format!(
-                    "{path}: encrypted under another password or Key line, and left as it is"
-                ));
+                self.warn_of(&path, "encrypted under another password or Key line, and left as it is");
             }
             Notice::OtherKeyReplaced { path } => {
-                let what = format!("{path}: the replaced file was encrypted under another key");
-                self.warn_about("files under another key", &what);
+                self.warn_of(&path, "the replaced file was encrypted under another key");
             }
             Notice::ListRefused { server, why } => {
                 self.warning(&format!("{server} refused to list the folder ({why})"));
             }
             Notice::DeleteNotEverywhere { path, missing } => {
-                let missing = servers(&missing);
-                let missed = format!("{missing} missed the delete");
-                self.warn_about(&missing, &format!("{path}: {missed}; run Repair when all servers are back"));
+                let missed = format!("{} missed the delete", servers(&missing));
+                self.warn_of(&path, &format!("{missed}; run Repair when all servers are back"));
+            }
+            Notice::Grew { path } => {
+                self.warn_of(&path, "grew while it was read; stored as it was when it was opened");
+            }
+            Notice::BitsNotStored { path } => {
+                self.warn_of(&path, "setuid, setgid and sticky bits are not stored");
+            }
+            Notice::Temporary { path, what } => {
+                self.say_alike(Kind::Ignored, what, &format!("skipped '{}' ({what})", printable(&path)));
             }
             Notice::LeftOut { what, why } => {
-                self.error(&format!("skipped '{}' ({why})", printable(&what)), None);
+                let skipped = format!("skipped '{}' ({why})", printable(&what));
+                self.say_alike(Kind::Skipped, &why, &skipped);
             }
         }
     }

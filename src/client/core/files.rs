@@ -71,7 +71,9 @@ pub(crate) struct Entries {
 pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
     let Listing { folders, files, unseen, .. } = list(core, folder, false);
     let is_unknown = folders.is_empty() && files.is_empty();
-    let files = show_files(core, folder, files);
+    let mut files = show_files(core, folder, files);
+    // The folder's own entry is not in it.
+    files.retain(|file| !file.path.is_of_folder());
     Entries { folders: folders.into_keys().collect(), files, is_unknown, unseen }
 }
 
@@ -208,5 +210,5 @@ fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding 
 }
 
 fn whole_path(folder: &FolderPath, relative: &FilePath) -> Result<FilePath, ClientError> {
-    folder.file(relative.as_str()).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
+    folder.absolute(relative).map_err(|why| ClientError::Name(relative.as_str().to_owned(), why))
 }

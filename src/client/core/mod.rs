@@ -1,6 +1,6 @@
 //! What the commands have in common. Nothing here uses a command.
 //!
-//! Each file uses only those before it: `retry`, `report`, `error`; `login`, `cluster`, `base`: the connections;
+//! Each file uses only those before it: `retry`, `report`, `error`, `draft`; `login`, `cluster`, `base`: the connections;
 //! `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
 //! `copying`, `whole`, `files`, `prove`, `find`: what several commands need.
 
@@ -8,6 +8,7 @@ pub(crate) mod base;
 pub(crate) mod checks;
 pub(crate) mod cluster;
 pub(crate) mod copying;
+pub(crate) mod draft;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod find;

@@ -67,6 +67,15 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A download over something with fewer permission bits than were stored, which it did not get.
+    KeptNarrower {
+        /// The file, or the entry of the folder.
+        path: FilePath,
+        /// The bits that it has now.
+        kept: u16,
+        /// The stored ones.
+        stored: u16,
+    },
     /// An upload that replaced a file made under another password or `Key`.
     OtherKeyReplaced {
         /// The file.
@@ -90,6 +99,23 @@ pub enum Notice {
         path: FilePath,
         /// The servers that missed it.
         missing: Vec<ServerName>,
+    },
+    /// A local file that grew while it was uploaded; it is stored without what came later.
+    Grew {
+        /// The stored file.
+        path: FilePath,
+    },
+    /// A local file or folder with a setuid, setgid or sticky bit, which is not stored.
+    BitsNotStored {
+        /// The stored file or folder.
+        path: FilePath,
+    },
+    /// A local file of the client's own that will soon be gone, and so was skipped.
+    Temporary {
+        /// As the user would write it.
+        path: String,
+        /// What it is.
+        what: &'static str,
     },
     /// A local file or folder that was skipped, and why.
     LeftOut {

@@ -11,7 +11,7 @@ use crate::client::core::report::{Progress, Report};
 use crate::peer::{No, Peer, PeerError};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{ChunkCipher, Claim, FileKey};
+use crate::sealed::{Claim, FileKey, decrypt_verified};
 use crate::wire::{Refusal, Request};
 
 /// Bytes of READs, without their MACs, that are sent ahead of their replies: a server that is writing does not read, so
@@ -112,7 +112,7 @@ impl Piece {
         }
         for run in runs(self.missing.iter().copied()) {
             let (first, last) = run.into_inner();
-            let (start, end) = (header.chunk_range(first).start, header.chunk_range(last).end);
+            let (start, end) = (header.stored_chunk(first).start, header.stored_chunk(last).end);
             reads.push(Read {
                 what: What::Chunks(first, last),
                 offset: layout.body.start + start,
@@ -168,7 +168,6 @@ pub(super) struct Fetching<'a> {
 
 struct Taking {
     index: usize,
-    cipher: Option<ChunkCipher>,
     chunks: RangeInclusive<u64>,
     fault: Option<Fault>,
 }
@@ -177,7 +176,7 @@ impl Taking {
     /// Bytes that are still to come.
     fn bytes_left(&self, pieces: &[Piece]) -> u64 {
         let header = &pieces[self.index].claim.header;
-        header.chunk_range(*self.chunks.end()).end - header.chunk_range(*self.chunks.start()).start
+        header.stored_chunk(*self.chunks.end()).end - header.stored_chunk(*self.chunks.start()).start
     }
 }
 
@@ -310,9 +309,7 @@ impl<'a> Fetching<'a> {
         match read.what {
             What::Table => take_table(&mut self.peer, piece, read.length, buffer),
             What::Chunks(first, last) => {
-                let number = piece.claim.header.piece;
-                let cipher = piece.key.as_ref().map(|key| ChunkCipher::new(key, number));
-                self.taking = Some(Taking { index, cipher, chunks: first..=last, fault: None });
+                self.taking = Some(Taking { index, chunks: first..=last, fault: None });
                 Ok(None)
             }
         }
@@ -377,45 +374,36 @@ fn take_chunks(
     let (first, end) = (*taking.chunks.start(), *taking.chunks.end());
     let last = (first + at_once - 1).min(end);
     taking.chunks = last + 1..=end;
-    let step = header.chunk_range(first).start..header.chunk_range(last).end;
-    resize(buffer, step.end - step.start);
+    resize(buffer, header.stored_chunk(last).end - header.stored_chunk(first).start);
     peer.receive_payload(buffer)?;
     if has_failed(files, piece) {
         return Ok(());
     }
-    let (mut good, only_verified) = (Vec::new(), piece.key.is_none());
-    for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.chunk_size() as usize)) {
-        let offset = header.chunk_range(chunk).start;
-        let is_good = expected_hash(piece, chunk, bytes).is_some_and(|expected| match &mut taking.cipher {
-            Some(cipher) => cipher.decrypt_verified(bytes, offset, &expected),
-            None => sha256(bytes) == expected,
-        });
+    for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.stored_chunk_size() as usize)) {
+        let range = header.chunk_range(chunk);
+        let expected = expected_hash(piece, chunk, bytes);
+        let is_good = match (&piece.key, expected) {
+            (_, None) => false,
+            (None, Some(expected)) => sha256(bytes) == expected,
+            (Some(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
+                None => false,
+                Some(plain) => {
+                    let Writing { target, failed } = &files[piece.file];
+                    if let Err(error) = target.write(plain, in_file + range.start) {
+                        // The first failure is the one that is reported.
+                        let _ = failed.set(error);
+                        return Ok(());
+                    }
+                    true
+                }
+            },
+        };
         if is_good {
-            good.push(chunk);
+            piece.missing.remove(&chunk);
+            report.progress(Progress { done: range.end - range.start });
         } else {
             taking.fault = Some(Fault::Damaged);
         }
-    }
-    if only_verified {
-        for chunk in good {
-            piece.missing.remove(&chunk);
-        }
-        report.progress(Progress { done: step.end - step.start });
-        return Ok(());
-    }
-    let Writing { target, failed } = &files[piece.file];
-    for run in runs(good) {
-        let range = header.chunk_range(*run.start()).start..header.chunk_range(*run.end()).end;
-        let bytes = &buffer[(range.start - step.start) as usize..(range.end - step.start) as usize];
-        if let Err(error) = target.write(bytes, in_file + range.start) {
-            // The first failure is the one that is reported.
-            let _ = failed.set(error);
-            return Ok(());
-        }
-        run.for_each(|chunk| {
-            piece.missing.remove(&chunk);
-        });
-        report.progress(Progress { done: range.end - range.start });
     }
     Ok(())
 }

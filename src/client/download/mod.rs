@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use fetch::{Fault, Piece};
 use gather::{Incoming, gather};
-use target::{Target, sweep};
+pub use target::MadeFolder;
+use target::{Narrower, Target, sweep};
 
 use super::core::base::Core;
 use super::core::error::ClientError;
@@ -21,7 +22,7 @@ use super::core::survey::Survey;
 use super::core::whole::{Attempted, incomplete, whole_version};
 use crate::name::{FilePath, FolderPath};
 use crate::placement;
-use crate::sealed::ModifiedTime;
+use crate::sealed::Facts;
 use crate::version::Version;
 
 /// Open files of a download: the file and its folder.
@@ -41,6 +42,8 @@ pub struct Downloaded {
     pub place: PathBuf,
     /// Its size in bytes.
     pub size: u64,
+    /// If it is a folder's entry: what is still to be done when everything in the folder is there.
+    pub folder: Option<MadeFolder>,
 }
 
 type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
@@ -137,26 +140,24 @@ fn download_batch(
 /// A file that can be rebuilt.
 struct Plan {
     survey: Survey,
-    version: Version,
-    size: u64,
-    modified: ModifiedTime,
+    facts: Facts,
 }
 
 /// Tries once to download the surveyed files.
 fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
-    core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.size).sum());
+    core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
     let begin = |plan: Result<Plan, ClientError>| {
         let plan = plan?;
-        let target = Target::create(downloads, &plan.survey.path, plan.size)?;
+        let target = Target::create(downloads, &plan.survey.path, &plan.facts)?;
         let pieces = pieces(core, &plan);
-        Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.version, plan.modified))
+        Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.facts.version))
     };
     let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
-    gather(core, &mut begun.iter_mut().flatten().map(|(file, ..)| file).collect::<Vec<_>>());
-    let conclude = |begun: Result<(Incoming, Version, ModifiedTime), ClientError>| {
-        let (file, version, modified) = begun?;
-        conclude(core, file, version, modified, downloads)
+    gather(core, &mut begun.iter_mut().flatten().map(|(file, _)| file).collect::<Vec<_>>());
+    let conclude = |begun: Result<(Incoming, Version), ClientError>| {
+        let (file, version) = begun?;
+        conclude(core, file, version, downloads)
     };
     begun.into_iter().map(conclude).collect()
 }
@@ -166,13 +167,13 @@ fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
     let Some(claim) = survey.any_claim(version) else {
         return Err(ClientError::NotFound(survey.path.as_str().to_owned()));
     };
-    let (size, modified) = (claim.header.file_size, claim.header.modified);
-    Ok(Plan { survey, version, size, modified })
+    let facts = Facts::from(&claim.header);
+    Ok(Plan { survey, facts })
 }
 
 fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
     let piece = |number| {
-        let claim = plan.survey.claim(plan.version, number)?;
+        let claim = plan.survey.claim(plan.facts.version, number)?;
         let verified = core.key.verify(claim).ok()?;
         Some(Piece::new(claim.clone(), core.key.unwrap(&verified)))
     };
@@ -180,13 +181,7 @@ fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
 }
 
 /// Puts a fetched file in its place, or returns why that is not possible.
-fn conclude(
-    core: &Core,
-    file: Incoming,
-    version: Version,
-    modified: ModifiedTime,
-    downloads: &Path,
-) -> Result<Downloaded, Failure> {
+fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> Result<Downloaded, Failure> {
     let Incoming { survey, target, pieces, failed } = file;
     if let Some(error) = failed {
         return Err(Failure::Failed(error.into()));
@@ -200,10 +195,14 @@ fn conclude(
         let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
         return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
     }
-    target.finish(modified).map_err(ClientError::from)?;
+    let narrower = target.narrower();
+    let folder = target.finish(&survey.path).map_err(ClientError::from)?;
+    if let Some(Narrower { kept, stored }) = narrower {
+        core.report.notice(Notice::KeptNarrower { path: survey.path.clone(), kept, stored });
+    }
     report_bad_copies(core, &survey, &pieces);
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
-    Ok(Downloaded { place: downloads.join(survey.path.as_str()), path: survey.path, size })
+    Ok(Downloaded { place: downloads.join(survey.path.as_str()), path: survey.path, size, folder })
 }
 
 /// The fate of a piece, in words.

@@ -1,17 +1,19 @@
 //! Upload: stage every piece on all its holders, then commit. Many small files go together.
 
+mod local;
 pub(crate) mod source;
 mod stage;
 
+use std::io;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use source::{OpenSource, Source};
-use stage::{Plan, Staged, stage_all};
+use local::{Attributes, OpenSource, Since};
+use source::Source;
+use stage::{Plan, Staged, has_same_bytes, stage_all};
 
 use super::core::base::Core;
-use super::core::error::ClientError;
+use super::core::error::{ClientError, LocalError};
 use super::core::look::survey;
 use super::core::report::{Notice, Phase, timed};
 use super::core::retry::{Pending, until_settled};
@@ -21,7 +23,7 @@ use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
 use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
-use crate::primitives::{self, sha256};
+use crate::primitives::{self, Bytes32, sha256};
 use crate::sealed::{Facts, FileKey, Header};
 use crate::wire::Refusal;
 
@@ -46,13 +48,14 @@ pub struct Uploaded {
 
 /// One file of a batch, over all attempts.
 struct Outgoing {
-    source: PathBuf,
-    target: FilePath,
+    source: Source,
     /// Servers that will not accept it, with the reason.
     excluded: Vec<(usize, String)>,
     /// Servers that refused for a reason that another attempt may remove, once for each refusal.
     suspected: Vec<usize>,
     attempts: usize,
+    /// Whether the local file has grown since it was opened.
+    grew: bool,
 }
 
 type Upload = Pending<Outgoing, Result<Uploaded, ClientError>>;
@@ -66,13 +69,7 @@ struct Planned<'a> {
 
 impl Outgoing {
     fn new(source: &Source) -> Self {
-        Self {
-            source: source.local.clone(),
-            target: source.target.clone(),
-            excluded: Vec::new(),
-            suspected: Vec::new(),
-            attempts: 0,
-        }
+        Self { source: source.clone(), excluded: Vec::new(), suspected: Vec::new(), attempts: 0, grew: false }
     }
 
     fn suspect(&mut self, server: usize, no: &No) {
@@ -91,17 +88,17 @@ impl Outgoing {
     fn not_taken(&self, core: &Core) -> Option<ClientError> {
         let reason = |(server, why): &(usize, String)| (core.cluster.name(*server).clone(), why.clone());
         let reasons: Vec<(ServerName, String)> = self.excluded.iter().map(reason).collect();
-        (!reasons.is_empty()).then(|| ClientError::NotTaken(self.target.clone(), reasons))
+        (!reasons.is_empty()).then(|| ClientError::NotTaken(self.source.target.clone(), reasons))
     }
 
-    /// The size of the local file, if the stored one has the same size and time, and all its copies.
+    /// The size of the local file, if the stored one is of the same kind, size, time and mode, and has all its copies.
     fn unchanged(&self, core: &Core, survey: &Survey) -> Option<u64> {
         let version = survey.file_version()?;
         let stored = &survey.any_claim(version)?.header;
-        let local = OpenSource::open(&self.source).ok()?;
+        let local = Attributes::now(&self.source)?;
         let wanted = core.config.replicas;
         let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
-        (whole && (stored.file_size, stored.modified) == (local.size, local.modified)).then_some(local.size)
+        (whole && Attributes::from(stored) == local).then_some(local.size)
     }
 }
 
@@ -112,7 +109,7 @@ pub(crate) fn upload(
     only_changed: bool,
 ) -> Vec<Result<Uploaded, ClientError>> {
     core.begin();
-    let sizes: Vec<u64> = sources.iter().map(|s| s.local.metadata().map_or(0, |m| m.len())).collect();
+    let sizes: Vec<u64> = sources.iter().map(|source| source.size).collect();
     core.report.begin(sources.len(), sizes.iter().sum());
     warn_if_outdated(core);
     let mut results = Vec::with_capacity(sources.len());
@@ -151,13 +148,13 @@ fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Re
         batch.iter().map(Outgoing::new),
         attempts,
         |core, pending| attempt(core, pending, only_changed),
-        |core, file| Err(file.not_taken(core).unwrap_or(ClientError::Contended(file.target))),
+        |core, file| Err(file.not_taken(core).unwrap_or(ClientError::Contended(file.source.target))),
     )
 }
 
 /// Tries once to upload the pending files; those that another attempt would not help get their result.
 fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
-    let paths: Vec<FilePath> = pending.iter().map(|file| file.of.target.clone()).collect();
+    let paths: Vec<FilePath> = pending.iter().map(|file| file.of.source.target.clone()).collect();
     let surveys = survey(core, &paths);
     let mut planned = Vec::new();
     for (file, survey) in pending.into_iter().zip(&surveys) {
@@ -202,23 +199,28 @@ fn plan(
         return Err(file.not_taken(core).unwrap_or_else(|| core.no_server()));
     }
     if survey.only_other_keys() && file.attempts == 1 {
-        core.report.notice(Notice::OtherKeyReplaced { path: file.target.clone() });
+        core.report.notice(Notice::OtherKeyReplaced { path: file.source.target.clone() });
     }
-    let path_hash = sha256(file.target.as_str().as_bytes());
+    let path_hash = sha256(file.source.target.as_str().as_bytes());
     let holders = placement::holders(&path_hash, &usable, core.config.replicas);
     let writer = writer(core, survey, holders.iter().flatten().copied().collect())?;
     let source = OpenSource::open(&file.source)?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
     let wrap_block = primitives::random().map_err(ClientError::Random)?;
+    let runs = placement::pieces().map(|_| primitives::random()).collect::<io::Result<_>>();
+    let runs = runs.map_err(ClientError::Random)?;
+    let Attributes { kind, mode, modified, size } = source.attributes;
     let facts = Facts {
+        kind,
+        mode,
         version: writer.version(),
-        size: source.size,
-        modified: source.modified,
+        size,
+        modified,
         replicas: u8::try_from(core.config.replicas).unwrap_or(u8::MAX),
     };
-    let (user, path) = (core.config.user.clone(), file.target.clone());
+    let (user, path) = (core.config.user.clone(), file.source.target.clone());
     let header = Header::data(user, path, facts, 1, core.key.wrap(&key, wrap_block));
-    Ok((Plan { source, key, header, holders }, writer))
+    Ok((Plan { source, key, runs, header, holders }, writer))
 }
 
 fn stage(core: &mut Core, plans: &[&Plan]) -> Vec<Staged> {
@@ -237,17 +239,17 @@ fn judge(
     writer: Writer<Staging>,
     staged: Staged,
 ) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
-    let unchanged = staged.local.map_or_else(|| plan.source.check_unchanged(), Err);
-    if let Err(error) = unchanged {
-        return Err((writer.give_up(), Some(error.into())));
+    match staged.local.map_or_else(|| is_consistent(plan, &staged.roots), Err) {
+        Ok(grew) => file.grew = grew,
+        Err(error) => return Err((writer.give_up(), Some(error.into()))),
     }
     for (server, no) in staged.answers.iter().filter_map(|(s, answer)| Some((*s, answer.refusal()?))) {
         match no.refusal {
             Refusal::Conflict => {
-                return Err((writer.give_up(), Some(ClientError::Conflict(file.target.clone()))));
+                return Err((writer.give_up(), Some(ClientError::Conflict(file.source.target.clone()))));
             }
             Refusal::Rekeyed => {
-                return Err((writer.give_up(), Some(ClientError::Rekeyed(file.target.clone()))));
+                return Err((writer.give_up(), Some(ClientError::Rekeyed(file.source.target.clone()))));
             }
             Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead => {
                 file.exclude(server, no);
@@ -261,6 +263,16 @@ fn judge(
     writer.staged(&staged.answers, everybody).map_err(|writer| (writer, None))
 }
 
+/// Checks that what was sent of a file belongs together: a file that was written to meanwhile is read again. Returns
+/// whether it has grown.
+fn is_consistent(plan: &Plan, sent: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
+    let Since { is_touched, grew } = plan.source.since_opened()?;
+    if is_touched && !has_same_bytes(plan, sent)? {
+        return Err(plan.source.changed());
+    }
+    Ok(grew)
+}
+
 fn conclude(
     core: &Core,
     plan: &Plan,
@@ -270,6 +282,9 @@ fn conclude(
     let path = plan.header.path.clone();
     match outcome {
         Outcome::Done { committed, .. } => {
+            if file.grew {
+                core.report.notice(Notice::Grew { path: file.source.target.clone() });
+            }
             report_copies(core, plan, file, committed);
             Some(Ok(Uploaded { path, size: plan.header.file_size, unchanged: false }))
         }
@@ -282,13 +297,14 @@ fn conclude(
 
 fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize]) {
     for (server, why) in &file.excluded {
-        let (path, server, why) = (file.target.clone(), core.cluster.name(*server).clone(), why.clone());
+        let (path, server, why) =
+            (file.source.target.clone(), core.cluster.name(*server).clone(), why.clone());
         core.report.notice(Notice::NotPlaced { path, server, why });
     }
     let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
     let copies = plan.holders.iter().map(confirmed).min().unwrap_or(0);
     if copies < core.config.replicas {
-        let (path, wanted) = (file.target.clone(), core.config.replicas);
+        let (path, wanted) = (file.source.target.clone(), core.config.replicas);
         core.report.notice(Notice::FewerCopies { path, copies, wanted });
     }
 }

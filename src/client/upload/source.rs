@@ -1,39 +1,63 @@
-//! Local files to upload.
+//! Which local files, links and folders an upload takes along.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::OFlags;
-
-use crate::client::core::error::{ClientError, LocalError};
+use crate::client::core::draft::is_draft;
+use crate::client::core::error::{ClientError, LocalError, Shown};
 use crate::client::core::report::{Notice, Report};
-use crate::name::{FilePath, FolderPath, MAX_DEPTH, NameError};
-use crate::sealed::{MAX_FILE_SIZE, ModifiedTime};
+use crate::name::{FilePath, FolderPath, NameError};
+use crate::sealed::Kind;
 
-/// A local file and the name under which it will be stored.
+/// The bits of a mode that are not stored: setuid, setgid and sticky.
+const SPECIAL_BITS: u32 = 0o7000;
+
+/// A local file, link or folder, and the name under which it will be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Its path on this machine.
     pub local: PathBuf,
     /// Its name on the servers.
     pub target: FilePath,
+    /// Which of them it is.
+    pub kind: Kind,
+    /// Its bytes, as far as its metadata says.
+    pub size: u64,
 }
 
-/// The files that `Upload WHAT FOLDER` uploads: WHAT itself, or every file below it. A path that is not absolute is
-/// looked up in `dir`, and must not leave it.
-///
-/// Files below a folder that cannot be stored are skipped and reported to `report`; the result says whether all can be.
+/// What is to be uploaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Files, links and folders; a folder before what is in it.
+    pub all: Vec<Source>,
+    /// How many others were skipped, because they cannot be stored. A folder that cannot be read is one.
+    pub left_out: usize,
+}
+
+/// Where local files are, and which to take.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    /// Where paths that are not absolute are looked up.
+    pub dir: &'a Path,
+    /// Whether links are followed. Otherwise they are stored as links.
+    pub follow: bool,
+    /// Files that are never taken, besides drafts of downloads: those of a change of password.
+    pub journals: &'a [PathBuf],
+}
+
+/// What `Upload WHAT FOLDER` uploads: WHAT itself and, if it is a folder, everything below it. A path that is not
+/// absolute must not leave `dir`. What is skipped is reported to `report`.
 ///
 /// # Errors
 /// If WHAT itself cannot be stored.
 pub fn find(
-    dir: &Path,
+    of: Selection<'_>,
     what: &str,
     folder: &FolderPath,
     report: &dyn Report,
-) -> Result<(Vec<Source>, bool), ClientError> {
+) -> Result<Sources, ClientError> {
     if what.is_empty() {
         // Joined to DIR, it would be all of DIR, which is written as `.`.
         return Err(ClientError::Name(String::new(), NameError::Empty));
@@ -42,144 +66,126 @@ pub fn find(
     if relative.is_relative() && relative.components().any(|c| c == Component::ParentDir) {
         return Err(LocalError::Outside(relative.to_path_buf()).into());
     }
-    let local = dir.join(relative);
-    let metadata = fs::metadata(&local).map_err(|error| match error.kind() {
+    let mut walk = Walk::new(of, report);
+    let local = of.dir.join(relative);
+    let metadata = walk.metadata(&local).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LocalError::Missing(relative.to_path_buf()),
         _ => LocalError::Failed(local.clone(), error),
     })?;
-    let base = base_name(relative, &local)?;
-    if metadata.is_file() {
-        let base = base.ok_or_else(|| LocalError::Kind(local.clone()))?;
-        let target = folder.file(&base).map_err(|why| ClientError::Name(base, why))?;
-        return Ok((vec![Source { local, target }], true));
+    let kind = kind(metadata.file_type()).ok_or_else(|| LocalError::Kind(local.clone()))?;
+    // DIR itself (`.`) and `/` have no name.
+    let name = relative.file_name().map(|name| name.to_string_lossy().into_owned());
+    if kind == Kind::Folder {
+        let folder = match name {
+            Some(name) => folder.folder(&name).map_err(|why| ClientError::Name(name, why))?,
+            None => folder.clone(),
+        };
+        walk.visit(&local, &folder, &metadata).map_err(|error| LocalError::Failed(local.clone(), error))?;
+    } else {
+        let name = name.ok_or_else(|| LocalError::Kind(local.clone()))?;
+        if let Some(what) = walk.temporary(&name, &metadata) {
+            return Err(LocalError::Temporary(local, what).into());
+        }
+        let target = folder.file(&name).map_err(|why| ClientError::Name(name, why))?;
+        walk.add(&local, target, kind, &metadata);
     }
-    if !metadata.is_dir() {
-        return Err(LocalError::Kind(local).into());
-    }
-    let folder = match base {
-        Some(base) => folder.folder(&base).map_err(|why| ClientError::Name(base, why))?,
-        None => folder.clone(),
-    };
-    let mut walk = Walk { sources: Vec::new(), whole: true, on_the_way: Vec::new(), report };
-    walk.visit(&local, &folder, 0).map_err(|error| LocalError::Failed(local.clone(), error))?;
-    if walk.sources.is_empty() && walk.whole {
-        return Err(LocalError::Nothing(local).into());
-    }
-    Ok((walk.sources, walk.whole))
+    Ok(walk.found)
 }
 
-/// The last part of a path; none for DIR itself (`.`) and for `/`.
-fn base_name(relative: &Path, local: &Path) -> Result<Option<String>, LocalError> {
-    match relative.file_name() {
-        None => Ok(None),
-        Some(name) => match name.to_str() {
-            Some(name) => Ok(Some(name.to_owned())),
-            None => Err(LocalError::Failed(local.to_path_buf(), io::ErrorKind::InvalidFilename.into())),
-        },
-    }
+fn kind(file: FileType) -> Option<Kind> {
+    let kinds =
+        [(file.is_file(), Kind::Data), (file.is_symlink(), Kind::Link), (file.is_dir(), Kind::Folder)];
+    kinds.into_iter().find_map(|(is, kind)| is.then_some(kind))
+}
+
+/// Device and number of a file.
+fn id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 struct Walk<'a> {
-    sources: Vec<Source>,
-    whole: bool,
-    /// Device and number of each folder around the present one, to find loops of links.
+    found: Sources,
+    follow: bool,
+    journals: Vec<(u64, u64)>,
+    /// The folders around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
     report: &'a dyn Report,
 }
 
-impl Walk<'_> {
-    fn visit(&mut self, local: &Path, folder: &FolderPath, depth: usize) -> io::Result<()> {
-        let metadata = fs::metadata(local)?;
-        let here = (metadata.dev(), metadata.ino());
-        if self.on_the_way.contains(&here) {
+impl<'a> Walk<'a> {
+    fn new(of: Selection<'_>, report: &'a dyn Report) -> Self {
+        let journals = of.journals.iter().filter_map(|path| Some(id(&fs::symlink_metadata(path).ok()?)));
+        let (found, on_the_way) = (Sources::default(), Vec::new());
+        Self { found, follow: of.follow, journals: journals.collect(), on_the_way, report }
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        if !self.follow {
+            return fs::symlink_metadata(path);
+        }
+        fs::metadata(path).map_err(|error| match fs::symlink_metadata(path) {
+            Ok(link) if error.kind() == io::ErrorKind::NotFound && link.is_symlink() => {
+                io::Error::other("the link leads nowhere")
+            }
+            _ => error,
+        })
+    }
+
+    /// Takes a folder and everything below it.
+    fn visit(&mut self, local: &Path, folder: &FolderPath, metadata: &Metadata) -> io::Result<()> {
+        if self.on_the_way.contains(&id(metadata)) {
             return Err(io::Error::other("a loop of links"));
         }
-        self.on_the_way.push(here);
+        self.add(local, FilePath::of_folder(folder), Kind::Folder, metadata);
         let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        self.on_the_way.push(id(metadata));
         for entry in entries {
             let path = entry.path();
-            if let Err(why) = self.take(&path, folder, depth) {
-                self.whole = false;
-                self.report.notice(Notice::LeftOut { what: path.to_string_lossy().into_owned(), why });
+            if let Err(why) = self.take(&path, folder) {
+                self.found.left_out += 1;
+                self.report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why });
             }
         }
         self.on_the_way.pop();
         Ok(())
     }
 
-    fn take(&mut self, path: &Path, folder: &FolderPath, depth: usize) -> Result<(), String> {
-        let name = path.file_name().and_then(|n| n.to_str()).ok_or("the name is not UTF-8")?;
-        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-        if metadata.is_dir() {
-            if depth + 1 >= MAX_DEPTH {
-                return Err("too many nested folders".into());
-            }
+    fn take(&mut self, path: &Path, folder: &FolderPath) -> Result<(), String> {
+        let name = path.file_name().and_then(|n| n.to_str()).ok_or(NameError::NotUtf8.to_string())?;
+        let metadata = self.metadata(path).map_err(|error| error.to_string())?;
+        let kind = kind(metadata.file_type()).ok_or("neither a file nor a folder")?;
+        if kind == Kind::Folder {
             let folder = folder.folder(name).map_err(|why| why.to_string())?;
-            self.visit(path, &folder, depth + 1).map_err(|error| error.to_string())
-        } else if metadata.is_file() {
-            let target = folder.file(name).map_err(|why| why.to_string())?;
-            self.sources.push(Source { local: path.to_path_buf(), target });
-            Ok(())
-        } else {
-            Err("neither a file nor a folder".into())
+            return self.visit(path, &folder, &metadata).map_err(|error| error.to_string());
         }
+        if let Some(what) = self.temporary(name, &metadata) {
+            self.report.notice(Notice::Temporary { path: Shown(path).to_string(), what });
+            return Ok(());
+        }
+        let target = folder.file(name).map_err(|why| why.to_string())?;
+        self.add(path, target, kind, &metadata);
+        Ok(())
     }
-}
 
-/// A local file that is open for upload, and its metadata when it was opened.
-pub(super) struct OpenSource {
-    file: File,
-    path: PathBuf,
-    pub(super) size: u64,
-    pub(super) modified: ModifiedTime,
-    changed: (i64, i64),
-}
+    fn add(&mut self, local: &Path, target: FilePath, kind: Kind, metadata: &Metadata) {
+        if kind != Kind::Link && metadata.mode() & SPECIAL_BITS != 0 {
+            self.report.notice(Notice::BitsNotStored { path: target.clone() });
+        }
+        let size = if kind == Kind::Folder { 0 } else { metadata.len() };
+        self.found.all.push(Source { local: local.to_path_buf(), target, kind, size });
+    }
 
-impl OpenSource {
-    pub(super) fn open(path: &Path) -> Result<Self, LocalError> {
-        let local = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => LocalError::Missing(path.to_path_buf()),
-            _ => LocalError::Failed(path.to_path_buf(), error),
-        };
-        // Without waiting, in case a FIFO has taken its place.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
-        let metadata = file.metadata().map_err(local)?;
+    /// Whether a file is one of the client's own that will soon be gone, and of which kind.
+    fn temporary(&self, name: &str, metadata: &Metadata) -> Option<&'static str> {
         if !metadata.is_file() {
-            return Err(LocalError::Kind(path.to_path_buf()));
+            None
+        } else if is_draft(name) {
+            Some("an unfinished download")
+        } else if self.journals.contains(&id(metadata)) {
+            Some("the journal of a change of password")
+        } else {
+            None
         }
-        if metadata.len() > MAX_FILE_SIZE {
-            return Err(LocalError::TooLarge(path.to_path_buf()));
-        }
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            size: metadata.len(),
-            modified: modified(&metadata),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
     }
-
-    /// Fills `buffer` from a place in the file.
-    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), LocalError> {
-        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => LocalError::Changed(self.path.clone()),
-            _ => LocalError::Failed(self.path.clone(), error),
-        })
-    }
-
-    /// Whether the file is still as it was when it was opened: then what was read of it at different moments belongs
-    /// together.
-    pub(super) fn check_unchanged(&self) -> Result<(), LocalError> {
-        let metadata = self.file.metadata().map_err(|error| LocalError::Failed(self.path.clone(), error))?;
-        let same = metadata.len() == self.size
-            && modified(&metadata) == self.modified
-            && (metadata.ctime(), metadata.ctime_nsec()) == self.changed;
-        if same { Ok(()) } else { Err(LocalError::Changed(self.path.clone())) }
-    }
-}
-
-fn modified(metadata: &fs::Metadata) -> ModifiedTime {
-    ModifiedTime { seconds: metadata.mtime(), nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0) }
 }

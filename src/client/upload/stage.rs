@@ -8,14 +8,16 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
-use super::source::OpenSource;
+use super::local::OpenSource;
 use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
 use crate::primitives::Bytes32;
-use crate::sealed::{ChunkCipher, ChunkHasher, FileKey, Header, MasterKey};
+use crate::sealed::{
+    ChunkCipher, ChunkHasher, FileKey, Header, MIN_CHUNK_LOG2, MasterKey, NONCE, Nonce, nonce,
+};
 use crate::wire::Request;
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
@@ -30,6 +32,8 @@ const BYTES_PER_THREAD: u64 = 16 << 20;
 pub(super) struct Plan {
     pub(super) source: OpenSource,
     pub(super) key: FileKey,
+    /// By piece, from 1: what its nonces begin with.
+    pub(super) runs: Vec<[u8; 8]>,
     /// The header of every piece, except for number and piece size.
     pub(super) header: Header,
     /// By piece, from 1: the servers that should hold it.
@@ -41,6 +45,8 @@ pub(super) struct Plan {
 pub(super) struct Staged {
     /// The local file failed.
     pub(super) local: Option<LocalError>,
+    /// The root of each piece that was sent, with its number.
+    pub(super) roots: Vec<(u8, Bytes32)>,
     /// What each server answered, for each of its pieces.
     pub(super) answers: Vec<(usize, Answer<()>)>,
 }
@@ -163,7 +169,7 @@ impl Work<'_> {
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let plan = self.plans[job.file];
         let header = plan.header.of_piece(job.piece);
-        let length = header.piece_size + 32 * header.chunks();
+        let length = header.payload_size();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
         let mut in_order = plan.holders[usize::from(job.piece) - 1].clone();
         in_order.sort_unstable();
@@ -172,8 +178,13 @@ impl Work<'_> {
             lane.expected.push_back(job.file);
             lane.try_send(|peer| peer.send(&request));
         }
-        let start = placement::range(header.file_size, job.piece).start;
-        match self.send_body(plan, &header, start, &mut lanes, buffer) {
+        let encrypted = encrypt(plan, &header, buffer, |step, done| {
+            for lane in &mut lanes {
+                lane.try_send(|peer| peer.send_payload(step));
+            }
+            self.report.progress(Progress { done });
+        });
+        match encrypted {
             Ok((table, root)) => {
                 let seal = self.key.seal(&header.encode(), &root);
                 for lane in &mut lanes {
@@ -182,6 +193,7 @@ impl Work<'_> {
                         peer.send_end(&root, &seal)
                     });
                 }
+                lock(&self.staged[job.file]).roots.push((job.piece, root));
             }
             Err((error, sent)) => {
                 lock(&self.staged[job.file]).local = Some(error);
@@ -189,35 +201,92 @@ impl Work<'_> {
             }
         }
     }
+}
 
-    /// Returns table and root; or a local error, and how many bytes were sent before it.
-    fn send_body(
-        &self,
-        plan: &Plan,
-        header: &Header,
-        start: u64,
-        lanes: &mut [MutexGuard<'_, Lane>],
-        buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
-        let mut cipher = ChunkCipher::new(&plan.key, header.piece);
-        let mut hasher = ChunkHasher::new(header.chunk_size());
-        let mut table = Vec::new();
-        let mut sent = 0;
-        while sent < header.piece_size {
-            let part = STEP.min(usize::try_from(header.piece_size - sent).unwrap_or(STEP));
-            buffer.resize(part, 0);
-            plan.source.read(buffer, start + sent).map_err(|error| (error, sent))?;
-            cipher.encrypt(buffer);
-            hasher.update(buffer, |hash| table.extend(hash));
-            for lane in &mut *lanes {
-                lane.try_send(|peer| peer.send_payload(buffer));
-            }
-            sent += part as u64;
-            self.report.progress(Progress { done: part as u64 });
+/// Whether the file has the bytes now that these roots are of. What is encrypted for that must go nowhere: if they
+/// differ, it has the nonces of others.
+pub(super) fn has_same_bytes(plan: &Plan, roots: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
+    let mut buffer = Vec::new();
+    for (piece, sent) in roots {
+        let header = plan.header.of_piece(*piece);
+        let (_, root) = encrypt(plan, &header, &mut buffer, |_, _| ()).map_err(|(error, _)| error)?;
+        if root != *sent {
+            return Ok(false);
         }
-        let root = hasher.finish(|hash| table.extend(hash));
-        Ok((table, root))
     }
+    Ok(true)
+}
+
+/// Reads, encrypts and hashes a piece. Each part of its body goes to `take`, with how many bytes of the file are in it.
+/// Returns table and root; or a local error, and how many bytes of the body came before it.
+fn encrypt(
+    plan: &Plan,
+    header: &Header,
+    buffer: &mut Vec<u8>,
+    mut take: impl FnMut(&[u8], u64),
+) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
+    let mut encryption = Encryption::new(plan, header);
+    let mut hasher = ChunkHasher::new(header.stored_chunk_size());
+    let mut table = Vec::new();
+    let mut taken = 0;
+    loop {
+        let (step, done) = encryption.step(buffer).map_err(|error| (error, taken))?;
+        if step.is_empty() {
+            break;
+        }
+        hasher.update(step, |hash| table.extend(hash));
+        take(step, done);
+        taken += step.len() as u64;
+    }
+    let root = hasher.finish(|hash| table.extend(hash));
+    Ok((table, root))
+}
+
+/// A piece that is read and encrypted.
+struct Encryption<'a> {
+    plan: &'a Plan,
+    header: &'a Header,
+    /// Where the piece begins in the file.
+    start: u64,
+    /// Bytes of the file that were encrypted.
+    done: u64,
+    cipher: ChunkCipher,
+}
+
+impl<'a> Encryption<'a> {
+    fn new(plan: &'a Plan, header: &'a Header) -> Self {
+        let start = placement::range(header.file_size, header.piece).start;
+        Self { plan, header, start, done: 0, cipher: ChunkCipher::new(&plan.key, &nonce_of(plan, header, 0)) }
+    }
+
+    /// The next bytes of the body, none at its end; and how many bytes of the file they are.
+    fn step<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Result<(&'b [u8], u64), LocalError> {
+        let chunk_size = self.header.chunk_size();
+        // Even with the smallest chunks.
+        buffer.resize(STEP + NONCE * (STEP >> MIN_CHUNK_LOG2), 0);
+        let (before, mut filled) = (self.done, 0);
+        let end = self.header.piece_size.min(before + STEP as u64);
+        while self.done < end {
+            let (chunk, within) = (self.done / chunk_size, self.done % chunk_size);
+            if within == 0 {
+                let nonce = nonce_of(self.plan, self.header, chunk);
+                self.cipher = ChunkCipher::new(&self.plan.key, &nonce);
+                buffer[filled..filled + NONCE].copy_from_slice(&nonce);
+                filled += NONCE;
+            }
+            let part = (chunk_size - within).min(end - self.done);
+            let bytes = &mut buffer[filled..filled + part as usize];
+            self.plan.source.read(bytes, self.start + self.done)?;
+            self.cipher.encrypt(bytes);
+            filled += bytes.len();
+            self.done += part;
+        }
+        Ok((&buffer[..filled], self.done - before))
+    }
+}
+
+fn nonce_of(plan: &Plan, header: &Header, chunk: u64) -> Nonce {
+    nonce(plan.runs[usize::from(header.piece) - 1], chunk)
 }
 
 /// The announced bytes must follow, so that the next request is found after them.

@@ -31,7 +31,7 @@ impl Session<'_> {
         let word = if restore.is_some() { "RESTORE" } else { "STAGE" };
         let what =
             format!("{word} {} {} {}", percent_encode(header.path.as_str()), header.piece, header.version);
-        if header.user != self.user || length != header.piece_size + 32 * header.chunks() {
+        if header.user != self.user || length != header.payload_size() {
             return Err(End::Refused(Refusal::BadRequest));
         }
         // A client that restores a piece passes on what another server sent.

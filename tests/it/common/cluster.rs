@@ -5,6 +5,7 @@ use super::disk::{self, TempFolder};
 use super::process::{self, Outcome, Transcript, run};
 use super::proxy::Proxy;
 use shareit::config::MIN_ITERATIONS;
+use shareit::name::{FilePath, piece_file};
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
@@ -306,8 +307,10 @@ impl Cluster {
 
     /// The file that holds a piece of Aditi's file `path` (with its folder, if it is in one).
     pub(crate) fn piece_file(&self, n: usize, path: &str, piece: usize) -> PathBuf {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        self.user_folder(n, USER).join(folder).join(format!(".{name}.{piece}"))
+        let path = FilePath::parse_any(path).unwrap();
+        let mut place = self.user_folder(n, USER);
+        path.folder().on_disk().for_each(|segment| place.push(&*segment));
+        place.join(piece_file(path.file_name(), piece as u8))
     }
 
     /// The servers that hold this piece.

@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod rogue;
+pub(crate) mod snapshot;
 pub(crate) mod terminal;
 
 pub(crate) use client::Client;

@@ -3,11 +3,12 @@
 use super::markdown::{Document, Values};
 use shareit::auth::{UserTable, Verifier};
 use shareit::config::Config;
-use shareit::name::{FilePath, UserName};
+use shareit::name::{FilePath, UserName, piece_file};
 use shareit::placement;
 use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
-    ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, MAX_HEADER, MasterKey, ModifiedTime,
+    ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
+    ModifiedTime, NONCE, decrypt_verified, nonce,
 };
 use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
@@ -99,24 +100,32 @@ fn read(piece: &[u8], key: &MasterKey, path: &FilePath) -> Result<Vec<u8>, Strin
     if sha256(table) != claim.root {
         return Err("a damaged table".into());
     }
-    let mut cipher = ChunkCipher::new(&file_key, header.piece);
-    let mut plain = part(layout.body.clone()).to_vec();
+    let (mut body, mut plain) = (part(layout.body.clone()).to_vec(), Vec::new());
     for (chunk, hash) in table.chunks_exact(32).enumerate() {
-        let range = header.chunk_range(chunk as u64);
-        let bytes = &mut plain[range.start as usize..range.end as usize];
-        if !cipher.decrypt_verified(bytes, range.start, hash.try_into().unwrap()) {
-            return Err("a damaged chunk".into());
+        let range = header.stored_chunk(chunk as u64);
+        let bytes = &mut body[range.start as usize..range.end as usize];
+        match decrypt_verified(&file_key, bytes, hash.try_into().unwrap()) {
+            Some(bytes) => plain.extend(bytes),
+            None => return Err("a damaged chunk".into()),
         }
     }
     Ok(plain)
 }
 
-/// Writes a piece as "Body, table, root, seal" says; gives its parts.
+/// Writes a piece as "Body, table, root, seal" says, with the example's nonces; gives its parts.
 fn write(header: &Header, key: &MasterKey, file_key: &FileKey, plain: &[u8]) -> [Vec<u8>; 5] {
-    let mut body = plain.to_vec();
-    ChunkCipher::new(file_key, header.piece).encrypt(&mut body);
+    let small = example("a small piece");
+    let run = *small.array::<NONCE>("nonce").first_chunk().unwrap();
+    assert_eq!(nonce(run, 0), small.array("nonce"));
+    let mut body = Vec::new();
+    for (chunk, plain) in plain.chunks(header.chunk_size() as usize).enumerate() {
+        let (nonce, start) = (nonce(run, chunk as u64), body.len() + NONCE);
+        body.extend(nonce);
+        body.extend(plain);
+        ChunkCipher::new(file_key, &nonce).encrypt(&mut body[start..]);
+    }
     let mut table = Vec::new();
-    let mut hasher = ChunkHasher::new(header.chunk_size());
+    let mut hasher = ChunkHasher::new(header.stored_chunk_size());
     hasher.update(&body, |hash| table.extend(hash));
     let root = hasher.finish(|hash| table.extend(hash));
     let header = header.encode();
@@ -125,6 +134,10 @@ fn write(header: &Header, key: &MasterKey, file_key: &FileKey, plain: &[u8]) -> 
 }
 
 fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
+    header_of(values, Kind::Data, name, piece, file_size)
+}
+
+fn header_of(values: &Values, kind: Kind, name: &str, piece: u8, file_size: u64) -> Header {
     let small = example("a small piece");
     let key = master_key();
     let file_key = FileKey::new(small.array("file key"));
@@ -132,12 +145,15 @@ fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
     assert_eq!(wrapped.bytes, small.array("wrapped key"));
     let (seconds, nanos) = small.text("modified").split_once('.').unwrap();
     let facts = Facts {
+        kind,
+        mode: u16::from_str_radix((if kind == Kind::Data { &small } else { values }).text("mode"), 8)
+            .unwrap(),
         version: small.text("version").parse().unwrap(),
         size: file_size,
         modified: ModifiedTime { seconds: seconds.parse().unwrap(), nanos: nanos.parse().unwrap() },
         replicas: u8::try_from(small.number("replicas")).unwrap(),
     };
-    let header = Header::data(user(), path(name), facts, piece, wrapped);
+    let header = Header::data(user(), FilePath::parse_any(name).unwrap(), facts, piece, wrapped);
     assert_eq!(u64::from(header.chunk_log2), small.number("exponent"));
     assert_documented(values, "header", &header.encode());
     header
@@ -145,10 +161,22 @@ fn header(values: &Values, name: &str, piece: u8, file_size: u64) -> Header {
 
 #[test]
 fn names_are_good_or_bad_as_the_document_says() {
-    let rows = document().section("Names").table("path of a file");
+    let rows = document().section("Names").table("path");
     assert!(rows.len() > 10);
     for row in rows {
-        assert_eq!(FilePath::parse(&row[0]).is_ok(), row[1] == "good", "{:?}", row[0]);
+        let name = unescaped(&format!("\"{}\"", row[0]));
+        assert_eq!(FilePath::parse_any(&name).is_ok(), row[1] == "good", "{:?}", row[0]);
+    }
+}
+
+#[test]
+fn names_are_on_a_servers_disk_as_the_document_says() {
+    let rows = document().section("On a server's disk").table("path");
+    assert!(rows.len() > 5);
+    for row in rows {
+        let path = FilePath::parse_any(&unescaped(&format!("\"{}\"", row[0]))).unwrap();
+        let folder: String = path.folder().on_disk().map(|segment| format!("{segment}/")).collect();
+        assert_eq!(folder + &piece_file(path.file_name(), 1), row[1], "{:?}", row[0]);
     }
 }
 
@@ -209,7 +237,7 @@ fn each_field_of_a_header_is_where_the_table_says() {
     for row in document().section("Header").table("offset") {
         let offset: usize = row[0].replace("L", &user_length.to_string()).split(" + ").map(number).sum();
         let expected = match row[2].as_str() {
-            "magic" => b"ShareIt\x01".to_vec(),
+            "magic" => b"ShareIt\x02".to_vec(),
             "kind" => vec![0],
             "scheme" => vec![placement::SCHEME_COPIES],
             "piece" => vec![header.piece],
@@ -222,6 +250,7 @@ fn each_field_of_a_header_is_where_the_table_says() {
             "piece size" => header.piece_size.to_be_bytes().to_vec(),
             "modified, seconds" => header.modified.seconds.to_be_bytes().to_vec(),
             "modified, nanoseconds" => header.modified.nanos.to_be_bytes().to_vec(),
+            "mode" => header.mode.to_be_bytes().to_vec(),
             "key check" => header.key.check.to_vec(),
             "wrap block" => header.key.block.to_vec(),
             "wrapped key" => header.key.bytes.to_vec(),
@@ -302,8 +331,8 @@ fn the_piece_of_two_chunks_is_written_and_read_byte_for_byte() {
     let layout = Header::decode(&piece).unwrap().layout();
     let body = &piece[layout.body.start as usize..layout.body.end as usize];
     assert_documented(&values, "body hash", &sha256(body));
-    assert_documented(&values, "first block", &body[..16]);
-    assert_documented(&values, "second chunk", &body[1 << 16..]);
+    assert_documented(&values, "body begins", &body[..28]);
+    assert_documented(&values, "second chunk", &body[NONCE + (1 << 16)..]);
     let (table, rest) = piece[layout.table.start as usize..].split_at(64);
     let (root, seal) = rest.split_at(32);
     assert_documented(&values, "table", table);
@@ -311,6 +340,22 @@ fn the_piece_of_two_chunks_is_written_and_read_byte_for_byte() {
     assert_documented(&values, "seal", seal);
     assert_documented(&values, "piece hash", &sha256(&piece));
     assert_eq!(read(&piece, &master_key(), &path(values.text("path"))), Ok(plain));
+}
+
+#[test]
+fn the_link_and_the_folder_are_written_and_read_byte_for_byte() {
+    let target = example("a link").text("target").as_bytes().to_vec();
+    for (example_name, kind, plain) in [("a link", Kind::Link, &target[..4]), ("a folder", Kind::Folder, &[])]
+    {
+        let values = example(example_name);
+        let size = if kind == Kind::Link { target.len() as u64 } else { 0 };
+        let header = header_of(&values, kind, values.text("path"), 1, size);
+        let file_key = FileKey::new(example("a small piece").array("file key"));
+        let piece = write(&header, &master_key(), &file_key, plain).concat();
+        assert_documented(&values, "piece", &piece);
+        assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
+        assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain.to_vec()));
+    }
 }
 
 #[test]
@@ -325,6 +370,14 @@ fn the_tombstone_is_written_and_read_byte_for_byte() {
     assert_eq!(read(&piece, &master_key(), &header.path), Ok(Vec::new()));
 }
 
+/// The examples that are whole pieces, each with its path.
+const GOLDEN: [(&str, &str); 4] = [
+    ("a small piece", "holiday/ten.txt"),
+    ("a link", "holiday/newest"),
+    ("a folder", "holiday/"),
+    ("a tombstone", "holiday/ten.txt"),
+];
+
 /// Calls `check` with the piece and each of its bits flipped in turn.
 fn with_each_bit_flipped(piece: &[u8], mut check: impl FnMut(&[u8], usize)) {
     let mut altered = piece.to_vec();
@@ -337,10 +390,10 @@ fn with_each_bit_flipped(piece: &[u8], mut check: impl FnMut(&[u8], usize)) {
 
 #[test]
 fn a_golden_piece_with_any_bit_flipped_is_refused() {
-    for example_name in ["a small piece", "a tombstone"] {
+    for (example_name, name) in GOLDEN {
         let piece = example(example_name).bytes("piece");
         with_each_bit_flipped(&piece, |altered, bit| {
-            let read = read(altered, &master_key(), &path("holiday/ten.txt"));
+            let read = read(altered, &master_key(), &FilePath::parse_any(name).unwrap());
             assert!(read.is_err(), "{example_name}, bit {bit}: {read:?}");
         });
     }
@@ -348,13 +401,13 @@ fn a_golden_piece_with_any_bit_flipped_is_refused() {
 
 #[test]
 fn a_golden_piece_that_is_cut_or_lengthened_is_refused() {
-    for example_name in ["a small piece", "a tombstone"] {
-        let piece = example(example_name).bytes("piece");
+    for (example_name, name) in GOLDEN {
+        let (piece, name) = (example(example_name).bytes("piece"), FilePath::parse_any(name).unwrap());
         for length in 0..piece.len() {
-            let read = read(&piece[..length], &master_key(), &path("holiday/ten.txt"));
+            let read = read(&piece[..length], &master_key(), &name);
             assert!(read.is_err(), "{example_name} cut to {length}: {read:?}");
         }
-        assert!(read(&[&piece[..], b"\0"].concat(), &master_key(), &path("holiday/ten.txt")).is_err());
+        assert!(read(&[&piece[..], b"\0"].concat(), &master_key(), &name).is_err());
     }
 }
 
@@ -385,8 +438,8 @@ fn chunks_that_change_places_are_refused() {
     let plain: Vec<u8> = (0..1 << 17).map(|i| (i % 251) as u8).collect();
     let mut piece = write(&header, &master_key(), &file_key, &plain).concat();
     assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain));
-    let body = header.layout().body.start as usize;
-    piece[body..body + (1 << 17)].rotate_left(1 << 16);
+    let body = header.layout().body;
+    piece[body.start as usize..body.end as usize].rotate_left(header.stored_chunk_size() as usize);
     assert_eq!(read(&piece, &master_key(), &header.path), Err("a damaged chunk".into()));
 }
 

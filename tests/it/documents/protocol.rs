@@ -7,7 +7,7 @@ use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKey
 use shareit::commit::PieceState;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{Keystream, PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
-use shareit::sealed::{Claim, Facts, Header, MasterKey};
+use shareit::sealed::{Claim, Facts, Header, Kind, MasterKey};
 use shareit::text::{base64_decode, hex, parse_hex, percent_decode, percent_encode};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, MAX_LINE, NameReport, Refusal, Reply, Reported, Request, StageEnd,
@@ -122,6 +122,8 @@ fn every_kind_of_reply_has_a_sample_that_is_understood() {
 fn entry_word(entry: &Entry) -> &'static str {
     match entry {
         Entry::Folder { .. } => "folder",
+        Entry::File { facts: Facts { kind: Kind::Link, .. }, .. } => "link",
+        Entry::File { facts: Facts { kind: Kind::Folder, .. }, .. } => "entry",
         Entry::File { .. } => "file",
         Entry::Tombstone { .. } => "tombstone",
         Entry::Damaged { .. } => "damaged",
@@ -137,7 +139,7 @@ fn every_kind_of_entry_has_a_sample_that_is_understood() {
         assert_eq!(entry_word(&entry), row[0]);
         documented.insert(entry_word(&entry));
     }
-    assert_eq!(documented, BTreeSet::from(["folder", "file", "tombstone", "damaged"]));
+    assert_eq!(documented, BTreeSet::from(["folder", "file", "link", "entry", "tombstone", "damaged"]));
 }
 
 /// As [`reply_word`], for the records of a look.

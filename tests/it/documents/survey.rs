@@ -6,8 +6,8 @@ use super::markdown::{Document, Section};
 use shareit::commit::{self, Asked, Held, PieceState, Refused, Seen, Step, TOMBSTONE, View};
 use shareit::name::FilePath;
 use shareit::placement;
-use shareit::primitives::{Keystream, sha256};
-use shareit::sealed::{Claim, Facts, FileKey, Header, MasterKey};
+use shareit::primitives::sha256;
+use shareit::sealed::{ChunkCipher, Claim, Facts, FileKey, Header, MasterKey, nonce};
 use shareit::text::base64_encode;
 use shareit::version::Version;
 use shareit::wire::{NameReport, Reply, Reported, Request};
@@ -146,10 +146,12 @@ impl Claims {
                 let facts = Facts { version, ..Facts::from(&small) };
                 let header = Header::data(small.user.clone(), small.path.clone(), facts, piece, wrapped);
                 let range = placement::range(content.len() as u64, piece);
-                let mut body = content[range.start as usize..range.end as usize].to_vec();
-                let counter = std::array::from_fn(|i| if i == 0 { piece } else { 0 });
-                Keystream::new(&file_key, &counter).apply(&mut body);
-                let root = sha256(&sha256(&body));
+                let mut part = content[range.start as usize..range.end as usize].to_vec();
+                // Other nonces than those of FORMAT.md, except for its own piece.
+                let run = if is_small && piece == 1 { golden.array::<12>("nonce") } else { [piece; 12] };
+                let nonce = nonce(*run.first_chunk().unwrap(), 0);
+                ChunkCipher::new(&FileKey::new(file_key), &nonce).encrypt(&mut part);
+                let root = sha256(&sha256(&[&nonce[..], &part].concat()));
                 let seal = master.seal(&header.encode(), &root);
                 by_name.insert(format!("{generation}.{piece}"), Claim { header, root, seal });
             }

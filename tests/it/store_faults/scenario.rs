@@ -115,8 +115,8 @@ impl Piece {
             _ => Header::data(aditi(), path(name), facts, number, key),
         };
         let mut random = Random(generation << 8 | u64::from(number));
-        let mut payload: Vec<u8> = (0..header.piece_size).map(|_| random.next() as u8).collect();
-        let mut hasher = ChunkHasher::new(header.chunk_size());
+        let mut payload: Vec<u8> = (0..header.body_size()).map(|_| random.next() as u8).collect();
+        let mut hasher = ChunkHasher::new(header.stored_chunk_size());
         let mut table: Vec<u8> = Vec::new();
         hasher.update(&payload, |hash| table.extend(hash));
         let root = hasher.finish(|hash| table.extend(hash));

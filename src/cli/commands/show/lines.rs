@@ -2,11 +2,22 @@
 
 use crate::cli::json::{object, or_null, text};
 use crate::client::{Health, Holding, Shown, ShownFile};
+use crate::name::printable;
 use crate::placement::PieceSet;
+use crate::sealed::{Facts, Kind};
 use crate::text::utc_text;
 
 /// A size or date that no trustworthy header has.
 pub(super) const UNKNOWN: &str = "?";
+
+/// A file's size; of a link, that it is one.
+pub(super) fn size_of(facts: Option<&Facts>, text: impl FnOnce(u64) -> String) -> String {
+    match facts {
+        None => UNKNOWN.to_owned(),
+        Some(facts) if facts.kind == Kind::Link => "link".to_owned(),
+        Some(facts) => text(facts.size),
+    }
+}
 
 /// What follows a file's name.
 pub(super) fn mark(health: Health) -> &'static str {
@@ -18,12 +29,16 @@ pub(super) fn mark(health: Health) -> &'static str {
     }
 }
 
-/// The exact name, and a mark if the file is not whole.
+/// The name, and a mark if the file is not whole. It is the exact one, unless that could end the line.
 pub(super) fn short(shown: &Shown) -> String {
     match shown {
-        Shown::Folder(folder) => format!("{}/", folder.as_str()),
-        Shown::File(file) => format!("{}{}", file.path.as_str(), mark(file.health)),
+        Shown::Folder(folder) => format!("{}/", in_line(folder.as_str())),
+        Shown::File(file) => format!("{}{}", in_line(file.path.as_str()), mark(file.health)),
     }
+}
+
+fn in_line(name: &str) -> String {
+    if name.contains(char::is_control) { printable(name).to_string() } else { name.to_owned() }
 }
 
 /// Name, size, date, and which server holds which piece.
@@ -36,7 +51,7 @@ pub(super) fn long(listing: &[Shown]) -> Vec<String> {
             Shown::Folder(_) => name,
             Shown::File(file) => {
                 let facts = file.facts.as_ref();
-                let size = facts.map_or(UNKNOWN.to_owned(), |facts| facts.size.to_string());
+                let size = size_of(facts, |size| size.to_string());
                 let date = facts.map_or(UNKNOWN.to_owned(), |facts| utc_text(facts.modified.seconds));
                 format!("{name}{pad}  {size:>13}  {date:<20}  {}", holders(file))
             }
@@ -69,13 +84,15 @@ pub(super) fn json(shown: &Shown) -> String {
         Health::OtherKey => "other_key",
     };
     let facts = file.facts.as_ref();
+    let is_link = facts.is_some_and(|facts| facts.kind == Kind::Link);
     let held = file.holders.iter().map(|(name, held)| (name, held.as_ref().map(|held| held.pieces)));
     let servers = held.map(|(name, pieces)| (name.as_str(), or_null(pieces.map(numbers))));
     object([
         ("name", text(file.path.as_str())),
-        ("type", text("file")),
+        ("type", text(if is_link { "link" } else { "file" })),
         ("size", or_null(facts.map(|facts| facts.size))),
         ("modified", or_null(facts.map(|facts| text(&utc_text(facts.modified.seconds))))),
+        ("mode", or_null(facts.map(|facts| text(&format!("{:03o}", facts.mode))))),
         ("state", text(state)),
         ("servers", object(servers)),
         ("outdated", by_server(file, |held| held.outdated)),
@@ -130,8 +147,8 @@ mod tests {
         let servers = vec![("Server1", held(&[1, 2])), ("Server2", Some(flawed)), ("Server3", None)];
         let line = json(&file("a\"\\é", Health::Whole, servers));
         let expected =
-            r#"{"name":"a\"\\é","type":"file","size":12,"modified":"1970-01-01T00:00:00Z","state":"whole","#;
-        let servers = r#""servers":{"Server1":[1,2],"Server2":[],"Server3":null},"#;
+            r#"{"name":"a\"\\é","type":"file","size":12,"modified":"1970-01-01T00:00:00Z","mode":"000","#;
+        let servers = r#""state":"whole","servers":{"Server1":[1,2],"Server2":[],"Server3":null},"#;
         let flaws = r#""outdated":{"Server2":[2,3]},"damaged":{"Server2":[1]},"other_key":{}}"#;
         assert_eq!(line, format!("{expected}{servers}{flaws}"));
     }
@@ -139,6 +156,6 @@ mod tests {
     #[test]
     fn what_is_not_known_of_a_file_under_another_key_is_null() {
         let line = json(&under_another_key(vec![]));
-        assert!(line.contains(r#""size":null,"modified":null,"state":"other_key","#), "{line}");
+        assert!(line.contains(r#""size":null,"modified":null,"mode":null,"state":"other_key","#), "{line}");
     }
 }

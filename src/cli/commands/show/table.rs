@@ -5,7 +5,7 @@
 
 use super::cells::{held_by, holders, missing, paint};
 use super::legend::legend;
-use super::lines::{UNKNOWN, mark};
+use super::lines::{UNKNOWN, mark, size_of};
 use crate::cli::colour::Paint;
 use crate::cli::grid::{self, Cell, Column, View};
 use crate::cli::text::{NAMED, columns, cut, cut_middle, hang, some};
@@ -203,7 +203,7 @@ impl Table<'_> {
 
     fn size(&self, file: &ShownFile) -> Cell {
         let text = |size: u64| if self.view.exact { size.to_string() } else { units::bytes(size as f64) };
-        Cell::new(file.facts.as_ref().map_or(UNKNOWN.to_owned(), |facts| text(facts.size)))
+        Cell::new(size_of(file.facts.as_ref(), text))
     }
 
     fn when(&self, file: &ShownFile, when: When) -> Cell {

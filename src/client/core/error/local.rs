@@ -25,8 +25,10 @@ pub enum LocalError {
     Changed(PathBuf),
     /// A local file that is larger than the format allows.
     TooLarge(PathBuf),
-    /// A local folder without a file in it.
-    Nothing(PathBuf),
+    /// A local file that has more bytes than fit into memory, and no size that says how many.
+    SizeUnknown(PathBuf),
+    /// A local file of the client's own that will soon be gone, and what it is.
+    Temporary(PathBuf, &'static str),
 }
 
 impl fmt::Display for LocalError {
@@ -46,7 +48,12 @@ impl fmt::Display for LocalError {
                 write!(f, "'{}' changed while it was read; nothing was stored", Shown(path))
             }
             LocalError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
-            LocalError::Nothing(path) => write!(f, "no file in '{}'", Shown(path)),
+            LocalError::SizeUnknown(path) => {
+                write!(f, "'{}' has more than 16 MiB, and its size does not say so", Shown(path))
+            }
+            LocalError::Temporary(path, what) => {
+                write!(f, "'{}' is {what}, which is never stored", Shown(path))
+            }
         }
     }
 }

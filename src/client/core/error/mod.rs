@@ -12,6 +12,7 @@ pub use passwd::PasswdError;
 
 use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
 use words::Reasons;
+pub(crate) use words::Shown;
 
 /// Why a client could not be launched.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The parts of errors, as text.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::name::{ServerName, printable};
 
@@ -26,12 +27,16 @@ impl fmt::Display for Reasons<'_> {
     }
 }
 
-/// A path as text that is safe for a terminal.
-pub(super) struct Shown<'a>(pub(super) &'a std::path::Path);
+/// A path as text that is safe for a terminal; bytes that are not UTF-8 are escaped (`\xff`).
+pub(crate) struct Shown<'a>(pub(crate) &'a std::path::Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        printable(&self.0.to_string_lossy()).fmt(f)
+        for chunk in self.0.as_os_str().as_bytes().utf8_chunks() {
+            printable(chunk.valid()).fmt(f)?;
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -43,6 +48,12 @@ mod tests {
         let reasons: Vec<_> =
             of.iter().map(|(name, why)| (ServerName::parse(name).unwrap(), (*why).to_owned())).collect();
         Reasons(&reasons).to_string()
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_seen() {
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(b"t/\xff\xc3\xbc\t\xc3"));
+        assert_eq!(Shown(path).to_string(), "t/\\xffü\\t\\xc3");
     }
 
     #[test]
