@@ -149,3 +149,12 @@ fn a_server_that_always_hangs_up_is_left_out_in_the_end() {
     aditi.run(&["Download", "a"]).exits(4).complains_of("closed the connection");
     assert!(disk::files_below(&aditi.downloads()).is_empty());
 }
+
+#[test]
+fn a_connection_of_which_nobody_knows_anymore_is_given_up_and_made_again() {
+    let cluster = Cluster::quick(1);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    proxies[0].trap("LIST", Trap::Hold);
+    aditi.run(&["ShowFiles"]).succeeds().does_not_complain_of("down");
+}

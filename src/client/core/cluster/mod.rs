@@ -1,60 +1,23 @@
 //! The servers of the .conf: which of them are up, and requests to several at once.
 
+mod server;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
 use super::error::LaunchError;
 use super::login::{Ended, Logins};
 use super::report::{Notice, Report};
-use crate::config::{Config, ServerAddress};
-use crate::name::{ServerName, printable};
+use crate::config::Config;
+use crate::name::ServerName;
 use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received};
 use crate::wire::{Refusal, Request};
+use server::{Connection, Server};
 
-/// A server that is down is tried again after this many times what the last attempt cost: at once if it refuses
-/// quickly, seldom if it keeps the client waiting.
-const RETRY_FACTOR: u32 = 10;
-/// A server that refused the login is not asked again for this long.
-const RETRY_REFUSED: Duration = Duration::from_secs(60);
-/// How often a command, or a batch of it, logs in again to a server that ended its connection. It may have done so while
-/// this process was stopped or this machine asleep; but one that always does must not keep the command from its end.
-const MAX_RETURNS: usize = 3;
 /// Requests that are sent ahead of their replies.
 const REQUESTS_AHEAD: usize = 512;
-
-enum Connection {
-    Up(Box<Peer>),
-    /// In use by a thread: see [`Cluster::lend_peers`].
-    Lent,
-    Down {
-        why: PeerError,
-        retry_at: Instant,
-        /// Whether that was reported, or need not be.
-        is_told: bool,
-    },
-}
-
-impl Connection {
-    /// Down, to be tried again at once.
-    fn lost(why: PeerError) -> Self {
-        Connection::Down { why, retry_at: Instant::now(), is_told: false }
-    }
-}
-
-struct Server {
-    address: ServerAddress,
-    connection: Connection,
-    /// The round of logins in which the connection was made.
-    round: u64,
-    /// How often it may still be logged in to again.
-    returns: usize,
-    /// Whether it has accepted a login of this client.
-    was_up: bool,
-    /// Whether it has accepted the other password, the new one of a change.
-    has_other: bool,
-}
 
 /// Connections that were lent, each with its server; or why they were lost.
 pub(crate) type Returned = Vec<(usize, Result<Peer, PeerError>)>;
@@ -81,17 +44,9 @@ impl Cluster {
         other: Option<&str>,
         report: &Arc<dyn Report>,
     ) -> Result<Self, LaunchError> {
-        let server = |address: &ServerAddress| Server {
-            address: address.clone(),
-            connection: Connection::lost(PeerError::Closed),
-            round: 0,
-            returns: MAX_RETURNS,
-            was_up: false,
-            has_other: false,
-        };
         let limits = Limits::from_timeout(config.timeout);
         let mut cluster = Self {
-            servers: config.servers.iter().map(server).collect(),
+            servers: config.servers.iter().cloned().map(Server::new).collect(),
             logins: Logins::new(config.user.clone(), config.min_iterations, limits, Arc::clone(report)),
             password: config.password.clone(),
             other_password: other.map(|other| other.to_owned().into()),
@@ -108,11 +63,11 @@ impl Cluster {
     }
 
     fn why_nobody(&self) -> LaunchError {
-        if (0..self.len()).any(|server| self.is_denied(server)) {
+        if self.servers.iter().any(Server::is_denied) {
             return LaunchError::Denied;
         }
-        let is_busy = |server| matches!(self.error(server), Some(PeerError::Refused(Refusal::Busy, _)));
-        match (0..self.len()).any(is_busy) {
+        let is_busy = |server: &Server| matches!(server.error(), Some(PeerError::Refused(Refusal::Busy, _)));
+        match self.servers.iter().any(is_busy) {
             true => LaunchError::Busy(self.down()),
             false => LaunchError::NoServer(self.down()),
         }
@@ -120,8 +75,7 @@ impl Cluster {
 
     /// Reports that a server is down, unless that was reported before.
     fn tell(&mut self, server: usize) {
-        let Connection::Down { is_told, .. } = &mut self.servers[server].connection else { return };
-        if !std::mem::replace(is_told, true)
+        if self.servers[server].set_told(true)
             && !self.is_quiet
             && let Some(why) = self.why_down(server)
         {
@@ -133,17 +87,15 @@ impl Cluster {
         (0..self.len()).for_each(|server| self.tell(server));
     }
 
-    /// Whether a server is down, and was reported to be.
-    fn is_told(&self, server: usize) -> bool {
-        matches!(self.servers[server].connection, Connection::Down { is_told: true, .. })
+    /// For each server, whether it is reported to be down.
+    fn told(&self) -> Vec<bool> {
+        self.servers.iter().map(Server::is_told).collect()
     }
 
     /// Reports those of the servers `was_up` that are down now, even if they were lost quietly.
     pub(super) fn report_lost(&mut self, was_up: &[usize]) {
         for &server in was_up {
-            if let Connection::Down { is_told, .. } = &mut self.servers[server].connection {
-                *is_told = false;
-            }
+            self.servers[server].set_told(false);
             self.tell(server);
         }
     }
@@ -155,7 +107,7 @@ impl Cluster {
 
     /// Whether a server that is down should be tried again before `deadline`.
     pub(super) fn may_be_back(&self, server: usize, deadline: Instant) -> bool {
-        matches!(self.servers[server].connection, Connection::Down { retry_at, .. } if retry_at <= deadline)
+        self.servers[server].may_be_back(deadline)
     }
 
     /// How many servers there are, up or down.
@@ -182,38 +134,22 @@ impl Cluster {
     }
 
     pub(crate) fn is_up(&self, server: usize) -> bool {
-        matches!(self.servers[server].connection, Connection::Up(_))
+        self.servers[server].is_up()
     }
 
     /// Whether every server that is up is on this machine.
     pub(crate) fn is_local(&self) -> bool {
-        let is_elsewhere =
-            |server: &Server| matches!(&server.connection, Connection::Up(peer) if !peer.is_local());
-        !self.servers.iter().any(is_elsewhere)
+        self.servers.iter().filter_map(Server::peer).all(Peer::is_local)
     }
 
     /// Whether a server refused the name or password.
     pub(crate) fn is_denied(&self, server: usize) -> bool {
-        self.error(server).is_some_and(PeerError::is_denied)
-    }
-
-    fn error(&self, server: usize) -> Option<&PeerError> {
-        match &self.servers[server].connection {
-            Connection::Down { why, .. } => Some(why),
-            Connection::Up(_) | Connection::Lent => None,
-        }
+        self.servers[server].is_denied()
     }
 
     /// Why a server is down, in words; `None` if it is up.
     pub(crate) fn why_down(&self, server: usize) -> Option<String> {
-        self.error(server).map(|why| match why {
-            PeerError::Resolve(why) => {
-                let address = self.servers[server].address.address.as_str();
-                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-                format!("host '{}' not found: {why}", printable(host))
-            }
-            why => why.to_string(),
-        })
+        self.servers[server].why_down()
     }
 
     /// The servers that are down, each with the reason.
@@ -223,15 +159,13 @@ impl Cluster {
 
     /// Whether every server that answers refuses a login that it accepted from this client before.
     pub(super) fn is_locked_out(&self) -> bool {
-        self.up().next().is_none() && (0..self.len()).any(|s| self.is_denied(s) && self.servers[s].was_up)
+        self.up().next().is_none() && self.servers.iter().any(Server::is_locked_out)
     }
 
     /// Whether no server is up, and one has closed its connection, as it does when another client of the user
     /// changes the password.
     pub(super) fn was_hung_up(&self) -> bool {
-        let has_closed =
-            |s: usize| self.servers[s].was_up && matches!(self.error(s), Some(PeerError::Closed));
-        self.up().next().is_none() && (0..self.len()).any(has_closed)
+        self.up().next().is_none() && self.servers.iter().any(Server::has_hung_up)
     }
 
     /// Makes logins with another password from now on.
@@ -248,14 +182,7 @@ impl Cluster {
             self.other_password = Some(password.to_owned().into());
             self.servers.iter_mut().for_each(|server| server.has_other = false);
         }
-        let now = Instant::now();
-        for server in &mut self.servers {
-            if let Connection::Down { why, retry_at, .. } = &mut server.connection
-                && why.is_denied()
-            {
-                *retry_at = now;
-            }
-        }
+        self.servers.iter_mut().filter(|server| server.is_denied()).for_each(Server::try_soon);
     }
 
     /// Whether a server has accepted the other password, the new one of a change.
@@ -276,27 +203,20 @@ impl Cluster {
     /// Before a command or a batch of it: finds connections that have ended, and tries the servers again that may be
     /// back.
     pub(crate) fn refresh(&mut self) {
-        self.servers.iter_mut().for_each(|server| server.returns = MAX_RETURNS);
+        self.servers.iter_mut().for_each(|server| server.allow_returns(true));
         self.replace(&[]);
     }
 
     /// Until the next command, a server that ends its connection is not logged in to again by
     /// [`Cluster::log_in_again`]: for a command that depends on its connections.
     pub(crate) fn stay_away(&mut self) {
-        self.servers.iter_mut().for_each(|server| server.returns = 0);
+        self.servers.iter_mut().for_each(|server| server.allow_returns(false));
     }
 
-    /// Whether it is worth logging in again to a server that was up: it ended the connection, or all servers fell
-    /// silent, as connections do that a router forgot while this machine was asleep.
-    fn may_return(&self, server: usize) -> bool {
-        let Server { was_up, returns, .. } = self.servers[server];
-        was_up
-            && returns > 0
-            && match self.error(server) {
-                Some(PeerError::Closed | PeerError::Io(_)) => true,
-                Some(PeerError::Silent) => self.up().next().is_none(),
-                _ => false,
-            }
+    /// The servers that are worth logging in to again.
+    fn may_return(&self) -> Vec<usize> {
+        let nobody = self.up().next().is_none();
+        (0..self.len()).filter(|&server| self.servers[server].may_return(nobody)).collect()
     }
 
     /// Logs in again to servers that have ended their connections, a few times for each, and reports those for which
@@ -304,12 +224,12 @@ impl Cluster {
     ///
     /// What was staged on the old connection is not to be committed on the new one: see [`Cluster::is_up_since`].
     pub(crate) fn log_in_again(&mut self) -> Vec<usize> {
-        let gone: Vec<usize> = (0..self.len()).filter(|&server| self.may_return(server)).collect();
+        let gone = self.may_return();
         if gone.is_empty() {
             return gone;
         }
-        let was_told: Vec<bool> = (0..self.len()).map(|server| self.is_told(server)).collect();
-        gone.iter().for_each(|&server| self.servers[server].returns -= 1);
+        let was_told = self.told();
+        gone.iter().for_each(|&server| self.servers[server].count_return());
         self.log_in(gone.clone());
         self.report_changes(&was_told);
         gone.into_iter().filter(|&server| self.is_up(server)).collect()
@@ -318,15 +238,10 @@ impl Cluster {
     /// Replaces connections that can no longer be used, and tries the servers again that may be back. Servers that are
     /// up again afterwards are not reported.
     pub(crate) fn replace(&mut self, useless: &[usize]) {
-        let was_told: Vec<bool> = (0..self.len()).map(|server| self.is_told(server)).collect();
-        for &server in useless {
-            if self.is_up(server) {
-                self.servers[server].connection = Connection::lost(PeerError::Closed);
-            }
-        }
-        for server in &mut self.servers {
-            if matches!(&server.connection, Connection::Up(peer) if peer.is_stale()) {
-                server.connection = Connection::lost(PeerError::Closed);
+        let was_told = self.told();
+        for (number, server) in self.servers.iter_mut().enumerate() {
+            if server.peer().is_some_and(|peer| useless.contains(&number) || peer.is_stale()) {
+                server.lose(PeerError::Closed);
             }
         }
         let now = Instant::now();
@@ -350,44 +265,37 @@ impl Cluster {
     /// Marks a server as down. One that may return is reported when it does not.
     fn lose(&mut self, server: usize, why: PeerError) {
         if self.is_up(server) {
-            self.servers[server].connection = Connection::lost(why);
-            if !self.may_return(server) {
-                self.tell(server);
-            }
+            self.servers[server].lose(why);
+            self.tell_lost();
         }
+    }
+
+    /// Reports servers that are down, except those that may return: they are reported when they do not.
+    fn tell_lost(&mut self) {
+        let may_return = self.may_return();
+        (0..self.len()).filter(|server| !may_return.contains(server)).for_each(|server| self.tell(server));
     }
 
     /// Lends the connections that are up, for threads to use, by server; [`Cluster::take_back`] ends that.
     pub(crate) fn lend_peers(&mut self) -> Vec<Option<Peer>> {
-        let lend = |server: &mut Server| match std::mem::replace(&mut server.connection, Connection::Lent) {
-            Connection::Up(peer) => Some(*peer),
-            down_or_lent => {
-                server.connection = down_or_lent;
-                None
-            }
-        };
-        self.servers.iter_mut().map(lend).collect()
+        self.servers.iter_mut().map(Server::lend).collect()
     }
 
     /// Takes back what [`Cluster::lend_peers`] lent, each with its server: a connection, or why it was lost. One that
     /// is not returned, because its thread panicked, is lost.
     pub(crate) fn take_back(&mut self, peers: Returned) {
         for (server, peer) in peers {
-            self.servers[server].connection = match peer {
-                Ok(peer) => Connection::Up(Box::new(peer)),
-                Err(why) => Connection::lost(why),
-            };
+            match peer {
+                Ok(peer) => self.servers[server].connection = Connection::Up(Box::new(peer)),
+                Err(why) => self.servers[server].lose(why),
+            }
         }
         for server in &mut self.servers {
             if matches!(server.connection, Connection::Lent) {
-                server.connection = Connection::lost(PeerError::Closed);
+                server.lose(PeerError::Closed);
             }
         }
-        for server in 0..self.len() {
-            if !self.may_return(server) {
-                self.tell(server);
-            }
-        }
+        self.tell_lost();
     }
 
     /// Sends all requests to their servers ahead, then receives the replies in order. For a server that is down, or
@@ -402,7 +310,7 @@ impl Cluster {
         mut receive: impl FnMut(&mut Peer, &R) -> Received<T>,
     ) -> Vec<Answer<T>> {
         for server in 0..self.len() {
-            let Connection::Up(peer) = &mut self.servers[server].connection else { continue };
+            let Some(peer) = self.servers[server].peer_mut() else { continue };
             let mut of_server = requests.iter().filter(|(s, _)| *s == server);
             let sent = of_server.try_for_each(|(_, request)| send(peer, request)).and_then(|()| peer.flush());
             if let Err(why) = sent {
@@ -411,8 +319,8 @@ impl Cluster {
         }
         let mut answers = Vec::with_capacity(requests.len());
         for (server, request) in requests {
-            answers.push(match &mut self.servers[*server].connection {
-                Connection::Up(peer) => match receive(peer, request) {
+            answers.push(match self.servers[*server].peer_mut() {
+                Some(peer) => match receive(peer, request) {
                     Ok(Ok(given)) => Answer::Done(given),
                     Ok(Err(no)) => Answer::Refused(no),
                     Err(why) => {
@@ -420,7 +328,7 @@ impl Cluster {
                         Answer::Lost
                     }
                 },
-                Connection::Lent | Connection::Down { .. } => Answer::Lost,
+                None => Answer::Lost,
             });
         }
         answers
@@ -441,10 +349,7 @@ impl Cluster {
     /// Two connections at once, to pass bytes from one server to another.
     pub(super) fn pair(&mut self, from: usize, to: usize) -> Option<(&mut Peer, &mut Peer)> {
         let [from, to] = self.servers.get_disjoint_mut([from, to]).ok()?;
-        match (&mut from.connection, &mut to.connection) {
-            (Connection::Up(from), Connection::Up(to)) => Some((from, to)),
-            _ => None,
-        }
+        from.peer_mut().zip(to.peer_mut())
     }
 
     /// Logs in to servers, with the other password if the usual one is refused.
@@ -478,21 +383,15 @@ impl Cluster {
         let ended = self.logins.log_in(servers, password);
         let gave_up = ended.iter().filter(|login| login.gave_up).map(|login| login.server).collect();
         for Ended { server, cost, outcome, .. } in ended {
-            let is_told = self.is_told(server);
-            self.servers[server].connection = match outcome {
+            match outcome {
                 Ok(mut peer) => {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
                     report.trace(&name, Direction::Received, "WELCOME (logged in)");
                     peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
-                    (self.servers[server].was_up, self.servers[server].round) = (true, self.rounds);
-                    Connection::Up(Box::new(peer))
+                    self.servers[server].welcome(peer, self.rounds);
                 }
-                Err(why) => {
-                    let is_refused = matches!(why, PeerError::Refused(..));
-                    let wait = if is_refused { RETRY_REFUSED } else { cost * RETRY_FACTOR };
-                    Connection::Down { why, retry_at: Instant::now() + wait, is_told }
-                }
-            };
+                Err(why) => self.servers[server].turn_away(why, cost),
+            }
         }
         gave_up
     }
