@@ -36,7 +36,7 @@ impl Kind {
 pub(super) struct Alike {
     counts: BTreeMap<(Kind, String), usize>,
     /// Those whose words are not counted, because there are too many others.
-    others: usize,
+    others: BTreeMap<Kind, usize>,
 }
 
 impl Alike {
@@ -44,7 +44,7 @@ impl Alike {
     pub(super) fn count(&mut self, kind: Kind, words: &str) -> bool {
         let key = (kind, words.to_owned());
         if self.counts.len() >= MOST_DIFFERENT && !self.counts.contains_key(&key) {
-            self.others += 1;
+            *self.others.entry(kind).or_default() += 1;
             return false;
         }
         let count = self.counts.entry(key).or_default();
@@ -64,9 +64,13 @@ impl Alike {
             };
             lines.push((kind, line));
         }
-        if self.others > 0 {
-            let more = counted(self.others, "more warning");
-            lines.push((Kind::Warning, format!("{more}; Verify shows every problem")));
+        for (kind, count) in self.others {
+            let line = match kind {
+                Kind::Warning => format!("{}; Verify shows every problem", counted(count, "more warning")),
+                Kind::Failed => format!("{} more failed", grouped(count)),
+                Kind::Ignored | Kind::Skipped => format!("{} more skipped", grouped(count)),
+            };
+            lines.push((kind, line));
         }
         lines
     }

@@ -73,7 +73,8 @@ fn a_download_that_is_hung_up_on_goes_on_where_it_was() {
     aditi.run(&["Download", "a"]).succeeds().does_not_complain_of("down");
     aditi.has_downloaded("a", &bytes);
     let received: usize = proxies.iter().map(|proxy| proxy.recorded(Way::Down).len()).sum();
-    assert!(received < LARGE * 5 / 4, "{received} bytes for {LARGE}");
+    // What was under way on each connection is lost with it; all of it again would be twice as much.
+    assert!(received < LARGE * 7 / 4, "{received} bytes for {LARGE}");
 }
 
 #[test]

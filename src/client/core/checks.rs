@@ -66,7 +66,7 @@ pub(crate) fn check(
     report.doing(Doing::Checking);
     report.begin(files, bytes);
     for (asked, requests) in asked.chunks_mut(CHECKS_AHEAD).zip(requests.chunks(CHECKS_AHEAD)) {
-        let exchange = |core: &mut Core| {
+        let exchange = |core: &mut Core, requests: &[(usize, (Request, u64))]| {
             core.cluster.exchange(
                 requests,
                 |peer: &mut Peer, (request, _)| peer.send(request),
@@ -77,9 +77,13 @@ pub(crate) fn check(
                 },
             )
         };
-        let mut answers = exchange(core);
+        let mut answers = exchange(core, requests);
         while answers.iter().any(Answer::is_lost) && !core.cluster.log_in_again().is_empty() {
-            answers = exchange(core);
+            let lost: Vec<usize> = (0..answers.len()).filter(|&index| answers[index].is_lost()).collect();
+            let again: Vec<_> = lost.iter().map(|&index| requests[index].clone()).collect();
+            for (index, answer) in lost.into_iter().zip(exchange(core, &again)) {
+                answers[index] = answer;
+            }
         }
         for (copy, answer) in asked.iter_mut().zip(answers) {
             copy.check = match answer {

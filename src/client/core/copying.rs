@@ -92,10 +92,10 @@ pub(crate) fn copy_all(core: &mut Core, transfers: Vec<Transfer>) -> Vec<(Transf
         let outcome = copy_large(core, &transfer);
         copied.push((transfer, outcome));
     }
-    core.cluster.log_in_again();
+    let back = core.cluster.log_in_again();
     for (transfer, outcome) in &mut copied {
         if let Err(NotCopied::Down(server, _)) = outcome
-            && core.cluster.number(server).is_some_and(|server| core.cluster.is_up(server))
+            && core.cluster.number(server).is_some_and(|server| back.contains(&server))
         {
             *outcome = copy_large(core, transfer);
         }
