@@ -6,7 +6,7 @@ use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
 use crate::cli::options::{JSON, READ, RECURSIVE};
 use crate::cli::session::Session;
-use crate::cli::text::counted;
+use crate::cli::text::{counted, grouped};
 use crate::cli::units;
 use crate::client::{ClientError, Problem};
 
@@ -37,13 +37,16 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     })?;
     let files = counted(verified.files, "file");
     let copies = match options.read {
-        None => format!("{} copies checked", verified.copies),
-        Some(_) => format!("{} copies checked, {} read", verified.copies, units::bytes(verified.read as f64)),
+        None => format!("{} copies checked", grouped(verified.copies)),
+        Some(_) => {
+            let read = units::bytes(verified.read as f64);
+            format!("{} copies checked, {read} read", grouped(verified.copies))
+        }
     };
     if verified.problems > 0 {
         let have = if verified.files == 1 { "has" } else { "have" };
         let problems = counted(verified.problems, "problem");
-        let what = format!("{} of {files} {have} problems ({problems}, {copies})", verified.bad);
+        let what = format!("{} of {files} {have} problems ({problems}, {copies})", grouped(verified.bad));
         console.error(&what, Some(verified.hint().into()));
         return Ok(session.unless_unseen(FAILED, verified.unseen));
     }

@@ -4,6 +4,7 @@ mod report;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::mem::Discriminant;
 use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -17,6 +18,7 @@ use super::options::Options;
 use super::progress::ProgressLine;
 use super::text::wrap;
 use super::{FAILED, terminal};
+use crate::client::Notice;
 use crate::name::{ServerName, printable};
 
 /// What the client calls itself.
@@ -28,8 +30,8 @@ pub(super) struct Console {
     quiet: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
-    /// Whether this command has warned about the clock.
-    warned_of_clock: AtomicBool,
+    /// What this command has warned of, of that for which one warning is enough.
+    warned_of: Mutex<Vec<Discriminant<Notice>>>,
     start: OnceLock<Instant>,
     progress: ProgressLine,
     /// This command's messages about single files.
@@ -40,7 +42,7 @@ impl Console {
     pub(super) fn set_options(&self, options: Options) {
         self.quiet.store(options.quiet, Ordering::Relaxed);
         self.traced.store(options.trace, Ordering::Relaxed);
-        self.warned_of_clock.store(false, Ordering::Relaxed);
+        self.warned_of.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.start.get_or_init(Instant::now);
     }
 
@@ -152,6 +154,15 @@ impl Console {
 
     pub(super) fn hint(&self, hint: &str) {
         self.say("hint", Paint::Bold, &hint);
+    }
+
+    /// A warning that one command may have a reason for many times, and gives once.
+    fn warn_once(&self, of: Discriminant<Notice>, what: &dyn Display) {
+        let mut warned_of = self.warned_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warned_of.contains(&of) {
+            warned_of.push(of);
+            self.warning(what);
+        }
     }
 
     pub(super) fn warning(&self, what: &dyn Display) {

@@ -1,5 +1,6 @@
 //! What the console reports about the client's work while it runs.
 
+use std::mem::discriminant;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,7 @@ impl Report for Console {
     }
 
     fn notice(&self, notice: Notice) {
+        let kind = discriminant(&notice);
         match notice {
             Notice::ServerDown { server, why } => {
                 self.set_up(&server, false);
@@ -89,22 +91,18 @@ impl Report for Console {
             }
             Notice::MayBeOutdated { away } => {
                 let are = if away.len() == 1 { "is" } else { "are" };
-                self.warning(&format!(
-                    "{} {are} down; a newer version of an uploaded file, if stored there, wins once its server is back",
-                    servers(&away)
-                ));
+                let down = servers(&away);
+                let newer =
+                    "a newer version of an uploaded file, if stored there, wins once its server is back";
+                self.warn_once(kind, &format!("{down} {are} down; {newer}"));
             }
             Notice::ClockNotUsed { servers } => {
-                if !self.warned_of_clock.swap(true, Ordering::Relaxed) {
-                    let skews = skews(&servers);
-                    self.warning(&format!(
-                        "the clock here is {skews}; it is not used to tell which of two versions is newer"
-                    ));
-                }
+                let unused = "it is not used to tell which of two versions is newer";
+                self.warn_once(kind, &format!("the clock here is {}; {unused}", skews(&servers)));
             }
             Notice::NewerUnseen { unseen } => {
                 let unseen = servers(&unseen);
-                self.warning(&format!("a newer version may be on {unseen}, which did not answer"));
+                self.warn_once(kind, &format!("a newer version may be on {unseen}, which did not answer"));
             }
             Notice::NotPlaced { path, server, why } => {
                 self.warn_of(&path, &format!("{server} did not accept it ({why}); stored on other servers"));

@@ -69,7 +69,7 @@ pub fn find(
         return Err(LocalError::Outside(relative.to_path_buf()).into());
     }
     let mut walk = Walk::new(of, report);
-    let local = of.dir.join(relative);
+    let local = if relative == Path::new(".") { of.dir.to_path_buf() } else { of.dir.join(relative) };
     let metadata = walk.metadata(&local).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LocalError::Missing(relative.to_path_buf()),
         _ => LocalError::Failed(local.clone(), error),

@@ -251,6 +251,9 @@ impl ClientError {
         Some(match self {
             ClientError::Local(error) => return error.hint(),
             ClientError::Passwd(error) => return error.hint(),
+            ClientError::Conflict(_) => {
+                "if a file has become a folder, or a folder a file or link, Delete the stored one first".into()
+            }
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::HalfMoved(..) => {
                 "fix that, then run the same Move again: it continues where it stopped".into()
