@@ -43,8 +43,8 @@ impl fmt::Display for NameError {
         f.write_str(match self {
             NameError::Empty => "the name is empty, or empty between two slashes",
             NameError::TooLong => "the name is longer than 64 bytes",
-            NameError::LongSegment => "a name of more than 252 bytes; one with escaped characters may have fewer",
-            NameError::LongPath => "a path of more than 1024 bytes",
+            NameError::LongSegment => "the name is longer than 252 bytes, counting escapes",
+            NameError::LongPath => "the path is longer than 1024 bytes",
             NameError::Dots => "the name contains '.' or '..' as a part",
             NameError::OuterSlash => "the name begins or ends with a slash",
             NameError::Nul => "the name contains the character NUL",

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::text::{counted, grouped};
 
-/// Most files skipped for the same reason that one command names.
-const MOST_SKIPPED: usize = 20;
+/// Most files that one command names which were skipped, or failed, for the same reason.
+const MOST_NAMED: usize = 20;
 /// Most different messages that one command shows. A server chooses some of the words, so there may be as many as files.
 const MOST_DIFFERENT: usize = 100;
 
@@ -18,13 +18,15 @@ pub(super) enum Kind {
     Ignored,
     /// A file that was skipped, which is an error.
     Skipped,
+    /// A local file that could not be read or written.
+    Failed,
 }
 
 impl Kind {
     fn most(self) -> usize {
         match self {
             Kind::Warning | Kind::Ignored => 1,
-            Kind::Skipped => MOST_SKIPPED,
+            Kind::Skipped | Kind::Failed => MOST_NAMED,
         }
     }
 }
@@ -57,6 +59,7 @@ impl Alike {
             let Some(more @ 1..) = count.checked_sub(kind.most()) else { continue };
             let line = match kind {
                 Kind::Warning => format!("the same for {}: {words}", counted(more, "more file")),
+                Kind::Failed => format!("{} more failed ({words})", grouped(more)),
                 Kind::Ignored | Kind::Skipped => format!("{} more skipped ({words})", grouped(more)),
             };
             lines.push((kind, line));
@@ -91,8 +94,8 @@ mod tests {
     fn what_is_skipped_is_named_up_to_a_limit_for_each_reason() {
         let mut alike = Alike::default();
         let shown = (0..6000).filter(|_| alike.count(Kind::Skipped, "a FIFO")).count();
-        assert_eq!(shown, MOST_SKIPPED);
-        assert!((0..MOST_SKIPPED).all(|_| alike.count(Kind::Skipped, "a socket")));
+        assert_eq!(shown, MOST_NAMED);
+        assert!((0..MOST_NAMED).all(|_| alike.count(Kind::Skipped, "a socket")));
         assert!(alike.count(Kind::Warning, "a FIFO"), "another kind");
         assert_eq!(rest(alike), ["5,980 more skipped (a FIFO)"]);
     }

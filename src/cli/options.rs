@@ -54,7 +54,7 @@ macro_rules! switch {
 }
 
 pub(super) const LONG: Flag =
-    Flag::new("-l", "long: all columns, exact sizes; all files of an Upload", switch!(long))
+    Flag::new("-l", "long: all columns, exact sizes; for Upload, every file", switch!(long))
         .elsewhere(&["--long"]);
 pub(super) const RECURSIVE: Flag =
     Flag::new("-r", "everything below the folder", switch!(recursive)).elsewhere(&["--recursive"]);

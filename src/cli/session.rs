@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::alike::Kind;
 use super::arguments::without_slash;
 use super::console::Console;
 use super::hints;
@@ -9,7 +10,7 @@ use super::journal::Journal;
 use super::tally::Tally;
 use super::words::quoted;
 use super::{DENIED, FAILED, NO_SERVER};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, LocalError};
 use crate::name::{FilePath, ServerName, printable};
 
 /// A client that is logged in, and where its commands read and write.
@@ -48,8 +49,12 @@ impl Session<'_> {
     /// One of several files failed. A hint that applies to all of them is shown once, at the end.
     pub(super) fn fail(&mut self, tally: &mut Tally, error: ClientError) {
         let error = self.client.find_reason(error);
-        if let Some(line) = tally.failed(error.to_string(), status_of(&error), error.hint()) {
-            self.console.error(&line, None);
+        let Some(line) = tally.failed(error.to_string(), status_of(&error), error.hint()) else { return };
+        match &error {
+            ClientError::Local(LocalError::Failed(_, why)) => {
+                self.console.say_alike(Kind::Failed, &why.to_string(), &line);
+            }
+            _ => self.console.error(&line, None),
         }
     }
 

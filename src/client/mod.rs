@@ -98,6 +98,14 @@ impl Client {
         download::download(&mut self.0, files, downloads)
     }
 
+    /// Gives a downloaded folder its permission bits and time, when everything in it is there.
+    ///
+    /// # Errors
+    /// If the folder cannot be used anymore.
+    pub fn finish_folder(&self, folder: &MadeFolder, downloads: &Path) -> Result<(), ClientError> {
+        download::finish_folder(&self.0, folder, downloads)
+    }
+
     /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it, which
     /// saves a round trip, unless the file has changed in the meantime or seems incomplete.
     ///

@@ -82,7 +82,7 @@ impl<D: Disk> Store<D> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             seen => seen?,
         }
-        pieces.sort_unstable_by(|a, b| a.entry.cmp(&b.entry));
+        pieces.sort_unstable_by(|a, b| (a.stem(), a.piece).cmp(&(b.stem(), b.piece)));
         Ok((pieces, folders))
     }
 

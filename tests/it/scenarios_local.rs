@@ -89,13 +89,15 @@ fn a_full_disk_costs_the_files_that_do_not_fit_and_is_reported_once() {
     let reported = [
         "Client: error: cannot write to 'Downloads/Aditi' (No space left on device (os error 28))",
         "Client: error: the same for 1 more file",
+        "Client: warning: 4 files downloaded, 2 failed (256 KiB)",
     ];
     assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), reported);
     let read_only = "mount -o remount,ro Downloads; $client Download d; echo $?";
     let outcome = own(read_only).finish().succeeds().prints(&["1"]).does_not_complain_of("server");
     let reported = [
         "Client: error: cannot write to 'Downloads/Aditi' (Read-only file system (os error 30))",
-        "Client: error: the same for 5 more files",
+        "Client: error: the same for 6 more files",
+        "Client: warning: 0 files downloaded, 7 failed",
     ];
     assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), reported);
 }

@@ -64,7 +64,7 @@ fn home(client: &Client) -> PathBuf {
         ("../empty", "to a folder"),
         ("nowhere/at all", "dangling"),
         ("/etc/hostname", "absolute"),
-        ("..", "circle"),
+        ("..", "loop"),
         ("itself", "itself"),
     ] {
         symlink(target, links.join(name)).unwrap();
@@ -76,6 +76,10 @@ fn home(client: &Client) -> PathBuf {
     touch(&home.join("names/CASE"), 5_000_000_000, 1);
     touch(&home.join("names/case"), 1, 0);
     chmod(&home.join("private"), 0o700);
+    // Neither is what the umask gives a new folder, and the names in them sort before their own entries.
+    fs::create_dir_all(home.join("closed/.first")).unwrap();
+    chmod(&home.join("closed"), 0o700);
+    chmod(&home, 0o775);
     chmod(&home.join("shared"), 0o777);
     chmod(&home.join("read-only"), 0o555);
     touch(&home.join("empty"), 1_000_000_000, 123_456_789);
@@ -120,6 +124,40 @@ fn a_home_folder_comes_back_whatever_becomes_of_one_server() {
             "nothing is left on {n}"
         );
     }
+}
+
+#[test]
+fn all_of_dir_comes_back_twice_even_if_nobody_may_write_in_it() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client(USER);
+    home(&aditi);
+    let dir = aditi.files();
+    touch(&dir, 1_000_000_000, 5);
+    chmod(&dir, 0o555);
+    aditi.run(&["Upload", "."]).succeeds();
+    for _ in 0..2 {
+        aditi.run(&["Download", "."]).succeeds();
+        assert_same_tree(&dir, &aditi.downloads());
+    }
+    chmod(&dir, 0o755);
+    chmod(&aditi.downloads(), 0o755);
+}
+
+#[test]
+fn a_folder_keeps_the_bits_that_are_not_stored() {
+    let cluster = Cluster::quick(2);
+    let aditi = cluster.client(USER);
+    aditi.put("tree/new/file", b"bytes");
+    chmod(&aditi.files().join("tree"), 0o755);
+    chmod(&aditi.files().join("tree/new"), 0o755);
+    aditi.run(&["Upload", "tree"]).succeeds();
+    let here = aditi.downloads().join("tree");
+    fs::create_dir_all(&here).unwrap();
+    chmod(&here, 0o3777);
+    aditi.run(&["Download", "tree"]).succeeds();
+    let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o7777;
+    // What is made in a folder with setgid inherits it.
+    assert_eq!([mode(&here), mode(&here.join("new"))], [0o3755, 0o2755]);
 }
 
 #[test]

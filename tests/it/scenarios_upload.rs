@@ -241,6 +241,23 @@ fn a_folder_that_cannot_be_read_makes_no_loop() {
 }
 
 #[test]
+fn files_that_cannot_be_read_are_named_up_to_a_limit_and_counted() {
+    let cluster = Cluster::quick(2);
+    let aditi = cluster.client("Aditi");
+    aditi.put("t/readable", b"1234");
+    for n in 0..23 {
+        aditi.put(&format!("t/{n}"), b"1234");
+        set_mode(&aditi.files().join(format!("t/{n}")), 0);
+    }
+    let Some(outcome) = run_without_privileges(&aditi, &["Upload", "t"]) else { return };
+    assert_eq!(outcome.stderr.matches("cannot use 'files/t/").count(), 20, "{outcome}");
+    let end = "Client: error: 3 more failed (Permission denied (os error 13))\n\
+               Client: warning: 1 file stored, 23 failed (4 B)\n";
+    assert!(outcome.stderr.ends_with(end), "{outcome}");
+    outcome.fails_with(1);
+}
+
+#[test]
 fn names_that_cannot_be_stored_are_told_byte_by_byte_and_with_the_limit() {
     let cluster = Cluster::quick(2);
     let aditi = cluster.client("Aditi");

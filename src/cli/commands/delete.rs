@@ -38,7 +38,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         files => files?,
     };
     let no_folder = session.is_no_folder(what, &name, &files);
-    if no_folder || (name == ALL && !may_delete_all(session.console, files.len())) {
+    let count = files.iter().filter(|path| !path.is_of_folder()).count();
+    if no_folder || (name == ALL && !may_delete_all(session.console, count)) {
         return Ok(FAILED);
     }
     let mut tally = Tally::of("deleted", &files);

@@ -44,7 +44,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     }
     // Folders are made first, from the outermost inwards, and get their permission bits and times when everything in
     // them is there.
-    let (folders, others): (Vec<_>, Vec<_>) = files.into_iter().partition(FilePath::is_of_folder);
+    let (mut folders, others): (Vec<_>, Vec<_>) = files.into_iter().partition(FilePath::is_of_folder);
+    folders.sort_by_key(FilePath::folder);
     let files = [folders, others].concat();
     let mut made = Vec::new();
     session.console.expect_files(files.len());
@@ -66,9 +67,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         }
     }
     for folder in made.into_iter().rev() {
-        let path = FilePath::of_folder(folder.folder());
-        match folder.finish(&session.downloads) {
-            Ok(()) => session.done(tally.done(&path, None, "")),
+        match session.client.finish_folder(&folder, &session.downloads) {
+            Ok(()) => session.done(tally.done(folder.path(), None, "")),
             Err(error) => session.fail(&mut tally, error),
         }
     }

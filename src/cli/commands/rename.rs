@@ -44,7 +44,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
                 session.console.error(&error, None);
                 return Ok(FAILED);
             }
-            if is_folder(session, &to) {
+            // The same Move, interrupted, has left nothing but an entry.
+            if is_folder(session, &to) && !is_empty(session, &to) {
                 return Err(ClientError::Exists(to));
             }
             session.client.rename(&entry(&from)?, &entry(&to)?)?;

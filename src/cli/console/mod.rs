@@ -97,7 +97,7 @@ impl Console {
     }
 
     /// A message about one of many files: `words`, which others may share, and all of it.
-    fn say_alike(&self, kind: Kind, words: &str, what: &dyn Display) {
+    pub(super) fn say_alike(&self, kind: Kind, words: &str, what: &dyn Display) {
         if self.alike.lock().unwrap_or_else(PoisonError::into_inner).count(kind, words) {
             self.say_of_kind(kind, what);
         }
@@ -106,7 +106,7 @@ impl Console {
     fn say_of_kind(&self, kind: Kind, what: &dyn Display) {
         match kind {
             Kind::Warning | Kind::Ignored => self.warning(what),
-            Kind::Skipped => self.error(what, None),
+            Kind::Skipped | Kind::Failed => self.error(what, None),
         }
     }
 

@@ -117,6 +117,9 @@ impl Report for Console {
                     ),
                 );
             }
+            Notice::PermissionsNotSet { path, why } => {
+                self.warn_of(&path, &format!("its permissions could not be set ({why})"));
+            }
             Notice::OtherKeyKept { path } => {
                 self.warn_of(&path, "encrypted under another password or Key line, and left as it is");
             }

@@ -215,7 +215,9 @@ pub(crate) fn verify(
             unseen.add(&survey.unseen);
             let problems = problems(core, survey, copies);
             problems.iter().for_each(&mut tell);
-            verified.files += usize::from(survey.is_a_file() || !problems.is_empty());
+            // A folder's entry that is well is no file.
+            let is_file = survey.is_a_file() && !survey.path.is_of_folder();
+            verified.files += usize::from(is_file || !problems.is_empty());
             verified.bad += usize::from(!problems.is_empty());
             verified.copies += copies.len();
             verified.problems += problems.len();

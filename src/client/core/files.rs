@@ -88,7 +88,9 @@ pub(crate) fn files_below(
     unseen.add(&listing.unseen);
     let shown = show_files(core, folder, listing.files);
     core.require_server()?;
-    Ok(shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect())
+    let mut files: Vec<FilePath> = shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect();
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// Every name that a server knows in a folder, or below it: files, deletes, and what is damaged or unfinished. Servers

@@ -76,6 +76,13 @@ pub enum Notice {
         /// The stored ones.
         stored: u16,
     },
+    /// A download on a file system that does not set permission bits, or into a folder of somebody else.
+    PermissionsNotSet {
+        /// The file, or the entry of the folder.
+        path: FilePath,
+        /// Why.
+        why: String,
+    },
     /// An upload that replaced a file made under another password or `Key`.
     OtherKeyReplaced {
         /// The file.

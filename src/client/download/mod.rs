@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fetch::{Fault, Piece};
 use gather::{Incoming, gather};
 pub use target::MadeFolder;
-use target::{Narrower, Target, sweep};
+use target::{Shortfall, Target, place, sweep};
 
 use super::core::base::Core;
 use super::core::error::ClientError;
@@ -195,14 +195,33 @@ fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> 
         let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
         return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
     }
-    let narrower = target.narrower();
+    let shortfall = target.shortfall();
     let folder = target.finish(&survey.path).map_err(ClientError::from)?;
-    if let Some(Narrower { kept, stored }) = narrower {
-        core.report.notice(Notice::KeptNarrower { path: survey.path.clone(), kept, stored });
-    }
+    report_shortfall(core, &survey.path, shortfall);
     report_bad_copies(core, &survey, &pieces);
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
-    Ok(Downloaded { place: downloads.join(survey.path.as_str()), path: survey.path, size, folder })
+    Ok(Downloaded { place: place(downloads, &survey.path), path: survey.path, size, folder })
+}
+
+/// Gives a folder its permission bits and time, now that everything in it is there.
+///
+/// # Errors
+/// If the folder cannot be used anymore.
+pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, downloads: &Path) -> Result<(), ClientError> {
+    let refused = folder.finish(downloads)?;
+    report_shortfall(core, folder.path(), refused);
+    Ok(())
+}
+
+fn report_shortfall(core: &Core, path: &FilePath, shortfall: Option<Shortfall>) {
+    let path = path.clone();
+    match shortfall {
+        None => {}
+        Some(Shortfall::Narrower { kept, stored }) => {
+            core.report.notice(Notice::KeptNarrower { path, kept, stored });
+        }
+        Some(Shortfall::Refused(why)) => core.report.notice(Notice::PermissionsNotSet { path, why }),
+    }
 }
 
 /// The fate of a piece, in words.

@@ -1,15 +1,15 @@
 //! What downloads make on this side: files and links are made beside their final place, and moved there when whole;
 //! folders get their permission bits and time when everything in them is done.
 //!
-//! Nothing ever has more permission bits than it will have in the end, except that the owner may write in a folder while
-//! it is being filled.
+//! Nothing ever has more permission bits than it will have in the end, but for the owner's: a draft can be read by its
+//! owner, so that a leftover can be removed, and a folder can be written in while it is filled.
 //!
 //! `Downloads/USER` may be a link, and so may the folder that it is in. Below it no link is followed: each folder is
 //! opened in the one before it, so that nothing is written elsewhere, whoever changes what in between.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -45,8 +45,8 @@ pub(super) struct Target {
     /// The permission bits that it gets.
     mode: u16,
     modified: ModifiedTime,
-    /// Those of what it replaces, if that has fewer than were stored.
-    narrower: Option<Narrower>,
+    /// If it does not get the stored ones, why.
+    shortfall: Option<Shortfall>,
 }
 
 /// What is made of a name before it is in its place.
@@ -59,19 +59,19 @@ enum Draft {
     Folder,
 }
 
-/// Permission bits that were kept although more are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Narrower {
-    /// Those that were kept.
-    pub(super) kept: u16,
-    /// Those that are stored.
-    pub(super) stored: u16,
+/// Why something does not get the permission bits that are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shortfall {
+    /// What exists, or existed in its place, has fewer.
+    Narrower { kept: u16, stored: u16 },
+    /// The file system does not set them.
+    Refused(String),
 }
 
 /// A folder that was downloaded, whose permission bits and time are set when everything in it is there.
 #[derive(Debug)]
 pub struct MadeFolder {
-    folder: FolderPath,
+    path: FilePath,
     mode: u16,
     modified: ModifiedTime,
 }
@@ -119,13 +119,35 @@ fn bits(of: &Stat) -> u16 {
 }
 
 /// The bits for what was stored with `stored` and replaces something with `old`: none that the old does not have.
-fn narrowed(stored: u16, old: u16) -> (u16, Option<Narrower>) {
+fn narrowed(stored: u16, old: u16) -> (u16, Option<Shortfall>) {
     let kept = stored & old;
-    (kept, (kept != stored).then_some(Narrower { kept, stored }))
+    (kept, (kept != stored).then_some(Shortfall::Narrower { kept, stored }))
 }
 
 fn mode(bits: u16) -> Mode {
     Mode::from_raw_mode(bits.into())
+}
+
+/// Sets the permission bits of what is open, and no others: a folder keeps the setgid bit that it may have inherited. A
+/// file system without such bits, or somebody else's folder, is no reason to lose what is in it.
+fn set_bits(of: impl AsFd, bits: u16) -> Result<Option<Shortfall>, Errno> {
+    let now = fstat(&of)?.st_mode & 0o7777;
+    let wanted = now & !u32::from(MODE_BITS) | u32::from(bits);
+    if now == wanted {
+        return Ok(None);
+    }
+    match fchmod(&of, Mode::from_raw_mode(wanted)) {
+        Err(error @ (Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+            Ok(Some(Shortfall::Refused(io::Error::from(error).to_string())))
+        }
+        set => set.map(|()| None),
+    }
+}
+
+/// Where something with this path is.
+pub(super) fn place(downloads: &Path, path: &FilePath) -> PathBuf {
+    // The entry of the user's own folder must not lead to that of the machine.
+    downloads.join(path.as_str().trim_start_matches('/'))
 }
 
 /// Only the time of modification: that of the last access stays.
@@ -145,23 +167,27 @@ impl Target {
     }
 
     fn file(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
-        let local = |error: io::Error| LocalError::Failed(downloads.join(path.as_str()), error);
+        let local = |error: io::Error| LocalError::Failed(place(downloads, path), error);
         for _ in 0..MAX_SWEPT {
             let mut target = Self::begin(downloads, path, facts)?;
             let replaced = existing(&target.folder, &target.name);
             if let Some(file) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
-                (target.mode, target.narrower) = narrowed(facts.mode, bits(&file));
+                (target.mode, target.shortfall) = narrowed(facts.mode, bits(&file));
             }
             let draft = draft::new_name().map_err(ClientError::Random)?;
-            let first = mode(target.mode | OWNER_READS);
+            let first = target.mode | OWNER_READS;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(&target.folder, &draft, flags, first).map_err(|error| local(error.into()))?;
+            let file =
+                openat(&target.folder, &draft, flags, mode(first)).map_err(|error| local(error.into()))?;
+            target.draft = Draft::File(File::from(file), Some(draft));
+            let Draft::File(file, Some(draft)) = &target.draft else { continue };
             // The umask of this process is for what has no permission bits of its own.
-            fchmod(&file, first).map_err(|error| local(error.into()))?;
-            let file = File::from(file);
-            if is_kept(&file, &target.folder, &draft).map_err(local)? {
-                reserve(&file, facts.size).map_err(local)?;
-                target.draft = Draft::File(file, Some(draft));
+            let refused = set_bits(file, first).map_err(|error| local(error.into()))?;
+            if is_kept(file, &target.folder, draft).map_err(local)? {
+                reserve(file, facts.size).map_err(local)?;
+                if refused.is_some() {
+                    target.shortfall = refused;
+                }
                 return Ok(target);
             }
         }
@@ -170,45 +196,50 @@ impl Target {
 
     /// What has no bytes yet.
     fn begin(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, LocalError> {
-        let (name, place) = (path.file_name().to_owned(), downloads.join(path.as_str()));
+        let (name, place) = (path.file_name().to_owned(), place(downloads, path));
         let folder = open_folder(downloads, &path.folder(), true)?;
         if kind(&folder, &name) == Some(FileType::Directory) {
             return Err(LocalError::Failed(place, io::ErrorKind::IsADirectory.into()));
         }
         let (draft, &Facts { mode, modified, .. }) = (Draft::Link(Mutex::default()), facts);
-        Ok(Self { draft, folder, name, place, mode, modified, narrower: None })
+        Ok(Self { draft, folder, name, place, mode, modified, shortfall: None })
     }
 
     /// Makes a folder, or makes sure that its owner can write in it.
     fn folder(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, LocalError> {
-        let (of, place) = (path.folder(), downloads.join(path.as_str()));
+        const ITSELF: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+        let (of, place) = (path.folder(), place(downloads, path));
         let local = |error: Errno| LocalError::Failed(place.clone(), error.into());
-        let mut old = None;
-        let is_new = match of.segments().last() {
-            None => !downloads.exists(),
+        let (is_new, found) = match of.segments().last() {
+            None => {
+                let is_new = !downloads.exists();
+                open_folder(downloads, &of.parent(), true)?;
+                (is_new, openat(CWD, downloads, ITSELF, Mode::empty()))
+            }
             Some(name) => {
                 let around = open_folder(downloads, &of.parent(), true)?;
                 let made = mkdirat(&around, name, mode(facts.mode | OWNERS));
-                old = existing(&around, name).filter(|old| FileType::from_raw_mode(old.st_mode).is_dir());
-                if made.is_err() && old.is_some_and(|old| bits(&old) & OWNERS != OWNERS) {
-                    // Without them it may not even be possible to open it.
-                    let for_now = mode(old.map_or(0, |old| bits(&old)) | OWNERS);
-                    chmodat(&around, name, for_now, AtFlags::empty()).map_err(local)?;
-                }
-                made.is_ok()
+                (made.is_ok(), openat(&around, name, ITSELF.union(OFlags::NOFOLLOW), Mode::empty()))
             }
         };
-        let folder = open_folder(downloads, &of, true)?;
-        let now = fstat(&folder).map_err(local)?;
-        let (bits, narrower) = match is_new {
-            true => (facts.mode, None),
-            false => narrowed(facts.mode, bits(&old.unwrap_or(now))),
-        };
-        if is_new {
-            fchmod(&folder, mode(bits | OWNERS)).map_err(local)?;
+        let mut old = MODE_BITS;
+        // What is no folder is reported by what comes next.
+        if let Ok(found) = found {
+            let now = fstat(&found).map_err(local)?;
+            old = bits(&now);
+            if old & OWNERS != OWNERS {
+                // Without these it may not even be possible to open it. What is open in this way can only be named.
+                let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
+                let for_now = now.st_mode & 0o7777 | u32::from(OWNERS);
+                chmodat(CWD, itself, Mode::from_raw_mode(for_now), AtFlags::empty()).map_err(local)?;
+            }
         }
-        let name = path.file_name().to_owned();
-        Ok(Self { draft: Draft::Folder, folder, name, place, mode: bits, modified: facts.modified, narrower })
+        let folder = open_folder(downloads, &of, true)?;
+        let (mode, shortfall) = if is_new { (facts.mode, None) } else { narrowed(facts.mode, old) };
+        let refused = if is_new { set_bits(&folder, mode | OWNERS).map_err(local)? } else { None };
+        let (name, modified) = (path.file_name().to_owned(), facts.modified);
+        let shortfall = refused.or(shortfall);
+        Ok(Self { draft: Draft::Folder, folder, name, place, mode, modified, shortfall })
     }
 
     /// Writes bytes to their place in the file.
@@ -232,9 +263,9 @@ impl Target {
         }
     }
 
-    /// Which permission bits it has, if what it replaces had fewer.
-    pub(super) fn narrower(&self) -> Option<Narrower> {
-        self.narrower
+    /// Why it does not get the permission bits that are stored, if so.
+    pub(super) fn shortfall(&self) -> Option<Shortfall> {
+        self.shortfall.clone()
     }
 
     /// Moves the whole file or link to its place, over an older one in one step. A folder is left to
@@ -243,12 +274,12 @@ impl Target {
         let local = |error: io::Error| LocalError::Failed(self.place.clone(), error);
         match &mut self.draft {
             Draft::Folder => {
-                let folder = path.folder();
-                return Ok(Some(MadeFolder { folder, mode: self.mode, modified: self.modified }));
+                let path = path.clone();
+                return Ok(Some(MadeFolder { path, mode: self.mode, modified: self.modified }));
             }
             Draft::File(file, draft) => {
                 if self.mode & OWNER_READS == 0 {
-                    fchmod(&*file, mode(self.mode)).map_err(|error| local(error.into()))?;
+                    set_bits(&*file, self.mode).map_err(|error| local(error.into()))?;
                 }
                 // A file system that cannot keep the time still keeps the file.
                 let _ = futimens(&*file, &times(self.modified));
@@ -326,24 +357,19 @@ impl Drop for Target {
 }
 
 impl MadeFolder {
-    /// The folder's path on the servers.
-    pub fn folder(&self) -> &FolderPath {
-        &self.folder
+    /// The folder's entry.
+    pub fn path(&self) -> &FilePath {
+        &self.path
     }
 
     /// Sets permission bits and time, now that everything in the folder is there.
-    ///
-    /// # Errors
-    /// If the folder cannot be used any more.
-    pub fn finish(self, downloads: &Path) -> Result<(), ClientError> {
-        let local = |error: Errno| {
-            ClientError::from(LocalError::Failed(downloads.join(self.folder.as_str()), error.into()))
-        };
-        let folder = open_folder(downloads, &self.folder, false)?;
-        fchmod(&folder, mode(self.mode)).map_err(local)?;
+    pub(super) fn finish(&self, downloads: &Path) -> Result<Option<Shortfall>, LocalError> {
+        let folder = open_folder(downloads, &self.path.folder(), false)?;
+        let refused = set_bits(&folder, self.mode)
+            .map_err(|error| LocalError::Failed(place(downloads, &self.path), error.into()))?;
         // A file system that cannot keep the time still keeps the folder.
         let _ = futimens(&folder, &times(self.modified));
-        Ok(())
+        Ok(refused)
     }
 }
 

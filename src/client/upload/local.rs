@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
@@ -42,15 +43,17 @@ impl Attributes {
 
     /// Those that a source has now, as far as its metadata says; none if it is gone or of another kind.
     pub(super) fn now(source: &Source) -> Option<Self> {
-        let (metadata, is_same) = match source.kind {
-            Kind::Link => {
-                (fs::symlink_metadata(&source.local), Metadata::is_symlink as fn(&Metadata) -> bool)
-            }
-            Kind::Folder => (fs::metadata(&source.local), Metadata::is_dir as _),
-            _ => (fs::metadata(&source.local), Metadata::is_file as _),
+        let is_same = match source.kind {
+            Kind::Link => Metadata::is_symlink as fn(&Metadata) -> bool,
+            Kind::Folder => Metadata::is_dir as _,
+            _ => Metadata::is_file as _,
         };
-        metadata.ok().filter(is_same).map(|metadata| Self::of(source.kind, &metadata))
+        metadata(source).ok().filter(is_same).map(|metadata| Self::of(source.kind, &metadata))
     }
+}
+
+fn metadata(source: &Source) -> io::Result<Metadata> {
+    if source.follow { fs::metadata(&source.local) } else { fs::symlink_metadata(&source.local) }
 }
 
 impl From<&Header> for Attributes {
@@ -67,9 +70,15 @@ pub(super) struct OpenSource {
     pub(super) attributes: Attributes,
 }
 
+/// The state of a file when it was opened, and whether it was fresh then.
+struct Opened {
+    state: State,
+    is_fresh: bool,
+}
+
 enum Content {
     /// A file that is read while it is sent, and its state when it was opened.
-    File(File, State),
+    File(File, Opened),
     /// Bytes that were read, and whether more have come since.
     Bytes(Vec<u8>, bool),
 }
@@ -80,6 +89,20 @@ struct State {
     attributes: Attributes,
     changed: (i64, i64),
 }
+
+impl State {
+    /// Whether the file was changed just now, so that another change may not show.
+    fn is_fresh(&self) -> bool {
+        let (seconds, nanos) = self.changed;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
+        since_1970.checked_sub(changed).is_none_or(|ago| ago < TICK)
+    }
+}
+
+/// A file system takes its times from a clock that ticks at least so often. What happens to a file twice between two
+/// ticks changes its times once.
+const TICK: Duration = Duration::from_millis(20);
 
 impl State {
     fn of(file: &File) -> io::Result<Self> {
@@ -99,15 +122,16 @@ impl OpenSource {
         let (content, attributes) = match source.kind {
             Kind::Link => open_link(path).map_err(local)?,
             Kind::Folder => {
-                let metadata = fs::metadata(path).map_err(local)?;
+                let metadata = metadata(source).map_err(local)?;
                 if !metadata.is_dir() {
                     return Err(LocalError::Changed(path.clone()));
                 }
                 (Content::Bytes(Vec::new(), false), Attributes::of(Kind::Folder, &metadata))
             }
             _ => {
-                // Without waiting, in case a FIFO has taken its place.
-                let flags = OFlags::NONBLOCK.bits().cast_signed();
+                // Without waiting, in case a FIFO has taken its place; and not what a link leads to that has.
+                let nofollow = if source.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+                let flags = (OFlags::NONBLOCK | nofollow).bits().cast_signed();
                 let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
                 if !file.metadata().map_err(local)?.is_file() {
                     return Err(LocalError::Kind(path.clone()));
@@ -136,6 +160,14 @@ impl OpenSource {
         }
     }
 
+    /// Bytes of it that are held in memory.
+    pub(super) fn held(&self) -> usize {
+        match &self.content {
+            Content::File(..) => 0,
+            Content::Bytes(bytes, _) => bytes.len(),
+        }
+    }
+
     /// What has happened to the file since it was opened.
     pub(super) fn since_opened(&self) -> Result<Since, LocalError> {
         let (file, opened) = match &self.content {
@@ -143,11 +175,12 @@ impl OpenSource {
             Content::File(file, opened) => (file, opened),
         };
         let now = State::of(file).map_err(|error| LocalError::Failed(self.path.clone(), error))?;
-        if now.attributes.size < opened.attributes.size {
+        let Opened { state, is_fresh } = opened;
+        if now.attributes.size < state.attributes.size {
             return Err(self.changed());
         }
-        let grew = now.attributes.size > opened.attributes.size;
-        Ok(Since { is_touched: now != *opened, grew })
+        let grew = now.attributes.size > state.attributes.size;
+        Ok(Since { is_touched: *is_fresh || now != *state, grew })
     }
 
     /// The error that its bytes are not those that it had when it was opened.
@@ -164,7 +197,7 @@ pub(super) struct Since {
     pub(super) grew: bool,
 }
 
-/// A link and its target, which belong together: another link that takes its name meanwhile is another file.
+/// A link and its target, which belong together: another link that takes its name in the meantime is another file.
 fn open_link(path: &Path) -> io::Result<(Content, Attributes)> {
     let link = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let target = readlinkat(&link, "", Vec::new())?.into_bytes();
@@ -182,7 +215,8 @@ fn open_file(file: File, path: &Path) -> Result<(Content, Attributes), LocalErro
         return Err(LocalError::TooLarge(path.to_path_buf()));
     }
     if state.attributes.size > SMALL {
-        return Ok((Content::File(file, state), state.attributes));
+        let opened = Opened { state, is_fresh: state.is_fresh() };
+        return Ok((Content::File(file, opened), state.attributes));
     }
     let (bytes, state, grew) = read_small(&file, state, path)?;
     let size = bytes.len() as u64;

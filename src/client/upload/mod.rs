@@ -24,13 +24,17 @@ use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
 use crate::primitives::{self, Bytes32, sha256};
-use crate::sealed::{Facts, FileKey, Header};
+use crate::sealed::{Facts, FileKey, Header, Kind};
 use crate::wire::Refusal;
 
 /// A batch ends with the file that brings it to this many bytes: the first batch to the lower bound, each later one to
 /// what was sent in a second. At the end of a batch all wait for the disks; but what is not committed when the line
 /// breaks must be sent again, and older versions take up room on the servers until the batch is committed.
 const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
+
+/// Bytes of files without a size, such as those in /proc, that are held in memory together. The files after them wait for
+/// another attempt.
+const MAX_HELD: usize = 32 << 20;
 
 /// How often a server may answer `behind` or `damaged` before it is excluded. Each attempt sends it up to two pieces.
 const MAX_SUSPICIONS: usize = 6;
@@ -142,7 +146,8 @@ fn warn_if_outdated(core: &Core) {
 }
 
 fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
-    let attempts = 6 * core.cluster.len() + 4;
+    let without_size = batch.iter().filter(|source| source.kind == Kind::Data && source.size == 0).count();
+    let attempts = 6 * core.cluster.len() + 4 + without_size;
     until_settled(
         core,
         batch.iter().map(Outgoing::new),
@@ -156,15 +161,21 @@ fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Re
 fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
     let paths: Vec<FilePath> = pending.iter().map(|file| file.of.source.target.clone()).collect();
     let surveys = survey(core, &paths);
-    let mut planned = Vec::new();
+    let (mut planned, mut held) = (Vec::new(), 0);
     for (file, survey) in pending.into_iter().zip(&surveys) {
+        if held > MAX_HELD {
+            break;
+        }
         if only_changed && let Some(size) = file.of.unchanged(core, survey) {
             let path = survey.path.clone();
             file.result = Some(Ok(Uploaded { path, size, unchanged: true }));
             continue;
         }
         match plan(core, &mut file.of, survey) {
-            Ok((plan, writer)) => planned.push(Planned { file, plan, writer }),
+            Ok((plan, writer)) => {
+                held += plan.source.held();
+                planned.push(Planned { file, plan, writer });
+            }
             Err(error) => file.result = Some(Err(error)),
         }
     }
@@ -263,7 +274,7 @@ fn judge(
     writer.staged(&staged.answers, everybody).map_err(|writer| (writer, None))
 }
 
-/// Checks that what was sent of a file belongs together: a file that was written to meanwhile is read again. Returns
+/// Checks that what was sent of a file belongs together: a file that was written to in the meantime is read again. Returns
 /// whether it has grown.
 fn is_consistent(plan: &Plan, sent: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
     let Since { is_touched, grew } = plan.source.since_opened()?;

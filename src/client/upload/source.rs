@@ -25,6 +25,8 @@ pub struct Source {
     pub kind: Kind,
     /// Its bytes, as far as its metadata says.
     pub size: u64,
+    /// Whether links are followed to it.
+    pub follow: bool,
 }
 
 /// What is to be uploaded.
@@ -173,12 +175,13 @@ impl<'a> Walk<'a> {
             self.report.notice(Notice::BitsNotStored { path: target.clone() });
         }
         let size = if kind == Kind::Folder { 0 } else { metadata.len() };
-        self.found.all.push(Source { local: local.to_path_buf(), target, kind, size });
+        let (local, follow) = (local.to_path_buf(), self.follow);
+        self.found.all.push(Source { local, target, kind, size, follow });
     }
 
     /// Whether a file is one of the client's own that will soon be gone, and of which kind.
     fn temporary(&self, name: &str, metadata: &Metadata) -> Option<&'static str> {
-        if !metadata.is_file() {
+        if metadata.is_dir() {
             None
         } else if is_draft(name) {
             Some("an unfinished download")

@@ -89,6 +89,27 @@ fn every_request_of_the_code_has_a_sample_that_is_understood() {
         assert!(requests.headings().any(|heading| first_word(heading) == row[0]), "{}", row[0]);
         documented.insert(word(&request));
     }
+    // What they say of the small piece of FORMAT.md is true.
+    let golden = Document::read("FORMAT.md").section("Example: a small piece").values();
+    for row in requests.table("request") {
+        match Request::parse(&row[1]).unwrap() {
+            Request::Copy { header, seal, .. } => {
+                let claim = Claim { header: *header, root: golden.array("root"), seal };
+                assert!(MasterKey::from_key(&std::array::from_fn(|i| i as u8)).verify(&claim).is_ok());
+            }
+            Request::Read { offset, length, .. } => {
+                let lengths = ["header", "body"].map(|part| golden.bytes(part).len() as u64);
+                assert_eq!([offset, length], lengths);
+            }
+            Request::Stage { length, .. } if length > 0 => {
+                assert_eq!(
+                    length as usize,
+                    ["body", "table"].map(|part| golden.bytes(part).len()).iter().sum()
+                );
+            }
+            _ => {}
+        }
+    }
     let missing: Vec<_> = WORDS.iter().filter(|word| !documented.contains(*word)).collect();
     assert!(missing.is_empty(), "without a sample: {missing:?}");
 }

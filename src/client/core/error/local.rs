@@ -49,7 +49,7 @@ impl fmt::Display for LocalError {
             }
             LocalError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
             LocalError::SizeUnknown(path) => {
-                write!(f, "'{}' has more than 16 MiB, and its size does not say so", Shown(path))
+                write!(f, "'{}' has more than 16 MiB, although its reported size is smaller", Shown(path))
             }
             LocalError::Temporary(path, what) => {
                 write!(f, "'{}' is {what}, which is never stored", Shown(path))
