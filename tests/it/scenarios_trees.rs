@@ -144,6 +144,24 @@ fn all_of_dir_comes_back_twice_even_if_nobody_may_write_in_it() {
 }
 
 #[test]
+fn a_file_that_comes_alone_finds_its_private_folder_as_private_as_it_was() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client(USER);
+    aditi.put("tree/private/sub/file", b"bytes");
+    chmod(&aditi.files().join("tree/private"), 0o700);
+    chmod(&aditi.files().join("tree/private/sub"), 0o755);
+    aditi.run(&["Upload", "tree"]).succeeds();
+    aditi.run(&["Upload", "tree/private/sub/file", "other/folder"]).succeeds();
+    let mode = |path: &str| fs::metadata(aditi.downloads().join(path)).unwrap().mode() & 0o777;
+    aditi.run(&["Download", "tree/private/sub/file"]).succeeds();
+    assert_eq!([mode("tree/private"), mode("tree/private/sub")], [0o700, 0o755]);
+    aditi.forget_downloads();
+    aditi.run(&["Download", "tree/private/sub"]).succeeds();
+    assert_eq!(mode("tree/private"), 0o700);
+    aditi.run(&["Download", "other/folder/file"]).succeeds();
+}
+
+#[test]
 fn a_folder_keeps_the_bits_that_are_not_stored() {
     let cluster = Cluster::quick(2);
     let aditi = cluster.client(USER);

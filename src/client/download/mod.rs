@@ -4,6 +4,7 @@ pub(crate) mod fetch;
 pub(crate) mod gather;
 mod target;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fetch::{Fault, Piece};
@@ -14,6 +15,7 @@ use target::{Shortfall, Target, place, sweep};
 use super::core::base::Core;
 use super::core::error::ClientError;
 use super::core::find::Looked;
+use super::core::look::survey;
 use super::core::prove::survey_to_read;
 use super::core::report::Notice;
 use super::core::retry::{Pending, until_settled};
@@ -66,13 +68,9 @@ pub(crate) fn download(
     files: &[FilePath],
     downloads: &Path,
 ) -> Vec<Result<Downloaded, ClientError>> {
-    let mut swept: Vec<FolderPath> = Vec::new();
-    for folder in files.iter().map(FilePath::folder) {
-        if !swept.contains(&folder) {
-            sweep(downloads, &folder);
-            swept.push(folder);
-        }
-    }
+    make_folders_around(core, files, downloads);
+    let folders: BTreeSet<FolderPath> = files.iter().map(FilePath::folder).collect();
+    folders.iter().for_each(|folder| sweep(downloads, folder));
     let mut unseen = Unseen::default();
     let mut results = Vec::with_capacity(files.len());
     for batch in files.chunks(core.batch_files(DESCRIPTORS)) {
@@ -93,6 +91,7 @@ pub(crate) fn download_looked(
     downloads: &Path,
 ) -> Result<Downloaded, ClientError> {
     let path = file.path().clone();
+    make_folders_around(core, std::slice::from_ref(&path), downloads);
     sweep(downloads, &path.folder());
     let mut unseen = Unseen::default();
     let looked = Some(vec![file.0]);
@@ -102,6 +101,33 @@ pub(crate) fn download_looked(
         unseen.warn_of_newer(core);
     }
     result.unwrap_or(Err(ClientError::Contended(path)))
+}
+
+/// Makes the folders in which the files will be, as far as they do not exist, with the permission bits of their entries:
+/// what is in a private folder must not be open to all because only it was asked for. Without an entry that can be read,
+/// a folder gets those of the umask when it is needed.
+fn make_folders_around(core: &mut Core, files: &[FilePath], downloads: &Path) {
+    let mut missing: BTreeSet<FolderPath> = BTreeSet::new();
+    for file in files {
+        let mut folder = if file.is_of_folder() { file.folder().parent() } else { file.folder() };
+        while !folder.is_root() && !downloads.join(folder.as_str()).exists() {
+            let parent = folder.parent();
+            if !missing.insert(std::mem::replace(&mut folder, parent)) {
+                break;
+            }
+        }
+    }
+    let is_among_files = |folder: &FolderPath| files.contains(&FilePath::of_folder(folder));
+    let entries: Vec<FilePath> =
+        missing.iter().filter(|f| !is_among_files(f)).map(FilePath::of_folder).collect();
+    for batch in entries.chunks(core.batch_files(DESCRIPTORS)) {
+        for survey in survey(core, batch) {
+            if let Ok(Plan { survey, facts }) = plan(core, survey) {
+                // Whatever is wrong is reported with the first file.
+                let _ = Target::create(downloads, &survey.path, &facts);
+            }
+        }
+    }
 }
 
 /// `looked`: what the servers have just reported about the batch. Servers that do not answer are added to `unseen`.

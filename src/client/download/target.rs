@@ -237,6 +237,8 @@ impl Target {
         let folder = open_folder(downloads, &of, true)?;
         let (mode, shortfall) = if is_new { (facts.mode, None) } else { narrowed(facts.mode, old) };
         let refused = if is_new { set_bits(&folder, mode | OWNERS).map_err(local)? } else { None };
+        // Before, that may not have been possible.
+        sweep(downloads, &of);
         let (name, modified) = (path.file_name().to_owned(), facts.modified);
         let shortfall = refused.or(shortfall);
         Ok(Self { draft: Draft::Folder, folder, name, place, mode, modified, shortfall })
@@ -278,12 +280,15 @@ impl Target {
                 return Ok(Some(MadeFolder { path, mode: self.mode, modified: self.modified }));
             }
             Draft::File(file, draft) => {
-                if self.mode & OWNER_READS == 0 {
-                    set_bits(&*file, self.mode).map_err(|error| local(error.into()))?;
+                // Somebody may have closed what it replaces in the meantime.
+                let replaced = existing(&self.folder, &self.name);
+                if let Some(old) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
+                    self.mode &= bits(&old);
                 }
+                set_bits(&*file, self.mode).map_err(|error| local(error.into()))?;
                 // A file system that cannot keep the time still keeps the file.
                 let _ = futimens(&*file, &times(self.modified));
-                if kind(&self.folder, &self.name).is_some() {
+                if replaced.is_some() {
                     // A power failure must not leave an empty file where a whole one was.
                     file.sync_data().map_err(local)?;
                 }
@@ -294,18 +299,38 @@ impl Target {
                 *draft = None;
             }
             Draft::Link(target) => {
-                let draft = draft::new_name().map_err(local)?;
                 let target = target.get_mut().unwrap_or_else(PoisonError::into_inner);
-                symlinkat(&target[..], &self.folder, &draft).map_err(|error| local(error.into()))?;
-                let _ = utimensat(&self.folder, &draft, &times(self.modified), AtFlags::SYMLINK_NOFOLLOW);
-                if let Err(error) = renameat(&self.folder, &draft, &self.folder, &self.name) {
-                    let _ = unlinkat(&self.folder, &draft, AtFlags::empty());
-                    return Err(local(error.into()));
+                let mut linked = Err(io::ErrorKind::ResourceBusy.into());
+                for _ in 0..MAX_SWEPT {
+                    linked = draft::new_name().and_then(|draft| {
+                        place_link(&self.folder, target, &draft, &self.name, self.modified)
+                            .map_err(io::Error::from)
+                    });
+                    // Unlike that of a file, the draft of a link cannot be locked against those that sweep.
+                    if !matches!(&linked, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+                        break;
+                    }
                 }
+                linked.map_err(local)?;
             }
         }
         Ok(None)
     }
+}
+
+/// Makes a link under the name of a draft, and moves it to its place.
+fn place_link(
+    folder: &OwnedFd,
+    target: &[u8],
+    draft: &str,
+    name: &str,
+    modified: ModifiedTime,
+) -> Result<(), Errno> {
+    symlinkat(target, folder, draft)?;
+    let _ = utimensat(folder, draft, &times(modified), AtFlags::SYMLINK_NOFOLLOW);
+    renameat(folder, draft, folder, name).inspect_err(|_| {
+        let _ = unlinkat(folder, draft, AtFlags::empty());
+    })
 }
 
 /// Locks a draft, which distinguishes a live one from a leftover. Another download that begins here may have taken it
@@ -364,22 +389,27 @@ impl MadeFolder {
 
     /// Sets permission bits and time, now that everything in the folder is there.
     pub(super) fn finish(&self, downloads: &Path) -> Result<Option<Shortfall>, LocalError> {
+        let local = |error: Errno| LocalError::Failed(place(downloads, &self.path), error.into());
         let folder = open_folder(downloads, &self.path.folder(), false)?;
-        let refused = set_bits(&folder, self.mode)
-            .map_err(|error| LocalError::Failed(place(downloads, &self.path), error.into()))?;
+        // Somebody may have closed it to others in the meantime.
+        let now = bits(&fstat(&folder).map_err(local)?);
+        let refused = set_bits(&folder, self.mode & (now | OWNERS)).map_err(local)?;
         // A file system that cannot keep the time still keeps the folder.
         let _ = futimens(&folder, &times(self.modified));
         Ok(refused)
     }
 }
 
-/// Removes what killed downloads left in a folder below `downloads`: regular files with the names of drafts, and
-/// nothing else.
+/// Removes what killed downloads left in a folder below `downloads`: regular files and links with the names of drafts,
+/// and nothing else.
 pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
     let Ok(folder) = open_folder(downloads, folder, false) else { return };
     let Ok(entries) = Dir::read_from(&folder) else { return };
     for entry in entries.flatten() {
         let Ok(name) = entry.file_name().to_str() else { continue };
+        if is_draft(name) && kind(&folder, name) == Some(FileType::Symlink) {
+            let _ = unlinkat(&folder, name, AtFlags::empty());
+        }
         // A FIFO would wait for a writer, a link would lead elsewhere.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         // Locked until it is removed: a download that has just made it sees one or the other, and makes another.
