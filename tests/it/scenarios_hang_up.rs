@@ -159,3 +159,28 @@ fn a_connection_of_which_nobody_knows_anymore_is_given_up_and_made_again() {
     proxies[0].trap("LIST", Trap::Hold);
     aditi.run(&["ShowFiles"]).succeeds().does_not_complain_of("down");
 }
+
+#[test]
+fn connections_that_are_ended_at_any_message_of_a_version_cost_no_copy() {
+    let cluster = Cluster::quick(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    let bytes = noise(1, 100_000);
+    for number in 1..=7 {
+        let through = |word: &'static str, command: &[&str]| {
+            proxies[1..3].iter().for_each(|proxy| proxy.fail_at_message(word, number, Fault::HangUp));
+            let outcome = aditi.run(command).succeeds();
+            assert_eq!(outcome.stderr, "", "hung up at message {number}: {outcome}");
+            proxies.iter().for_each(Proxy::heal);
+            assert_eq!(cluster.unsettled(), [""; 0], "hung up at message {number} from {word}");
+        };
+        aditi.put("old", &bytes);
+        through("STAGE", &["Upload", "old"]);
+        cluster.has_equal_copies("old", 2);
+        through("COPY", &["Move", "old", "new"]);
+        cluster.has_equal_copies("new", 2);
+        cluster.client("Aditi").download("new", &bytes);
+        through("RESTORE", &["Delete", "new"]);
+        assert!(cluster.pieces_on(1).is_empty() && cluster.pieces_on(2).is_empty());
+    }
+}

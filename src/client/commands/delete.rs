@@ -288,7 +288,7 @@ pub(crate) fn forget(core: &mut Core, tombstones: &[(FilePath, Version)]) -> Vec
     let forget = |(path, version): &(FilePath, Version)| Request::Forget(path.clone(), *version);
     let requests: Vec<(usize, Request)> =
         tombstones.iter().flat_map(|t| (0..servers).map(move |s| (s, forget(t)))).collect();
-    let mut answers = core.cluster.ask_all(&requests).into_iter();
+    let mut answers = core.cluster.ask_all_again(&requests).into_iter();
     tombstones.iter().map(|_| answers.by_ref().take(servers).collect()).collect()
 }
 

@@ -46,6 +46,9 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
         if by_server.iter().all(Vec::is_empty) {
             return;
         }
+        // Small files first: what is larger than the room on the disk then costs none that fits, even if the file system
+        // does not let it be reserved.
+        by_server.iter_mut().for_each(|pieces| pieces.sort_by_key(|piece| piece.claim.header.file_size));
         let writing: Vec<Writing<'_>> =
             files.iter().map(|file| Writing { target: &file.target, failed: OnceLock::new() }).collect();
         let mut pieces = fetch_all(core, &writing, by_server);

@@ -247,9 +247,11 @@ impl Target {
     /// Writes bytes to their place in the file.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
         match &self.draft {
-            Draft::File(file, _) => file
-                .write_all_at(bytes, offset)
-                .map_err(|error| LocalError::Failed(self.place.clone(), error)),
+            Draft::File(file, _) => file.write_all_at(bytes, offset).map_err(|error| {
+                // What has no room takes none from others. The draft is removed in any case.
+                let _ = file.set_len(0);
+                LocalError::Failed(self.place.clone(), error)
+            }),
             Draft::Link(target) => {
                 let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
                 // The format bounds a link's size.

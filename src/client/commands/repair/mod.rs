@@ -188,7 +188,7 @@ fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<
     }
     let answers = match dry {
         true => outdated.iter().map(|_| Answer::Done(())).collect(),
-        false => core.cluster.ask_all(&outdated),
+        false => core.cluster.ask_all_again(&outdated),
     };
     for ((server, request), answer) in outdated.into_iter().zip(answers) {
         let Request::Retire(path, _) = request else { continue };

@@ -341,6 +341,19 @@ impl Cluster {
         requests.chunks(REQUESTS_AHEAD).flat_map(exchange).collect()
     }
 
+    /// [`Cluster::ask_all`] for requests that may be repeated, on any connection.
+    pub(crate) fn ask_all_again(&mut self, requests: &[(usize, Request)]) -> Vec<Answer<()>> {
+        let mut answers = self.ask_all(requests);
+        while answers.iter().any(Answer::is_lost) && !self.log_in_again().is_empty() {
+            let lost: Vec<usize> = (0..answers.len()).filter(|&index| answers[index].is_lost()).collect();
+            let again: Vec<_> = lost.iter().map(|&index| requests[index].clone()).collect();
+            for (index, answer) in lost.into_iter().zip(self.ask_all(&again)) {
+                answers[index] = answer;
+            }
+        }
+        answers
+    }
+
     /// Sends one request that is answered when it is done.
     pub(crate) fn ask(&mut self, server: usize, request: Request) -> Answer<()> {
         self.ask_all(&[(server, request)]).pop().unwrap_or(Answer::Lost)
