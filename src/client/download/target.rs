@@ -130,8 +130,8 @@ fn mode(bits: u16) -> Mode {
 
 /// Sets the permission bits of what is open, and no others: a folder keeps the setgid bit that it may have inherited. A
 /// file system without such bits, or somebody else's folder, is no reason to lose what is in it.
-fn set_bits(of: impl AsFd, bits: u16) -> Result<Option<Shortfall>, Errno> {
-    let now = fstat(&of)?.st_mode & 0o7777;
+fn set_bits(of: impl AsFd, now: &Stat, bits: u16) -> Result<Option<Shortfall>, Errno> {
+    let now = now.st_mode & 0o7777;
     let wanted = now & !u32::from(MODE_BITS) | u32::from(bits);
     if now == wanted {
         return Ok(None);
@@ -161,7 +161,9 @@ impl Target {
     pub(super) fn create(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
         match facts.kind {
             Kind::Folder => Self::folder(downloads, path, facts).map_err(ClientError::from),
-            Kind::Link => Self::begin(downloads, path, facts).map_err(ClientError::from),
+            Kind::Link => {
+                Self::begin(downloads, path, facts).map(|(link, _)| link).map_err(ClientError::from)
+            }
             Kind::Data | Kind::Tombstone => Self::file(downloads, path, facts),
         }
     }
@@ -169,8 +171,7 @@ impl Target {
     fn file(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
         let local = |error: io::Error| LocalError::Failed(place(downloads, path), error);
         for _ in 0..MAX_SWEPT {
-            let mut target = Self::begin(downloads, path, facts)?;
-            let replaced = existing(&target.folder, &target.name);
+            let (mut target, replaced) = Self::begin(downloads, path, facts)?;
             if let Some(file) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
                 (target.mode, target.shortfall) = narrowed(facts.mode, bits(&file));
             }
@@ -181,9 +182,9 @@ impl Target {
                 openat(&target.folder, &draft, flags, mode(first)).map_err(|error| local(error.into()))?;
             target.draft = Draft::File(File::from(file), Some(draft));
             let Draft::File(file, Some(draft)) = &target.draft else { continue };
-            // The umask of this process is for what has no permission bits of its own.
-            let refused = set_bits(file, first).map_err(|error| local(error.into()))?;
-            if is_kept(file, &target.folder, draft).map_err(local)? {
+            if let Some(now) = kept(file, &target.folder, draft).map_err(local)? {
+                // The umask of this process is for what has no permission bits of its own.
+                let refused = set_bits(file, &now, first).map_err(|error| local(error.into()))?;
                 reserve(file, facts.size).map_err(local)?;
                 if refused.is_some() {
                     target.shortfall = refused;
@@ -194,15 +195,16 @@ impl Target {
         Err(local(io::ErrorKind::ResourceBusy.into()).into())
     }
 
-    /// What has no bytes yet.
-    fn begin(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, LocalError> {
+    /// What has no bytes yet, and what is in its place.
+    fn begin(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<(Self, Option<Stat>), LocalError> {
         let (name, place) = (path.file_name().to_owned(), place(downloads, path));
         let folder = open_folder(downloads, &path.folder(), true)?;
-        if kind(&folder, &name) == Some(FileType::Directory) {
+        let replaced = existing(&folder, &name);
+        if replaced.is_some_and(|found| FileType::from_raw_mode(found.st_mode).is_dir()) {
             return Err(LocalError::Failed(place, io::ErrorKind::IsADirectory.into()));
         }
         let (draft, &Facts { mode, modified, .. }) = (Draft::Link(Mutex::default()), facts);
-        Ok(Self { draft, folder, name, place, mode, modified, shortfall: None })
+        Ok((Self { draft, folder, name, place, mode, modified, shortfall: None }, replaced))
     }
 
     /// Makes a folder, or makes sure that its owner can write in it.
@@ -236,7 +238,10 @@ impl Target {
         }
         let folder = open_folder(downloads, &of, true)?;
         let (mode, shortfall) = if is_new { (facts.mode, None) } else { narrowed(facts.mode, old) };
-        let refused = if is_new { set_bits(&folder, mode | OWNERS).map_err(local)? } else { None };
+        let refused = match is_new {
+            true => set_bits(&folder, &fstat(&folder).map_err(local)?, mode | OWNERS).map_err(local)?,
+            false => None,
+        };
         // Before, that may not have been possible.
         sweep(downloads, &of);
         let (name, modified) = (path.file_name().to_owned(), facts.modified);
@@ -282,21 +287,25 @@ impl Target {
                 return Ok(Some(MadeFolder { path, mode: self.mode, modified: self.modified }));
             }
             Draft::File(file, draft) => {
+                let local = |error: Errno| local(error.into());
+                let before = self.mode;
                 // Somebody may have closed what it replaces in the meantime.
                 let replaced = existing(&self.folder, &self.name);
                 if let Some(old) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
                     self.mode &= bits(&old);
                 }
-                set_bits(&*file, self.mode).map_err(|error| local(error.into()))?;
+                if self.mode != before || self.mode & OWNER_READS == 0 {
+                    set_bits(&*file, &fstat(&*file).map_err(local)?, self.mode).map_err(local)?;
+                }
                 // A file system that cannot keep the time still keeps the file.
                 let _ = futimens(&*file, &times(self.modified));
                 if replaced.is_some() {
                     // A power failure must not leave an empty file where a whole one was.
-                    file.sync_data().map_err(local)?;
+                    file.sync_data().map_err(|error| LocalError::Failed(self.place.clone(), error))?;
                 }
                 if let Some(from) = draft {
                     let renamed = renameat(&self.folder, &*from, &self.folder, &self.name);
-                    renamed.map_err(|error| local(error.into()))?;
+                    renamed.map_err(local)?;
                 }
                 *draft = None;
             }
@@ -335,19 +344,20 @@ fn place_link(
     })
 }
 
-/// Locks a draft, which distinguishes a live one from a leftover. Another download that begins here may have taken it
-/// for a leftover before that: see [`sweep`].
-fn is_kept(file: &File, folder: &OwnedFd, draft: &str) -> io::Result<bool> {
+/// Locks a draft, which distinguishes a live one from a leftover, and returns its state; none if another download that
+/// begins here has taken it for a leftover before that: see [`sweep`].
+fn kept(file: &File, folder: &OwnedFd, draft: &str) -> io::Result<Option<Stat>> {
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::WouldBlock) => return Ok(None),
         locked => locked?,
     }
     let of_file = fstat(file)?;
     match statat(folder, draft, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         of_path => {
             let of_path = of_path?;
-            Ok((of_path.st_dev, of_path.st_ino) == (of_file.st_dev, of_file.st_ino))
+            let is_same = (of_path.st_dev, of_path.st_ino) == (of_file.st_dev, of_file.st_ino);
+            Ok(is_same.then_some(of_file))
         }
     }
 }
@@ -394,8 +404,8 @@ impl MadeFolder {
         let local = |error: Errno| LocalError::Failed(place(downloads, &self.path), error.into());
         let folder = open_folder(downloads, &self.path.folder(), false)?;
         // Somebody may have closed it to others in the meantime.
-        let now = bits(&fstat(&folder).map_err(local)?);
-        let refused = set_bits(&folder, self.mode & (now | OWNERS)).map_err(local)?;
+        let now = fstat(&folder).map_err(local)?;
+        let refused = set_bits(&folder, &now, self.mode & (bits(&now) | OWNERS)).map_err(local)?;
         // A file system that cannot keep the time still keeps the folder.
         let _ = futimens(&folder, &times(self.modified));
         Ok(refused)
