@@ -190,9 +190,9 @@ rows() {
   row "unusual names" names fd "size hash" below_group
   row "control characters in names" control fd "size hash" below_group 'control character'
   row "names that are not UTF-8" nonutf8 fdl "size hash" odd_name 'UTF-8'
-  row "names of 249 to 255 bytes" long fd "size hash" below_group 'too long'
+  row "names of 249 to 255 bytes" long fd "size hash" below_group 'is longer than'
   row "folders named like pieces" pieces fd "size hash" below_group
-  row "40 folders deep, long paths" deep fd "size hash" below_group 'too many folders|too long'
+  row "40 folders deep, long paths" deep fd "size hash" below_group 'is longer than'
 }
 
 # named_of_all: how many of all entries that did not come back at all the program named.

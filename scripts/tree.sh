@@ -17,6 +17,8 @@ groups=(content bits setid closed empty links outside times names control long p
 declare -A reasons=(
   [setid]="setuid, setgid and sticky bits are not stored"
   [drafts]="drafts of a download are not stored"
+  [long]="names of more than 252 bytes, counting escapes, are not stored"
+  [deep]="paths of more than 1024 bytes are not stored"
   [nonutf8]="names that are not UTF-8 are not stored"
   [hard]="hard links come back as files of their own"
   [sparse]="holes come back as zeros"
@@ -87,7 +89,7 @@ closed() {
   file file-200 200
   folder folder-000 000
   file folder-000/inside
-  # A walk that follows links must not take what it cannot read for a circle.
+  # A walk that follows links must not take what it cannot read for a loop.
   folder a/secret 000
   file a/open
   link a b
@@ -117,8 +119,8 @@ links() {
   link . here
   link .. up
   link itself itself
-  link circle-b circle-a
-  link circle-a circle-b
+  link loop-b loop-a
+  link loop-a loop-b
   link ../loop loop/again
   link 'target with spaces' 'name with spaces'
   link $'line\nfeed' to-line-feed
