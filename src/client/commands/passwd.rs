@@ -81,7 +81,7 @@ pub(crate) fn change_password(core: &mut Core, password: &str, again: bool) -> R
     core.cluster.try_also(password);
     core.cluster.refresh();
     // The key is retired on connections, and another one may be to a server that has lost its disk.
-    core.cluster.stay_away();
+    core.cluster.forbid_returns();
     let new_key = match core.config.key {
         None => MasterKey::from_password(&core.config.user, password),
         // It remains the source of all keys.

@@ -66,8 +66,8 @@ pub(crate) fn check(
     report.doing(Doing::Checking);
     report.begin(files, bytes);
     for (asked, requests) in asked.chunks_mut(CHECKS_AHEAD).zip(requests.chunks(CHECKS_AHEAD)) {
-        let exchange = |core: &mut Core, requests: &[(usize, (Request, u64))]| {
-            core.cluster.exchange(
+        let answers = core.cluster.repeat_lost(requests, |cluster, requests| {
+            cluster.exchange(
                 requests,
                 |peer: &mut Peer, (request, _)| peer.send(request),
                 |peer, (_, size)| {
@@ -76,15 +76,7 @@ pub(crate) fn check(
                     answer
                 },
             )
-        };
-        let mut answers = exchange(core, requests);
-        while answers.iter().any(Answer::is_lost) && !core.cluster.log_in_again().is_empty() {
-            let lost: Vec<usize> = (0..answers.len()).filter(|&index| answers[index].is_lost()).collect();
-            let again: Vec<_> = lost.iter().map(|&index| requests[index].clone()).collect();
-            for (index, answer) in lost.into_iter().zip(exchange(core, &again)) {
-                answers[index] = answer;
-            }
-        }
+        });
         for (copy, answer) in asked.iter_mut().zip(answers) {
             copy.check = match answer {
                 Answer::Done(()) => Check::Good,

@@ -54,7 +54,7 @@ pub(super) struct Ended {
     pub(super) cost: Duration,
     pub(super) outcome: Result<Peer, PeerError>,
     /// Whether the server ended the connection, as it does when its time for a login is over.
-    pub(super) gave_up: bool,
+    pub(super) was_ended: bool,
 }
 
 /// Takes logins one step further; those that fail have ended.
@@ -70,7 +70,7 @@ fn advance<S, T>(
         let cost = cost + begin.elapsed();
         match state {
             Ok(state) => advanced.push(Attempt { server, cost, state }),
-            Err(why) => ended.push(Ended { server, cost, outcome: Err(why), gave_up: false }),
+            Err(why) => ended.push(Ended { server, cost, outcome: Err(why), was_ended: false }),
         }
     }
     advanced
@@ -120,11 +120,11 @@ impl Logins {
         let welcomed = advance(proven, &mut ended, Proven::welcomed);
         end(Phase::Welcome);
         for failed in &mut ended {
-            failed.gave_up =
+            failed.was_ended =
                 matches!(failed.outcome, Err(PeerError::Closed | PeerError::Refused(Refusal::Slow, _)));
         }
         let success =
-            |Attempt { server, cost, state }| Ended { server, cost, outcome: Ok(state), gave_up: false };
+            |Attempt { server, cost, state }| Ended { server, cost, outcome: Ok(state), was_ended: false };
         ended.extend(welcomed.into_iter().map(success));
         ended
     }

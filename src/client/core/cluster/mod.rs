@@ -58,7 +58,7 @@ impl Cluster {
         if cluster.up().next().is_none() {
             return Err(cluster.why_nobody());
         }
-        cluster.tell_all();
+        cluster.report_all_down();
         Ok(cluster)
     }
 
@@ -74,8 +74,8 @@ impl Cluster {
     }
 
     /// Reports that a server is down, unless that was reported before.
-    fn tell(&mut self, server: usize) {
-        if self.servers[server].set_told(true)
+    fn report_if_down(&mut self, server: usize) {
+        if self.servers[server].set_reported(true)
             && !self.is_quiet
             && let Some(why) = self.why_down(server)
         {
@@ -83,20 +83,20 @@ impl Cluster {
         }
     }
 
-    fn tell_all(&mut self) {
-        (0..self.len()).for_each(|server| self.tell(server));
+    fn report_all_down(&mut self) {
+        (0..self.len()).for_each(|server| self.report_if_down(server));
     }
 
     /// For each server, whether it is reported to be down.
-    fn told(&self) -> Vec<bool> {
-        self.servers.iter().map(Server::is_told).collect()
+    fn reported(&self) -> Vec<bool> {
+        self.servers.iter().map(Server::is_reported).collect()
     }
 
     /// Reports those of the servers `was_up` that are down now, even if they were lost quietly.
     pub(super) fn report_lost(&mut self, was_up: &[usize]) {
         for &server in was_up {
-            self.servers[server].set_told(false);
-            self.tell(server);
+            self.servers[server].set_reported(false);
+            self.report_if_down(server);
         }
     }
 
@@ -209,7 +209,7 @@ impl Cluster {
 
     /// Until the next command, a server that ends its connection is not logged in to again by
     /// [`Cluster::log_in_again`]: for a command that depends on its connections.
-    pub(crate) fn stay_away(&mut self) {
+    pub(crate) fn forbid_returns(&mut self) {
         self.servers.iter_mut().for_each(|server| server.allow_returns(false));
     }
 
@@ -228,17 +228,17 @@ impl Cluster {
         if gone.is_empty() {
             return gone;
         }
-        let was_told = self.told();
+        let was_reported = self.reported();
         gone.iter().for_each(|&server| self.servers[server].count_return());
         self.log_in(gone.clone());
-        self.report_changes(&was_told);
+        self.report_changes(&was_reported);
         gone.into_iter().filter(|&server| self.is_up(server)).collect()
     }
 
     /// Replaces connections that can no longer be used, and tries the servers again that may be back. Servers that are
     /// up again afterwards are not reported.
     pub(crate) fn replace(&mut self, useless: &[usize]) {
-        let was_told = self.told();
+        let was_reported = self.reported();
         for (number, server) in self.servers.iter_mut().enumerate() {
             if server.peer().is_some_and(|peer| useless.contains(&number) || peer.is_stale()) {
                 server.lose(PeerError::Closed);
@@ -249,14 +249,14 @@ impl Cluster {
         if !due.is_empty() {
             self.log_in(due);
         }
-        self.report_changes(&was_told);
+        self.report_changes(&was_reported);
     }
 
     /// Reports servers that are down, and those that are back although they were reported to be down.
-    fn report_changes(&mut self, was_told: &[bool]) {
-        self.tell_all();
-        for (server, was_told) in was_told.iter().enumerate() {
-            if *was_told && self.is_up(server) && !self.is_quiet {
+    fn report_changes(&mut self, was_reported: &[bool]) {
+        self.report_all_down();
+        for (server, was_reported) in was_reported.iter().enumerate() {
+            if *was_reported && self.is_up(server) && !self.is_quiet {
                 self.report.notice(Notice::ServerBack { server: self.name(server).clone() });
             }
         }
@@ -266,14 +266,16 @@ impl Cluster {
     fn lose(&mut self, server: usize, why: PeerError) {
         if self.is_up(server) {
             self.servers[server].lose(why);
-            self.tell_lost();
+            self.report_lost_for_good();
         }
     }
 
     /// Reports servers that are down, except those that may return: they are reported when they do not.
-    fn tell_lost(&mut self) {
+    fn report_lost_for_good(&mut self) {
         let may_return = self.may_return();
-        (0..self.len()).filter(|server| !may_return.contains(server)).for_each(|server| self.tell(server));
+        (0..self.len())
+            .filter(|server| !may_return.contains(server))
+            .for_each(|server| self.report_if_down(server));
     }
 
     /// Lends the connections that are up, for threads to use, by server; [`Cluster::take_back`] ends that.
@@ -295,7 +297,7 @@ impl Cluster {
                 server.lose(PeerError::Closed);
             }
         }
-        self.tell_lost();
+        self.report_lost_for_good();
     }
 
     /// Sends all requests to their servers ahead, then receives the replies in order. For a server that is down, or
@@ -343,11 +345,21 @@ impl Cluster {
 
     /// [`Cluster::ask_all`] for requests that may be repeated, on any connection.
     pub(crate) fn ask_all_again(&mut self, requests: &[(usize, Request)]) -> Vec<Answer<()>> {
-        let mut answers = self.ask_all(requests);
+        self.repeat_lost(requests, Self::ask_all)
+    }
+
+    /// Asks, and asks again what was lost with a connection that could be replaced. The requests may be repeated, on any
+    /// connection.
+    pub(crate) fn repeat_lost<R: Clone, T>(
+        &mut self,
+        requests: &[(usize, R)],
+        mut ask: impl FnMut(&mut Self, &[(usize, R)]) -> Vec<Answer<T>>,
+    ) -> Vec<Answer<T>> {
+        let mut answers = ask(self, requests);
         while answers.iter().any(Answer::is_lost) && !self.log_in_again().is_empty() {
             let lost: Vec<usize> = (0..answers.len()).filter(|&index| answers[index].is_lost()).collect();
             let again: Vec<_> = lost.iter().map(|&index| requests[index].clone()).collect();
-            for (index, answer) in lost.into_iter().zip(self.ask_all(&again)) {
+            for (index, answer) in lost.into_iter().zip(ask(self, &again)) {
                 answers[index] = answer;
             }
         }
@@ -383,9 +395,9 @@ impl Cluster {
     /// Logs in to servers. Those that gave up on this client while it derived keys, waited for another server or was
     /// stopped are tried once more: the keys are ready by then, and silent servers are skipped.
     fn log_in_with(&mut self, which: &[usize], password: &str) {
-        let gave_up = self.try_to_log_in(which, password);
-        if !gave_up.is_empty() {
-            self.try_to_log_in(&gave_up, password);
+        let was_ended = self.try_to_log_in(which, password);
+        if !was_ended.is_empty() {
+            self.try_to_log_in(&was_ended, password);
         }
     }
 
@@ -394,7 +406,7 @@ impl Cluster {
         self.rounds += 1;
         let servers = which.iter().map(|&server| (server, &self.servers[server].address));
         let ended = self.logins.log_in(servers, password);
-        let gave_up = ended.iter().filter(|login| login.gave_up).map(|login| login.server).collect();
+        let was_ended = ended.iter().filter(|login| login.was_ended).map(|login| login.server).collect();
         for Ended { server, cost, outcome, .. } in ended {
             match outcome {
                 Ok(mut peer) => {
@@ -406,7 +418,7 @@ impl Cluster {
                 Err(why) => self.servers[server].turn_away(why, cost),
             }
         }
-        gave_up
+        was_ended
     }
 }
 

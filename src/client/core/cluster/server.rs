@@ -23,7 +23,7 @@ pub(super) enum Connection {
         why: PeerError,
         retry_at: Instant,
         /// Whether that was reported, or need not be.
-        is_told: bool,
+        is_reported: bool,
     },
 }
 
@@ -44,7 +44,7 @@ impl Server {
     /// One that has not been connected to yet.
     pub(super) fn new(address: ServerAddress) -> Self {
         let connection =
-            Connection::Down { why: PeerError::Closed, retry_at: Instant::now(), is_told: false };
+            Connection::Down { why: PeerError::Closed, retry_at: Instant::now(), is_reported: false };
         Self { address, connection, round: 0, returns: MAX_RETURNS, was_up: false, has_other: false }
     }
 
@@ -133,21 +133,21 @@ impl Server {
     }
 
     /// Whether it is down, and reported to be.
-    pub(super) fn is_told(&self) -> bool {
-        matches!(self.connection, Connection::Down { is_told: true, .. })
+    pub(super) fn is_reported(&self) -> bool {
+        matches!(self.connection, Connection::Down { is_reported: true, .. })
     }
 
     /// Notes whether it is reported to be down; returns whether that is new.
-    pub(super) fn set_told(&mut self, told: bool) -> bool {
+    pub(super) fn set_reported(&mut self, reported: bool) -> bool {
         match &mut self.connection {
-            Connection::Down { is_told, .. } => std::mem::replace(is_told, told) != told,
+            Connection::Down { is_reported, .. } => std::mem::replace(is_reported, reported) != reported,
             Connection::Up(_) | Connection::Lent => false,
         }
     }
 
     /// Its connection is lost. It may be tried again at once.
     pub(super) fn lose(&mut self, why: PeerError) {
-        self.connection = Connection::Down { why, retry_at: Instant::now(), is_told: false };
+        self.connection = Connection::Down { why, retry_at: Instant::now(), is_reported: false };
     }
 
     /// It was logged in to.
@@ -160,8 +160,8 @@ impl Server {
     pub(super) fn turn_away(&mut self, why: PeerError, cost: Duration) {
         let is_refused = matches!(why, PeerError::Refused(..));
         let wait = if is_refused { RETRY_REFUSED } else { cost * RETRY_FACTOR };
-        let is_told = self.is_told();
-        self.connection = Connection::Down { why, retry_at: Instant::now() + wait, is_told };
+        let is_reported = self.is_reported();
+        self.connection = Connection::Down { why, retry_at: Instant::now() + wait, is_reported };
     }
 
     /// Its connection, for a thread to use until it is taken back.
