@@ -94,6 +94,15 @@ impl Writer<Staging> {
         Self { version, servers, phase: PhantomData }
     }
 
+    /// Stages on these servers from now on: others get what one that was lost should have held. It may be left with a part
+    /// of the version, which is committed there when it is found, as on any server that was away during the commit.
+    /// `servers` as in [`Writer::new`].
+    pub fn replace(&mut self, mut servers: Vec<usize>) {
+        servers.sort_unstable();
+        servers.dedup();
+        self.servers = servers;
+    }
+
     /// Takes the answers to every piece that was sent; a server without an answer counts as lost. The version can be
     /// committed on the servers that staged everything they were sent, if these are at least `least`.
     ///

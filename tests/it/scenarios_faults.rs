@@ -1,13 +1,16 @@
 //! Servers that are down, silent, old, empty or die in the middle. The result is the right bytes, or a clear message and
 //! no file.
 
-use crate::common::{Cluster, Fault, Way, disk, noise, subsets};
+use crate::common::{Cluster, Fault, Proxy, Way, disk, noise, subsets};
+use std::collections::HashSet;
 
 /// Four files that, with the usual four servers, are in different rows of the placement table.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// Large enough that no buffer between a client and a server takes a piece of it whole.
 const LARGE: usize = 48 << 20;
+/// More than the buffers hold, and little enough to be recorded.
+const MEDIUM: usize = 12 << 20;
 
 #[test]
 fn with_any_subset_of_servers_a_file_is_right_or_reported_as_incomplete() {
@@ -300,6 +303,69 @@ fn a_server_that_dies_in_the_middle_of_an_upload_is_replaced() {
         cluster.client("Aditi").download("a", &bytes);
         cluster.start(lost);
     }
+}
+
+/// What went up through all proxies, in bytes.
+fn sent(proxies: &[Proxy]) -> usize {
+    proxies.iter().map(|proxy| proxy.recorded(Way::Up).len()).sum()
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_of_an_upload_costs_what_it_held_and_no_more() {
+    let mut cluster = Cluster::quick(4);
+    for (fault, many) in [(Fault::Cut, false), (Fault::HangUp, false), (Fault::Cut, true)] {
+        let proxies = cluster.proxies();
+        let aditi = cluster.client_through("Aditi", &proxies);
+        let names: Vec<String> = match many {
+            true => (0..60).map(|number| format!("many/{number}")).collect(),
+            false => vec!["one/a".to_owned()],
+        };
+        let size = MEDIUM / names.len();
+        names.iter().for_each(|name| aditi.put(name, &noise(7, size)));
+        proxies[2].fail_after(Way::Up, MEDIUM / 4, fault);
+        let outcome = aditi.run(&["Upload", if many { "many" } else { "one" }]).succeeds();
+        if fault == Fault::Cut {
+            outcome.complains_of("Server3");
+        }
+        // Two copies, and what the lost server had got.
+        let most = 2 * MEDIUM + MEDIUM / 4 + (1 << 20);
+        assert!(sent(&proxies) < most, "{} bytes for {MEDIUM}", sent(&proxies));
+        for name in &names {
+            match fault {
+                Fault::Cut => assert!(cluster.copies_on(&[1, 2, 4], name) >= 2, "{name}"),
+                _ => cluster.has_equal_copies(name, 2),
+            }
+            cluster.client("Aditi").download(name, &noise(7, size));
+        }
+        // What Server3 is left with is settled by the next command on the file.
+        cluster.client("Aditi").run(&["Repair"]).succeeds();
+        assert_eq!(cluster.unsettled(), [""; 0]);
+        cluster.client("Aditi").run(&["Delete", "-r", "."]).succeeds();
+    }
+    cluster.run_all();
+}
+
+/// The file has zeros when its pieces are sent, and ones when they are to be sent again: under one keystream, each byte
+/// that went up would be the complement of one that went up before.
+#[test]
+fn what_is_sent_again_is_what_was_sent_even_if_the_file_has_changed() {
+    let cluster = Cluster::quick(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    aditi.put("a", &vec![0; MEDIUM]);
+    proxies[1].fail_after(Way::Up, MEDIUM * 3 / 8, Fault::Silence);
+    let upload = aditi.start(&["Upload", "a"]);
+    proxies[1].wait_for_the_fault();
+    std::fs::write(aditi.files().join("a"), vec![0xff; MEDIUM]).unwrap();
+    proxies[1].cut();
+    upload.finish().fails_with(1).complains_of("changed");
+    let sent: Vec<Vec<u8>> = proxies.iter().map(|proxy| proxy.recorded(Way::Up)).collect();
+    let some = sent.iter().flat_map(|bytes| bytes.windows(16).step_by(4099));
+    let complements: HashSet<Vec<u8>> =
+        some.map(|window| window.iter().map(|byte| !byte).collect()).collect();
+    let is_one = |window: &[u8]| complements.contains(window);
+    assert!(!sent.iter().any(|bytes| bytes.windows(16).any(is_one)), "a keystream served two plaintexts");
+    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
 }
 
 #[test]

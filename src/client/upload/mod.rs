@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use local::{Attributes, OpenSource, Since};
 use source::Source;
-use stage::{Plan, Staged, has_same_bytes, stage_all};
+use stage::{Encrypted, Job, Plan, Staged, all_jobs, has_same_bytes, stage_all};
 
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};
@@ -23,7 +23,7 @@ use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
 use crate::name::{FilePath, ServerName};
 use crate::peer::No;
 use crate::placement;
-use crate::primitives::{self, Bytes32, sha256};
+use crate::primitives::{self, sha256};
 use crate::sealed::{Facts, FileKey, Header, Kind};
 use crate::wire::Refusal;
 
@@ -83,8 +83,12 @@ impl Outgoing {
         }
     }
 
+    fn is_excluded(&self, server: usize) -> bool {
+        self.excluded.iter().any(|(excluded, _)| *excluded == server)
+    }
+
     fn exclude(&mut self, server: usize, no: &No) {
-        if !self.excluded.iter().any(|(s, _)| *s == server) {
+        if !self.is_excluded(server) {
             self.excluded.push((server, no.to_string()));
         }
     }
@@ -179,8 +183,8 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
             Err(error) => file.result = Some(Err(error)),
         }
     }
+    let staged = stage(core, &mut planned);
     let logins = core.cluster.logins();
-    let staged = stage(core, &planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
     let (mut ready, mut aborting) = (Vec::new(), Vec::new());
     for (Planned { file, plan, writer }, staged) in planned.into_iter().zip(staged) {
         let path = plan.header.path.clone();
@@ -204,7 +208,7 @@ fn plan(
     survey: &Survey,
 ) -> Result<(Plan, Writer<Staging>), ClientError> {
     file.attempts += 1;
-    let is_usable = |s: usize| core.cluster.is_up(s) && !file.excluded.iter().any(|(e, _)| *e == s);
+    let is_usable = |s: usize| core.cluster.is_up(s) && !file.is_excluded(s);
     let usable: Vec<bool> = (0..core.cluster.len()).map(is_usable).collect();
     if !usable.contains(&true) {
         return Err(file.not_taken(core).unwrap_or_else(|| core.no_server()));
@@ -231,15 +235,69 @@ fn plan(
     };
     let (user, path) = (core.config.user.clone(), file.source.target.clone());
     let header = Header::data(user, path, facts, 1, core.key.wrap(&key, wrap_block));
-    Ok((Plan { source, key, runs, header, holders }, writer))
+    Ok((Plan { source, key, runs, header, usable, holders }, writer))
 }
 
-fn stage(core: &mut Core, plans: &[&Plan]) -> Vec<Staged> {
-    let peers = core.cluster.lend_peers();
-    let (staged, peers) =
-        timed(&*core.report, Phase::Stage, || stage_all(plans, peers, &core.key, &*core.report));
-    core.cluster.take_back(peers);
+/// Stages all pieces. A server whose connection was lost is sent its pieces again on another one; if it does not return, or
+/// has no room, they go to the next on the ring. The version stays the same, and so does what the others have staged.
+fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
+    let mut staged: Vec<Staged> = planned.iter().map(|_| Staged::default()).collect();
+    let mut jobs = all_jobs(&planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
+    // Each round goes without a server of the one before, or a server returns, which it does a few times at most.
+    while !jobs.is_empty() {
+        let logins = core.cluster.logins();
+        let plans: Vec<&Plan> = planned.iter().map(|planned| &planned.plan).collect();
+        let (peers, key, report) = (core.cluster.lend_peers(), &core.key, &*core.report);
+        let stage = || stage_all(&plans, staged, &jobs, peers, key, report);
+        let (done, peers) = timed(report, Phase::Stage, stage);
+        core.cluster.take_back(peers);
+        core.cluster.log_in_again();
+        staged = done;
+        // What was staged on a connection may be committed on no other.
+        let is_on_this_connection =
+            |server: usize| !core.cluster.is_up(server) || core.cluster.is_up_since(server, logins);
+        let answers = staged.iter_mut().map(|staged| &mut staged.answers);
+        answers.for_each(|answers| answers.retain(|(server, ..)| is_on_this_connection(*server)));
+        let each = planned.iter_mut().zip(&staged).enumerate();
+        jobs = each.flat_map(|(file, (planned, staged))| planned.jobs_left(core, file, staged)).collect();
+    }
     staged
+}
+
+/// Whether a refusal is about the server, and not about the version.
+fn has_no_room(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead)
+}
+
+impl Planned<'_> {
+    /// What is left to stage. The plan takes note of the servers that are replaced. Nothing is left if the version has to
+    /// be given up.
+    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged) -> Vec<Job> {
+        let refused = |server: usize, about_it: bool| {
+            let answers = staged.answers.iter().filter(move |(s, ..)| *s == server);
+            answers.filter_map(|(.., answer)| answer.refusal()).any(|no| has_no_room(no.refusal) == about_it)
+        };
+        let is_hopeless = self.writer.servers().iter().any(|&server| refused(server, false));
+        if staged.local.is_some() || is_hopeless {
+            return Vec::new();
+        }
+        for (server, usable) in self.plan.usable.iter_mut().enumerate() {
+            *usable &= core.cluster.is_up(server) && !refused(server, true);
+        }
+        let path_hash = sha256(self.plan.header.path.as_str().as_bytes());
+        let holders = placement::holders(&path_hash, &self.plan.usable, core.config.replicas);
+        if holders.iter().any(Vec::is_empty) {
+            return Vec::new();
+        }
+        let jobs = placement::pieces().zip(&holders).map(|(piece, holders)| {
+            let servers = holders.iter().copied().filter(|&server| !staged.has(server, piece)).collect();
+            Job { file, piece, servers }
+        });
+        let jobs = jobs.filter(|job| !job.servers.is_empty()).collect();
+        self.writer.replace(holders.iter().flatten().copied().collect());
+        self.plan.holders = holders;
+        jobs
+    }
 }
 
 /// Whether what is staged may be committed. If not, it returns the error that ends it; without one, it is worth another
@@ -250,11 +308,12 @@ fn judge(
     writer: Writer<Staging>,
     staged: Staged,
 ) -> Result<Writer<Committing>, (Writer<Aborting>, Option<ClientError>)> {
-    match staged.local.map_or_else(|| is_consistent(plan, &staged.roots), Err) {
+    match staged.local.map_or_else(|| is_consistent(plan, &staged.pieces), Err) {
         Ok(grew) => file.grew = grew,
         Err(error) => return Err((writer.give_up(), Some(error.into()))),
     }
-    for (server, no) in staged.answers.iter().filter_map(|(s, answer)| Some((*s, answer.refusal()?))) {
+    let refused = staged.answers.iter().filter_map(|(s, _, answer)| Some((*s, answer.refusal()?)));
+    for (server, no) in refused {
         match no.refusal {
             Refusal::Conflict => {
                 return Err((writer.give_up(), Some(ClientError::Conflict(file.source.target.clone()))));
@@ -262,21 +321,20 @@ fn judge(
             Refusal::Rekeyed => {
                 return Err((writer.give_up(), Some(ClientError::Rekeyed(file.source.target.clone()))));
             }
-            Refusal::DiskFull | Refusal::DiskError | Refusal::Busy | Refusal::Ahead => {
-                file.exclude(server, no);
-            }
+            refusal if has_no_room(refusal) => file.exclude(server, no),
             // Behind: somebody was faster. Damaged: bytes were altered in transit. If it happens again and again, the
             // server is at fault.
             _ => file.suspect(server, no),
         }
     }
     let everybody = writer.servers().len();
-    writer.staged(&staged.answers, everybody).map_err(|writer| (writer, None))
+    let answers: Vec<_> = staged.answers.into_iter().map(|(server, _, answer)| (server, answer)).collect();
+    writer.staged(&answers, everybody).map_err(|writer| (writer, None))
 }
 
 /// Checks that what was sent of a file belongs together: a file that was written to in the meantime is read again. Returns
 /// whether it has grown.
-fn is_consistent(plan: &Plan, sent: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
+fn is_consistent(plan: &Plan, sent: &[Encrypted]) -> Result<bool, LocalError> {
     let Since { is_touched, grew } = plan.source.since_opened()?;
     if is_touched && !has_same_bytes(plan, sent)? {
         return Err(plan.source.changed());

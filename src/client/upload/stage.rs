@@ -14,14 +14,14 @@ use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
-use crate::primitives::Bytes32;
+use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{
     ChunkCipher, ChunkHasher, FileKey, Header, MIN_CHUNK_LOG2, MasterKey, NONCE, Nonce, nonce,
 };
 use crate::wire::Request;
 
 /// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
-const STEP: usize = 256 * 1024;
+const STEP: u64 = 256 * 1024;
 /// More threads than this only wait for each other: there are four pieces.
 const MAX_THREADS: usize = 4;
 /// One thread for this many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and many
@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) runs: Vec<[u8; 8]>,
     /// The header of every piece, except for number and piece size.
     pub(super) header: Header,
+    /// By server: whether it may hold pieces.
+    pub(super) usable: Vec<bool>,
     /// By piece, from 1: the servers that should hold it.
     pub(super) holders: Vec<Vec<usize>>,
 }
@@ -45,22 +47,39 @@ pub(super) struct Plan {
 pub(super) struct Staged {
     /// The local file failed.
     pub(super) local: Option<LocalError>,
-    /// The root of each piece that was sent, with its number.
-    pub(super) roots: Vec<(u8, Bytes32)>,
+    /// The pieces that were sent.
+    pub(super) pieces: Vec<Encrypted>,
     /// What each server answered, for each of its pieces.
-    pub(super) answers: Vec<(usize, Answer<()>)>,
+    pub(super) answers: Vec<(usize, u8, Answer<()>)>,
 }
 
-/// One piece to stage.
-struct Job {
-    file: usize,
-    piece: u8,
+impl Staged {
+    /// Whether a server has staged a piece.
+    pub(super) fn has(&self, server: usize, piece: u8) -> bool {
+        self.answers.iter().any(|(s, p, answer)| (*s, *p) == (server, piece) && answer.is_done())
+    }
 }
 
-/// A connection in use, and the files whose replies are still to come on it.
+/// What is known of a piece when it has been encrypted.
+#[derive(Clone)]
+pub(super) struct Encrypted {
+    pub(super) piece: u8,
+    /// The hash of each chunk.
+    table: Vec<u8>,
+    root: Bytes32,
+}
+
+/// One piece to stage, and on which servers.
+pub(super) struct Job {
+    pub(super) file: usize,
+    pub(super) piece: u8,
+    pub(super) servers: Vec<usize>,
+}
+
+/// A connection in use, and the pieces whose replies are still to come on it, each with the number of its file.
 struct Lane {
     peer: Option<Result<Peer, PeerError>>,
-    expected: VecDeque<usize>,
+    expected: VecDeque<(usize, u8)>,
 }
 
 impl Lane {
@@ -87,26 +106,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stages all pieces of these files on the servers of their plans. Returns the result for each file, and the
+/// All pieces of these files, for the servers of their plans.
+pub(super) fn all_jobs(plans: &[&Plan]) -> Vec<Job> {
+    let of_file = |(file, plan): (usize, &&Plan)| {
+        let holders = plan.holders.clone();
+        job_order().map(move |piece| Job { file, piece, servers: holders[usize::from(piece) - 1].clone() })
+    };
+    plans.iter().enumerate().flat_map(of_file).collect()
+}
+
+/// Does these jobs for these files, of which so much is staged already. Returns the result for each file, and the
 /// connections, each with its server.
 pub(super) fn stage_all(
     plans: &[&Plan],
+    staged: Vec<Staged>,
+    jobs: &[Job],
     peers: Vec<Option<Peer>>,
     key: &MasterKey,
     report: &dyn Report,
 ) -> (Vec<Staged>, Returned) {
-    let jobs: Vec<Job> =
-        (0..plans.len()).flat_map(|file| job_order().map(move |piece| Job { file, piece })).collect();
     let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });
     let work = Work {
         plans,
         jobs: Mutex::new(jobs.iter()),
         lanes: peers.into_iter().map(lane).collect(),
-        staged: plans.iter().map(|_| Mutex::default()).collect(),
+        staged: staged.into_iter().map(Mutex::new).collect(),
         key,
         report,
     };
-    let bytes = plans.iter().map(|plan| plan.header.file_size).sum();
+    let bytes = jobs.iter().map(|job| plans[job.file].header.of_piece(job.piece).piece_size).sum();
     let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from));
     std::thread::scope(|scope| {
         for _ in 1..threads.min(jobs.len()) {
@@ -138,7 +166,7 @@ fn threads_for(bytes: u64, cores: usize) -> usize {
 }
 
 fn collect_replies(server: usize, lane: &mut Lane, staged: &[Mutex<Staged>]) {
-    for file in std::mem::take(&mut lane.expected) {
+    for (file, piece) in std::mem::take(&mut lane.expected) {
         let answer = match &mut lane.peer {
             Some(Ok(peer)) => match peer.receive_done() {
                 Ok(Ok(())) => Answer::Done(()),
@@ -150,7 +178,7 @@ fn collect_replies(server: usize, lane: &mut Lane, staged: &[Mutex<Staged>]) {
             },
             _ => Answer::Lost,
         };
-        lock(&staged[file]).answers.push((server, answer));
+        lock(&staged[file]).answers.push((server, piece, answer));
     }
 }
 
@@ -171,29 +199,39 @@ impl Work<'_> {
         let header = plan.header.of_piece(job.piece);
         let length = header.payload_size();
         let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
-        let mut in_order = plan.holders[usize::from(job.piece) - 1].clone();
+        let mut in_order = job.servers.clone();
         in_order.sort_unstable();
         let mut lanes: Vec<MutexGuard<'_, Lane>> = in_order.iter().map(|&s| lock(&self.lanes[s])).collect();
         for lane in &mut lanes {
-            lane.expected.push_back(job.file);
+            lane.expected.push_back((job.file, job.piece));
             lane.try_send(|peer| peer.send(&request));
         }
-        let encrypted = encrypt(plan, &header, buffer, |step, done| {
+        let before = lock(&self.staged[job.file]).pieces.iter().find(|sent| sent.piece == job.piece).cloned();
+        let is_first = before.is_none();
+        let send = |step: &[u8], done: u64| {
             for lane in &mut lanes {
                 lane.try_send(|peer| peer.send_payload(step));
             }
-            self.report.progress(Progress { done });
-        });
+            if is_first {
+                self.report.progress(Progress { done });
+            }
+        };
+        let encrypted = match before {
+            None => encrypt(plan, &header, buffer, send),
+            Some(sent) => encrypt_again(plan, &header, sent, buffer, send),
+        };
         match encrypted {
-            Ok((table, root)) => {
-                let seal = self.key.seal(&header.encode(), &root);
+            Ok(sent) => {
+                let seal = self.key.seal(&header.encode(), &sent.root);
                 for lane in &mut lanes {
                     lane.try_send(|peer| {
-                        peer.send_payload(&table)?;
-                        peer.send_end(&root, &seal)
+                        peer.send_payload(&sent.table)?;
+                        peer.send_end(&sent.root, &seal)
                     });
                 }
-                lock(&self.staged[job.file]).roots.push((job.piece, root));
+                if is_first {
+                    lock(&self.staged[job.file]).pieces.push(sent);
+                }
             }
             Err((error, sent)) => {
                 lock(&self.staged[job.file]).local = Some(error);
@@ -203,28 +241,57 @@ impl Work<'_> {
     }
 }
 
-/// Whether the file has the bytes now that these roots are of. What is encrypted for that must go nowhere: if they
-/// differ, it has the nonces of others.
-pub(super) fn has_same_bytes(plan: &Plan, roots: &[(u8, Bytes32)]) -> Result<bool, LocalError> {
+/// Whether the file has the bytes now that were sent. What is encrypted for that must go nowhere: if they differ, it has
+/// the nonces of others.
+pub(super) fn has_same_bytes(plan: &Plan, sent: &[Encrypted]) -> Result<bool, LocalError> {
     let mut buffer = Vec::new();
-    for (piece, sent) in roots {
-        let header = plan.header.of_piece(*piece);
-        let (_, root) = encrypt(plan, &header, &mut buffer, |_, _| ()).map_err(|(error, _)| error)?;
-        if root != *sent {
+    for sent in sent {
+        let header = plan.header.of_piece(sent.piece);
+        let now = encrypt(plan, &header, &mut buffer, |_, _| ()).map_err(|(error, _)| error)?;
+        if now.root != sent.root {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
+/// A piece as it was encrypted before, for another server. A chunk goes to `take` only if it is the very one that was
+/// sent: with other bytes of the file, it would have the nonce of another.
+fn encrypt_again(
+    plan: &Plan,
+    header: &Header,
+    sent: Encrypted,
+    buffer: &mut Vec<u8>,
+    mut take: impl FnMut(&[u8], u64),
+) -> Result<Encrypted, (LocalError, u64)> {
+    let mut encryption = Encryption::new(plan, header);
+    encryption.at_once = encryption.at_once.max(header.chunk_size());
+    let (mut hashes, mut taken) = (sent.table.chunks_exact(32), 0);
+    loop {
+        let (step, done) = encryption.step(buffer).map_err(|error| (error, taken))?;
+        if step.is_empty() {
+            break;
+        }
+        let mut chunks = step.chunks(header.stored_chunk_size() as usize);
+        if !chunks.all(|chunk| hashes.next().is_some_and(|hash| sha256(chunk) == hash)) {
+            return Err((plan.source.changed(), taken));
+        }
+        take(step, done);
+        taken += step.len() as u64;
+    }
+    Ok(sent)
+}
+
 /// Reads, encrypts and hashes a piece. Each part of its body goes to `take`, with how many bytes of the file are in it.
-/// Returns table and root; or a local error, and how many bytes of the body came before it.
+///
+/// # Errors
+/// A local one, and how many bytes of the body came before it.
 fn encrypt(
     plan: &Plan,
     header: &Header,
     buffer: &mut Vec<u8>,
     mut take: impl FnMut(&[u8], u64),
-) -> Result<(Vec<u8>, Bytes32), (LocalError, u64)> {
+) -> Result<Encrypted, (LocalError, u64)> {
     let mut encryption = Encryption::new(plan, header);
     let mut hasher = ChunkHasher::new(header.stored_chunk_size());
     let mut table = Vec::new();
@@ -239,7 +306,7 @@ fn encrypt(
         taken += step.len() as u64;
     }
     let root = hasher.finish(|hash| table.extend(hash));
-    Ok((table, root))
+    Ok(Encrypted { piece: header.piece, table, root })
 }
 
 /// A piece that is read and encrypted.
@@ -250,22 +317,25 @@ struct Encryption<'a> {
     start: u64,
     /// Bytes of the file that were encrypted.
     done: u64,
+    /// Bytes of the file in a step.
+    at_once: u64,
     cipher: ChunkCipher,
 }
 
 impl<'a> Encryption<'a> {
     fn new(plan: &'a Plan, header: &'a Header) -> Self {
         let start = placement::range(header.file_size, header.piece).start;
-        Self { plan, header, start, done: 0, cipher: ChunkCipher::new(&plan.key, &nonce_of(plan, header, 0)) }
+        let cipher = ChunkCipher::new(&plan.key, &nonce_of(plan, header, 0));
+        Self { plan, header, start, done: 0, at_once: STEP, cipher }
     }
 
     /// The next bytes of the body, none at its end; and how many bytes of the file they are.
     fn step<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Result<(&'b [u8], u64), LocalError> {
         let chunk_size = self.header.chunk_size();
         // Even with the smallest chunks.
-        buffer.resize(STEP + NONCE * (STEP >> MIN_CHUNK_LOG2), 0);
+        buffer.resize(self.at_once as usize + NONCE * (self.at_once >> MIN_CHUNK_LOG2) as usize, 0);
         let (before, mut filled) = (self.done, 0);
-        let end = self.header.piece_size.min(before + STEP as u64);
+        let end = self.header.piece_size.min(before + self.at_once);
         while self.done < end {
             let (chunk, within) = (self.done / chunk_size, self.done % chunk_size);
             if within == 0 {

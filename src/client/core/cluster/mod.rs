@@ -196,7 +196,7 @@ impl Cluster {
     }
 
     /// Whether a server is up, and on the same connection since there were that many rounds of logins.
-    pub(super) fn is_up_since(&self, server: usize, logins: u64) -> bool {
+    pub(crate) fn is_up_since(&self, server: usize, logins: u64) -> bool {
         self.is_up(server) && self.servers[server].round <= logins
     }
 
