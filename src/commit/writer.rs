@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Each step consumes the writer and says which servers to ask next, so a commit before every stage is acknowledged, or
-//! after an abort, does not compile. All requests go over the connections on which the version was staged: a server
-//! that was lost in between is lost for this version.
+//! after an abort, does not compile. A commit goes over the connections on which the version was staged: what a server
+//! has staged on a connection that was lost since does not count.
 
 use std::marker::PhantomData;
 

@@ -29,6 +29,8 @@ pub(crate) struct Bounds {
     pub(crate) any_order: bool,
     /// How often a writer that failed tries again.
     pub(crate) retries: u8,
+    /// How often an upload whose connection to a server was lost stages there again, or without that server on the others.
+    pub(crate) restages: u8,
     /// Whether the last server lies: it shows a version as published that it was once asked to stage, and that its writer
     /// has given up since.
     pub(crate) liar: bool,
@@ -52,6 +54,7 @@ impl Default for Bounds {
             aborts: true,
             any_order: true,
             retries: 0,
+            restages: 0,
             liar: false,
             partitions: false,
             moves: false,
@@ -95,6 +98,8 @@ pub(crate) struct Rules {
     pub(crate) behind_unsynced: bool,
     /// Try again with the generation of the last try.
     pub(crate) retry_same: bool,
+    /// Where a server is replaced, count what another has staged on a connection that was lost since.
+    pub(crate) count_lost: bool,
     /// Count generations from what was seen, and do not look at the clock.
     pub(crate) no_clock: bool,
     /// After a copy, delete whatever the old name is by then.

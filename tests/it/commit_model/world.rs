@@ -37,6 +37,8 @@ enum Link {
     /// Staged and acknowledged, and the connection was lost since.
     Broken,
     NotStaged,
+    /// Not staged, because the connection was lost.
+    Lost,
     ToCommit,
     /// Renamed, not yet acknowledged.
     Renamed,
@@ -95,6 +97,7 @@ pub(crate) struct State {
     deaths: u8,
     breaks: u8,
     retries: u8,
+    restages: u8,
     /// What a move has copied, and the floors that it saw then.
     copied: Code,
     floors: [u8; SERVERS],
@@ -130,6 +133,8 @@ pub(crate) enum Action {
     Die { writer: usize },
     CloseDead { writer: usize, server: usize },
     Break { writer: usize, server: usize },
+    StageAgain { writer: usize, server: usize },
+    Replace { writer: usize, server: usize },
     Crash { server: usize },
     Restart { server: usize },
     Promise { writer: usize, server: usize },
@@ -223,6 +228,7 @@ impl World {
             deaths: self.bounds.deaths,
             breaks: self.bounds.breaks,
             retries: self.bounds.retries,
+            restages: self.bounds.restages,
             copied: 0,
             floors: [0; SERVERS],
             clock: 0,

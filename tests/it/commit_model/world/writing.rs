@@ -40,6 +40,7 @@ impl World {
             }
             Stage::Over | Stage::Acknowledged => {}
             Stage::Staging | Stage::Committing | Stage::Dead => {
+                self.stage_again(state, writer, next);
                 for server in 0..SERVERS {
                     self.progress(state, writer, server, next);
                     let on_its_way = matches!(author.links[server], Link::ToStage | Link::Moving);
@@ -54,6 +55,46 @@ impl World {
                     next.push((Action::Die { writer }, after));
                 }
             }
+        }
+    }
+
+    /// An upload that has lost a connection before its commit stages there once more, or on the others alone, or gives
+    /// up.
+    fn stage_again(&mut self, state: &State, writer: usize, next: &mut Next) {
+        let author = &state.authors[writer];
+        if author.stage != Stage::Staging || writer == DELETER || state.restages == 0 {
+            return;
+        }
+        for server in (0..SERVERS).filter(|&s| matches!(author.links[s], Link::Lost | Link::Broken)) {
+            let one_less = State { restages: state.restages - 1, ..*state };
+            if self.is_up(&state.servers, server) {
+                let mut after = one_less;
+                after.authors[writer].links[server] = Link::ToStage;
+                next.push((Action::StageAgain { writer, server }, after));
+            }
+            let others = (0..SERVERS).filter(|&s| s != server && author.links[s] != Link::Unused);
+            // With fewer left there would be fewer copies, of which the user is warned.
+            if others.count() >= REPLICAS {
+                let mut after = one_less;
+                let links = &mut after.authors[writer].links;
+                links[server] = Link::Unused;
+                // The others have to hold more now.
+                for link in links {
+                    *link = match *link {
+                        Link::Broken if self.rules.count_lost => Link::Broken,
+                        Link::Staged => Link::ToStage,
+                        Link::Broken => Link::Lost,
+                        link => link,
+                    };
+                }
+                self.conclude(&mut after, writer);
+                next.push((Action::Replace { writer, server }, after));
+            }
+        }
+        if author.links.contains(&Link::Lost) {
+            let mut after = *state;
+            after.authors[writer].stage = Stage::Failing;
+            next.push((Action::GiveUp { writer }, after));
         }
     }
 
@@ -211,6 +252,7 @@ impl World {
         let link = &mut state.authors[writer].links[server];
         let was = *link;
         *link = match was {
+            Link::ToStage | Link::Moving if writer != DELETER => Link::Lost,
             Link::ToStage | Link::Moving => Link::NotStaged,
             Link::Staged => Link::Broken,
             Link::ToCommit | Link::Renamed => Link::CommitLost,
@@ -226,8 +268,9 @@ impl World {
         match author.stage {
             Stage::Staging => {
                 // An upload is lost with the first piece; that it hears the other answers changes nothing.
-                let lost = writer != DELETER && waits(&[Link::NotStaged]);
-                if !lost && waits(&[Link::ToStage, Link::Moving]) {
+                let is_hopeless = waits(&[Link::NotStaged]) || state.restages == 0 && waits(&[Link::Lost]);
+                let lost = writer != DELETER && is_hopeless;
+                if !lost && waits(&[Link::ToStage, Link::Moving, Link::Lost]) {
                     return;
                 }
                 match self.staged(&state.authors[writer], writer) {
