@@ -2,7 +2,7 @@
 
 use crate::common::client::{CONF, PROGRAM};
 use crate::common::process::{Outcome, run};
-use crate::common::{Client, Cluster, Trap, as_seen, noise};
+use crate::common::{Client, Cluster, Trap, as_seen, disk, noise};
 use shareit::sealed::{Header, Kind};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
@@ -438,4 +438,31 @@ fn a_file_whose_bytes_change_while_it_is_read_is_refused() {
         cluster.client("Aditi").run(&["ShowFiles"]).succeeds().prints(&[]);
         assert!(cluster.unsettled().is_empty());
     }
+}
+
+/// What is put in the place of a file or folder between the walk and the moment when it is read.
+#[test]
+fn a_link_that_takes_the_place_of_a_file_or_of_a_folder_around_it_is_not_followed() {
+    let cluster = Cluster::quick(2);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    let outside = aditi.folder().join("outside");
+    fs::create_dir_all(&outside).unwrap();
+    fs::write(outside.join("f"), b"secret").unwrap();
+    for name in ["t/a", "t/folder/f", "t/kept"] {
+        aditi.put(name, b"own");
+    }
+    proxies[0].trap("LOOK", Trap::Hold);
+    let upload = aditi.start(&["Upload", "t"]);
+    proxies[0].wait_for_the_trap();
+    let tree = aditi.files().join("t");
+    fs::remove_file(tree.join("a")).unwrap();
+    symlink(outside.join("f"), tree.join("a")).unwrap();
+    fs::remove_dir_all(tree.join("folder")).unwrap();
+    symlink(&outside, tree.join("folder")).unwrap();
+    proxies[0].release();
+    let outcome = upload.finish().fails_with(1).complains_of("'files/t/a' changed while it was read");
+    outcome.complains_of("'files/t/folder/f' changed while it was read");
+    aditi.run(&["Download", "t"]).succeeds();
+    assert_eq!(disk::files_below(&aditi.downloads().join("t")), ["kept"]);
 }

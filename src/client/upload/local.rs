@@ -1,12 +1,13 @@
 //! A local file, link or folder while it is uploaded.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
 
 use super::source::Source;
 use crate::client::core::error::LocalError;
@@ -53,7 +54,31 @@ impl Attributes {
 }
 
 fn metadata(source: &Source) -> io::Result<Metadata> {
-    if source.follow { fs::metadata(&source.local) } else { fs::symlink_metadata(&source.local) }
+    if source.inside.is_none() { fs::metadata(&source.local) } else { fs::symlink_metadata(&source.local) }
+}
+
+/// Opens a source. Between the walk through its folder and now, somebody who may write there may have put a link in its
+/// place, or in that of a folder around it.
+fn open(source: &Source, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::CLOEXEC;
+    let Some(inside) = &source.inside else {
+        return Ok(openat(CWD, &source.local, flags, Mode::empty())?.into());
+    };
+    let flags = flags | OFlags::NOFOLLOW;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{ResolveFlags, openat2};
+        let folder =
+            openat(CWD, &**inside, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let below = source.local.strip_prefix(inside).unwrap_or(&source.local);
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        match openat2(&folder, below, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            // An old system, or a sandbox, does not know this call.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            opened => return Ok(opened?.into()),
+        }
+    }
+    Ok(openat(CWD, &source.local, flags, Mode::empty())?.into())
 }
 
 impl From<&Header> for Attributes {
@@ -115,24 +140,22 @@ impl State {
 impl OpenSource {
     pub(super) fn open(source: &Source) -> Result<Self, LocalError> {
         let path = &source.local;
-        let local = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => LocalError::Missing(path.clone()),
+        let local = |error: io::Error| match Errno::from_io_error(&error) {
+            Some(Errno::NOENT) => LocalError::Missing(path.clone()),
+            // A link where there was none.
+            Some(Errno::LOOP) if source.inside.is_some() => LocalError::Changed(path.clone()),
             _ => LocalError::Failed(path.clone(), error),
         };
         let (content, attributes) = match source.kind {
-            Kind::Link => open_link(path).map_err(local)?,
+            Kind::Link => open_link(source).map_err(local)?,
             Kind::Folder => {
-                let metadata = metadata(source).map_err(local)?;
-                if !metadata.is_dir() {
-                    return Err(LocalError::Changed(path.clone()));
-                }
+                let folder = open(source, OFlags::PATH | OFlags::DIRECTORY).map_err(local)?;
+                let metadata = folder.metadata().map_err(local)?;
                 (Content::Bytes(Vec::new(), false), Attributes::of(Kind::Folder, &metadata))
             }
             _ => {
-                // Without waiting, in case a FIFO has taken its place; and not what a link leads to that has.
-                let nofollow = if source.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-                let flags = (OFlags::NONBLOCK | nofollow).bits().cast_signed();
-                let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(local)?;
+                // Without waiting, in case a FIFO has taken its place.
+                let file = open(source, OFlags::RDONLY | OFlags::NONBLOCK).map_err(local)?;
                 if !file.metadata().map_err(local)?.is_file() {
                     return Err(LocalError::Kind(path.clone()));
                 }
@@ -198,14 +221,14 @@ pub(super) struct Since {
 }
 
 /// A link and its target, which belong together: another link that takes its name in the meantime is another file.
-fn open_link(path: &Path) -> io::Result<(Content, Attributes)> {
-    let link = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+fn open_link(source: &Source) -> io::Result<(Content, Attributes)> {
+    let link = open(source, OFlags::PATH | OFlags::NOFOLLOW)?;
     let target = readlinkat(&link, "", Vec::new())?.into_bytes();
     let size = target.len() as u64;
     if !(1..=MAX_LINK).contains(&size) {
         return Err(io::Error::other(format!("its target has {size} bytes")));
     }
-    let attributes = Attributes { size, ..Attributes::of(Kind::Link, &File::from(link).metadata()?) };
+    let attributes = Attributes { size, ..Attributes::of(Kind::Link, &link.metadata()?) };
     Ok((Content::Bytes(target, false), attributes))
 }
 

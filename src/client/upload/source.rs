@@ -4,6 +4,7 @@ use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::client::core::draft::is_draft;
 use crate::client::core::error::{ClientError, LocalError, Shown};
@@ -25,8 +26,8 @@ pub struct Source {
     pub kind: Kind,
     /// Its bytes, as far as its metadata says.
     pub size: u64,
-    /// Whether links are followed to it.
-    pub follow: bool,
+    /// The folder below which no link is followed to it, whatever has changed there since; none if links are followed.
+    pub inside: Option<Arc<Path>>,
 }
 
 /// What is to be uploaded.
@@ -75,6 +76,10 @@ pub fn find(
         _ => LocalError::Failed(local.clone(), error),
     })?;
     let kind = kind(metadata.file_type()).ok_or_else(|| LocalError::Kind(local.clone()))?;
+    if !of.follow {
+        let around = if kind == Kind::Folder { &local } else { local.parent().unwrap_or(&local) };
+        walk.inside = Some(if around.as_os_str().is_empty() { Path::new(".") } else { around }.into());
+    }
     // DIR itself (`.`) and `/` have no name.
     let name = relative.file_name().map(|name| name.to_string_lossy().into_owned());
     if kind == Kind::Folder {
@@ -108,6 +113,7 @@ fn id(metadata: &Metadata) -> (u64, u64) {
 struct Walk<'a> {
     found: Sources,
     follow: bool,
+    inside: Option<Arc<Path>>,
     journals: Vec<(u64, u64)>,
     /// The folders around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
@@ -118,7 +124,7 @@ impl<'a> Walk<'a> {
     fn new(of: Selection<'_>, report: &'a dyn Report) -> Self {
         let journals = of.journals.iter().filter_map(|path| Some(id(&fs::symlink_metadata(path).ok()?)));
         let (found, on_the_way) = (Sources::default(), Vec::new());
-        Self { found, follow: of.follow, journals: journals.collect(), on_the_way, report }
+        Self { found, follow: of.follow, inside: None, journals: journals.collect(), on_the_way, report }
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -175,8 +181,8 @@ impl<'a> Walk<'a> {
             self.report.notice(Notice::BitsNotStored { path: target.clone() });
         }
         let size = if kind == Kind::Folder { 0 } else { metadata.len() };
-        let (local, follow) = (local.to_path_buf(), self.follow);
-        self.found.all.push(Source { local, target, kind, size, follow });
+        let (local, inside) = (local.to_path_buf(), self.inside.clone());
+        self.found.all.push(Source { local, target, kind, size, inside });
     }
 
     /// Whether a file is one of the client's own that will soon be gone, and of which kind.
