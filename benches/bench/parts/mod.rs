@@ -1,6 +1,7 @@
 //! What is measured, part by part.
 
 mod curve;
+mod death;
 mod far;
 mod large;
 mod listing;
@@ -26,16 +27,18 @@ pub(crate) enum Part {
     Far,
     Many,
     Curve,
+    Death,
     Listing,
 }
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("large", Part::Large),
     ("small", Part::Small),
     ("start", Part::Start),
     ("far", Part::Far),
     ("many", Part::Many),
     ("curve", Part::Curve),
+    ("death", Part::Death),
     ("listing", Part::Listing),
 ];
 
@@ -80,6 +83,7 @@ impl Stage<'_> {
             Part::Far => far::run(self),
             Part::Many => many::run(self),
             Part::Curve => curve::run(self),
+            Part::Death => death::run(self),
             Part::Listing => listing::run(self),
         }
     }
