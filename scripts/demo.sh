@@ -3,12 +3,14 @@
 # It touches nothing else and leaves nothing behind, even if it is interrupted. It exits with 1 as soon as
 # something is not as it says, so it is a test as well.
 #
-# DEMO_PAUSE  seconds before each step (2 on a terminal, otherwise 0), or `key` to wait for Enter
+# DEMO_PAUSE      seconds before each step (2 on a terminal, otherwise 0), or `key` to wait for Enter
+# SERVER, CLIENT  absolute paths of the programs, by default ./Server and ./Client
 set -euo pipefail
 export LC_ALL=C # grep must compare bytes, not characters
 umask 077       # User1.conf has a password in it
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+server=${SERVER:-$repo/Server} client=${CLIENT:-$repo/Client}
 user=Aditi
 password=Aditi@123
 sentence='I have the key, the key is mine,' # a line of TestFiles/poem.txt
@@ -148,14 +150,16 @@ trap 'exit 143' TERM
 
 # --- the demo ---
 
-for program in Server Client; do
-  [[ -x $repo/$program ]] || { echo "demo: $repo/$program is missing: run make first" >&2 && exit 1; }
+for program in "$server" "$client"; do
+  [[ -x $program ]] || { echo "demo: $program is missing: run make first" >&2 && exit 1; }
 done
 cd "$work"
-ln -s "$repo/Server" "$repo/Client" .
+ln -s "$server" Server
+ln -s "$client" Client
 cp -R "$repo/TestFiles" .
 mkdir ROOT logs
 files=$(find TestFiles -type f | wc -l | tr -d ' ')
+folders=$(find TestFiles -type d | wc -l | tr -d ' ')
 top_files=$(find TestFiles -maxdepth 1 -type f | wc -l | tr -d ' ')
 
 printf '%sShareIt: %s files on four servers, any one of which may be lost%s\n' "$bold" "$files" "$plain"
@@ -189,13 +193,14 @@ heading "Who holds what"
 client 0 ShowFiles
 if grep -qF '[incomplete]' out; then fail "a file is incomplete while all servers are up"; fi
 client 0 ShowFiles -l
-say "The servers' side of it: each has two pieces of every file, and none has a whole file."
+say "The servers' side of it: each has two pieces of every file, and none has a whole file." \
+  "A folder has pieces too: they contain its permissions and its time."
 for n in 1 2 3 4; do
   held=$(find "ROOT/Server$n/$user" -type f | wc -l | tr -d ' ')
   say "  ROOT/Server$n/$user: $held files, among them $(cd "ROOT/Server$n/$user" && echo .poem.txt.?)"
-  [[ $held -eq $((2 * files)) ]] || fail "Server$n holds $held files, expected $((2 * files))"
+  [[ $held -eq $((2 * (files + folders))) ]] || fail "Server$n holds $held files, expected $((2 * (files + folders)))"
 done
-ok "$files files, 4 pieces, 2 copies: $((8 * files)) files on four servers"
+ok "$files files and $folders folders, 4 pieces, 2 copies: $((8 * (files + folders))) files on four servers"
 
 heading "One server dies"
 printf '   %s$ kill -9 %s     # Server2%s\n' "$dim" "${pids[2]}" "$plain"

@@ -1,0 +1,35 @@
+//! The scripts that are tests as well: the demo, and docs/DEPLOY.md followed from top to bottom.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The exit status of a script if it cannot do its work here.
+const SKIPPED: i32 = 77;
+
+/// Runs a script of scripts/ with the programs of this build.
+fn works(script: &str) {
+    let output = Command::new("bash")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script))
+        .env("SERVER", env!("CARGO_BIN_EXE_Server"))
+        .env("CLIENT", env!("CARGO_BIN_EXE_Client"))
+        .output()
+        .unwrap();
+    let printed =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    match output.status.code() {
+        Some(0) => {}
+        Some(SKIPPED) => println!("{printed}"),
+        _ => panic!("{printed}"),
+    }
+}
+
+#[test]
+fn the_demo_is_as_it_says() {
+    works("demo.sh");
+}
+
+/// On hosts made of namespaces, if that is permitted.
+#[test]
+fn the_page_about_four_real_machines_can_be_followed() {
+    works("deploy-check.sh");
+}
