@@ -243,7 +243,7 @@ impl Ledger {
         let report = server.look(name).map_err(|error| error.to_string())?;
         let seen = report.pieces.iter().filter_map(|reported| match reported {
             Reported::Piece(_, claim) => Some(claim.header.version.generation),
-            Reported::Damaged(_) => None,
+            _ => None,
         });
         Ok(seen.max().unwrap_or(0).max(report.floor) + 1)
     }
