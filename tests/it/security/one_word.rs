@@ -98,6 +98,7 @@ fn an_upload_that_died_is_not_published_on_the_word_of_one_server_that_keeps_its
         cluster.start(1);
         drop(rogue);
         aditi.download("a", &bytes);
+        aditi.run(&["Repair"]).succeeds();
         aditi.run(&["Verify"]).succeeds().prints(&[]);
         assert_eq!(cluster.unsettled(), [""; 0]);
     }
