@@ -42,6 +42,20 @@ pub enum Notice {
         /// All its bytes.
         size: u64,
     },
+    /// A download that continues one that was cut off.
+    DownloadContinued {
+        /// The file.
+        path: FilePath,
+        /// Bytes of it that are on this side already.
+        there: u64,
+        /// All its bytes.
+        size: u64,
+    },
+    /// A download that failed, and of which enough has arrived to continue with it.
+    DownloadKept {
+        /// The file.
+        path: FilePath,
+    },
     /// An upload that has fewer copies than asked for.
     FewerCopies {
         /// The file.

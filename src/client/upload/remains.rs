@@ -8,21 +8,14 @@ use std::thread;
 use super::encryption::Encryption;
 use super::local::OpenSource;
 use crate::client::core::base::Core;
+use crate::client::core::chunks::{Known, Question, list_chunks};
 use crate::client::core::survey::Survey;
 use crate::name::FilePath;
-use crate::peer::{Answer, Peer};
 use crate::placement;
-use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{FileKey, Header, Kind, NONCE, Nonce, WrappedKey};
+use crate::primitives::sha256;
+use crate::sealed::{FileKey, Header, Kind, NONCE, WrappedKey};
 use crate::version::Version;
-use crate::wire::{MIN_PARTIAL, Request};
-
-/// One chunk, as it was encrypted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) nonce: Nonce,
-    pub(super) hash: Bytes32,
-}
+use crate::wire::MIN_PARTIAL;
 
 /// The first chunks of a piece that a server has, of an unfinished version.
 #[derive(Clone)]
@@ -48,9 +41,6 @@ struct Candidate {
     wrapped: WrappedKey,
     key: FileKey,
 }
-
-/// A CHUNKS, the most bytes that may come, and how many the server has to read for them.
-type Question = (Request, u64, u64);
 
 impl Remains {
     /// What is left of earlier uploads of a file, as far as its bytes are still the same. `fenced` are the versions that
@@ -155,32 +145,10 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
 
 /// The chunks of each candidate, as its server lists them.
 fn ask(core: &mut Core, path: &FilePath, candidates: &[Candidate], header: &Header) -> Vec<Vec<Known>> {
-    const ENTRY: u64 = NONCE as u64 + 32;
     let question = |Candidate { kept, .. }: &Candidate| {
-        let header = header.of_piece(kept.piece);
-        let request = Request::Chunks(path.clone(), kept.piece, kept.version);
-        (kept.server, (request, ENTRY * header.chunks(), header.body_size()))
+        (kept.server, Question::new(path, kept.version, &header.of_piece(kept.piece)))
     };
-    let questions: Vec<(usize, Question)> = candidates.iter().map(question).collect();
-    let send = |peer: &mut Peer, question: &Question| peer.send(&question.0);
-    let receive = |peer: &mut Peer, (_, most, bytes): &Question| peer.receive_chunks(*most, *bytes);
-    let answers = core.cluster.exchange(&questions, send, receive);
-    answers
-        .into_iter()
-        .map(|answer| if let Answer::Done(list) = answer { parse(&list) } else { Vec::new() })
-        .collect()
-}
-
-fn parse(list: &[u8]) -> Vec<Known> {
-    let mut known = Vec::new();
-    let mut rest = list;
-    while let Some((nonce, after)) = rest.split_first_chunk::<NONCE>()
-        && let Some((hash, after)) = after.split_first_chunk::<32>()
-    {
-        known.push(Known { nonce: *nonce, hash: *hash });
-        rest = after;
-    }
-    known
+    list_chunks(core, &candidates.iter().map(question).collect::<Vec<_>>())
 }
 
 /// How many of the first chunks are the same.

@@ -10,7 +10,8 @@ use std::thread::available_parallelism;
 
 use super::encryption::Encryption;
 use super::local::OpenSource;
-use super::remains::{Kept, Known, Remains};
+use super::remains::{Kept, Remains};
+use crate::client::core::chunks::Known;
 use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
