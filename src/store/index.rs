@@ -222,13 +222,13 @@ impl Index {
         self.tidy(&path);
     }
 
-    /// The file of a partial piece, or of a staged one whose connection is closed and whose version is at or below the
-    /// floor: another piece can begin with its bytes.
-    pub(super) fn kept(&self, path: &FilePath, piece: u8, version: Version) -> Option<&Path> {
+    /// The file of a partial piece, or of a staged one whose connection is closed: another piece can begin with its bytes.
+    /// A staged one may be needed where it is, unless its version is at or below the floor, or its writer stages it again.
+    pub(super) fn kept(&self, path: &FilePath, piece: u8, version: Version, by: Version) -> Option<&Path> {
         let name = self.names.get(path)?;
         let partial = name.partial.iter().find(|p| (p.piece, p.version) == (piece, version));
-        let is_fenced = version.rank() <= self.floor(path);
-        let staged = self.staged(path, piece, version).filter(|waiting| is_fenced && !self.is_open(waiting));
+        let may_go = version.rank() <= self.floor(path) || version == by;
+        let staged = self.staged(path, piece, version).filter(|waiting| may_go && !self.is_open(waiting));
         partial.map(|partial| &*partial.file).or(staged.map(|waiting| &*waiting.file))
     }
 

@@ -78,7 +78,7 @@ impl<D: Disk> Store<D> {
         if chunks > 0 {
             let kept = locked
                 .index
-                .kept(&header.path, header.piece, from)
+                .kept(&header.path, header.piece, from, header.version)
                 .ok_or(StoreError::NotFound)?
                 .to_path_buf();
             let (_, known, whole) = partial::extent(disk, &kept)?;

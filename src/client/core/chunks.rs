@@ -1,6 +1,5 @@
 //! Chunks as servers list them: what a client may have on this side already, or not have to send again.
 
-use super::base::Core;
 use super::cluster::Cluster;
 use crate::name::FilePath;
 use crate::peer::{Answer, Peer};
@@ -37,15 +36,13 @@ impl Question {
     }
 }
 
-/// The lists of these servers; an empty one if a server has none, or is lost.
-pub(crate) fn list_chunks(core: &mut Core, questions: &[(usize, Question)]) -> Vec<Vec<Known>> {
+/// The lists of these servers. The questions may be repeated, on any connection.
+pub(crate) fn list_chunks(cluster: &mut Cluster, questions: &[(usize, Question)]) -> Vec<Answer<Vec<Known>>> {
     let send = |peer: &mut Peer, question: &Question| peer.send(&question.request);
-    let receive = |peer: &mut Peer, question: &Question| peer.receive_chunks(question.most, question.reads);
-    let ask = |cluster: &mut Cluster, questions: &[_]| cluster.exchange(questions, send, receive);
-    let answers = core.cluster.repeat_lost(questions, ask);
-    let parsed =
-        |answer: Answer<Vec<u8>>| if let Answer::Done(list) = answer { parse(&list) } else { Vec::new() };
-    answers.into_iter().map(parsed).collect()
+    let receive = |peer: &mut Peer, question: &Question| {
+        Ok(peer.receive_chunks(question.most, question.reads)?.map(|list| parse(&list)))
+    };
+    cluster.exchange(questions, send, receive)
 }
 
 fn parse(list: &[u8]) -> Vec<Known> {

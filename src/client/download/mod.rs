@@ -242,7 +242,8 @@ fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> 
     let is_whole = |number| pieces.iter().any(|p| p.claim.header.piece == number && p.is_whole());
     if !placement::suffices(is_whole) {
         let of_piece = |piece: &Piece| piece.claim.header.piece_size - piece.bytes_missing();
-        if pieces.iter().map(of_piece).sum::<u64>() >= WORTH_KEEPING {
+        if target.is_resumed() || pieces.iter().map(of_piece).sum::<u64>() >= WORTH_KEEPING {
+            // Of what an earlier one has left, perhaps nothing could be proved.
             target.leave();
         }
         let is_replaced = pieces.iter().flat_map(|p| &p.tried).any(|(_, f)| *f == Some(Fault::Replaced));

@@ -13,6 +13,7 @@ use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::chunks::{Known, Question, list_chunks};
 use crate::client::core::report::{Notice, Progress};
+use crate::peer::Answer;
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{ChunkCipher, NONCE};
@@ -49,10 +50,10 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming) {
             Some((servers.pop_front()?, Question::new(&path, header.version, header)))
         };
         let questions: Vec<_> = doubted.iter_mut().filter_map(question).collect();
-        let lists = list_chunks(core, &questions);
+        let answers = core.cluster.repeat_lost(&questions, list_chunks);
         let is_proved: Vec<bool> = thread::scope(|scope| {
-            let prove = |(doubted, list)| scope.spawn(move || prove(target, doubted, list));
-            let threads: Vec<_> = doubted.iter_mut().zip(lists).map(prove).collect();
+            let prove = |(doubted, answer)| scope.spawn(move || prove(target, doubted, answer));
+            let threads: Vec<_> = doubted.iter_mut().zip(answers).map(prove).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
         });
         let mut is_proved = is_proved.into_iter();
@@ -66,8 +67,8 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming) {
 }
 
 /// Returns whether anything of a piece is proved.
-fn prove(target: &Target, doubted: &mut Doubted<'_>, list: Vec<Known>) -> bool {
-    let Doubted { piece, list: last, .. } = doubted;
+fn prove(target: &Target, doubted: &mut Doubted<'_>, answer: Answer<Vec<Known>>) -> bool {
+    let (Doubted { piece, list: last, .. }, Answer::Done(list)) = (doubted, answer) else { return false };
     let table: Vec<Bytes32> = list.iter().map(|known| known.hash).collect();
     if list == *last || sha256(&table.concat()) != piece.claim.root {
         return false;
@@ -82,7 +83,7 @@ fn chunks_there(target: &Target, piece: &Piece, list: &[Known]) -> Vec<u64> {
     let (header, Some(key)) = (&piece.claim.header, piece.key()) else { return Vec::new() };
     let in_file = placement::range(header.file_size, header.piece).start;
     let mut buffer = Vec::new();
-    let is_there = |chunk: u64, known: &Known| {
+    let mut is_there = |chunk: u64, known: &Known| {
         let range = header.chunk_range(chunk);
         let range = in_file + range.start..in_file + range.end;
         buffer.resize(NONCE + usize::try_from(range.end - range.start).unwrap_or(0), 0);
@@ -94,10 +95,6 @@ fn chunks_there(target: &Target, piece: &Piece, list: &[Known]) -> Vec<u64> {
         ChunkCipher::new(key, &known.nonce).encrypt(bytes);
         sha256(&buffer) == known.hash
     };
-    let mut is_there = is_there;
-    (0..header.chunks())
-        .zip(list)
-        .filter(|(chunk, known)| is_there(*chunk, known))
-        .map(|(chunk, _)| chunk)
-        .collect()
+    let chunks = (0..header.chunks()).zip(list);
+    chunks.filter(|(chunk, known)| is_there(*chunk, known)).map(|(chunk, _)| chunk).collect()
 }

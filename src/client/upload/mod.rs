@@ -2,6 +2,7 @@
 
 mod encryption;
 mod local;
+mod plan;
 mod remains;
 pub(crate) mod source;
 mod stage;
@@ -11,9 +12,10 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use local::{Attributes, OpenSource, Since};
-use remains::Remains;
+use plan::{Encrypted, Kept, Plan};
+use remains::{Remains, kept_by};
 use source::Source;
-use stage::{Encrypted, Job, Plan, Staged, all_jobs, has_same_bytes, stage_all};
+use stage::{Job, Staged, all_jobs, has_same_bytes, stage_all};
 
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};
@@ -275,7 +277,7 @@ fn plan(
         let there = remains.bytes(&plan.header);
         core.report.notice(Notice::Continued { path, there, size });
         core.report.progress(Progress { done: there });
-        plan.continue_with(remains);
+        remains.begin(&mut plan);
     }
     Ok((plan, writer))
 }
@@ -300,8 +302,12 @@ fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
             |server: usize| !core.cluster.is_up(server) || core.cluster.is_up_since(server, logins);
         let answers = staged.iter_mut().map(|staged| &mut staged.answers);
         answers.for_each(|answers| answers.retain(|(server, ..)| is_on_this_connection(*server)));
-        let each = planned.iter_mut().zip(&staged).enumerate();
-        jobs = each.flat_map(|(file, (planned, staged))| planned.jobs_left(core, file, staged)).collect();
+        let back: Vec<usize> = core.cluster.up().filter(|&s| !core.cluster.is_up_since(s, logins)).collect();
+        jobs.clear();
+        for (file, (planned, staged)) in planned.iter_mut().zip(&staged).enumerate() {
+            let kept = kept_by(core, &planned.plan, &staged.pieces, &back);
+            jobs.extend(planned.jobs_left(core, file, staged, &kept));
+        }
     }
     staged
 }
@@ -312,9 +318,9 @@ fn has_no_room(refusal: Refusal) -> bool {
 }
 
 impl Planned<'_> {
-    /// What is left to stage. The plan takes note of the servers that are replaced. Nothing is left if the version has to
+    /// What is left to stage; servers that are back have `kept` some of it. The plan takes note of the servers that are replaced. Nothing is left if the version has to
     /// be given up.
-    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged) -> Vec<Job> {
+    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged, kept: &[Kept]) -> Vec<Job> {
         let refused = |server: usize, about_it: bool| {
             let answers = staged.answers.iter().filter(move |(s, ..)| *s == server);
             answers.filter_map(|(.., answer)| answer.refusal()).any(|no| has_no_room(no.refusal) == about_it)
@@ -333,7 +339,7 @@ impl Planned<'_> {
         }
         let jobs = placement::pieces().zip(&holders).map(|(piece, holders)| {
             let servers = holders.iter().copied().filter(|&server| !staged.has(server, piece)).collect();
-            Job { file, piece, servers, kept: Vec::new() }
+            Job { file, piece, servers, kept: kept.to_vec() }
         });
         let jobs = jobs.filter(|job| !job.servers.is_empty()).collect();
         self.writer.replace(holders.iter().flatten().copied().collect());

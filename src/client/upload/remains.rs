@@ -7,24 +7,17 @@ use std::thread;
 
 use super::encryption::Encryption;
 use super::local::OpenSource;
+use super::plan::{Encrypted, Kept, Plan};
 use crate::client::core::base::Core;
 use crate::client::core::chunks::{Known, Question, list_chunks};
 use crate::client::core::survey::Survey;
 use crate::name::FilePath;
+use crate::peer::Answer;
 use crate::placement;
 use crate::primitives::sha256;
 use crate::sealed::{FileKey, Header, Kind, NONCE, WrappedKey};
 use crate::version::Version;
 use crate::wire::MIN_PARTIAL;
-
-/// The first chunks of a piece that a server has, of an unfinished version.
-#[derive(Clone)]
-pub(super) struct Kept {
-    pub(super) server: usize,
-    pub(super) piece: u8,
-    pub(super) version: Version,
-    pub(super) chunks: u64,
-}
 
 /// What is left of an upload.
 pub(super) struct Remains {
@@ -55,7 +48,7 @@ impl Remains {
         let candidates = candidates(core, survey, fenced, header);
         let first = candidates.first()?;
         let (wrapped, key) = (first.wrapped, first.key.clone());
-        let lists = ask(core, &survey.path, &candidates, header);
+        let lists = ask(core, &survey.path, candidates.iter().map(|candidate| &candidate.kept), header);
         let prove = |piece: u8| {
             let lists: Vec<&[Known]> = candidates
                 .iter()
@@ -78,6 +71,12 @@ impl Remains {
         (!kept.is_empty()).then_some(Self { wrapped, key, known, kept })
     }
 
+    /// Has an upload begin with this.
+    pub(super) fn begin(self, plan: &mut Plan) {
+        let Self { wrapped, key, known, kept } = self;
+        (plan.header.key, plan.key, plan.known, plan.kept) = (wrapped, key, known, kept);
+    }
+
     /// Bytes of the file that are proved.
     pub(super) fn bytes(&self, header: &Header) -> u64 {
         let of_piece = |(piece, known): (u8, &Vec<Known>)| {
@@ -85,6 +84,29 @@ impl Remains {
         };
         placement::pieces().zip(&self.known).map(of_piece).sum()
     }
+}
+
+/// What servers that are back have of a version that this client is staging. `sent` are its pieces that were encrypted.
+pub(super) fn kept_by(core: &mut Core, plan: &Plan, sent: &[Encrypted], servers: &[usize]) -> Vec<Kept> {
+    let version = plan.header.version;
+    let large = sent.iter().filter(|sent| plan.header.of_piece(sent.piece).body_size() >= MIN_PARTIAL);
+    let pairs = large.flat_map(|sent| {
+        let holders =
+            servers.iter().filter(|server| plan.holders[usize::from(sent.piece) - 1].contains(server));
+        holders.map(move |&server| (sent, server))
+    });
+    let (known, kept): (Vec<Vec<Known>>, Vec<Kept>) = pairs
+        .map(|(sent, server)| {
+            let chunks = u64::try_from(sent.table.len() / 32).unwrap_or(u64::MAX);
+            (plan.known_of(sent), Kept { server, piece: sent.piece, version, chunks })
+        })
+        .unzip();
+    let lists = ask(core, &plan.header.path, kept.iter(), &plan.header);
+    let kept = kept.into_iter().zip(lists).zip(known).filter_map(|((kept, list), known)| {
+        let chunks = in_common(&list, &known) as u64;
+        (chunks > 0).then_some(Kept { chunks, ..kept })
+    });
+    kept.collect()
 }
 
 /// What could be the beginning of a file with this header: all under one file key, that under which there is most; and
@@ -143,12 +165,18 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
     candidates
 }
 
-/// The chunks of each candidate, as its server lists them.
-fn ask(core: &mut Core, path: &FilePath, candidates: &[Candidate], header: &Header) -> Vec<Vec<Known>> {
-    let question = |Candidate { kept, .. }: &Candidate| {
+/// The chunks that servers have, as they list them.
+fn ask<'a>(
+    core: &mut Core,
+    path: &FilePath,
+    kept: impl Iterator<Item = &'a Kept>,
+    header: &Header,
+) -> Vec<Vec<Known>> {
+    let question = |kept: &Kept| {
         (kept.server, Question::new(path, kept.version, &header.of_piece(kept.piece)))
     };
-    list_chunks(core, &candidates.iter().map(question).collect::<Vec<_>>())
+    let answers = list_chunks(&mut core.cluster, &kept.map(question).collect::<Vec<_>>());
+    answers.into_iter().map(|answer| if let Answer::Done(list) = answer { list } else { Vec::new() }).collect()
 }
 
 /// How many of the first chunks are the same.

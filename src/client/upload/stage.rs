@@ -9,16 +9,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use super::encryption::Encryption;
-use super::local::OpenSource;
-use super::remains::{Kept, Remains};
-use crate::client::core::chunks::Known;
+use super::plan::{Encrypted, Kept, Plan};
 use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
-use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{ChunkHasher, FileKey, Header, MasterKey, Nonce, nonce};
+use crate::primitives::sha256;
+use crate::sealed::{ChunkHasher, Header, MasterKey};
 use crate::wire::{MIN_PARTIAL, Request};
 
 /// More threads than this only wait for each other: there are four pieces.
@@ -26,42 +24,6 @@ const MAX_THREADS: usize = 4;
 /// One thread for this many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and many
 /// clients at once slower, since twice as much of theirs waits in sockets.
 const BYTES_PER_THREAD: u64 = 16 << 20;
-
-/// What is decided about a file before its bytes are sent.
-pub(super) struct Plan {
-    pub(super) source: OpenSource,
-    pub(super) key: FileKey,
-    /// By piece, from 1: what its nonces begin with.
-    pub(super) runs: Vec<[u8; 8]>,
-    /// The header of every piece, except for number and piece size.
-    pub(super) header: Header,
-    /// By server: whether it may hold pieces.
-    pub(super) usable: Vec<bool>,
-    /// By piece, from 1: the servers that should hold it.
-    pub(super) holders: Vec<Vec<usize>>,
-    /// By piece, from 1: its first chunks, as an upload that was cut off had encrypted them.
-    pub(super) known: Vec<Vec<Known>>,
-    /// What servers have of these.
-    pub(super) kept: Vec<Kept>,
-}
-
-impl Plan {
-    /// Takes over the key and the chunks of an upload that was cut off.
-    pub(super) fn continue_with(&mut self, remains: Remains) {
-        let Remains { wrapped, key, known, kept } = remains;
-        (self.header.key, self.key, self.known, self.kept) = (wrapped, key, known, kept);
-    }
-
-    fn nonce(&self, piece: u8, chunk: u64) -> Nonce {
-        let piece = usize::from(piece) - 1;
-        let known = usize::try_from(chunk).ok().and_then(|chunk| self.known[piece].get(chunk));
-        known.map_or_else(|| nonce(self.runs[piece], chunk), |known| known.nonce)
-    }
-
-    fn known_hashes(&self, piece: u8) -> Vec<u8> {
-        self.known[usize::from(piece) - 1].iter().flat_map(|known| known.hash).collect()
-    }
-}
 
 /// The result for a file's pieces.
 #[derive(Default)]
@@ -79,15 +41,6 @@ impl Staged {
     pub(super) fn has(&self, server: usize, piece: u8) -> bool {
         self.answers.iter().any(|(s, p, answer)| (*s, *p) == (server, piece) && answer.is_done())
     }
-}
-
-/// What is known of a piece when it has been encrypted.
-#[derive(Clone)]
-pub(super) struct Encrypted {
-    pub(super) piece: u8,
-    /// The hash of each chunk.
-    table: Vec<u8>,
-    root: Bytes32,
 }
 
 /// One piece to stage, and on which servers.
