@@ -3,6 +3,7 @@
 //! What a draft has is read from the draft itself, so that the bytes that are fetched again can be counted exactly.
 
 use crate::common::process::wait_until;
+use crate::common::rogue;
 use crate::common::{Client, Cluster, Fault, Outcome, Proxy, Trap, Way, disk, noise};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -204,8 +205,8 @@ fn what_a_new_version_has_in_common_with_the_draft_is_not_fetched() {
     stage.cluster.client("Aditi").upload("a", &stage.bytes);
     stage.goes_on_with(stage.missing());
 
-    // Nothing in common, longer, or shorter.
-    for (seed, size) in [(2, LARGE), (3, LARGE + CHUNK), (4, LARGE - CHUNK)] {
+    // Nothing in common, longer, shorter, or so small that nothing of it would be kept.
+    for (seed, size) in [(2, LARGE), (3, LARGE + CHUNK), (4, LARGE - CHUNK), (5, CHUNK)] {
         stage.aditi.forget_downloads();
         stage.kill_after(LARGE / 2);
         let new = noise(seed, size);
@@ -229,6 +230,17 @@ fn a_list_that_is_damaged_is_not_believed() {
         stage.cluster.edit_piece(stage.cluster.holders("a", piece)[0], "a", piece, table);
     }
     stage.goes_on_with(stage.missing());
+
+    let stage = Stage::killed_after(LARGE * 9 / 10);
+    let nonce = |bytes: &mut Vec<u8>| {
+        let body = rogue::claim(bytes).header.layout().body.start as usize;
+        bytes[body] ^= 1;
+    };
+    for piece in 1..=4 {
+        stage.cluster.edit_piece(stage.cluster.holders("a", piece)[0], "a", piece, nonce);
+    }
+    stage.aditi.run(&["Download", "a"]).succeeds().complains_of("here already");
+    stage.aditi.has_downloaded("a", &stage.bytes);
 }
 
 #[test]
