@@ -199,7 +199,7 @@ struct Plan {
 /// Tries once to download the surveyed files.
 fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
-    core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
+    let (files, bytes) = (plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
     let begin = |plan: Result<Plan, ClientError>| {
         let plan = plan?;
         let target = Target::create(downloads, &plan.survey.path, &plan.facts)?;
@@ -208,6 +208,8 @@ fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Resul
     };
     let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
     begun.iter_mut().flatten().for_each(|(file, _)| resume(core, file));
+    core.report.begin(files, bytes);
+    begun.iter().flatten().for_each(|(file, _)| report_resumed(core, file));
     gather(core, &mut begun.iter_mut().flatten().map(|(file, _)| file).collect::<Vec<_>>());
     let conclude = |begun: Result<(Incoming, Version), ClientError>| {
         let (file, version) = begun?;
@@ -270,6 +272,14 @@ pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, downloads: &Path) 
     let refused = folder.finish(downloads)?;
     report_shortfall(core, folder.path(), refused);
     Ok(())
+}
+
+fn report_resumed(core: &Core, file: &Incoming) {
+    let size: u64 = file.pieces.iter().map(|piece| piece.claim.header.piece_size).sum();
+    let there = size - file.pieces.iter().map(Piece::bytes_missing).sum::<u64>();
+    if there > 0 {
+        core.report.notice(Notice::DownloadContinued { path: file.survey.path.clone(), there, size });
+    }
 }
 
 fn report_shortfall(core: &Core, path: &FilePath, shortfall: Option<Shortfall>) {
