@@ -1,11 +1,12 @@
 //! What the commands have in common. Nothing here uses a command.
 //!
 //! Each file uses only those before it: `retry`, `report`, `error`, `draft`; `login`, `cluster`, `base`: the connections;
-//! `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
+//! `chunks`, `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
 //! `copying`, `whole`, `files`, `prove`, `find`: what several commands need.
 
 pub(crate) mod base;
 pub(crate) mod checks;
+pub(crate) mod chunks;
 pub(crate) mod cluster;
 pub(crate) mod copying;
 pub(crate) mod draft;

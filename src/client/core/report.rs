@@ -37,10 +37,24 @@ pub enum Notice {
     Continued {
         /// The file.
         path: FilePath,
-        /// Bytes of it that the servers have already.
+        /// Bytes of it that the servers have already; they count as done.
         there: u64,
         /// All its bytes.
         size: u64,
+    },
+    /// A download that continues one that was cut off.
+    DownloadContinued {
+        /// The file.
+        path: FilePath,
+        /// Bytes of it that are on this side already; they count as done.
+        there: u64,
+        /// All its bytes.
+        size: u64,
+    },
+    /// A download that failed, and of which enough has arrived to continue with it.
+    DownloadKept {
+        /// The file.
+        path: FilePath,
     },
     /// An upload that has fewer copies than asked for.
     FewerCopies {

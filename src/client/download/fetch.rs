@@ -74,6 +74,19 @@ impl Piece {
         Self { file: copy, claim, key: None, table: None, missing: chunks, tried: Vec::new() }
     }
 
+    /// That of a piece that is decrypted.
+    pub(super) fn key(&self) -> Option<&FileKey> {
+        self.key.as_ref()
+    }
+
+    /// Takes its verified table, and notes which chunks need not be fetched because the file has them already.
+    pub(super) fn resume(&mut self, table: Vec<Bytes32>, there: &[u64]) {
+        self.table = Some(table);
+        for chunk in there {
+            self.missing.remove(chunk);
+        }
+    }
+
     pub(crate) fn is_whole(&self) -> bool {
         self.missing.is_empty()
     }

@@ -67,7 +67,7 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
 }
 
 /// The servers that can be asked for a piece: its home first, then back along the ring.
-fn candidates(core: &Core, piece: &Piece, survey: &Survey) -> Vec<usize> {
+pub(super) fn candidates(core: &Core, piece: &Piece, survey: &Survey) -> Vec<usize> {
     if piece.is_whole() {
         return Vec::new();
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod fetch;
 pub(crate) mod gather;
+mod resume;
+mod syncing;
 mod target;
 
 use std::collections::BTreeSet;
@@ -9,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use fetch::{Fault, Piece};
 use gather::{Incoming, gather};
+use resume::resume;
 pub use target::MadeFolder;
-use target::{Shortfall, Target, place, sweep};
+use target::{Shortfall, Target, WORTH_KEEPING, has_remains, place, remove_remains, sweep};
 
 use super::core::base::Core;
 use super::core::error::ClientError;
@@ -70,7 +73,8 @@ pub(crate) fn download(
 ) -> Vec<Result<Downloaded, ClientError>> {
     make_folders_around(core, files, downloads);
     let folders: BTreeSet<FolderPath> = files.iter().map(FilePath::folder).collect();
-    folders.iter().for_each(|folder| sweep(downloads, folder));
+    let with_drafts: BTreeSet<&FolderPath> =
+        folders.iter().filter(|folder| sweep(downloads, folder)).collect();
     let mut unseen = Unseen::default();
     let mut results = Vec::with_capacity(files.len());
     for batch in files.chunks(core.batch_files(DESCRIPTORS)) {
@@ -78,6 +82,9 @@ pub(crate) fn download(
         results.extend(download_batch(core, batch, None, downloads, &mut unseen));
     }
     core.report.end();
+    for (path, result) in files.iter().zip(&results) {
+        look_after_drafts(core, path, result, with_drafts.contains(&path.folder()), downloads);
+    }
     if results.iter().any(Result::is_ok) {
         unseen.warn_of_newer(core);
     }
@@ -92,15 +99,35 @@ pub(crate) fn download_looked(
 ) -> Result<Downloaded, ClientError> {
     let path = file.path().clone();
     make_folders_around(core, std::slice::from_ref(&path), downloads);
-    sweep(downloads, &path.folder());
+    let had_drafts = sweep(downloads, &path.folder());
     let mut unseen = Unseen::default();
     let looked = Some(vec![file.0]);
     let result = download_batch(core, std::slice::from_ref(&path), looked, downloads, &mut unseen).pop();
     core.report.end();
-    if matches!(result, Some(Ok(_))) {
+    let result = result.unwrap_or_else(|| Err(ClientError::Contended(path.clone())));
+    look_after_drafts(core, &path, &result, had_drafts, downloads);
+    if result.is_ok() {
         unseen.warn_of_newer(core);
     }
-    result.unwrap_or(Err(ClientError::Contended(path)))
+    result
+}
+
+/// Removes what an earlier download of a file has left, if it is of no more use, or reports that the next one goes on with
+/// it. `had_drafts`: whether there was any such thing in the folder.
+fn look_after_drafts(
+    core: &Core,
+    path: &FilePath,
+    result: &Result<Downloaded, ClientError>,
+    had_drafts: bool,
+    downloads: &Path,
+) {
+    match result {
+        Ok(_) if had_drafts => remove_remains(downloads, path),
+        Err(ClientError::Incomplete { .. } | ClientError::NoServer(_)) if has_remains(downloads, path) => {
+            core.report.notice(Notice::DownloadKept { path: path.clone() });
+        }
+        _ => {}
+    }
 }
 
 /// Makes the folders in which the files will be, as far as they do not exist, with the permission bits of their entries:
@@ -172,7 +199,7 @@ struct Plan {
 /// Tries once to download the surveyed files.
 fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
-    core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
+    let (files, bytes) = (plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
     let begin = |plan: Result<Plan, ClientError>| {
         let plan = plan?;
         let target = Target::create(downloads, &plan.survey.path, &plan.facts)?;
@@ -180,6 +207,9 @@ fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Resul
         Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.facts.version))
     };
     let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
+    begun.iter_mut().flatten().for_each(|(file, _)| resume(core, file));
+    core.report.begin(files, bytes);
+    begun.iter().flatten().for_each(|(file, _)| report_resumed(core, file));
     gather(core, &mut begun.iter_mut().flatten().map(|(file, _)| file).collect::<Vec<_>>());
     let conclude = |begun: Result<(Incoming, Version), ClientError>| {
         let (file, version) = begun?;
@@ -214,6 +244,11 @@ fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> 
     }
     let is_whole = |number| pieces.iter().any(|p| p.claim.header.piece == number && p.is_whole());
     if !placement::suffices(is_whole) {
+        let of_piece = |piece: &Piece| piece.claim.header.piece_size - piece.bytes_missing();
+        if target.is_resumed() || pieces.iter().map(of_piece).sum::<u64>() >= WORTH_KEEPING {
+            // Of what an earlier one has left, perhaps nothing could be proved.
+            target.leave();
+        }
         let is_replaced = pieces.iter().flat_map(|p| &p.tried).any(|(_, f)| *f == Some(Fault::Replaced));
         if is_replaced {
             return Err(Failure::Replaced);
@@ -237,6 +272,14 @@ pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, downloads: &Path) 
     let refused = folder.finish(downloads)?;
     report_shortfall(core, folder.path(), refused);
     Ok(())
+}
+
+fn report_resumed(core: &Core, file: &Incoming) {
+    let size: u64 = file.pieces.iter().map(|piece| piece.claim.header.piece_size).sum();
+    let there = size - file.pieces.iter().map(Piece::bytes_missing).sum::<u64>();
+    if there > 0 {
+        core.report.notice(Notice::DownloadContinued { path: file.survey.path.clone(), there, size });
+    }
 }
 
 fn report_shortfall(core: &Core, path: &FilePath, shortfall: Option<Shortfall>) {

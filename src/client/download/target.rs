@@ -1,42 +1,55 @@
 //! What downloads make on this side: files and links are made beside their final place, and moved there when whole;
 //! folders get their permission bits and time when everything in them is done.
 //!
-//! Nothing ever has more permission bits than it will have in the end, but for the owner's: a draft can be read by its
-//! owner, so that a leftover can be removed, and a folder can be written in while it is filled.
+//! Nothing ever has more permission bits than it will have in the end, but for the owner's: a draft can be read and
+//! written by its owner, so that a leftover can be removed or continued, and a folder can be written in while it is filled.
 //!
 //! `Downloads/USER` may be a link, and so may the folder that it is in. Below it no link is followed: each folder is
 //! opened in the one before it, so that nothing is written elsewhere, whoever changes what in between.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, chmodat, fchmod,
-    fstat, futimens, mkdirat, openat, renameat, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, UTIME_OMIT, chmodat,
+    fchmod, fstat, futimens, mkdirat, openat, renameat, seek, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, geteuid, getrlimit};
 
-use crate::client::core::draft::{self, is_draft};
+use super::syncing::Syncing;
+use crate::client::core::draft::{self, is_draft, is_lasting};
 use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
 use crate::sealed::{Facts, Kind, MODE_BITS, ModifiedTime};
+use crate::wire::MIN_PARTIAL;
 
 /// How often a download may lose its draft to others that sweep. Even a second time is rare.
 const MAX_SWEPT: usize = 100;
 
 /// The owner's bits, without which nobody but root can make anything in a folder.
 const OWNERS: u16 = 0o700;
-/// Without this bit a draft could not be opened by [`sweep`].
-const OWNER_READS: u16 = 0o400;
+/// Without these bits a draft could not be opened by [`sweep`], or by another download that goes on with it.
+const OWNER_READS_AND_WRITES: u16 = 0o600;
 
-/// A download in progress. Dropped before [`Target::finish`], it leaves nothing behind.
+/// Files from this size on have lasting drafts, and of those so many bytes are worth keeping: as many as servers keep of
+/// the four pieces of an upload. Less is fetched again in less time than it takes to find out what is there.
+pub(super) const WORTH_KEEPING: u64 = 4 * MIN_PARTIAL;
+/// A lasting draft that nothing was written to for so long is swept like any other: nobody knows of it anymore.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A download in progress. Dropped before [`Target::finish`] or [`Target::leave`], it leaves nothing behind.
 pub(super) struct Target {
     draft: Draft,
+    /// Whether an earlier download may have written some of it.
+    is_resumed: bool,
+    syncing: Syncing,
     folder: OwnedFd,
     /// Its name in the folder.
     name: String,
@@ -170,16 +183,32 @@ impl Target {
 
     fn file(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
         let local = |error: io::Error| LocalError::Failed(place(downloads, path), error);
+        let mut lasting = (facts.size >= WORTH_KEEPING).then(|| draft::lasting_name(path.file_name()));
         for _ in 0..MAX_SWEPT {
             let (mut target, replaced) = Self::begin(downloads, path, facts)?;
             if let Some(file) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
                 (target.mode, target.shortfall) = narrowed(facts.mode, bits(&file));
             }
-            let draft = draft::new_name().map_err(ClientError::Random)?;
-            let first = target.mode | OWNER_READS;
+            let first = target.mode | OWNER_READS_AND_WRITES;
+            let lasting = lasting.take();
+            if let Some(draft) = &lasting
+                && let Some((file, refused)) = take_up(&target.folder, draft, first, facts.size)
+            {
+                (target.draft, target.is_resumed) = (Draft::File(file, lasting), true);
+                if let Draft::File(file, _) = &target.draft {
+                    reserve(file, facts.size).map_err(local)?;
+                }
+                target.shortfall = refused.or(target.shortfall.take());
+                return Ok(target);
+            }
+            let is_lasting = lasting.is_some();
+            let draft = lasting.map_or_else(draft::new_name, Ok).map_err(ClientError::Random)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file =
-                openat(&target.folder, &draft, flags, mode(first)).map_err(|error| local(error.into()))?;
+            let file = match openat(&target.folder, &draft, flags, mode(first)) {
+                // Another download is writing it, or it is none of ours.
+                Err(Errno::EXIST) if is_lasting => continue,
+                opened => opened.map_err(|error| local(error.into()))?,
+            };
             target.draft = Draft::File(File::from(file), Some(draft));
             let Draft::File(file, Some(draft)) = &target.draft else { continue };
             if let Some(now) = kept(file, &target.folder, draft).map_err(local)? {
@@ -204,7 +233,8 @@ impl Target {
             return Err(LocalError::Failed(place, io::ErrorKind::IsADirectory.into()));
         }
         let (draft, &Facts { mode, modified, .. }) = (Draft::Link(Mutex::default()), facts);
-        Ok((Self { draft, folder, name, place, mode, modified, shortfall: None }, replaced))
+        let (is_resumed, syncing, shortfall) = (false, Syncing::new(), None);
+        Ok((Self { draft, is_resumed, syncing, folder, name, place, mode, modified, shortfall }, replaced))
     }
 
     /// Makes a folder, or makes sure that its owner can write in it.
@@ -245,18 +275,23 @@ impl Target {
         // Before, that may not have been possible.
         sweep(downloads, &of);
         let (name, modified) = (path.file_name().to_owned(), facts.modified);
+        let (draft, is_resumed, syncing) = (Draft::Folder, false, Syncing::new());
         let shortfall = refused.or(shortfall);
-        Ok(Self { draft: Draft::Folder, folder, name, place, mode, modified, shortfall })
+        Ok(Self { draft, is_resumed, syncing, folder, name, place, mode, modified, shortfall })
     }
 
     /// Writes bytes to their place in the file.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
         match &self.draft {
-            Draft::File(file, _) => file.write_all_at(bytes, offset).map_err(|error| {
-                // What has no room takes none from others. The draft is removed in any case.
-                let _ = file.set_len(0);
-                LocalError::Failed(self.place.clone(), error)
-            }),
+            Draft::File(file, _) => {
+                let is_due = || self.syncing.is_due(bytes.len() as u64, Instant::now);
+                let written = file.write_all_at(bytes, offset);
+                written.and_then(|()| if is_due() { file.sync_data() } else { Ok(()) }).map_err(|error| {
+                    // What has no room takes none from others. The draft is removed in any case.
+                    let _ = file.set_len(0);
+                    LocalError::Failed(self.place.clone(), error)
+                })
+            }
             Draft::Link(target) => {
                 let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
                 // The format bounds a link's size.
@@ -269,6 +304,36 @@ impl Target {
                 Ok(())
             }
             Draft::Folder => Ok(()),
+        }
+    }
+
+    /// Whether an earlier download may have written some of it.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// Whether something was written within these bytes of the file, as far as the file system knows.
+    pub(super) fn was_written(&self, range: &Range<u64>) -> bool {
+        match &self.draft {
+            Draft::File(file, _) => match seek(file, SeekFrom::Data(range.start)) {
+                Ok(data) => data < range.end,
+                Err(error) => error != Errno::NXIO,
+            },
+            Draft::Link(_) | Draft::Folder => false,
+        }
+    }
+
+    /// Reads bytes of the file; returns whether it has them all.
+    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> bool {
+        matches!(&self.draft, Draft::File(file, _) if file.read_exact_at(buffer, offset).is_ok())
+    }
+
+    /// Leaves a lasting draft for a later download to go on with.
+    pub(super) fn leave(mut self) {
+        if let Draft::File(_, draft) = &mut self.draft
+            && draft.as_deref().is_some_and(is_lasting)
+        {
+            *draft = None;
         }
     }
 
@@ -294,7 +359,7 @@ impl Target {
                 if let Some(old) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
                     self.mode &= bits(&old);
                 }
-                if self.mode != before || self.mode & OWNER_READS == 0 {
+                if self.mode != before || self.mode & OWNER_READS_AND_WRITES != OWNER_READS_AND_WRITES {
                     set_bits(&*file, &fstat(&*file).map_err(local)?, self.mode).map_err(local)?;
                 }
                 // A file system that cannot keep the time still keeps the file.
@@ -362,6 +427,32 @@ fn kept(file: &File, folder: &OwnedFd, draft: &str) -> io::Result<Option<Stat>> 
     }
 }
 
+/// The lasting draft of an earlier download of a file of this size, with these permission bits from now on. None if there
+/// is none, another download is writing it, or it is not certain that this user's client made it.
+fn take_up(folder: &OwnedFd, draft: &str, bits: u16, size: u64) -> Option<(File, Option<Shortfall>)> {
+    // What is no file may do something when it is opened.
+    if kind(folder, draft)? != FileType::RegularFile {
+        return None;
+    }
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(folder, draft, flags, Mode::empty()).ok()?);
+    let now = kept(&file, folder, draft).ok()??;
+    let is_file = FileType::from_raw_mode(now.st_mode).is_file();
+    if !is_file || now.st_nlink != 1 || now.st_uid != geteuid().as_raw() {
+        return None;
+    }
+    let refused = set_bits(&file, &now, bits).ok()?;
+    // Whoever has opened it while it was open to more could still read it.
+    if refused.is_none() && now.st_mode & u32::from(MODE_BITS & !OWNERS & !bits) != 0 {
+        let _ = unlinkat(folder, draft, AtFlags::empty());
+        return None;
+    }
+    if u64::try_from(now.st_size).is_ok_and(|now| now > size) {
+        file.set_len(size).ok()?;
+    }
+    Some((file, refused))
+}
+
 /// Files up to this many bytes get their room as they are written: to reserve it would take a fifth of their time.
 const SMALL: u64 = 64 * 1024;
 
@@ -413,26 +504,63 @@ impl MadeFolder {
 }
 
 /// Removes what killed downloads left in a folder below `downloads`: regular files and links with the names of drafts,
-/// and nothing else.
-pub(super) fn sweep(downloads: &Path, folder: &FolderPath) {
-    let Ok(folder) = open_folder(downloads, folder, false) else { return };
-    let Ok(entries) = Dir::read_from(&folder) else { return };
+/// and nothing else. Lasting drafts stay for some time; returns whether there are any.
+pub(super) fn sweep(downloads: &Path, folder: &FolderPath) -> bool {
+    let Ok(folder) = open_folder(downloads, folder, false) else { return false };
+    let Ok(entries) = Dir::read_from(&folder) else { return false };
+    let mut any_stays = false;
     for entry in entries.flatten() {
         let Ok(name) = entry.file_name().to_str() else { continue };
         if is_draft(name) && kind(&folder, name) == Some(FileType::Symlink) {
             let _ = unlinkat(&folder, name, AtFlags::empty());
         }
-        // A FIFO would wait for a writer, a link would lead elsewhere.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        // Locked until it is removed: a download that has just made it sees one or the other, and makes another.
         if is_draft(name)
-            && let Ok(file) = openat(&folder, name, flags, Mode::empty()).map(File::from)
-            && file.metadata().is_ok_and(|file| file.is_file())
-            && file.try_lock().is_ok()
+            && let Some(file) = open_draft(&folder, name)
         {
-            // Somebody else may have swept it first.
-            let _ = unlinkat(&folder, name, AtFlags::empty());
+            let age = || file.metadata().and_then(|file| file.modified()).ok()?.elapsed().ok();
+            // A lock, even for an instant, would have another download take it for one that is in use.
+            match is_lasting(name) && age().is_none_or(|age| age < KEPT) {
+                true => any_stays = true,
+                false => remove_unused(&folder, name, &file),
+            }
         }
+    }
+    any_stays
+}
+
+fn open_draft(folder: &OwnedFd, name: &str) -> Option<File> {
+    // A FIFO would wait for a writer, a link would lead elsewhere.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(folder, name, flags, Mode::empty()).ok()?);
+    file.metadata().is_ok_and(|file| file.is_file()).then_some(file)
+}
+
+/// Removes a draft that no download is writing.
+fn remove_unused(folder: &OwnedFd, name: &str, file: &File) {
+    // Locked until it is removed: a download that has just made it sees one or the other, and makes another.
+    if file.try_lock().is_ok() {
+        // Somebody else may have swept it first.
+        let _ = unlinkat(folder, name, AtFlags::empty());
+    }
+}
+
+/// The folder of a file, and its lasting draft, if there is one.
+fn lasting_draft(downloads: &Path, path: &FilePath) -> Option<(OwnedFd, String, File)> {
+    let (folder, name) =
+        (open_folder(downloads, &path.folder(), false).ok()?, draft::lasting_name(path.file_name()));
+    let file = open_draft(&folder, &name)?;
+    Some((folder, name, file))
+}
+
+/// Whether a download can go on with what an earlier one has left.
+pub(super) fn has_remains(downloads: &Path, path: &FilePath) -> bool {
+    lasting_draft(downloads, path).is_some_and(|(_, _, file)| file.try_lock_shared().is_ok())
+}
+
+/// Removes what an earlier download has left of a file that has been downloaded.
+pub(super) fn remove_remains(downloads: &Path, path: &FilePath) {
+    if let Some((folder, name, file)) = lasting_draft(downloads, path) {
+        remove_unused(&folder, &name, &file);
     }
 }
 

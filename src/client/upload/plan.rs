@@ -1,16 +1,10 @@
 //! What is decided about a file before its bytes are sent, and what is known of those that were.
 
 use super::local::OpenSource;
+use crate::client::core::chunks::Known;
 use crate::primitives::Bytes32;
 use crate::sealed::{FileKey, Header, Nonce, nonce};
 use crate::version::Version;
-
-/// One chunk, as it was encrypted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) nonce: Nonce,
-    pub(super) hash: Bytes32,
-}
 
 /// The first chunks of a piece that a server has, of an unfinished version.
 #[derive(Clone)]

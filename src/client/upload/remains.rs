@@ -7,16 +7,17 @@ use std::thread;
 
 use super::encryption::Encryption;
 use super::local::OpenSource;
-use super::plan::{Encrypted, Kept, Known, Plan};
+use super::plan::{Encrypted, Kept, Plan};
 use crate::client::core::base::Core;
+use crate::client::core::chunks::{Known, Question, list_chunks};
 use crate::client::core::survey::Survey;
 use crate::name::FilePath;
-use crate::peer::{Answer, Peer};
+use crate::peer::Answer;
 use crate::placement;
 use crate::primitives::sha256;
 use crate::sealed::{FileKey, Header, Kind, NONCE, WrappedKey};
 use crate::version::Version;
-use crate::wire::{MIN_PARTIAL, Request};
+use crate::wire::MIN_PARTIAL;
 
 /// What is left of an upload.
 pub(super) struct Remains {
@@ -33,9 +34,6 @@ struct Candidate {
     wrapped: WrappedKey,
     key: FileKey,
 }
-
-/// A CHUNKS, the most bytes that may come, and how many the server has to read for them.
-type Question = (Request, u64, u64);
 
 impl Remains {
     /// What is left of earlier uploads of a file, as far as its bytes are still the same. `fenced` are the versions
@@ -174,32 +172,13 @@ fn ask<'a>(
     kept: impl Iterator<Item = &'a Kept>,
     header: &Header,
 ) -> Vec<Vec<Known>> {
-    const ENTRY: u64 = NONCE as u64 + 32;
-    let question = |kept: &Kept| {
-        let header = header.of_piece(kept.piece);
-        let request = Request::Chunks(path.clone(), kept.piece, kept.version);
-        (kept.server, (request, ENTRY * header.chunks(), header.body_size()))
-    };
-    let questions: Vec<(usize, Question)> = kept.map(question).collect();
-    let send = |peer: &mut Peer, question: &Question| peer.send(&question.0);
-    let receive = |peer: &mut Peer, (_, most, bytes): &Question| peer.receive_chunks(*most, *bytes);
-    let answers = core.cluster.exchange(&questions, send, receive);
+    let question =
+        |kept: &Kept| (kept.server, Question::new(path, kept.version, &header.of_piece(kept.piece)));
+    let answers = list_chunks(&mut core.cluster, &kept.map(question).collect::<Vec<_>>());
     answers
         .into_iter()
-        .map(|answer| if let Answer::Done(list) = answer { parse(&list) } else { Vec::new() })
+        .map(|answer| if let Answer::Done(list) = answer { list } else { Vec::new() })
         .collect()
-}
-
-fn parse(list: &[u8]) -> Vec<Known> {
-    let mut known = Vec::new();
-    let mut rest = list;
-    while let Some((nonce, after)) = rest.split_first_chunk::<NONCE>()
-        && let Some((hash, after)) = after.split_first_chunk::<32>()
-    {
-        known.push(Known { nonce: *nonce, hash: *hash });
-        rest = after;
-    }
-    known
 }
 
 /// How many of the first chunks are the same.
