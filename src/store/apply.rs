@@ -1,7 +1,8 @@
 //! Carries out the steps of a commit on the disk.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
 use super::error::StoreError;
@@ -107,9 +108,13 @@ impl<D: Disk> Locked<'_, D> {
         Ok(dropped)
     }
 
-    /// Makes everything that was published or dropped of a name safe from a power failure.
-    pub(super) fn sync_directories(&self, path: &FilePath) -> Result<(), StoreError> {
-        self.directories(path).iter().try_for_each(|directory| self.files.sync_dir(directory).map(drop))
+    /// Makes everything that was published or dropped of these names safe from a power failure.
+    pub(super) fn sync_directories<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p FilePath>,
+    ) -> Result<(), StoreError> {
+        let directories: BTreeSet<PathBuf> = paths.flat_map(|path| self.directories(path)).collect();
+        directories.iter().try_for_each(|directory| self.files.sync_dir(directory).map(drop))
     }
 }
 

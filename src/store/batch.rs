@@ -1,6 +1,6 @@
 //! Work that is done but not safe yet: many requests share its syncs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::core::{Store, UserPart};
@@ -20,6 +20,17 @@ pub struct Batch {
     pub(super) directories: BTreeSet<PathBuf>,
     /// Committed names of which something must still be dropped.
     pub(super) committed: Vec<(FilePath, Version)>,
+    /// Names of which everything older than a version must be dropped.
+    pub(super) retired: Vec<(FilePath, Version)>,
+    /// Names whose tombstone must be dropped.
+    pub(super) forgotten: BTreeMap<FilePath, Version>,
+}
+
+impl Batch {
+    /// Whether something will be dropped: then nothing may be added before it is flushed but more of that.
+    pub fn drops(&self) -> bool {
+        !self.retired.is_empty() || !self.forgotten.is_empty()
+    }
 }
 
 impl<D: Disk> Store<D> {
@@ -48,6 +59,8 @@ impl<D: Disk> Store<D> {
             }
             locked.drop_replaced(&path)?;
         }
+        locked.retire(&batch.retired)?;
+        locked.forget(&batch.forgotten)?;
         drop(locked);
         self.files.keep_reserve();
         Ok(())
