@@ -41,13 +41,24 @@ pub(super) fn survey_own(
 ) -> Vec<Survey> {
     let report = core.report.clone();
     timed(&*report, Phase::Survey, || {
-        let mut surveys = ask_under(core, key, paths);
-        roll_forward(core, &mut surveys, own);
-        if abort_abandoned(core, &surveys) {
-            surveys = ask_under(core, key, paths);
-        }
-        surveys
+        let surveys = ask_under(core, key, paths);
+        settle(core, key, surveys, own)
     })
+}
+
+/// Settles what a look found half done, and returns how it is now. `own` as for [`survey_own`].
+pub(crate) fn settle(
+    core: &mut Core,
+    key: &MasterKey,
+    mut surveys: Vec<Survey>,
+    own: &[Version],
+) -> Vec<Survey> {
+    roll_forward(core, &mut surveys, own);
+    if abort_abandoned(core, &surveys) {
+        let paths: Vec<FilePath> = surveys.into_iter().map(|survey| survey.path).collect();
+        surveys = ask_under(core, key, &paths);
+    }
+    surveys
 }
 
 /// Asks every server that is up about names, and changes nothing.

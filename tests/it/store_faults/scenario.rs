@@ -251,7 +251,10 @@ impl Server {
         again.push(step);
         again.into_iter().try_for_each(|step| match (step, self.take(step, ledger)) {
             // The first attempt has forgotten it.
-            (Step::Forget(..), Err(StoreError::NotFound)) => Ok(ledger.acknowledges(step)),
+            (Step::Forget(..), Err(StoreError::NotFound)) => {
+                ledger.acknowledges(step);
+                Ok(())
+            }
             (_, taken) => taken,
         })
     }
