@@ -146,7 +146,8 @@ fn examine(core: &mut Core, surveys: Vec<Survey>, files: usize) -> Vec<Examined>
 
 /// Checks what was written again if something older is to be dropped because of it.
 fn check_again(core: &mut Core, files: &mut [Examined]) {
-    let is_outdated = |survey: &Survey| survey.file_version().is_some_and(|v| !survey.outdated(v, &[]).is_empty());
+    let is_outdated =
+        |survey: &Survey| survey.file_version().is_some_and(|v| !survey.outdated(v, &[]).is_empty());
     let written = files.iter_mut().filter(|file| !file.written.is_empty() && is_outdated(&file.survey));
     let written: Vec<&mut Examined> = written.collect();
     let paths: Vec<FilePath> = written.iter().map(|file| file.survey.path.clone()).collect();
