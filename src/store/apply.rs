@@ -14,7 +14,11 @@ use crate::version::Version;
 
 impl<D: Disk> Locked<'_, D> {
     pub(super) fn apply_all(&mut self, path: &FilePath, steps: &[Step]) -> Result<(), StoreError> {
-        steps.iter().try_for_each(|&step| self.apply(path, step))
+        let applied = steps.iter().try_for_each(|&step| self.apply(path, step));
+        if steps.iter().any(|step| matches!(step, Step::DropPublished { piece } if *piece != TOMBSTONE)) {
+            self.remove_empty_folders(path);
+        }
+        applied
     }
 
     /// Carries out only those steps that publish something.
@@ -51,9 +55,7 @@ impl<D: Disk> Locked<'_, D> {
                 Ok(())
             }
             Step::DropPublished { piece } => {
-                self.files.remove_if_there(&self.files.places.piece(self.user, path, piece))?;
-                self.remove_empty_folders(path);
-                Ok(())
+                Ok(self.files.remove_if_there(&self.files.places.piece(self.user, path, piece))?)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What happens to staged pieces: commit, abort, fence; and which pieces and tombstones are dropped.
 
-use super::batch::Batch;
+use super::batch::{Batch, Committed};
 use super::connections::Connection;
 use super::core::Store;
 use super::disk::Disk;
@@ -30,6 +30,7 @@ impl<D: Disk> Store<D> {
             // Other clients may have settled what it staged, because they were told that the connection is closed.
             return Err(StoreError::Ended);
         }
+        let before = locked.index.decisions;
         let steps = commit::commit(&locked.held(path)?, version)?;
         let published = steps.iter().filter_map(|step| match step {
             Step::Publish { piece, version } => locked.index.staged(path, *piece, *version).map(|w| w.key),
@@ -37,15 +38,17 @@ impl<D: Disk> Store<D> {
         });
         locked.index.keys.may_use(connection, published)?;
         locked.publish(path, &steps)?;
+        batch.decided(path, before, locked.index.decisions);
         batch.user.get_or_insert_with(|| user.clone());
         // Not only what this commit published: what a newer version published here, or another client that commits the
         // same one, must also be safe before this is acknowledged.
         let unsafe_yet = locked.directories(path).into_iter().filter(|d| !locked.index.is_safe(d));
         batch.directories.extend(unsafe_yet);
-        let drops = steps.iter().any(|step| !matches!(step, Step::Publish { .. }));
+        let drops: Vec<Step> =
+            steps.into_iter().filter(|step| !matches!(step, Step::Publish { .. })).collect();
         let replaced = locked.index.names.get(path).is_some_and(|name| !name.replaced.is_empty());
-        if drops || replaced {
-            batch.committed.push((path.clone(), version));
+        if !drops.is_empty() || replaced {
+            batch.committed.push(Committed { path: path.clone(), version, drops });
         }
         Ok(())
     }

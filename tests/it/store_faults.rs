@@ -124,6 +124,18 @@ fn a_second_delete_and_an_upload_after_it_survive_every_fault() {
     .survives_every_fault("a second delete");
 }
 
+/// The second publishes a piece in the place of one that the first has replaced, but not dropped yet.
+#[test]
+fn two_versions_that_are_committed_together_survive_every_fault() {
+    let both = [stage('A', EARTH, 2, &[3]), stage('A', EARTH, 3, &[1])].concat();
+    let commit = [Step::Commit('A', EARTH, 2), Step::Commit('A', EARTH, 3), Step::Flush('A')];
+    Scenario {
+        before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
+        steps: [both, vec![Step::Flush('A')], commit.to_vec()].concat(),
+    }
+    .survives_every_fault("two versions together");
+}
+
 #[test]
 fn an_upload_over_a_tombstone_survives_every_fault() {
     Scenario {
