@@ -81,6 +81,7 @@ impl<D: Disk> Store<D> {
                 locked.apply_all(&path, &steps)?;
             }
             locked.drop_replaced(&path)?;
+            locked.drop_partial(&path, |kept| kept.version <= version)?;
         }
         locked.retire(&batch.retired)?;
         locked.forget(&batch.forgotten)?;

@@ -109,6 +109,9 @@ pub trait Disk: Send + Sync + 'static {
     /// place.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
+    /// Opens a regular file for writing, and cuts it to a length in bytes.
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<Self::File>;
+
     /// Length of an open file, in bytes.
     fn len(&self, file: &Self::File) -> io::Result<u64>;
 
@@ -261,6 +264,12 @@ impl Disk for OsDisk {
 
     fn open(&self, path: &Path) -> io::Result<File> {
         open_regular(File::options().read(true), path)
+    }
+
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<File> {
+        let file = open_regular(File::options().write(true), path)?;
+        file.set_len(length)?;
+        Ok(file)
     }
 
     fn len(&self, file: &File) -> io::Result<u64> {

@@ -20,6 +20,7 @@ impl<D: Disk> Locked<'_, D> {
         for (path, version) in names {
             let steps = commit::retire(&self.held(path)?, *version);
             self.apply_all(path, &steps)?;
+            self.drop_partial(path, |kept| kept.version <= *version)?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ mod listing;
 mod lock;
 mod locked;
 mod output;
+mod partial;
 mod piece;
 mod places;
 mod reading;

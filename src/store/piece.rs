@@ -72,6 +72,13 @@ impl ReadError {
 const START: usize = 2 * 1024;
 const _: () = assert!(START >= MAX_HEADER);
 
+/// Reads the header at the beginning of a file.
+pub(super) fn read_header(file: &mut impl Read) -> Result<Header, ReadError> {
+    let mut start = Vec::with_capacity(MAX_HEADER);
+    file.take(MAX_HEADER as u64).read_to_end(&mut start)?;
+    Header::decode(&start).map_err(|_| ReadError::Format)
+}
+
 /// Opens a piece file and reads its claim. The file's length must match its header, and its sum must be right.
 pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), ReadError> {
     let (mut file, len) = disk.open_with_len(path)?;

@@ -46,8 +46,9 @@ impl<D: Disk> Store<D> {
         batch.directories.extend(unsafe_yet);
         let drops: Vec<Step> =
             steps.into_iter().filter(|step| !matches!(step, Step::Publish { .. })).collect();
-        let replaced = locked.index.names.get(path).is_some_and(|name| !name.replaced.is_empty());
-        if !drops.is_empty() || replaced {
+        let name = locked.index.names.get(path);
+        let more = name.is_some_and(|name| !name.replaced.is_empty() || !name.partial.is_empty());
+        if more || !drops.is_empty() {
             batch.committed.push(Committed { path: path.clone(), version, drops });
         }
         Ok(())
@@ -92,9 +93,10 @@ impl<D: Disk> Store<D> {
             locked.set_floor(path, aborted)?;
         }
         locked.apply_all(path, &steps)?;
+        let partial = locked.drop_partial(path, |kept| kept.version == version)?;
         // After the acknowledgement, a power failure must not bring any of it back.
         let staged = self.files.places.staged_of(user);
-        if steps.is_empty() { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
+        if steps.is_empty() && !partial { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
     }
 
     /// Drops everything that is older than a version that is whole elsewhere, when the batch is flushed.

@@ -27,7 +27,13 @@ pub(super) trait Kept: Default + Send {
 /// What one entry of a server's list tells about a name.
 pub(super) enum Told {
     Damaged,
-    Version { version: ListedVersion, published: bool, pieces: PieceSet },
+    /// Only a look says more.
+    Partial,
+    Version {
+        version: ListedVersion,
+        published: bool,
+        pieces: PieceSet,
+    },
 }
 
 /// That a name is listed, and by whom.
@@ -167,6 +173,7 @@ impl<K: Kept> Listing<K> {
                 return;
             }
             Entry::Damaged { path, .. } => (path, Told::Damaged),
+            Entry::Partial { path } => (path, Told::Partial),
             Entry::Tombstone { path, version, published } => {
                 let (version, pieces) = (ListedVersion::Tombstone(version), PieceSet::from_iter([TOMBSTONE]));
                 (path, Told::Version { version, published, pieces })
@@ -206,9 +213,13 @@ fn bit(server: usize) -> Servers {
 impl Kept for Listed {
     fn take(&mut self, server: usize, told: Told) {
         self.by |= bit(server);
-        let Told::Version { version, published, pieces } = told else {
-            self.disputed = true;
-            return;
+        let (version, published, pieces) = match told {
+            Told::Version { version, published, pieces } => (version, published, pieces),
+            Told::Damaged => {
+                self.disputed = true;
+                return;
+            }
+            Told::Partial => return,
         };
         match &self.version {
             Some(known) => self.disputed |= *known != version,
