@@ -3,7 +3,7 @@
 //! Both ends are built on it. What differs between them is the [`Limit`]: a client counts the time that it spends
 //! waiting for a server, a server sets deadlines.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+/// Most bytes of an empty buffer that is kept.
+const KEPT: usize = 1024;
 /// How long one system call may wait under [`Limit::Waited`].
 const TURN: Duration = Duration::from_millis(250);
 
@@ -76,7 +78,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// The receiving direction; it is read through a [`BufReader`].
+/// The receiving direction. It has no buffer of its own.
 pub struct Inbound(Half);
 
 impl Inbound {
@@ -102,6 +104,18 @@ impl Inbound {
     pub fn has_arrived(&self) -> bool {
         recv(&*self.0.stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).err()
             != Some(Errno::WOULDBLOCK)
+    }
+
+    /// Reads what has arrived, without waiting: `None` if that is nothing.
+    ///
+    /// # Errors
+    /// The connection has failed.
+    pub fn read_arrived(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match recv(&*self.0.stream, buffer, RecvFlags::DONTWAIT) {
+            Ok((got, _)) => Ok(Some(got)),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -183,27 +197,26 @@ impl Write for Outbound {
 
     fn flush(&mut self) -> io::Result<()> {
         self.half.write_all(&self.buffer)?;
-        self.buffer.clear();
+        // A connection that is idle should not hold what a long reply needed.
+        match self.buffer.capacity() > KEPT {
+            true => self.buffer = Vec::new(),
+            false => self.buffer.clear(),
+        }
         Ok(())
     }
 }
 
-/// The two directions of a stream, each with a buffer of `capacity` bytes and at first with this limit. Small
-/// writes are sent at once: what is written is already gathered in a buffer.
+/// The two directions of a stream, at first with this limit; the one for sending has a buffer of `capacity` bytes.
+/// Small writes are sent at once: what is written is already gathered in a buffer.
 ///
 /// # Errors
 /// The system refuses an option of the socket.
-pub fn open(
-    stream: Arc<TcpStream>,
-    capacity: usize,
-    limit: Limit,
-) -> io::Result<(BufReader<Inbound>, Outbound)> {
+pub fn open(stream: Arc<TcpStream>, capacity: usize, limit: Limit) -> io::Result<(Inbound, Outbound)> {
     stream.set_nodelay(true)?;
     let inbound =
         Half { stream: Arc::clone(&stream), set_timeout: TcpStream::set_read_timeout, timeout: None, limit };
     let outbound = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
-    let reader = BufReader::with_capacity(capacity, Inbound(inbound));
-    Ok((reader, Outbound { half: outbound, buffer: Vec::new(), capacity }))
+    Ok((Inbound(inbound), Outbound { half: outbound, buffer: Vec::new(), capacity }))
 }
 
 #[cfg(test)]
@@ -211,7 +224,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn pair(capacity: usize, limit: Limit) -> ((BufReader<Inbound>, Outbound), TcpStream) {
+    fn pair(capacity: usize, limit: Limit) -> ((Inbound, Outbound), TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (open(listener.accept().unwrap().0.into(), capacity, limit).unwrap(), other)
@@ -237,7 +250,7 @@ mod tests {
         let ((mut reader, _), mut other) = pair(16, Limit::Waited(limit));
         other.write_all(b"x").unwrap();
         reader.read_exact(&mut [0]).unwrap();
-        let left = reader.get_ref().left();
+        let left = reader.left();
         assert!(left < limit && left > limit / 2, "{left:?}");
     }
 
@@ -262,12 +275,12 @@ mod tests {
     #[test]
     fn a_byte_and_an_end_have_arrived_and_silence_has_not() {
         let ((reader, _), mut other) = pair(16, Limit::Each(Duration::from_secs(60), None));
-        assert!(!reader.get_ref().has_arrived());
+        assert!(!reader.has_arrived());
         other.write_all(b"x").unwrap();
-        while !reader.get_ref().has_arrived() {}
+        while !reader.has_arrived() {}
         let ((mut reader, _), other) = pair(16, Limit::Each(Duration::from_secs(60), None));
         drop(other);
         assert_eq!(reader.read(&mut [0]).unwrap(), 0);
-        assert!(reader.get_ref().has_arrived());
+        assert!(reader.has_arrived());
     }
 }

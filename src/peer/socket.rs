@@ -23,7 +23,8 @@ impl Socket {
     /// Connects, trying each address of the host within the limit. Reads have the limit of a login.
     pub(super) fn open(address: &str, limits: Limits) -> Result<Self, PeerError> {
         let stream = connect(address, limits.connect)?;
-        let (reader, writer) = link::open(stream.into(), BUFFER, Limit::Waited(limits.login))?;
+        let (inbound, writer) = link::open(stream.into(), BUFFER, Limit::Waited(limits.login))?;
+        let reader = BufReader::with_capacity(BUFFER, inbound);
         Ok(Self { reader, writer, limits })
     }
 

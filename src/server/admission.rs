@@ -12,7 +12,7 @@ use crate::name::UserName;
 use crate::store::{Connection, MAX_SYNC_THREADS};
 use crate::wire::{Refusal, Reply};
 
-/// Most connections at once. Each costs a thread, about 37 KiB with its buffers, and up to [`DESCRIPTORS`]
+/// Most connections at once. Each costs a thread, about 26 KiB while it is idle, and up to [`DESCRIPTORS`]
 /// descriptors; the limit on open files may lower this number.
 pub const MAX_CONNECTIONS: usize = 4096;
 /// One user may have one part in this many of a server's connections.

@@ -1,16 +1,17 @@
 //! A connection with its buffers, and the ways in which it ends.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::inbox::Inbox;
 use super::limits::LOGIN_LIMIT;
 use super::voice::Voice;
-use crate::link::{self, Inbound, Limit};
+use crate::link::{self, Limit};
 use crate::wire::{LineError, Refusal, Reply};
 
-/// For each direction. The one for reading is resident from the first read on, so it is what an idle session costs.
+/// For each direction, while there is something in it.
 const BUFFER: usize = 16 * 1024;
 
 /// Why a session ended.
@@ -57,7 +58,7 @@ impl std::fmt::Display for End {
 
 /// A connection with its buffers.
 pub(super) struct Channel {
-    pub(super) reader: BufReader<Inbound>,
+    pub(super) inbox: Inbox,
     pub(super) voice: Voice,
     stream: Arc<TcpStream>,
 }
@@ -66,13 +67,13 @@ impl Channel {
     pub(super) fn open(stream: &Arc<TcpStream>) -> io::Result<Self> {
         // One limit for all reads before the login: a stranger that sends a byte now and then gains nothing.
         let until_login = Limit::Until(Instant::now() + LOGIN_LIMIT);
-        let (reader, out) = link::open(Arc::clone(stream), BUFFER, until_login)?;
-        Ok(Self { reader, voice: Voice::new(out), stream: Arc::clone(stream) })
+        let (inbound, out) = link::open(Arc::clone(stream), BUFFER, until_login)?;
+        Ok(Self { inbox: Inbox::new(inbound, BUFFER), voice: Voice::new(out), stream: Arc::clone(stream) })
     }
 
     /// From now on this limit holds for each read by itself.
     pub(super) fn limit_each_read(&mut self, limit: Duration) {
-        self.reader.get_mut().limit(Limit::Each(limit, None));
+        self.inbox.limit(Limit::Each(limit, None));
     }
 
     pub(super) fn send_plain(&mut self, reply: &Reply) -> io::Result<()> {

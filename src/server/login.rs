@@ -74,5 +74,5 @@ pub(super) fn login<'a>(
 }
 
 fn read_login(channel: &mut Channel) -> Result<Login, End> {
-    Login::parse(&read_line(&mut channel.reader)?).map_err(|_| End::Refused(Refusal::BadRequest))
+    Login::parse(&read_line(&mut channel.inbox)?).map_err(|_| End::Refused(Refusal::BadRequest))
 }

@@ -8,6 +8,7 @@ mod admission;
 mod channel;
 mod clock;
 mod error;
+mod inbox;
 mod limits;
 mod log;
 mod login;

@@ -1,7 +1,8 @@
 //! Carries out the steps of a commit on the disk.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
 use super::error::StoreError;
@@ -13,7 +14,11 @@ use crate::version::Version;
 
 impl<D: Disk> Locked<'_, D> {
     pub(super) fn apply_all(&mut self, path: &FilePath, steps: &[Step]) -> Result<(), StoreError> {
-        steps.iter().try_for_each(|&step| self.apply(path, step))
+        let applied = steps.iter().try_for_each(|&step| self.apply(path, step));
+        if steps.iter().any(|step| matches!(step, Step::DropPublished { piece } if *piece != TOMBSTONE)) {
+            self.remove_empty_folders(path);
+        }
+        applied
     }
 
     /// Carries out only those steps that publish something.
@@ -50,9 +55,7 @@ impl<D: Disk> Locked<'_, D> {
                 Ok(())
             }
             Step::DropPublished { piece } => {
-                self.files.remove_if_there(&self.files.places.piece(self.user, path, piece))?;
-                self.remove_empty_folders(path);
-                Ok(())
+                Ok(self.files.remove_if_there(&self.files.places.piece(self.user, path, piece))?)
             }
         }
     }
@@ -107,6 +110,15 @@ impl<D: Disk> Locked<'_, D> {
         Ok(dropped)
     }
 
+    /// Makes everything that was published or dropped of these names safe from a power failure.
+    pub(super) fn sync_directories<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p FilePath>,
+    ) -> Result<(), StoreError> {
+        let directories: BTreeSet<PathBuf> = paths.flat_map(|path| self.directories(path)).collect();
+        directories.iter().try_for_each(|directory| self.files.sync_dir(directory).map(drop))
+    }
+
     /// Drops partial pieces. Returns whether there were any.
     pub(super) fn drop_partial(
         &mut self,
@@ -122,11 +134,6 @@ impl<D: Disk> Locked<'_, D> {
         }
         self.index.tidy(path);
         Ok(dropped)
-    }
-
-    /// Makes everything that was published or dropped of a name safe from a power failure.
-    pub(super) fn sync_directories(&self, path: &FilePath) -> Result<(), StoreError> {
-        self.directories(path).iter().try_for_each(|directory| self.files.sync_dir(directory).map(drop))
     }
 }
 

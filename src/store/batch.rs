@@ -1,13 +1,13 @@
 //! Work that is done but not safe yet: many requests share its syncs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::core::{Store, UserPart};
 use super::disk::Disk;
 use super::error::StoreError;
 use super::incoming::ReceivedPiece;
-use crate::commit;
+use crate::commit::{self, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
@@ -18,8 +18,39 @@ pub struct Batch {
     pub(super) user: Option<UserName>,
     pub(super) received: Vec<ReceivedPiece>,
     pub(super) directories: BTreeSet<PathBuf>,
-    /// Committed names of which something must still be dropped.
-    pub(super) committed: Vec<(FilePath, Version)>,
+    /// Committed names of which something must still be dropped, and what.
+    pub(super) committed: Vec<Committed>,
+    /// [`Index::decisions`](super::index::Index::decisions) after the last commit.
+    decisions: Option<u64>,
+    /// Whether what is known of the drops may be wrong: others decided something between two commits, or a name was
+    /// committed twice.
+    is_disturbed: bool,
+    /// Names of which everything older than a version must be dropped.
+    pub(super) retired: Vec<(FilePath, Version)>,
+    /// Names whose tombstone must be dropped.
+    pub(super) forgotten: BTreeMap<FilePath, Version>,
+}
+
+/// A committed name.
+pub(super) struct Committed {
+    pub(super) path: FilePath,
+    pub(super) version: Version,
+    /// What it replaced.
+    pub(super) drops: Vec<Step>,
+}
+
+impl Batch {
+    /// Notes a commit, and the index's decisions before and after it.
+    pub(super) fn decided(&mut self, path: &FilePath, before: u64, after: u64) {
+        let is_second = self.committed.iter().any(|committed| committed.path == *path);
+        self.is_disturbed |= is_second || self.decisions.is_some_and(|last| last != before);
+        self.decisions = Some(after);
+    }
+
+    /// Whether something will be dropped: then nothing may be added before it is flushed but more of that.
+    pub fn drops(&self) -> bool {
+        !self.retired.is_empty() || !self.forgotten.is_empty()
+    }
 }
 
 impl<D: Disk> Store<D> {
@@ -41,14 +72,19 @@ impl<D: Disk> Store<D> {
         }
         let mut locked = part.lock()?;
         synced.into_iter().for_each(|directory| locked.index.is_synced(directory, changes));
-        for (path, version) in batch.committed {
-            // Only its drops are left to do.
-            if let Ok(steps) = commit::commit(&locked.held(&path)?, version) {
+        let is_known = !batch.is_disturbed && batch.decisions == Some(locked.index.decisions);
+        for Committed { path, version, drops } in batch.committed {
+            // Only its drops are left to do: those that are known, unless somebody may have changed them.
+            if is_known {
+                locked.apply_all(&path, &drops)?;
+            } else if let Ok(steps) = commit::commit(&locked.held(&path)?, version) {
                 locked.apply_all(&path, &steps)?;
             }
             locked.drop_replaced(&path)?;
             locked.drop_partial(&path, |kept| kept.version <= version)?;
         }
+        locked.retire(&batch.retired)?;
+        locked.forget(&batch.forgotten)?;
         drop(locked);
         self.files.keep_reserve();
         Ok(())

@@ -36,12 +36,21 @@ pub(super) fn is_not_a_file(error: &io::Error) -> bool {
 /// # Errors
 /// If the file cannot be opened, or, with [`NotAFile`] as the source, if something else is in its place.
 pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    open_found(options, path).map(|(file, _)| file)
+}
+
+/// [`open_regular`], with what the file's metadata are.
+fn open_found(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     // The flags are small and positive.
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let not_a_file = || io::Error::other(NotAFile);
     match options.custom_flags(flags).open(path) {
-        Ok(file) if file.metadata()?.is_file() => Ok(file),
-        Ok(_) => Err(not_a_file()),
+        Ok(file) => match file.metadata()? {
+            found if found.is_file() => Ok((file, found)),
+            _ => Err(not_a_file()),
+        },
+        // Nothing is in its place, not even a link that leads nowhere.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(error) => match path.symlink_metadata() {
             Ok(found) if !found.is_file() => Err(not_a_file()),
             _ => Err(error),
@@ -105,6 +114,13 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Length of an open file, in bytes.
     fn len(&self, file: &Self::File) -> io::Result<u64>;
+
+    /// [`Disk::open`] and [`Disk::len`].
+    fn open_with_len(&self, path: &Path) -> io::Result<(Self::File, u64)> {
+        let file = self.open(path)?;
+        let len = self.len(&file)?;
+        Ok((file, len))
+    }
 
     /// Makes a file's bytes survive a power failure. After an error, what was written is in doubt and must not be
     /// acknowledged.
@@ -258,6 +274,10 @@ impl Disk for OsDisk {
 
     fn len(&self, file: &File) -> io::Result<u64> {
         file.metadata().map(|m| m.len())
+    }
+
+    fn open_with_len(&self, path: &Path) -> io::Result<(File, u64)> {
+        open_found(File::options().read(true), path).map(|(file, found)| (file, found.len()))
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {

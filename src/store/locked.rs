@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::files::ServerFiles;
 use super::index::{Index, Name};
 use super::piece::ReadError;
-use crate::commit::{Held, PieceState, TOMBSTONE};
+use crate::commit::{self, Held, PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::version::Version;
@@ -108,5 +108,37 @@ impl<D: Disk> Locked<'_, D> {
             self.index.forget_directory(&directory);
             folder = folder.parent();
         }
+    }
+
+    /// Raises the floors of names, each beyond all before, so that no client that saw an old one overlooks the change.
+    pub(super) fn raise_floors<'p>(
+        &mut self,
+        names: impl IntoIterator<Item = (&'p FilePath, Version)>,
+    ) -> Result<(), StoreError> {
+        let mut newest = self.index.floor.newest;
+        let mut raised = Vec::new();
+        for (path, version) in names {
+            newest = commit::raised_floor(newest, version)?;
+            raised.push((path, newest));
+        }
+        // The greatest first: once it is on the disk, the others need no write.
+        raised.into_iter().rev().try_for_each(|(path, floor)| self.set_floor(path, floor))
+    }
+
+    /// Gives a name this floor. On the disk a user has one number, the greatest of all floors.
+    pub(super) fn set_floor(&mut self, path: &FilePath, floor: u64) -> Result<(), StoreError> {
+        self.index.decisions += 1;
+        let known = &mut self.index.floor;
+        let before = known.newest;
+        if floor > before {
+            self.files.keep_floor(self.user, floor)?;
+            known.newest = floor;
+            if before > 0 {
+                // If the older file stays, it is harmless: the greatest number counts.
+                let _ = self.files.disk.remove(&self.files.places.floor(self.user, before));
+            }
+        }
+        known.remember(path, floor);
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod cache;
 mod connections;
 mod core;
 mod disk;
+mod drops;
 mod error;
 mod files;
 mod incoming;

@@ -68,6 +68,10 @@ impl ReadError {
     }
 }
 
+/// Bytes that are read of a piece file at first: the header, and all of a small piece.
+const START: usize = 2 * 1024;
+const _: () = assert!(START >= MAX_HEADER);
+
 /// Reads the header at the beginning of a file.
 pub(super) fn read_header(file: &mut impl Read) -> Result<Header, ReadError> {
     let mut start = Vec::with_capacity(MAX_HEADER);
@@ -77,17 +81,24 @@ pub(super) fn read_header(file: &mut impl Read) -> Result<Header, ReadError> {
 
 /// Opens a piece file and reads its claim. The file's length must match its header, and its sum must be right.
 pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), ReadError> {
-    let mut file = disk.open(path)?;
-    let header = read_header(&mut file)?;
+    let (mut file, len) = disk.open_with_len(path)?;
+    let mut start = vec![0; usize::try_from(len).unwrap_or(START).min(START)];
+    file.read_exact(&mut start)?;
+    let header = Header::decode(&start).map_err(|_| ReadError::Format)?;
     let tail = header.layout().tail;
-    if disk.len(&file)? != tail.end + SUM {
+    if len != tail.end + SUM {
         return Err(ReadError::Format);
     }
-    file.seek(SeekFrom::Start(tail.start))?;
     let mut bytes = [[0; 32]; 3];
-    file.read_exact(bytes.as_flattened_mut())?;
+    match usize::try_from(tail.start).ok().and_then(|tail| start.get(tail..)) {
+        Some(all) if all.len() == bytes.as_flattened().len() => bytes.as_flattened_mut().copy_from_slice(all),
+        _ => {
+            file.seek(SeekFrom::Start(tail.start))?;
+            file.read_exact(bytes.as_flattened_mut())?;
+        }
+    }
     let [root, seal, stored] = bytes;
-    if own_sum(&header.encode(), &root, &seal) != stored {
+    if own_sum(&start[..header.encoded_len()], &root, &seal) != stored {
         return Err(ReadError::Format);
     }
     Ok((file, Claim { header, root, seal }))
@@ -100,7 +111,12 @@ pub(super) fn claim<D: Disk>(disk: &D, path: &Path) -> Result<Claim, ReadError> 
 
 /// Hashes a whole piece, and returns its claim if chunks, table and root match.
 pub(super) fn sound_claim<D: Disk>(disk: &D, path: &Path) -> Result<Option<Claim>, ReadError> {
-    let (mut file, claim) = open(disk, path)?;
+    let (file, claim) = open(disk, path)?;
+    Ok(is_sound(file, &claim)?.then_some(claim))
+}
+
+/// Whether the bytes of an open piece match its claim: chunks, table and root.
+pub(super) fn is_sound(mut file: impl Read + Seek, claim: &Claim) -> io::Result<bool> {
     let header = &claim.header;
     file.seek(SeekFrom::Start(header.layout().body.start))?;
     let mut hasher = ChunkHasher::new(header.stored_chunk_size());
@@ -118,8 +134,8 @@ pub(super) fn sound_claim<D: Disk>(disk: &D, path: &Path) -> Result<Option<Claim
     for hash in &hashes {
         file.read_exact(&mut stored)?;
         if stored != *hash {
-            return Ok(None);
+            return Ok(false);
         }
     }
-    Ok((claim.root == root).then_some(claim))
+    Ok(claim.root == root)
 }

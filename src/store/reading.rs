@@ -120,12 +120,8 @@ impl<D: Disk> Store<D> {
         version: Version,
     ) -> Result<bool, StoreError> {
         match self.open_piece(user, path, number, version) {
-            Err(StoreError::Damaged) => return Ok(false),
-            opened => drop(opened?),
-        }
-        match piece::sound_claim(&self.files.disk, &self.files.places.piece(user, path, number)) {
-            Err(ReadError::Format) => Ok(false),
-            sound => Ok(sound?.is_some()),
+            Err(StoreError::Damaged) => Ok(false),
+            opened => opened.and_then(|(file, claim)| Ok(piece::is_sound(file, &claim)?)),
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What happens to staged pieces: commit, abort, fence; and which pieces and tombstones are dropped.
 
-use super::batch::Batch;
+use super::batch::{Batch, Committed};
 use super::connections::Connection;
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
-use super::locked::Locked;
 use crate::commit::{self, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
@@ -31,6 +30,7 @@ impl<D: Disk> Store<D> {
             // Other clients may have settled what it staged, because they were told that the connection is closed.
             return Err(StoreError::Ended);
         }
+        let before = locked.index.decisions;
         let steps = commit::commit(&locked.held(path)?, version)?;
         let published = steps.iter().filter_map(|step| match step {
             Step::Publish { piece, version } => locked.index.staged(path, *piece, *version).map(|w| w.key),
@@ -38,15 +38,18 @@ impl<D: Disk> Store<D> {
         });
         locked.index.keys.may_use(connection, published)?;
         locked.publish(path, &steps)?;
+        batch.decided(path, before, locked.index.decisions);
         batch.user.get_or_insert_with(|| user.clone());
         // Not only what this commit published: what a newer version published here, or another client that commits the
         // same one, must also be safe before this is acknowledged.
         let unsafe_yet = locked.directories(path).into_iter().filter(|d| !locked.index.is_safe(d));
         batch.directories.extend(unsafe_yet);
-        let drops = steps.iter().any(|step| !matches!(step, Step::Publish { .. }));
+        let drops: Vec<Step> =
+            steps.into_iter().filter(|step| !matches!(step, Step::Publish { .. })).collect();
         let name = locked.index.names.get(path);
-        if drops || name.is_some_and(|name| !name.replaced.is_empty() || !name.partial.is_empty()) {
-            batch.committed.push((path.clone(), version));
+        let more = name.is_some_and(|name| !name.replaced.is_empty() || !name.partial.is_empty());
+        if more || !drops.is_empty() {
+            batch.committed.push(Committed { path: path.clone(), version, drops });
         }
         Ok(())
     }
@@ -61,7 +64,7 @@ impl<D: Disk> Store<D> {
         let part = self.part(user);
         let mut locked = part.lock()?;
         commit::fence(&locked.held(path)?, version)?;
-        locked.raise_floor(path, version)
+        locked.raise_floors([(path, version)])
     }
 
     /// Drops what is staged of a version. It can never be staged again.
@@ -96,68 +99,32 @@ impl<D: Disk> Store<D> {
         if steps.is_empty() && !partial { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
     }
 
-    /// Drops everything that is older than a version that is whole elsewhere.
-    ///
-    /// # Errors
-    /// If the disk fails.
-    pub fn retire(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let part = self.part(user);
-        let mut locked = part.lock()?;
-        // First a commit that was cut off is finished and made safe: if a tombstone were dropped together with what
-        // it hides, a power failure could bring back one without the other.
-        let unfinished = commit::recover(&locked.held(path)?);
-        locked.apply_all(path, &unfinished)?;
-        locked.sync_directories(path)?;
-        let steps = commit::retire(&locked.held(path)?, version);
-        locked.apply_all(path, &steps)?;
-        locked.drop_partial(path, |kept| kept.version <= version).map(drop)
+    /// Drops everything that is older than a version that is whole elsewhere, when the batch is flushed.
+    pub fn retire(&self, user: &UserName, path: FilePath, version: Version, batch: &mut Batch) {
+        batch.user.get_or_insert_with(|| user.clone());
+        batch.retired.push((path, version));
     }
 
-    /// Drops a tombstone that every server has acknowledged. From then on nothing of its generation or an older one can
-    /// be staged under this name.
+    /// Drops a tombstone that every server has acknowledged, when the batch is flushed. From then on nothing of its
+    /// generation or an older one can be staged under this name.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or an error of the disk.
-    pub fn forget(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let part = self.part(user);
-        let mut locked = part.lock()?;
-        let Ok(steps) = commit::forget(&locked.held(path)?, version) else {
+    /// [`StoreError::NotFound`] if the newest version here is not that tombstone, or it is forgotten already, or an
+    /// error of the disk.
+    pub fn forget(
+        &self,
+        user: &UserName,
+        path: FilePath,
+        version: Version,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        if batch.forgotten.contains_key(&path) {
             return Err(StoreError::NotFound);
-        };
-        // What the tombstone hides must not come back without it. So everything else is dropped and synced before the
-        // tombstone is dropped, as the last.
-        let Some((tombstone, drops)) = steps.split_last() else { return Ok(()) };
-        locked.apply_all(path, drops)?;
-        locked.sync_directories(path)?;
-        if locked.drop_replaced(path)? {
-            self.files.disk.sync_dir(&self.files.places.tombstones_of(user))?;
         }
-        locked.raise_floor(path, version)?;
-        locked.apply(path, *tombstone)
-    }
-}
-
-impl<D: Disk> Locked<'_, D> {
-    /// Raises the floor of a name, so that no client that saw the old one overlooks the change.
-    fn raise_floor(&mut self, path: &FilePath, version: Version) -> Result<(), StoreError> {
-        let floor = commit::raised_floor(self.index.floor.newest, version)?;
-        self.set_floor(path, floor)
-    }
-
-    /// Gives a name this floor. On the disk a user has one number, the greatest of all floors.
-    fn set_floor(&mut self, path: &FilePath, floor: u64) -> Result<(), StoreError> {
-        self.index.decisions += 1;
-        let known = &mut self.index.floor;
-        let before = known.newest;
-        if floor > before {
-            self.files.keep_floor(self.user, floor)?;
-            known.newest = floor;
-            if before > 0 {
-                // If the older file stays, it is harmless: the greatest number counts.
-                let _ = self.files.disk.remove(&self.files.places.floor(self.user, before));
-            }
-        }
-        known.remember(path, floor);
+        let part = self.part(user);
+        commit::forget(&part.lock()?.held(&path)?, version).map_err(|_| StoreError::NotFound)?;
+        batch.user.get_or_insert_with(|| user.clone());
+        batch.forgotten.insert(path, version);
         Ok(())
     }
 }

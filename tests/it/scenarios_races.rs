@@ -8,7 +8,7 @@ use std::thread;
 const PATIENT: &str = "Timeout 30";
 
 /// What a Move sends to a server, word by word, and of equal ones which; LOOKs that go together are one.
-const STEPS_OF_A_MOVE: [(&str, usize); 11] = [
+const STEPS_OF_A_MOVE: [(&str, usize); 10] = [
     ("LOOK", 1),
     ("COPY", 1),
     ("LOOK", 2),
@@ -18,13 +18,11 @@ const STEPS_OF_A_MOVE: [(&str, usize); 11] = [
     ("LOOK", 4),
     ("RESTORE", 1),
     ("COMMIT", 2),
-    ("LOOK", 5),
     ("FORGET", 1),
 ];
 
 /// The same of a Delete.
-const STEPS_OF_A_DELETE: [(&str, usize); 5] =
-    [("LOOK", 2), ("RESTORE", 1), ("COMMIT", 1), ("LOOK", 3), ("FORGET", 1)];
+const STEPS_OF_A_DELETE: [(&str, usize); 4] = [("LOOK", 2), ("RESTORE", 1), ("COMMIT", 1), ("FORGET", 1)];
 
 /// Holds the line of this word that comes as the `count`th.
 fn hold(proxies: &[&Proxy], word: &'static str, count: usize) {

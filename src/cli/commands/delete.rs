@@ -8,7 +8,7 @@ use crate::cli::command::{Action, Call, Command};
 use crate::cli::console::Console;
 use crate::cli::options::RECURSIVE;
 use crate::cli::session::Session;
-use crate::cli::tally::Tally;
+use crate::cli::tally::{AT_A_TIME, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::read_line;
 use crate::client::{ClientError, Files};
@@ -43,10 +43,13 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(FAILED);
     }
     let mut tally = Tally::of("deleted", &files);
-    for result in session.client.delete(&files) {
-        match result {
-            Ok(path) => session.done(tally.done(&path, None, "")),
-            Err(error) => session.fail(&mut tally, error),
+    session.console.expect_files(files.len());
+    for files in files.chunks(AT_A_TIME) {
+        for result in session.client.delete(files) {
+            match result {
+                Ok(path) => session.done(tally.done(&path, None, "")),
+                Err(error) => session.fail(&mut tally, error),
+            }
         }
     }
     Ok(session.conclude(&tally, unseen))

@@ -4,6 +4,8 @@
 //! nothing newer, however late it is committed. Only if a server is down, which may know of something newer that should
 //! be deleted too, is the tombstone as new as possible.
 
+use std::collections::HashSet;
+
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
 use crate::client::core::find::{Files, Found, find};
@@ -23,7 +25,7 @@ use crate::version::Version;
 use crate::wire::{Refusal, Request};
 
 /// Names that are deleted together.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 /// How often a delete is tried again if another client was faster.
 const ATTEMPTS: usize = 8;
 
@@ -208,15 +210,22 @@ fn bury(core: &mut Core, burials: Vec<Burial<'_>>) {
     }
     abort_all(core, &aborting);
     let committed = commit_all(core, ready);
-    let buried: Vec<_> =
-        committed.iter().map(|((name, version), _)| (name.of.path.clone(), *version)).collect();
-    let is_newer = is_newer_there(core, &buried);
-    let mut everywhere = Vec::new();
-    for (((name, version), outcome), is_newer) in committed.into_iter().zip(is_newer) {
+    let tombstones = |is_everywhere: bool| {
+        let chosen =
+            committed.iter().filter(|(_, outcome)| outcome.may_forget(core.cluster.len()) == is_everywhere);
+        chosen.map(|((name, version), _)| (name.of.path.clone(), *version)).collect::<Vec<_>>()
+    };
+    let (everywhere, mut in_doubt) = (tombstones(true), tombstones(false));
+    // Best effort: Repair forgets what is left. No server forgets a tombstone if it has something newer.
+    let answers = forget(core, &everywhere);
+    let is_forgotten =
+        |answers: &Vec<Answer<()>>| answers.iter().all(|answer| matches!(answer, Answer::Done(())));
+    let kept = everywhere.into_iter().zip(answers).filter(|(_, answers)| !is_forgotten(answers));
+    in_doubt.extend(kept.map(|(tombstone, _)| tombstone));
+    let replaced = replaced(core, &in_doubt);
+    for ((name, _), outcome) in committed {
         let path = name.of.path.clone();
-        if outcome.may_forget(core.cluster.len()) {
-            everywhere.push((path.clone(), version));
-        }
+        let is_newer = replaced.contains(&path);
         name.result = match outcome {
             // For the servers that is a success, and for this user's other sessions too.
             Outcome::Done { .. } | Outcome::Overtaken if is_newer => Some(Err(ClientError::Replaced(path))),
@@ -236,15 +245,14 @@ fn bury(core: &mut Core, burials: Vec<Burial<'_>>) {
             Outcome::Undecided => Some(Err(ClientError::Undecided(path))),
         };
     }
-    // Best effort: Repair forgets what is left.
-    forget(core, &everywhere);
 }
 
-/// Whether a file newer than its tombstone exists: the tombstone's commit is acknowledged even then.
-fn is_newer_there(core: &mut Core, tombstones: &[(FilePath, Version)]) -> Vec<bool> {
+/// The names under which there is a file newer than the tombstone: the tombstone's commit is acknowledged even then.
+fn replaced(core: &mut Core, tombstones: &[(FilePath, Version)]) -> HashSet<FilePath> {
     let paths: Vec<FilePath> = tombstones.iter().map(|(path, _)| path.clone()).collect();
-    let surveys = ask(core, &paths);
-    surveys.iter().zip(tombstones).map(|(survey, (_, of))| survey.file_version() > Some(*of)).collect()
+    let surveys = ask(core, &paths).into_iter().zip(tombstones);
+    let newer = surveys.filter(|(survey, (_, of))| survey.file_version() > Some(*of));
+    newer.map(|(survey, _)| survey.path).collect()
 }
 
 /// Stages tombstones: by tombstone, each server's answer.

@@ -11,8 +11,10 @@ use crate::wire::Request;
 
 /// Pieces up to this many bytes are copied many at a time, through memory.
 const SMALL: u64 = 256 * 1024;
-/// Small pieces that are copied at a time.
-const SMALL_BATCH: usize = 32;
+/// Most small pieces that are copied at a time, and most bytes of them.
+const SMALL_BATCH: (usize, u64) = (128, 8 << 20);
+/// Bytes of READs that are sent ahead of their replies.
+const READS_AHEAD: usize = 16 * 1024;
 /// Bytes of a large piece that are passed on at a time.
 const STEP: usize = 256 * 1024;
 
@@ -81,13 +83,13 @@ pub(crate) fn copy_all(core: &mut Core, transfers: Vec<Transfer>) -> Vec<(Transf
     core.report.doing(Doing::Copying);
     core.report.begin(0, transfers.iter().map(Transfer::size).sum());
     let (small, large): (Vec<Transfer>, Vec<Transfer>) = transfers.into_iter().partition(Transfer::is_small);
-    let mut copied = Vec::new();
-    for batch in small.chunks(SMALL_BATCH) {
-        let staged = stage_small(core, &batch.iter().collect::<Vec<_>>());
-        let outcomes = commit(core, batch, staged);
-        copied.extend(batch.iter().cloned().zip(outcomes));
-        core.report.progress(Progress { done: batch.iter().map(Transfer::size).sum() });
+    let mut outcomes = Vec::new();
+    for batch in batches(&small.iter().collect::<Vec<_>>()) {
+        let staged = stage_small(core, batch);
+        outcomes.extend(commit(core, batch, staged));
+        core.report.progress(Progress { done: batch.iter().map(|transfer| transfer.size()).sum() });
     }
+    let mut copied: Vec<_> = small.into_iter().zip(outcomes).collect();
     for transfer in large {
         let outcome = copy_large(core, &transfer);
         copied.push((transfer, outcome));
@@ -114,7 +116,7 @@ pub(crate) fn copy_all(core: &mut Core, transfers: Vec<Transfer>) -> Vec<(Transf
 pub(super) fn stage_all(core: &mut Core, transfers: &[&Transfer]) -> Vec<Result<(), NotCopied>> {
     let small: Vec<&Transfer> = transfers.iter().copied().filter(|transfer| transfer.is_small()).collect();
     let mut staged = Vec::new();
-    for batch in small.chunks(SMALL_BATCH) {
+    for batch in batches(&small) {
         staged.extend(stage_small(core, batch));
     }
     let mut staged = staged.into_iter();
@@ -123,6 +125,25 @@ pub(super) fn stage_all(core: &mut Core, transfers: &[&Transfer]) -> Vec<Result<
         None => stage_large(core, transfer, &Silent),
     };
     transfers.iter().map(stage).collect()
+}
+
+/// Divides small pieces into those that are copied together.
+fn batches<'b, 't>(mut transfers: &'b [&'t Transfer]) -> Vec<&'b [&'t Transfer]> {
+    let (most, most_bytes) = SMALL_BATCH;
+    let mut batches = Vec::new();
+    while !transfers.is_empty() {
+        let (mut bytes, mut ahead) = (0, 0);
+        let fits = |transfer: &&&Transfer| {
+            bytes += transfer.size();
+            ahead += read_request(&transfer.claim).to_line().len();
+            bytes <= most_bytes && ahead <= READS_AHEAD
+        };
+        let count = transfers.iter().take(most).take_while(fits).count().max(1);
+        let (batch, rest) = transfers.split_at(count);
+        batches.push(batch);
+        transfers = rest;
+    }
+    batches
 }
 
 /// Stages copies of small pieces through memory: all are read, then all staged.
@@ -158,7 +179,7 @@ fn stage_small(core: &mut Core, transfers: &[&Transfer]) -> Vec<Result<(), NotCo
 /// Publishes the copies that are `staged`; returns the outcomes in the same order.
 fn commit(
     core: &mut Core,
-    transfers: &[Transfer],
+    transfers: &[&Transfer],
     staged: Vec<Result<(), NotCopied>>,
 ) -> Vec<Result<(), NotCopied>> {
     let to_commit = transfers.iter().zip(&staged).filter(|(_, staged)| staged.is_ok());
@@ -168,7 +189,7 @@ fn commit(
         })
         .collect();
     let mut answers = core.cluster.ask_all(&requests).into_iter();
-    let outcome = |(transfer, staged): (&Transfer, Result<(), NotCopied>)| {
+    let outcome = |(transfer, staged): (&&Transfer, Result<(), NotCopied>)| {
         staged?;
         require_done(core, transfer.to, answers.next().unwrap_or(Answer::Lost))
     };
@@ -178,7 +199,7 @@ fn commit(
 fn copy_large(core: &mut Core, transfer: &Transfer) -> Result<(), NotCopied> {
     let report = core.report.clone();
     let staged = stage_large(core, transfer, &*report);
-    let committed = commit(core, std::slice::from_ref(transfer), vec![staged]).pop();
+    let committed = commit(core, &[transfer], vec![staged]).pop();
     committed.unwrap_or_else(|| require_done(core, transfer.to, Answer::Lost))
 }
 

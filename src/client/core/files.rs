@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::base::Core;
 use super::error::ClientError;
-use super::listing::{Listed, Listing, list};
+use super::listing::{Listed, Listing, Named, list};
 use super::look::{ask, survey};
 use super::sight::Unseen;
 use super::survey::Survey;
@@ -71,10 +71,10 @@ pub(crate) struct Entries {
 pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
     let Listing { folders, files, unseen, .. } = list(core, folder, false);
     let is_unknown = folders.is_empty() && files.is_empty();
-    let mut files = show_files(core, folder, files);
+    let mut shown = Vec::new();
     // The folder's own entry is not in it.
-    files.retain(|file| !file.path.is_of_folder());
-    Entries { folders: folders.into_keys().collect(), files, is_unknown, unseen }
+    show_files(core, folder, files, |file| shown.extend(Some(file).filter(|file| !file.path.is_of_folder())));
+    Entries { folders: folders.into_keys().collect(), files: shown, is_unknown, unseen }
 }
 
 /// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not report what they have are
@@ -86,9 +86,9 @@ pub(crate) fn files_below(
 ) -> Result<Vec<FilePath>, ClientError> {
     let listing = list(core, folder, true);
     unseen.add(&listing.unseen);
-    let shown = show_files(core, folder, listing.files);
+    let mut files = Vec::new();
+    show_files(core, folder, listing.files, |file| files.extend(whole_path(folder, &file.path)));
     core.require_server()?;
-    let mut files: Vec<FilePath> = shown.iter().filter_map(|f| whole_path(folder, &f.path).ok()).collect();
     files.sort_unstable();
     Ok(files)
 }
@@ -101,7 +101,7 @@ pub(crate) fn names(
     recursive: bool,
     unseen: &mut Unseen,
 ) -> Result<Vec<FilePath>, ClientError> {
-    let Listing { folders, files, is_refused, unseen: by_listing } = list(core, folder, recursive);
+    let Listing::<Named> { folders, files, is_refused, unseen: by_listing } = list(core, folder, recursive);
     unseen.add(&by_listing);
     core.require_server()?;
     if is_refused {
@@ -111,7 +111,7 @@ pub(crate) fn names(
         return name_of_file(core, folder, unseen);
     }
     // A name that only a lying server can have sent is no reason to stop.
-    Ok(files.keys().filter_map(|path| whole_path(folder, path).ok()).collect())
+    Ok(files.into_keys().filter_map(|path| whole_path(folder, &path).ok()).collect())
 }
 
 /// A name under which no folder is found: a file's, or nobody's.
@@ -127,9 +127,13 @@ fn name_of_file(
     known.map(|survey| vec![survey.path]).ok_or_else(|| unseen.not_found(core, name.as_str()))
 }
 
-fn show_files(core: &mut Core, folder: &FolderPath, files: BTreeMap<FilePath, Listed>) -> Vec<ShownFile> {
+fn show_files(
+    core: &mut Core,
+    folder: &FolderPath,
+    files: BTreeMap<FilePath, Listed>,
+    mut show: impl FnMut(ShownFile),
+) {
     let all_are_up = core.cluster.up().count() == core.cluster.len();
-    let mut shown = Vec::new();
     let mut doubtful = Vec::new();
     for (path, listed) in files {
         let Some(facts) = listed.unanimous() else {
@@ -141,16 +145,15 @@ fn show_files(core: &mut Core, folder: &FolderPath, files: BTreeMap<FilePath, Li
         if file.health == Health::Incomplete && all_are_up {
             doubtful.push(file.path);
         } else {
-            shown.push(file);
+            show(file);
         }
     }
     // Few at a time: a server may have much to report on each.
     for doubtful in doubtful.chunks(DOUBTFUL) {
         let paths: Vec<FilePath> = doubtful.iter().filter_map(|path| whole_path(folder, path).ok()).collect();
         let surveys = survey(core, &paths);
-        shown.extend(surveys.iter().filter_map(|survey| shown_survey(core, folder, survey)));
+        surveys.iter().filter_map(|survey| shown_survey(core, folder, survey)).for_each(&mut show);
     }
-    shown
 }
 
 /// A surveyed name as a line of the list of a folder; `None` if it is no file.

@@ -17,6 +17,31 @@ use crate::sealed::Facts;
 use crate::version::Version;
 use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
 
+/// What is kept of the servers' lists about one name: there may be very many names.
+pub(super) trait Kept: Default + Send {
+    fn take(&mut self, server: usize, told: Told);
+    /// Drops what this server told. Returns whether others list the name, too.
+    fn forget(&mut self, server: usize) -> bool;
+}
+
+/// What one entry of a server's list tells about a name.
+pub(super) enum Told {
+    Damaged,
+    /// Only a look says more.
+    Partial,
+    Version {
+        version: ListedVersion,
+        published: bool,
+        pieces: PieceSet,
+    },
+}
+
+/// That a name is listed, and by whom.
+#[derive(Default)]
+pub(super) struct Named {
+    by: Servers,
+}
+
 /// What the servers' lists say about one name.
 #[derive(Default)]
 pub(super) struct Listed {
@@ -38,25 +63,31 @@ const _: () = assert!(MAX_SERVERS <= Servers::BITS as usize);
 
 /// What all pieces of a version have in common.
 #[derive(Clone, PartialEq, Eq)]
-enum ListedVersion {
+pub(super) enum ListedVersion {
     File(Facts),
     Tombstone(Version),
 }
 
 /// What is in a folder according to all servers together.
-#[derive(Default)]
-pub(super) struct Listing {
+pub(super) struct Listing<K> {
     pub(super) folders: BTreeMap<FolderPath, Servers>,
-    pub(super) files: BTreeMap<FilePath, Listed>,
+    pub(super) files: BTreeMap<FilePath, K>,
     /// Whether a server that is up did not report.
     pub(super) is_refused: bool,
     /// All servers that did not report everything.
     pub(super) unseen: Unseen,
 }
 
+impl<K> Default for Listing<K> {
+    fn default() -> Self {
+        let unseen = Unseen::default();
+        Self { folders: BTreeMap::new(), files: BTreeMap::new(), is_refused: false, unseen }
+    }
+}
+
 /// Asks every server that is up for its list of a folder, all at once: a slow one must not hold up another until that
 /// gives up.
-pub(super) fn list(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing {
+pub(super) fn list<K: Kept>(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing<K> {
     let mut listing = list_once(core, folder, recursive);
     while !core.cluster.log_in_again().is_empty() {
         listing = list_once(core, folder, recursive);
@@ -64,9 +95,9 @@ pub(super) fn list(core: &mut Core, folder: &FolderPath, recursive: bool) -> Lis
     listing
 }
 
-fn list_once(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing {
+fn list_once<K: Kept>(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing<K> {
     let request = Request::List { folder: folder.clone(), recursive };
-    let listing = Mutex::new(Listing::default());
+    let listing = Mutex::new(Listing::<K>::default());
     let peers = core.cluster.lend_peers();
     let list = |server: usize, mut peer: Peer| {
         let answer = ask_for_list(&mut peer, server, &request, &listing);
@@ -111,7 +142,12 @@ fn list_once(core: &mut Core, folder: &FolderPath, recursive: bool) -> Listing {
 }
 
 /// Adds a server's list to what all of them report.
-fn ask_for_list(peer: &mut Peer, server: usize, request: &Request, listing: &Mutex<Listing>) -> Received<()> {
+fn ask_for_list<K: Kept>(
+    peer: &mut Peer,
+    server: usize,
+    request: &Request,
+    listing: &Mutex<Listing<K>>,
+) -> Received<()> {
     peer.send(request)?;
     peer.flush()?;
     let (mut entries, mut names) = (0, 0);
@@ -129,26 +165,24 @@ fn ask_for_list(peer: &mut Peer, server: usize, request: &Request, listing: &Mut
     })
 }
 
-impl Listing {
+impl<K: Kept> Listing<K> {
     fn take(&mut self, server: usize, entry: Entry) {
-        match entry {
-            Entry::Folder(name) => *self.folders.entry(name).or_default() |= bit(server),
-            Entry::Damaged { path, .. } => {
-                let listed = self.files.entry(path).or_default();
-                listed.disputed = true;
-                listed.by |= bit(server);
+        let (path, told) = match entry {
+            Entry::Folder(name) => {
+                *self.folders.entry(name).or_default() |= bit(server);
+                return;
             }
-            // Only a look says more.
-            Entry::Partial { path } => self.files.entry(path).or_default().by |= bit(server),
+            Entry::Damaged { path, .. } => (path, Told::Damaged),
+            Entry::Partial { path } => (path, Told::Partial),
             Entry::Tombstone { path, version, published } => {
-                let (told, pieces) = (ListedVersion::Tombstone(version), PieceSet::from_iter([TOMBSTONE]));
-                self.files.entry(path).or_default().take(server, told, published, pieces);
+                let (version, pieces) = (ListedVersion::Tombstone(version), PieceSet::from_iter([TOMBSTONE]));
+                (path, Told::Version { version, published, pieces })
             }
             Entry::File { path, published, pieces, facts } => {
-                let told = ListedVersion::File(facts);
-                self.files.entry(path).or_default().take(server, told, published, pieces);
+                (path, Told::Version { version: ListedVersion::File(facts), published, pieces })
             }
-        }
+        };
+        self.files.entry(path).or_default().take(server, told);
     }
 
     /// Drops what only this server lists. What others list too must be surveyed.
@@ -157,12 +191,18 @@ impl Listing {
             *by &= !bit(server);
             *by != 0
         });
-        self.files.retain(|_, listed| {
-            listed.disputed |= listed.by & bit(server) != 0;
-            listed.by &= !bit(server);
-            listed.pieces.retain(|(of, _)| usize::from(*of) != server);
-            listed.by != 0
-        });
+        self.files.retain(|_, kept| kept.forget(server));
+    }
+}
+
+impl Kept for Named {
+    fn take(&mut self, server: usize, _: Told) {
+        self.by |= bit(server);
+    }
+
+    fn forget(&mut self, server: usize) -> bool {
+        self.by &= !bit(server);
+        self.by != 0
     }
 }
 
@@ -170,20 +210,37 @@ fn bit(server: usize) -> Servers {
     1 << server
 }
 
-impl Listed {
-    fn take(&mut self, server: usize, told: ListedVersion, published: bool, pieces: PieceSet) {
+impl Kept for Listed {
+    fn take(&mut self, server: usize, told: Told) {
+        self.by |= bit(server);
+        let (version, published, pieces) = match told {
+            Told::Version { version, published, pieces } => (version, published, pieces),
+            Told::Damaged => {
+                self.disputed = true;
+                return;
+            }
+            Told::Partial => return,
+        };
         match &self.version {
-            Some(known) => self.disputed |= *known != told,
-            None => self.version = Some(told),
+            Some(known) => self.disputed |= *known != version,
+            None => self.version = Some(version),
         }
         self.decided |= published;
-        self.by |= bit(server);
         match self.pieces.iter_mut().find(|(of, _)| usize::from(*of) == server) {
             Some((_, known)) => *known = known.union(pieces),
             None => self.pieces.push((server as u8, pieces)),
         }
     }
 
+    fn forget(&mut self, server: usize) -> bool {
+        self.disputed |= self.by & bit(server) != 0;
+        self.by &= !bit(server);
+        self.pieces.retain(|(of, _)| usize::from(*of) != server);
+        self.by != 0
+    }
+}
+
+impl Listed {
     /// The one version that every server lists, if it is a decided file.
     pub(super) fn unanimous(&self) -> Option<&Facts> {
         // One server alone can claim anything.

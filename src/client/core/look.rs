@@ -58,13 +58,24 @@ pub(super) fn settle_own(
 ) -> Vec<Survey> {
     let report = core.report.clone();
     timed(&*report, Phase::Survey, || {
-        let mut surveys = ask_under(core, key, paths);
-        roll_forward(core, &mut surveys, own);
-        if abort_abandoned(core, &surveys) {
-            surveys = ask_under(core, key, paths);
-        }
-        surveys
+        let surveys = ask_under(core, key, paths);
+        settle_seen(core, key, surveys, own)
     })
+}
+
+/// [`settle_own`] for names that were just asked about.
+pub(crate) fn settle_seen(
+    core: &mut Core,
+    key: &MasterKey,
+    mut surveys: Vec<Survey>,
+    own: &[Version],
+) -> Vec<Survey> {
+    roll_forward(core, &mut surveys, own);
+    if abort_abandoned(core, &surveys) {
+        let paths: Vec<FilePath> = surveys.into_iter().map(|survey| survey.path).collect();
+        surveys = ask_under(core, key, &paths);
+    }
+    surveys
 }
 
 /// Asks every server that is up about names, and changes nothing.

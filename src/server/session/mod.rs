@@ -1,7 +1,7 @@
 //! One client's connection, once logged in: one reply to each request, in order.
 //!
-//! Replies to STAGE, RESTORE, COPY and COMMIT wait until what they acknowledge is on disk. As long as more requests
-//! have already arrived they wait together, so that a pipeline of small files shares its syncs.
+//! Replies to STAGE, RESTORE, COPY, COMMIT, RETIRE and FORGET wait until what they acknowledge is on disk. As long as
+//! more requests have already arrived they wait together, so that a pipeline of small files shares its syncs.
 
 mod payload;
 mod replies;
@@ -77,6 +77,9 @@ impl Session<'_> {
     fn serve_one(&mut self) -> Result<(), End> {
         let line = self.next_request()?;
         let request = Request::parse(&line).map_err(|_| End::Refused(Refusal::BadRequest))?;
+        if self.batch.drops() && !matches!(request, Request::Retire(..) | Request::Forget(..)) {
+            self.release_held()?;
+        }
         match request {
             // The replies to these wait for the batch.
             Request::Stage { header, length, restore } => self.stage(*header, length, restore),
@@ -89,6 +92,17 @@ impl Session<'_> {
             Request::Commit(path, version) => {
                 let result =
                     self.work(|s| s.shared.store.commit(s.connection, &s.user, &path, version, &mut s.batch));
+                self.hold(line, 0, &result)
+            }
+            Request::Retire(path, version) => {
+                self.shared.store.retire(&self.user, path, version, &mut self.batch);
+                self.hold(line, 0, &Ok(()))
+            }
+            Request::Forget(path, version) => {
+                let result = self.work(|s| {
+                    within_reach(version.rank())?;
+                    s.shared.store.forget(&s.user, path, version, &mut s.batch)
+                });
                 self.hold(line, 0, &result)
             }
             // All others are answered at once.
@@ -107,13 +121,6 @@ impl Session<'_> {
             Request::Abort(path, version) => self.done(&line, |s| {
                 within_reach(version.rank())?;
                 s.shared.store.abort(s.connection, &s.user, &path, version)
-            }),
-            Request::Retire(path, version) => {
-                self.done(&line, |s| s.shared.store.retire(&s.user, &path, version))
-            }
-            Request::Forget(path, version) => self.done(&line, |s| {
-                within_reach(version.rank())?;
-                s.shared.store.forget(&s.user, &path, version)
             }),
             Request::Check(path, piece, version) => self.done(&line, |s| {
                 let sound = s.shared.store.is_sound(&s.user, &path, piece, version)?;

@@ -134,11 +134,11 @@ impl Session<'_> {
         mut staging: Result<IncomingPiece<'s, OsDisk>, StoreError>,
         length: u64,
     ) -> Result<(Result<IncomingPiece<'s, OsDisk>, StoreError>, StageEnd), End> {
-        let all_here = self.channel.reader.buffer().len() as u64 >= length;
+        let all_here = self.channel.inbox.buffer().len() as u64 >= length;
         if !all_here {
             self.lines.hand_over();
             self.flush()?;
-            self.channel.reader.get_mut().limit(limits::payload(length));
+            self.channel.inbox.limit(limits::payload(length));
         }
         let mut left = length;
         let mut unwanted = [0; SKIP_BUFFER];
@@ -147,7 +147,7 @@ impl Session<'_> {
                 Ok(staging) => staging.room(),
                 Err(_) => &mut unwanted[..usize::try_from(left).unwrap_or(SKIP_BUFFER).min(SKIP_BUFFER)],
             };
-            let got = match self.channel.reader.read(room) {
+            let got = match self.channel.inbox.read(room) {
                 Ok(0) => Err(End::Line(LineError::Cut)),
                 got => got.map_err(End::from),
             };

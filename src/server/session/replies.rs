@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
     pub(super) fn next_request(&mut self) -> Result<String, End> {
         // While replies wait, part of a line is reason enough to wait for the rest: when many requests arrive
         // together the buffer mostly ends within one.
-        let more = || self.has_line() || !self.held.is_empty() && self.channel.reader.get_ref().has_arrived();
+        let more = || self.has_line() || !self.held.is_empty() && self.channel.inbox.has_arrived();
         if !more() {
             self.release_held()?;
         }
@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
 
     /// Whether a whole line has arrived. The rest of a part may take long.
     fn has_line(&self) -> bool {
-        self.channel.reader.buffer().contains(&b'\n')
+        self.channel.inbox.buffer().contains(&b'\n')
     }
 
     pub(super) fn read_text(&mut self) -> Result<String, End> {
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
             self.lines.hand_over();
             self.flush()?;
         }
-        let line = read_line(&mut self.channel.reader)?;
+        let line = read_line(&mut self.channel.inbox)?;
         self.opener.open(&line).map(str::to_owned).map_err(|_| End::Refused(Refusal::BadMac))
     }
 

@@ -100,6 +100,7 @@ struct State {
     next_change: u64,
     files: Vec<Content>,
     calls: usize,
+    syncs: usize,
     plan: Option<(usize, Fault)>,
     met: Option<String>,
     full: bool,
@@ -175,6 +176,11 @@ impl MemoryDisk {
     /// How many calls there were since the last plan.
     pub(crate) fn calls(&self) -> usize {
         self.state().calls
+    }
+
+    /// How many files and directories were synced.
+    pub(crate) fn syncs(&self) -> usize {
+        self.state().syncs
     }
 
     /// What the next process finds if this one is killed now. This one's disk is not touched by it.
@@ -458,6 +464,7 @@ impl Disk for MemoryDisk {
     fn sync(&self, file: &OpenFile) -> io::Result<()> {
         match self.call(Kind::NeedsRoom, || format!("sync file {}", file.id)) {
             Ok(mut state) => {
+                state.syncs += 1;
                 let content = &mut state.files[file.id];
                 if content.errors > file.errors {
                     return Err(io::Error::from_raw_os_error(5));
@@ -488,6 +495,7 @@ impl Disk for MemoryDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.call(Kind::NeedsRoom, || format!("sync_dir {}", short(path)))?;
+        state.syncs += 1;
         let dir = state.dir(path)?;
         state.sync_dir(dir);
         Ok(())

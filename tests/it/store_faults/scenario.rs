@@ -34,7 +34,7 @@ pub(crate) enum Step {
     /// The rest of a piece, after as much as the server lists and is right; or all of it.
     Resume(Who, Name, Generation, u8),
     Commit(Who, Name, Generation),
-    /// The replies to what was staged and committed since the last one are sent.
+    /// The replies to what was staged, committed or dropped since the last one are sent.
     Flush(Who),
     Leave(Who),
     Fence(Who, Name, Generation),
@@ -78,6 +78,11 @@ pub(crate) fn upload(who: Who, name: Name, generation: Generation, pieces: &[u8]
 
 pub(crate) fn delete(who: Who, name: Name, generation: Generation) -> Vec<Step> {
     upload(who, name, generation, &[TOMBSTONE])
+}
+
+pub(crate) fn forget(who: Who, deletes: &[(Name, Generation)]) -> Vec<Step> {
+    let forget = |&(name, generation): &(Name, Generation)| Step::Forget(who, name, generation);
+    deletes.iter().map(forget).chain([Step::Flush(who)]).collect()
 }
 
 pub(crate) fn version(generation: Generation) -> Version {
@@ -240,7 +245,14 @@ impl Server {
                 let waiting = self.clients.get_mut(&who).map(|c| std::mem::take(&mut c.waiting));
                 waiting.into_iter().flatten().for_each(|step| ledger.acknowledges(step));
             }
-            (Ok(()), Step::Stage(who, ..) | Step::Resume(who, ..) | Step::Commit(who, ..)) => {
+            (
+                Ok(()),
+                Step::Stage(who, ..)
+                | Step::Resume(who, ..)
+                | Step::Commit(who, ..)
+                | Step::Retire(who, ..)
+                | Step::Forget(who, ..),
+            ) => {
                 self.client(who).waiting.push(step);
             }
             (Ok(()), _) => ledger.acknowledges(step),
@@ -257,7 +269,14 @@ impl Server {
     pub(crate) fn take_again(&mut self, step: Step, ledger: &mut Ledger) -> Result<(), StoreError> {
         let mut again = std::mem::take(&mut self.client(step.who()).failed);
         again.push(step);
-        again.into_iter().try_for_each(|step| self.take(step, ledger))
+        again.into_iter().try_for_each(|step| match (step, self.take(step, ledger)) {
+            // The first attempt has forgotten it.
+            (Step::Forget(..), Err(StoreError::NotFound)) => {
+                ledger.acknowledges(step);
+                Ok(())
+            }
+            (_, taken) => taken,
+        })
     }
 
     /// The clients go away, as a server sees it: what they have asked for is still flushed.
@@ -323,8 +342,11 @@ impl Server {
             Step::Abort(_, name, generation) => {
                 store.abort(connection, &user, &path(name), version(generation))
             }
-            Step::Retire(_, name, generation) => store.retire(&user, &path(name), version(generation)),
-            Step::Forget(_, name, generation) => store.forget(&user, &path(name), version(generation)),
+            Step::Retire(_, name, generation) => {
+                store.retire(&user, path(name), version(generation), batch);
+                Ok(())
+            }
+            Step::Forget(_, name, generation) => store.forget(&user, path(name), version(generation), batch),
             Step::ToOldLayout => {
                 to_old_layout(&self.disk);
                 Ok(())

@@ -14,7 +14,7 @@ use crate::client::core::checks::{BATCH, Copy, check_copies, good_holders};
 use crate::client::core::copying::{Transfer, copy_all, require_done};
 use crate::client::core::error::ClientError;
 use crate::client::core::files::names;
-use crate::client::core::look::{ask, settle};
+use crate::client::core::look::{ask, settle, settle_seen};
 use crate::client::core::prove::prove;
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
@@ -84,7 +84,7 @@ pub(crate) fn repair_names(
 struct Examined {
     survey: Survey,
     copies: Vec<Copy>,
-    /// The pieces that would be written, each with its server; none once that is done.
+    /// The pieces that are to be written, each with its server; none once they were checked.
     written: Vec<(usize, u8)>,
 }
 
@@ -99,9 +99,9 @@ fn repair_batch(
     let unsettled: Vec<_> = surveys.iter().map(Unsettled::of).collect();
     let mut proved = Vec::new();
     if !terms.dry {
-        surveys = settle(core, batch);
-        // Whether it is staged or not: each copy that is made is another server's word.
         let key = core.key.clone();
+        surveys = settle_seen(core, &key, surveys, &[]);
+        // Whether it is staged or not: each copy that is made is another server's word.
         proved = prove(core, &mut surveys, &key, &terms.without, |_, _| true);
     }
     for (survey, unsettled) in surveys.iter().zip(&unsettled) {
@@ -129,9 +129,7 @@ fn repair_batch(
                 Err(why) => Repaired::Failed { path: transfer.claim.header.path.clone(), why: why.into() },
             });
         }
-        // What was written is checked again before anything older is dropped.
-        let surveys = settle(core, batch);
-        files = examine(core, surveys, 0);
+        check_again(core, &mut files);
         core.require_still_up(&terms.present)?;
     }
     drop_outdated(core, &files, terms.dry, done);
@@ -144,6 +142,22 @@ fn examine(core: &mut Core, surveys: Vec<Survey>, files: usize) -> Vec<Examined>
     let copies = check_copies(core, &surveys, files);
     let file = |(survey, copies)| Examined { survey, copies, written: Vec::new() };
     surveys.into_iter().zip(copies).map(file).collect()
+}
+
+/// Checks what was written again if something older is to be dropped because of it.
+fn check_again(core: &mut Core, files: &mut [Examined]) {
+    let is_outdated =
+        |survey: &Survey| survey.file_version().is_some_and(|v| !survey.outdated(v, &[]).is_empty());
+    let written = files.iter_mut().filter(|file| !file.written.is_empty() && is_outdated(&file.survey));
+    let written: Vec<&mut Examined> = written.collect();
+    let paths: Vec<FilePath> = written.iter().map(|file| file.survey.path.clone()).collect();
+    if paths.is_empty() {
+        return;
+    }
+    let surveys = settle(core, &paths);
+    for (file, now) in written.into_iter().zip(examine(core, surveys, 0)) {
+        *file = now;
+    }
 }
 
 fn copied(core: &Core, transfer: &Transfer) -> Repaired {
