@@ -1,10 +1,12 @@
 //! Work that is done but not safe yet: many requests share its syncs.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::core::{Store, UserPart};
-use super::disk::Disk;
+use super::disk::{Disk, OsDisk};
 use super::error::StoreError;
 use super::incoming::ReceivedPiece;
 use crate::commit;
@@ -12,14 +14,32 @@ use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
 /// Work of one user that is done, but must not be acknowledged before [`Store::flush`].
-#[derive(Default)]
-pub struct Batch {
+pub struct Batch<D: Disk = OsDisk> {
     /// Whose work it is; `None` while it is empty.
     pub(super) user: Option<UserName>,
-    pub(super) received: Vec<ReceivedPiece>,
+    pub(super) received: Vec<ReceivedPiece<D>>,
     pub(super) directories: BTreeSet<PathBuf>,
     /// Committed names of which something must still be dropped.
     pub(super) committed: Vec<(FilePath, Version)>,
+    /// Began before any piece was created that has it.
+    watch: Option<Arc<D::Watch>>,
+}
+
+impl<D: Disk> Default for Batch<D> {
+    fn default() -> Self {
+        let (received, directories, committed) = Default::default();
+        Self { user: None, received, directories, committed, watch: None }
+    }
+}
+
+impl<D: Disk> Batch<D> {
+    /// The watch for a small piece that will be created in `folder`, as will all of this batch.
+    pub(super) fn watch(&mut self, disk: &D, folder: &Path) -> Option<Arc<D::Watch>> {
+        if self.watch.is_none() {
+            self.watch = disk.watch(folder).map(Arc::new);
+        }
+        self.watch.clone()
+    }
 }
 
 impl<D: Disk> Store<D> {
@@ -27,12 +47,12 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// If the disk fails. Nothing in the batch may be acknowledged then.
-    pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
+    pub fn flush(&self, batch: &mut Batch<D>) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
         let Some(user) = &batch.user else { return Ok(()) };
         let part = self.part(user);
         let changes = part.lock()?.index.changes;
-        self.sync_received(&part, user, batch.received)?;
+        self.sync_received(&part, user, batch.received, batch.watch)?;
         let mut synced = Vec::new();
         for directory in batch.directories {
             if self.files.sync_dir(&directory)? {
@@ -57,17 +77,18 @@ impl<D: Disk> Store<D> {
         &self,
         part: &UserPart<'_, D>,
         user: &UserName,
-        received: Vec<ReceivedPiece>,
+        received: Vec<ReceivedPiece<D>>,
+        watch: Option<Arc<D::Watch>>,
     ) -> Result<(), StoreError> {
         if received.is_empty() {
             return Ok(());
         }
-        // A piece that is gone was dropped by a newer version in the meantime, or published by another client, which
-        // synced it.
-        let unsynced = received.iter().filter(|piece| !piece.synced);
-        let paths: Vec<&Path> = unsynced.map(|piece| piece.path.as_path()).collect();
         let disk = &self.files.disk;
-        let synced = disk.sync_all(&paths).and_then(|()| disk.sync_dir(&self.files.places.staged_of(user)));
+        // The folder comes last: it can be synced only if the file system still works, even where a sync of all of it
+        // reports nothing but lost bytes.
+        let synced = self
+            .sync_pieces(&received, watch.as_ref())
+            .and_then(|()| disk.sync_dir(&self.files.places.staged_of(user)));
         let mut locked = part.lock()?;
         for piece in received {
             match &synced {
@@ -80,5 +101,23 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(synced?)
+    }
+
+    /// Makes the bytes of pieces safe: those that the watch has seen from the beginning together, if that is quicker. A
+    /// piece that is gone was dropped by a newer version in the meantime, or published by another client, which synced
+    /// it.
+    fn sync_pieces(&self, received: &[ReceivedPiece<D>], watch: Option<&Arc<D::Watch>>) -> io::Result<()> {
+        let disk = &self.files.disk;
+        let is_seen = |piece: &&ReceivedPiece<D>| {
+            piece.watch.as_ref().zip(watch).is_some_and(|(its, watch)| Arc::ptr_eq(its, watch))
+        };
+        let (seen, mut others): (Vec<_>, Vec<_>) =
+            received.iter().filter(|piece| !piece.synced).partition(is_seen);
+        match watch {
+            Some(watch) if disk.sync_whole(watch, seen.len())? => {}
+            _ => others.extend(seen),
+        }
+        let paths: Vec<&Path> = others.iter().map(|piece| piece.path.as_path()).collect();
+        disk.sync_all(&paths)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::connections::Connection;
 use super::disk::Disk;
@@ -42,6 +43,7 @@ pub struct IncomingPiece<'a, D: Disk> {
     pub(super) connection: Connection,
     pub(super) admission: Admission,
     pub(super) path: PathBuf,
+    watch: Option<Arc<D::Watch>>,
     output: Option<Output<D::File>>,
     /// Bytes of body and table together.
     length: u64,
@@ -63,6 +65,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         header: Header,
         admission: Admission,
         mac: Option<PayloadMac>,
+        watch: Option<Arc<D::Watch>>,
     ) -> Result<Self, StoreError> {
         let encoded = header.encode();
         let size = usize::try_from(header.layout().tail.end + SUM).unwrap_or(usize::MAX);
@@ -73,6 +76,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
             connection,
             admission,
             path,
+            watch,
             output: Some(output),
             length: header.payload_size(),
             arrived: 0,
@@ -148,7 +152,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
-    ) -> Result<ReceivedPiece, StoreError> {
+    ) -> Result<ReceivedPiece<D>, StoreError> {
         let good = match self.checking.take() {
             Some(Checking::Chunks(hasher)) => hasher.finish(|_| ()) == *root,
             Some(Checking::Mac(mac)) => tag.is_some_and(|tag| mac.verify(tag)),
@@ -174,8 +178,8 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
             // each would run out of descriptors.
             Ok(()) => {
                 let path = std::mem::take(&mut self.path);
-                let synced = self.synced_early;
-                Ok(ReceivedPiece { header: self.header.clone(), connection: self.connection, path, synced })
+                let (connection, synced, watch) = (self.connection, self.synced_early, self.watch.take());
+                Ok(ReceivedPiece { header: self.header.clone(), connection, path, synced, watch })
             }
             Err(error) => Err(error.into()),
         }
@@ -192,10 +196,12 @@ impl<D: Disk> Drop for IncomingPiece<'_, D> {
 }
 
 /// A piece that has been received completely.
-pub(super) struct ReceivedPiece {
+pub(super) struct ReceivedPiece<D: Disk> {
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     /// Whether its bytes are safe from a power failure. Its name is not safe yet.
     pub(super) synced: bool,
+    /// A watch that began before the piece was created, if any.
+    pub(super) watch: Option<Arc<D::Watch>>,
 }

@@ -18,6 +18,9 @@ use crate::sealed::{Claim, Header, Kind};
 use crate::version::Version;
 use crate::wire::MAX_STAGED;
 
+/// Pieces up to this many bytes may be synced together with others.
+const SMALL: u64 = 256 << 10;
+
 impl<D: Disk> Store<D> {
     /// Begins to receive a piece. `restore` is for a client that restores a version decided elsewhere: the floor that
     /// it saw. With a `mac`, the bytes are checked by the tag that the writer sends after them, which is many times
@@ -36,6 +39,7 @@ impl<D: Disk> Store<D> {
         header: Header,
         restore: Option<u64>,
         mac: Option<PayloadMac>,
+        batch: &mut Batch<D>,
     ) -> Result<IncomingPiece<'_, D>, StoreError> {
         let decisions = {
             let part = self.part(&header.user);
@@ -49,7 +53,11 @@ impl<D: Disk> Store<D> {
         };
         let admission = Admission { restore, decisions };
         let file = self.files.new_file(&header.user);
-        IncomingPiece::create(&self.files.disk, file, connection, header, admission, mac)
+        let disk = &self.files.disk;
+        let is_small = header.layout().tail.end <= SMALL;
+        let folder = self.files.places.staged_of(&header.user);
+        let watch = if is_small { batch.watch(disk, &folder) } else { None };
+        IncomingPiece::create(disk, file, connection, header, admission, mac, watch)
     }
 
     /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged after the batch is
@@ -65,7 +73,7 @@ impl<D: Disk> Store<D> {
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         let admission = incoming.admission;
         let received = incoming.finish(root, seal, tag)?;
@@ -102,7 +110,7 @@ impl<D: Disk> Store<D> {
         source: (&FilePath, u8, Version),
         header: Header,
         seal: &Bytes32,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
         let (mut file, Claim { header: source, root, .. }) =
@@ -113,7 +121,7 @@ impl<D: Disk> Store<D> {
         if !same_shape {
             return Err(StoreError::Damaged);
         }
-        let mut incoming = self.stage(connection, header, None, None)?;
+        let mut incoming = self.stage(connection, header, None, None, batch)?;
         file.seek(SeekFrom::Start(source.layout().body.start))?;
         while incoming.missing() > 0 {
             let room = incoming.room();

@@ -23,7 +23,7 @@ impl<D: Disk> Store<D> {
         user: &UserName,
         path: &FilePath,
         version: Version,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;

@@ -43,7 +43,7 @@ impl Session<'_> {
                 return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
             }
             within_reach(generation)?;
-            s.shared.store.stage(s.connection, header, restore, mac)
+            s.shared.store.stage(s.connection, header, restore, mac, &mut s.batch)
         });
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {

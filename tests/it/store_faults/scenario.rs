@@ -178,7 +178,7 @@ pub(crate) fn new_disk() -> MemoryDisk {
 
 struct Client {
     connection: Connection,
-    batch: Batch,
+    batch: Batch<MemoryDisk>,
     /// What the batch will have done.
     waiting: Vec<Step>,
     /// What a batch was to do that failed.
@@ -321,10 +321,10 @@ pub(crate) fn receive<D: Disk>(
     connection: Connection,
     claim: &Claim,
     payload: &[u8],
-    batch: &mut Batch,
+    batch: &mut Batch<D>,
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = claim;
-    let mut staging = store.stage(connection, header.clone(), None, None)?;
+    let mut staging = store.stage(connection, header.clone(), None, None, batch)?;
     for mut part in payload.chunks(100_000) {
         while !part.is_empty() {
             let room = staging.room();
