@@ -47,6 +47,8 @@ pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     match options.custom_flags(flags).open(path) {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Ok(_) => Err(not_a_file()),
+        // The rule for a name that is new, at every server.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(error) => match path.symlink_metadata() {
             Ok(found) if !found.is_file() => Err(not_a_file()),
             _ => Err(error),
