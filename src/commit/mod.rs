@@ -24,6 +24,6 @@ pub use reader::{OneWord, View, holders, may_abort, one_word, resolve};
 pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{
     MAX_AHEAD, abort, aborted_floor, commit, fence, floor_at_start, forget, may_restore, may_stage,
-    not_ahead, raised_floor, recover, retire,
+    newest_published, not_ahead, raised_floor, recover, retire,
 };
 pub use writer::{Aborting, Committing, Outcome, Staging, Writer};

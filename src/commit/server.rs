@@ -21,7 +21,8 @@ pub fn not_ahead(generation: u64, now: u64) -> Result<(), Refused> {
     if generation <= most { Ok(()) } else { Err(Refused::Ahead) }
 }
 
-fn newest_published(held: &[Held]) -> Option<Version> {
+/// The newest version of which a piece is published here.
+pub fn newest_published(held: &[Held]) -> Option<Version> {
     held.iter().filter(|h| h.state == PieceState::Published).map(|h| h.version).max()
 }
 

@@ -76,11 +76,11 @@ impl Peer {
         self.socket.reader.get_ref().other_end().is_some_and(tcp::is_local)
     }
 
-    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE or RESTORE its payload must follow
+    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE, RESUME or RESTORE its payload must follow
     /// through [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
     pub fn send(&mut self, request: &Request) -> Result<(), PeerError> {
         self.send_text(&request.to_line())?;
-        let has_mac = matches!(request, Request::Stage { restore: None, .. });
+        let has_mac = matches!(request, Request::Stage { restore: None, .. } | Request::Resume { .. });
         self.payload = has_mac.then(|| PayloadMac::new(&self.payloads, self.sealer.last()));
         Ok(())
     }
@@ -242,6 +242,21 @@ impl Peer {
             Reply::Data(announced) if announced == length => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
             _ => Err(PeerError::Protocol(ParseError("DATA of the requested length"))),
+        }
+    }
+
+    /// The reply to a CHUNKS, of at most `most` bytes, for which the server has to read `bytes` of a piece first.
+    pub fn receive_chunks(&mut self, most: u64, bytes: u64) -> Received<Vec<u8>> {
+        let limits = self.socket.limits;
+        match self.receive_reply(limits.answer, &mut Patience::new(limits.life_of(bytes)))? {
+            Reply::Data(length) if length <= most => {
+                let mut list =
+                    vec![0; usize::try_from(length).map_err(|_| ParseError("a list within the limit"))?];
+                self.receive_payload(&mut list)?;
+                Ok(Ok(list))
+            }
+            Reply::No(refusal, detail) => no(refusal, detail),
+            _ => Err(PeerError::Protocol(ParseError("DATA within the limit"))),
         }
     }
 

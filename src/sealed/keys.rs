@@ -15,6 +15,8 @@ pub const MASTER_ITERATIONS: u32 = 600_000;
 /// The salt of the master key begins with this; no login's salt does.
 pub const MASTER_SALT: &[u8] = b"ShareIt v1 master key";
 const HKDF_SALT: &[u8] = b"ShareIt v1";
+/// What comes before a header under the seal key where nothing but the header is sealed. No header begins with it.
+const OPENING: &[u8] = b"opening";
 const SEAL_LABEL: &[u8] = b"seal";
 const WRAP_LABEL: &[u8] = b"wrap";
 const CHECK_LABEL: &[u8] = b"key check";
@@ -74,7 +76,7 @@ impl MasterKey {
     /// The file key of a claim that was [verified](MasterKey::verify). Wrapping is plain CTR, which the seal
     /// authenticates, so never unwrap a key that has not been verified.
     pub fn unwrap(&self, claim: &VerifiedClaim<'_>) -> FileKey {
-        let WrappedKey { block, mut bytes, .. } = claim.0.header.key;
+        let WrappedKey { block, mut bytes, .. } = claim.0.key;
         Keystream::new(&self.wrap, &block).apply(&mut bytes);
         FileKey(bytes.into())
     }
@@ -92,12 +94,32 @@ impl MasterKey {
     /// otherwise.
     pub fn verify<'a>(&self, claim: &'a Claim) -> Result<VerifiedClaim<'a>, Distrust> {
         if hmac_verify(&*self.seal, &[&claim.header.encode(), &claim.root], &claim.seal) {
-            Ok(VerifiedClaim(claim))
-        } else if claim.header.key.check != self.check {
-            Err(Distrust::OtherKey)
+            Ok(VerifiedClaim(&claim.header))
         } else {
-            Err(Distrust::Damaged)
+            Err(self.distrust(&claim.header))
         }
+    }
+
+    /// The seal over a header alone, with which a writer begins a piece that may be cut off: HMAC-SHA-256 over a word
+    /// and the encoded header.
+    pub fn seal_opening(&self, header: &[u8]) -> Bytes32 {
+        hmac_sha256(&*self.seal, &[OPENING, header])
+    }
+
+    /// Checks that a piece was begun by this user's client.
+    ///
+    /// # Errors
+    /// As for [`MasterKey::verify`].
+    pub fn verify_opening<'a>(&self, opening: &'a Opening) -> Result<VerifiedClaim<'a>, Distrust> {
+        match hmac_verify(&*self.seal, &[OPENING, &opening.header.encode()], &opening.seal) {
+            true => Ok(VerifiedClaim(&opening.header)),
+            false => Err(self.distrust(&opening.header)),
+        }
+    }
+
+    /// Why the seal of a header is not good.
+    fn distrust(&self, header: &Header) -> Distrust {
+        if header.key.check == self.check { Distrust::Damaged } else { Distrust::OtherKey }
     }
 }
 
@@ -112,8 +134,17 @@ pub struct Claim {
     pub seal: Bytes32,
 }
 
-/// A claim with a good seal.
-pub struct VerifiedClaim<'a>(&'a Claim);
+/// What a server says that it holds of a piece that did not arrive completely: the header, and the seal over it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The header.
+    pub header: Header,
+    /// The seal.
+    pub seal: Bytes32,
+}
+
+/// A header with a good seal, that of a claim or of an opening.
+pub struct VerifiedClaim<'a>(&'a Header);
 
 /// Why a claim is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,4 +17,4 @@ pub use header::{
     Facts, FormatError, HEADER_FIXED, Header, Kind, Layout, MAGIC, MAX_CHUNK_LOG2, MAX_CHUNKS, MAX_FILE_SIZE,
     MAX_HEADER, MAX_LINK, MIN_CHUNK_LOG2, MODE_BITS, ModifiedTime, NONCE, TAIL, WrappedKey, chunk_log2_for,
 };
-pub use keys::{Claim, Distrust, FileKey, MASTER_ITERATIONS, MASTER_SALT, MasterKey, VerifiedClaim};
+pub use keys::{Claim, Distrust, FileKey, MASTER_ITERATIONS, MASTER_SALT, MasterKey, Opening, VerifiedClaim};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::index::Waiting;
+use super::index::{Partial, Waiting};
 use super::locked::Locked;
 use crate::commit::{Step, TOMBSTONE};
 use crate::name::FilePath;
@@ -102,6 +102,23 @@ impl<D: Disk> Locked<'_, D> {
         while let Some(file) = name.replaced.last() {
             self.files.remove_if_there(file)?;
             name.replaced.pop();
+        }
+        self.index.tidy(path);
+        Ok(dropped)
+    }
+
+    /// Drops partial pieces. Returns whether there were any.
+    pub(super) fn drop_partial(
+        &mut self,
+        path: &FilePath,
+        which: impl Fn(&Partial) -> bool,
+    ) -> Result<bool, StoreError> {
+        let Some(name) = self.index.names.get_mut(path) else { return Ok(false) };
+        let mut dropped = false;
+        while let Some(at) = name.partial.iter().position(&which) {
+            self.files.remove_if_there(&name.partial[at].file)?;
+            name.partial.swap_remove(at);
+            dropped = true;
         }
         self.index.tidy(path);
         Ok(dropped)

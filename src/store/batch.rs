@@ -67,6 +67,7 @@ impl<D: Disk> Store<D> {
                 locked.apply_all(&path, &steps)?;
             }
             locked.drop_replaced(&path)?;
+            locked.drop_partial(&path, |kept| kept.version <= version)?;
         }
         drop(locked);
         self.files.keep_reserve();

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::disk::{Disk, Mount};
 use super::error::StoreError;
+use super::partial;
 use super::piece::{self, ReadError};
 use super::places::Places;
 use crate::name::{FilePath, ServerName, UserName};
+use crate::primitives::Bytes32;
 use crate::sealed::Claim;
 
 /// Bytes set aside for deletes on a full disk: enough for a batch of tombstones of one block each.
@@ -99,16 +101,19 @@ impl<D: Disk> ServerFiles<D> {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The path of a new file, for a piece that will be received.
-    pub(super) fn new_file(&self, user: &UserName) -> PathBuf {
-        self.places.staged_of(user).join(self.next_number().to_string())
+    /// The path of a new file, for a piece that will be received; with an opening seal, for one of which a part may be
+    /// kept.
+    pub(super) fn new_file(&self, user: &UserName, opening: Option<&Bytes32>) -> PathBuf {
+        let number = self.next_number();
+        let name = opening.map_or_else(|| number.to_string(), |seal| partial::file_name(number, seal));
+        self.places.staged_of(user).join(name)
     }
 
     /// Keeps new files from getting the number of an existing one.
     pub(super) fn numbers_begin_after(&self, entry: &OsStr) {
         /// A greater number is not ours, and there would be too few numbers after it.
         const MOST: u64 = u64::MAX / 2;
-        let number = entry.to_str().and_then(|name| name.parse::<u64>().ok());
+        let number = entry.to_str().and_then(|name| name.split('.').next()?.parse::<u64>().ok());
         if let Some(number) = number.filter(|number| *number < MOST) {
             self.next.fetch_max(number + 1, Ordering::Relaxed);
         }

@@ -1,5 +1,6 @@
 //! Receiving a piece: it is streamed to a new file, hashed at the same time, and kept only if it matches its root.
 
+use std::io::{Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use super::connections::Connection;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::output::Output;
+use super::partial;
 use super::piece::{BUFFER, SUM, own_sum};
 use crate::primitives::{Bytes32, Hasher, PayloadMac};
 use crate::sealed::{ChunkHasher, Header};
@@ -91,6 +93,53 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         };
         written?;
         Ok(incoming)
+    }
+
+    /// Begins with the first `chunks` chunks of the file, which is under its new name already. The header is replaced; if
+    /// a power failure leaves the old one, it does not match the seal in the file's name.
+    pub(super) fn begin_with(
+        disk: &'a D,
+        path: PathBuf,
+        connection: Connection,
+        header: Header,
+        admission: Admission,
+        mac: PayloadMac,
+        chunks: u64,
+    ) -> Result<Self, StoreError> {
+        let encoded = header.encode();
+        let body = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
+        let length = encoded.len() as u64 + body;
+        let opened = disk.reopen(&path, length).and_then(|mut file| {
+            file.write_all(&encoded)?;
+            file.seek(SeekFrom::Start(length))?;
+            Ok(file)
+        });
+        let mut incoming = Self {
+            disk,
+            connection,
+            admission,
+            path,
+            // Its first bytes are older than any.
+            watch: None,
+            output: None,
+            length: header.payload_size(),
+            arrived: body,
+            unsynced: 0,
+            // Nobody knows what of it is safe.
+            synced_early: true,
+            checking: Some(Checking::Mac(Box::new(mac))),
+            table: Hasher::default(),
+            header,
+        };
+        incoming.output = Some(Output::new(opened?, BUFFER));
+        Ok(incoming)
+    }
+
+    /// Ends without the rest. Returns the header and the file, if it is worth keeping.
+    pub(super) fn cut_off(mut self) -> Option<(Header, PathBuf)> {
+        self.output.take()?.write_out().ok()?;
+        let (_, opening, _) = partial::open(self.disk, &self.path).ok()?;
+        Some((opening.header, std::mem::take(&mut self.path)))
     }
 
     /// Bytes of body and table that are still missing.

@@ -24,10 +24,20 @@ pub(super) struct Waiting {
     pub(super) synced: bool,
 }
 
+/// What was kept of a piece whose connection was lost while it arrived.
+pub(super) struct Partial {
+    pub(super) piece: u8,
+    pub(super) version: Version,
+    /// The check of the key under which it was made.
+    pub(super) key: KeyCheck,
+    pub(super) file: PathBuf,
+}
+
 /// The files of one name outside the published folders.
 #[derive(Default)]
 pub(super) struct Name {
     pub(super) staged: Vec<Waiting>,
+    pub(super) partial: Vec<Partial>,
     pub(super) tombstone: Option<Waiting>,
     /// Files of tombstones that were replaced by a newer one. They are removed once that one is safe.
     pub(super) replaced: Vec<PathBuf>,
@@ -125,15 +135,22 @@ impl Floor {
 impl Name {
     fn count(&self, path: &FilePath) -> Counted {
         let waiting = self.staged.iter().chain(&self.tombstone).map(|waiting| &waiting.file);
-        let files = waiting.chain(&self.replaced).map(|file| size_of::<Waiting>() + file.as_os_str().len());
+        let partial = self.partial.iter().map(|partial| &partial.file);
+        let files = waiting.chain(partial).chain(&self.replaced);
+        let files = files.map(|file| size_of::<Waiting>() + file.as_os_str().len());
         Counted {
             bytes: entry::<(FilePath, Self)>() + path.as_str().len() + files.sum::<usize>(),
-            staged: self.staged.len(),
+            staged: self.held(),
         }
     }
 
+    /// Staged and partial pieces.
+    pub(super) fn held(&self) -> usize {
+        self.staged.len() + self.partial.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.staged.is_empty() && self.tombstone.is_none() && self.replaced.is_empty()
+        self.held() == 0 && self.tombstone.is_none() && self.replaced.is_empty()
     }
 
     fn take_staged(&mut self, piece: u8, version: Version) -> Option<Waiting> {
@@ -198,6 +215,34 @@ impl Index {
     pub(super) fn add(&mut self, path: FilePath, waiting: Waiting) {
         self.names.entry(path.clone()).or_default().staged.push(waiting);
         self.tidy(&path);
+    }
+
+    pub(super) fn add_partial(&mut self, path: FilePath, partial: Partial) {
+        self.names.entry(path.clone()).or_default().partial.push(partial);
+        self.tidy(&path);
+    }
+
+    /// The file of a partial piece, or of a staged one whose connection is closed: another piece can begin with its bytes.
+    /// A staged one may be needed where it is, unless its version is at or below the floor, or its writer stages it again.
+    pub(super) fn kept(&self, path: &FilePath, piece: u8, version: Version, by: Version) -> Option<&Path> {
+        let name = self.names.get(path)?;
+        let partial = name.partial.iter().find(|p| (p.piece, p.version) == (piece, version));
+        let may_go = version.rank() <= self.floor(path) || version == by;
+        let staged = self.staged(path, piece, version).filter(|waiting| may_go && !self.is_open(waiting));
+        partial.map(|partial| &*partial.file).or(staged.map(|waiting| &*waiting.file))
+    }
+
+    /// Forgets a file that [`Index::kept`] found.
+    pub(super) fn forget_kept(&mut self, path: &FilePath, file: &Path) {
+        if let Some(name) = self.names.get_mut(path) {
+            name.partial.retain(|partial| partial.file != file);
+        }
+        self.drop_file(path, file);
+    }
+
+    /// Whether the connection that staged a piece is open.
+    fn is_open(&self, waiting: &Waiting) -> bool {
+        waiting.connection.is_some_and(|connection| self.open.contains(&connection))
     }
 
     pub(super) fn add_tombstone(&mut self, path: FilePath, waiting: Waiting) {
@@ -272,10 +317,10 @@ impl Index {
     pub(super) fn waiting(&self, path: &FilePath) -> impl Iterator<Item = (&Waiting, PieceState)> {
         let name = self.names.get(path);
         let tombstone = name.and_then(|name| name.tombstone.as_ref()).map(|w| (w, PieceState::Published));
-        let staged = name.into_iter().flat_map(|name| &name.staged).map(|w| {
-            let open = w.connection.is_some_and(|connection| self.open.contains(&connection));
-            (w, PieceState::Staged { open })
-        });
+        let staged = name
+            .into_iter()
+            .flat_map(|name| &name.staged)
+            .map(|w| (w, PieceState::Staged { open: self.is_open(w) }));
         tombstone.into_iter().chain(staged)
     }
 

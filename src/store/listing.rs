@@ -148,6 +148,9 @@ impl<D: Disk> Store<D> {
                 let version = tombstone.version;
                 entries.push(Entry::Tombstone { path: relative.clone(), version, published: true });
             }
+            if !name.partial.is_empty() {
+                entries.push(Entry::Partial { path: relative.clone() });
+            }
             // A problem with one name must not keep the others from being listed.
             let hidden = locked.hides_staged(path, name).unwrap_or(true);
             for waiting in name.staged.iter().filter(|waiting| waiting.piece == TOMBSTONE || !hidden) {

@@ -19,6 +19,7 @@ mod listing;
 mod lock;
 mod locked;
 mod output;
+mod partial;
 mod piece;
 mod places;
 mod reading;

@@ -68,12 +68,17 @@ impl ReadError {
     }
 }
 
+/// Reads the header at the beginning of a file.
+pub(super) fn read_header(file: &mut impl Read) -> Result<Header, ReadError> {
+    let mut start = Vec::with_capacity(MAX_HEADER);
+    file.take(MAX_HEADER as u64).read_to_end(&mut start)?;
+    Header::decode(&start).map_err(|_| ReadError::Format)
+}
+
 /// Opens a piece file and reads its claim. The file's length must match its header, and its sum must be right.
 pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), ReadError> {
     let mut file = disk.open(path)?;
-    let mut start = Vec::with_capacity(MAX_HEADER);
-    (&mut file).take(MAX_HEADER as u64).read_to_end(&mut start)?;
-    let header = Header::decode(&start).map_err(|_| ReadError::Format)?;
+    let header = read_header(&mut file)?;
     let tail = header.layout().tail;
     if disk.len(&file)? != tail.end + SUM {
         return Err(ReadError::Format);
@@ -82,7 +87,7 @@ pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Claim), R
     let mut bytes = [[0; 32]; 3];
     file.read_exact(bytes.as_flattened_mut())?;
     let [root, seal, stored] = bytes;
-    if own_sum(&start[..header.encoded_len()], &root, &seal) != stored {
+    if own_sum(&header.encode(), &root, &seal) != stored {
         return Err(ReadError::Format);
     }
     Ok((file, Claim { header, root, seal }))

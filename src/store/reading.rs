@@ -3,6 +3,7 @@
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
+use super::partial;
 use super::piece::{self, ReadError};
 use crate::commit::{PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
@@ -36,6 +37,11 @@ impl<D: Disk> Store<D> {
             false => locked.index.may_be_file(path),
         }
         let Some(name) = locked.index.names.get(path) else { return Ok(report) };
+        for kept in &name.partial {
+            if let Ok((_, opening, chunks)) = partial::open(&self.files.disk, &kept.file) {
+                report.pieces.push(Reported::Partial(Box::new(opening), chunks));
+            }
+        }
         let hidden = locked.hides_staged(path, name)?;
         for (waiting, state) in locked.index.waiting(path) {
             if hidden && state != PieceState::Published && waiting.piece != TOMBSTONE {
@@ -63,6 +69,43 @@ impl<D: Disk> Store<D> {
     ) -> Result<(D::File, Claim), StoreError> {
         let (file, claim) = self.files.piece(user, path, number)?;
         if claim.header.version == version { Ok((file, claim)) } else { Err(StoreError::NotFound) }
+    }
+
+    /// Nonce and hash of each whole chunk of a piece, 44 bytes for each. Those of a staged or partial piece are hashed now,
+    /// those of a published one are from its table.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if nothing of that piece is here, or an error of the disk.
+    pub fn chunks(
+        &self,
+        user: &UserName,
+        path: &FilePath,
+        number: u8,
+        version: Version,
+    ) -> Result<Vec<u8>, StoreError> {
+        if let Ok((mut file, claim)) = self.open_piece(user, path, number, version) {
+            return Ok(partial::list_table(&mut file, &claim.header)?);
+        }
+        let disk = &self.files.disk;
+        let (mut file, header, chunks) = {
+            let part = self.part(user);
+            let locked = part.lock()?;
+            let name = locked.index.names.get(path).ok_or(StoreError::NotFound)?;
+            let kept = name.partial.iter().find(|kept| (kept.piece, kept.version) == (number, version));
+            match (kept, locked.index.staged(path, number, version)) {
+                (Some(kept), _) => {
+                    let (file, opening, chunks) = partial::open(disk, &kept.file)?;
+                    (file, opening.header, chunks)
+                }
+                (None, Some(waiting)) => {
+                    let (file, claim) = piece::open(disk, &waiting.file)?;
+                    let chunks = claim.header.chunks();
+                    (file, claim.header, chunks)
+                }
+                (None, None) => return Err(StoreError::NotFound),
+            }
+        };
+        Ok(partial::list_chunks(&mut file, &header, chunks)?)
     }
 
     /// Whether the bytes of a published piece still match the hashes with which they were written.

@@ -8,8 +8,9 @@ use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::incoming::{Admission, IncomingPiece};
-use super::index::{Index, Waiting};
+use super::index::{Index, Name, Partial, Waiting};
 use super::locked::Locked;
+use super::partial;
 use crate::commit;
 use crate::name::{FilePath, FolderPath};
 use crate::placement;
@@ -52,12 +53,78 @@ impl<D: Disk> Store<D> {
             locked.index.decisions
         };
         let admission = Admission { restore, decisions };
-        let file = self.files.new_file(&header.user);
+        let file = self.files.new_file(&header.user, None);
         let disk = &self.files.disk;
         let is_small = header.layout().tail.end <= SMALL;
         let folder = self.files.places.staged_of(&header.user);
         let watch = if is_small { batch.watch(disk, &folder) } else { None };
         IncomingPiece::create(disk, file, connection, header, admission, mac, watch)
+    }
+
+    /// Like [`Store::stage`] without `restore`, for a piece of which [`Store::keep_partial`] may keep a part. `opening` is
+    /// the seal over its header. It begins with the first `chunks` chunks of what is kept of version `from` of the same
+    /// piece, which is gone from then on; or with nothing, if `chunks` is 0.
+    ///
+    /// # Errors
+    /// Those of [`Store::stage`]; [`StoreError::NotFound`] if not as much of that is kept, or it is staged and not fenced.
+    pub fn resume(
+        &self,
+        connection: Connection,
+        header: Header,
+        opening: &Bytes32,
+        (from, chunks): (Version, u64),
+        mac: PayloadMac,
+    ) -> Result<IncomingPiece<'_, D>, StoreError> {
+        let disk = &self.files.disk;
+        let part = self.part(&header.user);
+        let mut locked = part.lock()?;
+        if !self.connections.is_live(connection) {
+            return Err(StoreError::Ended);
+        }
+        locked.admit(connection, &header, None)?;
+        let file = self.files.new_file(&header.user, Some(opening));
+        if chunks > 0 {
+            let kept = locked
+                .index
+                .kept(&header.path, header.piece, from, header.version)
+                .ok_or(StoreError::NotFound)?
+                .to_path_buf();
+            let (_, known, whole) = partial::extent(disk, &kept)?;
+            if whole < chunks || known.chunk_log2 != header.chunk_log2 || known.file_size != header.file_size
+            {
+                return Err(StoreError::NotFound);
+            }
+            disk.rename(&kept, &file)?;
+            locked.index.forget_kept(&header.path, &kept);
+        }
+        locked.index.open.insert(connection);
+        let admission = Admission { restore: None, decisions: locked.index.decisions };
+        drop(locked);
+        if chunks == 0 {
+            return IncomingPiece::create(disk, file, connection, header, admission, Some(mac), None);
+        }
+        IncomingPiece::begin_with(disk, file, connection, header, admission, mac, chunks)
+    }
+
+    /// Keeps what has arrived of a piece whose connection was lost, if it can be resumed and is worth it. Nothing depends
+    /// on whether this works.
+    pub fn keep_partial(&self, incoming: IncomingPiece<'_, D>) {
+        let Some((header, file)) = incoming.cut_off() else { return };
+        let Header { user, path, version, piece, key, .. } = &header;
+        let part = self.part(user);
+        let may_be_kept = |locked: &mut Locked<'_, D>| {
+            let held = locked.held(path)?;
+            commit::may_stage(&held, locked.index.floor(path), *version)?;
+            admit_one_more(&locked.index, &header)
+        };
+        let Ok(mut locked) = part.lock() else { return };
+        match may_be_kept(&mut locked) {
+            Ok(()) => {
+                let kept = Partial { piece: *piece, version: *version, key: key.check, file };
+                locked.index.add_partial(path.clone(), kept);
+            }
+            Err(_) => drop(self.files.disk.remove(&file)),
+        }
     }
 
     /// Ends a piece that was received. It counts as staged from now on, and may be acknowledged after the batch is
@@ -186,7 +253,7 @@ impl<D: Disk> Locked<'_, D> {
 }
 
 fn admit_one_more(index: &Index, header: &Header) -> Result<(), StoreError> {
-    let staged = index.names.get(&header.path).map_or(0, |name| name.staged.len());
+    let staged = index.names.get(&header.path).map_or(0, Name::held);
     match staged >= MAX_STAGED {
         true => Err(StoreError::TooManyStaged),
         false if index.is_full(header.kind) => Err(StoreError::TooManyOfUser),

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, named};
 use super::error::StoreError;
 use super::files::ServerFiles;
-use super::index::{Index, Waiting};
+use super::index::{Index, Partial, Waiting};
 use super::locked::Locked;
+use super::partial;
 use super::piece::{self, ReadError};
 use super::places::{parse_floor, parse_key};
 use crate::commit;
 use crate::name::UserName;
-use crate::sealed::Header;
+use crate::sealed::{Header, Opening};
 
 impl<D: Disk> Locked<'_, D> {
     /// Reads a user's part of the server's own files, drops what never became a whole piece, and finishes every commit
@@ -24,7 +25,7 @@ impl<D: Disk> Locked<'_, D> {
         let (staged, tombstones) = (places.staged_of(self.user), places.tombstones_of(self.user));
         self.make_directory(staged.clone())?;
         self.make_directory(tombstones.clone())?;
-        let mut whole = Vec::new();
+        let (mut whole, mut partial) = (Vec::new(), Vec::new());
         for (directory, published) in [(&staged, false), (&tombstones, true)] {
             for (entry, is_dir) in disk.entries(directory)? {
                 self.files.numbers_begin_after(&entry);
@@ -40,7 +41,12 @@ impl<D: Disk> Locked<'_, D> {
                     // Somebody put it here.
                     Ok(Some(_)) => {}
                     Ok(None) | Err(ReadError::Format | ReadError::Missing) => {
-                        self.files.remove_if_there(&file)?;
+                        match partial::open(disk, &file) {
+                            Ok((_, Opening { header, .. }, _)) if header.user == *self.user && !published => {
+                                partial.push((header, file));
+                            }
+                            _ => self.files.remove_if_there(&file)?,
+                        }
                     }
                     Err(ReadError::Io(error)) => return Err(named(&file, &error).into()),
                 }
@@ -58,6 +64,9 @@ impl<D: Disk> Locked<'_, D> {
                 true => self.index.add_tombstone(path, waiting),
                 false => self.index.add(path, waiting),
             }
+        }
+        for (Header { path, version, piece, key, .. }, file) in partial {
+            self.index.add_partial(path, Partial { piece, version, key: key.check, file });
         }
         self.end_commits()
     }
@@ -78,6 +87,8 @@ impl<D: Disk> Locked<'_, D> {
         for (path, steps) in cut_off {
             self.apply_all(&path, &steps)?;
             self.drop_replaced(&path)?;
+            let newest = commit::newest_published(&self.held(&path)?);
+            self.drop_partial(&path, |kept| Some(kept.version) <= newest)?;
         }
         Ok(())
     }

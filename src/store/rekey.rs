@@ -39,8 +39,14 @@ impl<D: Disk> Store<D> {
             known.change = Some(change);
         }
         known.by = Some(connection);
+        let retired = known.change.map(|change| change.retired);
         // Pieces in transit were admitted before, and must be checked again.
         *decisions += 1;
+        // Under the new key nobody can begin with what was kept under the old one.
+        let names: Vec<_> = locked.index.names.keys().cloned().collect();
+        for path in names {
+            locked.drop_partial(&path, |kept| Some(kept.key) == retired)?;
+        }
         Ok(())
     }
 }

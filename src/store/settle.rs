@@ -44,8 +44,8 @@ impl<D: Disk> Store<D> {
         let unsafe_yet = locked.directories(path).into_iter().filter(|d| !locked.index.is_safe(d));
         batch.directories.extend(unsafe_yet);
         let drops = steps.iter().any(|step| !matches!(step, Step::Publish { .. }));
-        let replaced = locked.index.names.get(path).is_some_and(|name| !name.replaced.is_empty());
-        if drops || replaced {
+        let name = locked.index.names.get(path);
+        if drops || name.is_some_and(|name| !name.replaced.is_empty() || !name.partial.is_empty()) {
             batch.committed.push((path.clone(), version));
         }
         Ok(())
@@ -90,9 +90,10 @@ impl<D: Disk> Store<D> {
             locked.set_floor(path, aborted)?;
         }
         locked.apply_all(path, &steps)?;
+        let partial = locked.drop_partial(path, |kept| kept.version == version)?;
         // After the acknowledgement, a power failure must not bring any of it back.
         let staged = self.files.places.staged_of(user);
-        if steps.is_empty() { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
+        if steps.is_empty() && !partial { Ok(()) } else { self.files.sync_dir(&staged).map(drop) }
     }
 
     /// Drops everything that is older than a version that is whole elsewhere.
@@ -108,7 +109,8 @@ impl<D: Disk> Store<D> {
         locked.apply_all(path, &unfinished)?;
         locked.sync_directories(path)?;
         let steps = commit::retire(&locked.held(path)?, version);
-        locked.apply_all(path, &steps)
+        locked.apply_all(path, &steps)?;
+        locked.drop_partial(path, |kept| kept.version <= version).map(drop)
     }
 
     /// Drops a tombstone that every server has acknowledged. From then on nothing of its generation or an older one can

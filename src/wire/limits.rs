@@ -23,6 +23,8 @@ pub const MAX_LIFE_SIGNS: usize = 300_000;
 pub const MAX_DETAIL: usize = 300;
 /// Most staged pieces that a server keeps for one name, so that a report of them fits [`MAX_TEXT`].
 pub const MAX_STAGED: usize = 256;
+/// Fewest bytes of a body that a server keeps if the connection is lost while a piece arrives.
+pub const MIN_PARTIAL: u64 = 1 << 20;
 /// The greatest number of a piece: a piece file's name ends in one digit.
 pub(super) const MAX_PIECE: u8 = 9;
 /// Most pieces that a server has of one name: the staged ones, and for each number a published or a damaged one;

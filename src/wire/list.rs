@@ -33,6 +33,11 @@ pub enum Entry {
         /// Whether it is published on the server.
         published: bool,
     },
+    /// Pieces whose connection was lost while they arrived.
+    Partial {
+        /// The file's name.
+        path: FilePath,
+    },
     /// A piece file whose header cannot be read.
     Damaged {
         /// The file's name.
@@ -47,9 +52,10 @@ impl Entry {
     pub fn name(&self) -> &str {
         match self {
             Entry::Folder(folder) => folder.as_str(),
-            Entry::File { path, .. } | Entry::Tombstone { path, .. } | Entry::Damaged { path, .. } => {
-                path.as_str()
-            }
+            Entry::File { path, .. }
+            | Entry::Tombstone { path, .. }
+            | Entry::Partial { path }
+            | Entry::Damaged { path, .. } => path.as_str(),
         }
     }
 
@@ -76,6 +82,7 @@ impl Entry {
             Entry::Tombstone { path, version, published } => {
                 format!("tombstone {} {version} {}\n", percent_encode(path.as_str()), phase(*published))
             }
+            Entry::Partial { path } => format!("partial {}\n", percent_encode(path.as_str())),
             Entry::Damaged { path, piece } => format!("damaged {} {piece}\n", percent_encode(path.as_str())),
         }
     }
@@ -112,6 +119,7 @@ impl Entry {
                 version: words.version()?,
                 published: published(&mut words)?,
             },
+            "partial" => Entry::Partial { path: words.path()? },
             "damaged" => Entry::Damaged {
                 path: words.path()?,
                 piece: words.number_within("piece number", 0..=MAX_PIECE)?,
@@ -182,6 +190,7 @@ mod tests {
                 facts: Facts { kind: Kind::Folder, version, replicas: 1, ..Facts::default() },
             },
             Entry::Tombstone { path: path("x"), version, published: false },
+            Entry::Partial { path: path("x") },
             Entry::Damaged { path: path("x"), piece: 3 },
         ] {
             let line = entry.to_line();

@@ -3,7 +3,7 @@
 use super::limits::{MAX_PIECE, MAX_RECORDS};
 use super::words::{ParseError, Words};
 use crate::commit::PieceState;
-use crate::sealed::{Claim, Header};
+use crate::sealed::{Claim, Header, Opening};
 use crate::text::{base64_decode, base64_encode};
 
 /// Everything that a server holds of one name.
@@ -22,6 +22,8 @@ pub struct NameReport {
 pub enum Reported {
     /// A piece whose header can be read.
     Piece(PieceState, Box<Claim>),
+    /// What was kept of a piece whose connection was lost while it arrived.
+    Partial(Box<Opening>, u64),
     /// A piece file whose header cannot be read, by its number.
     Damaged(u8),
 }
@@ -56,6 +58,10 @@ impl Reported {
             Reported::Piece(PieceState::Published, claim) => ("published", claim),
             Reported::Piece(PieceState::Staged { open: false }, claim) => ("staged", claim),
             Reported::Piece(PieceState::Staged { open: true }, claim) => ("open", claim),
+            Reported::Partial(opening, chunks) => {
+                let bytes = [&opening.header.encode()[..], &opening.seal].concat();
+                return format!("partial {} {chunks}\n", base64_encode(&bytes));
+            }
             Reported::Damaged(piece) => return format!("damaged {piece}\n"),
         };
         let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
@@ -68,6 +74,7 @@ impl Reported {
             "published" => Reported::Piece(PieceState::Published, claim(&mut words)?),
             "staged" => Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?),
             "open" => Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?),
+            "partial" => Reported::Partial(opening(&mut words)?, words.number("chunks")?),
             "damaged" => Reported::Damaged(words.number_within("piece number", 0..=MAX_PIECE)?),
             _ => return Err(ParseError("a record")),
         };
@@ -99,6 +106,15 @@ fn claim(words: &mut Words<'_>) -> Result<Box<Claim>, ParseError> {
     })
 }
 
+fn opening(words: &mut Words<'_>) -> Result<Box<Opening>, ParseError> {
+    words.parse("a header and its seal", |word| {
+        let bytes = base64_decode(word)?;
+        let header = Header::decode(&bytes).ok()?;
+        let seal = bytes[header.encoded_len()..].try_into().ok()?;
+        Some(Box::new(Opening { header, seal }))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +126,7 @@ mod tests {
         let (user, path) = (UserName::parse("u").unwrap(), FilePath::parse("p").unwrap());
         let version = Version { generation: 1, upload: [1; 16] };
         let header = Header::tombstone(user, path, version, 2, [0; 16]);
+        let opening = Opening { header: header.clone(), seal: [3; 32] };
         let claim = Box::new(Claim { header, root: [1; 32], seal: [2; 32] });
         let report = NameReport {
             floor: 4,
@@ -118,6 +135,7 @@ mod tests {
                 Reported::Piece(PieceState::Published, claim.clone()),
                 Reported::Piece(PieceState::Staged { open: true }, claim.clone()),
                 Reported::Piece(PieceState::Staged { open: false }, claim),
+                Reported::Partial(Box::new(opening), 7),
                 Reported::Damaged(3),
             ],
         };

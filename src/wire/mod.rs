@@ -16,7 +16,7 @@ mod words;
 
 pub use limits::{
     MAX_DETAIL, MAX_ENTRIES, MAX_LIFE_SIGNS, MAX_LINE, MAX_LISTING, MAX_NAMES, MAX_RECORDS, MAX_STAGED,
-    MAX_TEXT, PROTOCOL_VERSION,
+    MAX_TEXT, MIN_PARTIAL, PROTOCOL_VERSION,
 };
 pub use line::{BadMac, LineError, LineOpener, LineSealer, read_line};
 pub use list::Entry;

@@ -47,6 +47,23 @@ pub enum Request {
         /// For a RESTORE, the floor that the server reported.
         restore: Option<u64>,
     },
+    /// `RESUME HEADER OPENING VERSION CHUNKS LENGTH`: like STAGE, for a large piece. What arrives of it is kept if the
+    /// connection is lost, and it can begin with what was kept of another version, instead of being sent again.
+    Resume {
+        /// The header, base64 in the line.
+        header: Box<Header>,
+        /// The seal over the header alone, for those who find what was kept.
+        opening: Bytes32,
+        /// The version whose piece with the same number the new one begins with.
+        from: Version,
+        /// How many chunks of that piece it begins with; with 0, `from` says nothing.
+        chunks: u64,
+        /// Bytes of the rest of the body and of the table.
+        length: u64,
+    },
+    /// `CHUNKS PATH PIECE VERSION`: nonce and hash of each whole chunk that the server has of a piece, published, staged or
+    /// partial.
+    Chunks(FilePath, u8, Version),
     /// `COMMIT PATH VERSION`: publish what is staged of this version.
     Commit(FilePath, Version),
     /// `FENCE PATH VERSION`: promise that this version is not published on the server and never will be. Sent
@@ -128,6 +145,11 @@ impl Request {
                     Some(floor) => format!("RESTORE {header} {length} {floor}"),
                 }
             }
+            Request::Resume { header, opening, from, chunks, length } => {
+                let header = base64_encode(&header.encode());
+                format!("RESUME {header} {} {from} {chunks} {length}", hex(opening))
+            }
+            Request::Chunks(path, piece, version) => format!("CHUNKS {} {piece} {version}", word(path)),
             Request::Commit(path, version) => format!("COMMIT {} {version}", word(path)),
             Request::Fence(path, version) => format!("FENCE {} {version}", word(path)),
             Request::Abort(path, version) => format!("ABORT {} {version}", word(path)),
@@ -171,6 +193,14 @@ impl Request {
                 length: words.number("length")?,
                 restore: Some(words.number("floor")?),
             },
+            "RESUME" => Request::Resume {
+                header: words.header()?,
+                opening: words.hex("opening seal")?,
+                from: words.version()?,
+                chunks: words.number("chunks")?,
+                length: words.number("length")?,
+            },
+            "CHUNKS" => Request::Chunks(words.path()?, words.number("piece number")?, words.version()?),
             "COMMIT" => Request::Commit(words.path()?, words.version()?),
             "FENCE" => Request::Fence(words.path()?, words.version()?),
             "ABORT" => Request::Abort(words.path()?, words.version()?),
@@ -261,6 +291,14 @@ mod tests {
             Request::Read { path: path.clone(), piece: 4, version, offset: 0, length: u64::MAX },
             Request::Stage { header: Box::new(header.clone()), length: 33, restore: None },
             Request::Stage { header: Box::new(header.clone()), length: 33, restore: Some(7) },
+            Request::Resume {
+                header: Box::new(header.clone()),
+                opening: [8; 32],
+                from: version,
+                chunks: 3,
+                length: 9,
+            },
+            Request::Chunks(path.clone(), 2, version),
             Request::Copy { path: path.clone(), piece: 1, version, header: Box::new(header), seal: [7; 32] },
             Request::Commit(path.clone(), version),
             Request::Fence(path.clone(), version),

@@ -136,6 +136,10 @@ impl Disk for Hasty {
         self.0.open(path)
     }
 
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<File> {
+        self.0.reopen(path, length)
+    }
+
     fn len(&self, file: &File) -> io::Result<u64> {
         self.0.len(file)
     }

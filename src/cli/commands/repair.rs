@@ -88,7 +88,10 @@ fn would(step: &Repaired) -> String {
             format!("{path}: would complete an earlier delete on {server}")
         }
         Repaired::Forgotten { path } => format!("{path}: would complete an earlier delete on every server"),
-        Repaired::Settled { path } => format!("{path}: would settle an unfinished upload"),
+        Repaired::Settled { path, dropped: 0 } => format!("{path}: would settle an unfinished upload"),
+        Repaired::Settled { path, dropped } => {
+            format!("{path}: would drop an unfinished upload, {dropped} bytes on all servers")
+        }
         Repaired::Failed { path, why } => format!("{path}: cannot be repaired: {why}"),
     }
 }
@@ -105,7 +108,7 @@ fn step_json(step: &Repaired, dry_run: bool) -> String {
         Repaired::Dropped { path, server } => ("dropped", path, vec![on(server)]),
         Repaired::Buried { path, server } => ("deleted", path, vec![on(server)]),
         Repaired::Forgotten { path } => ("forgotten", path, vec![]),
-        Repaired::Settled { path } => ("settled", path, vec![]),
+        Repaired::Settled { path, dropped } => ("settled", path, vec![("dropped", dropped.to_string())]),
         Repaired::Failed { path, why } => ("failed", path, vec![("why", json::text(&why.to_string()))]),
     };
     let first =

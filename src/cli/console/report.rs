@@ -131,6 +131,10 @@ impl Report for Console {
                 let missed = format!("{} missed the delete", servers(&missing));
                 self.warn_of(&path, &format!("{missed}; run Repair when all servers are back"));
             }
+            Notice::Continued { path, there, size } => {
+                let there = units::bytes_of(there as f64, size as f64);
+                self.say("note", Paint::Bold, &format!("{path}: {there} are on the servers already"));
+            }
             Notice::Grew { path } => {
                 self.warn_of(&path, "grew while it was read; stored as it was when it was opened");
             }

@@ -7,7 +7,7 @@
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
 use crate::client::core::find::{Files, Found, find};
-use crate::client::core::look::{ask, survey};
+use crate::client::core::look::{ask, settle};
 use crate::client::core::report::{Notice, Progress};
 use crate::client::core::retry::{Pending, until_settled};
 use crate::client::core::sight::Unseen;
@@ -133,7 +133,7 @@ fn delete_all(
 /// Tries once; a name without a result is worth another attempt.
 fn attempt(core: &mut Core, names: Vec<&mut Deletion>, unseen: &mut Unseen) {
     let paths: Vec<FilePath> = names.iter().map(|name| name.of.path.clone()).collect();
-    let surveys = survey(core, &paths);
+    let surveys = settle(core, &paths);
     if let Err(error) = core.require_server() {
         let mut error = Some(error);
         for name in names {

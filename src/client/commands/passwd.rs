@@ -12,7 +12,7 @@ use crate::client::core::base::Core;
 use crate::client::core::checks::BATCH;
 use crate::client::core::error::{ClientError, PasswdError};
 use crate::client::core::files::names;
-use crate::client::core::look::{ask, ask_under, survey_under};
+use crate::client::core::look::{ask, ask_under, settle_under};
 use crate::client::core::prove::{prove, survey_to_read};
 use crate::client::core::report::{Notice, Progress};
 use crate::client::core::sight::Unseen;
@@ -259,7 +259,7 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     let paths = std::slice::from_ref(path);
     // First under the new key: that rolls forward what an interrupted run left half done, and drops the version under
     // the old key, which would otherwise be taken for the newest.
-    let mut surveys = survey_under(core, new_key, paths);
+    let mut surveys = settle_under(core, new_key, paths);
     // The word of one server alone must not count as done: afterwards nobody could open the old version.
     prove(core, &mut surveys, new_key, &[], |_, _| true);
     surveys.extend(survey_to_read(core, paths));

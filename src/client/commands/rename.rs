@@ -10,7 +10,7 @@ use super::reseal::{NotResealed, reseal};
 use crate::client::core::base::Core;
 use crate::client::core::checks::{check_copies, good_holders};
 use crate::client::core::error::ClientError;
-use crate::client::core::look::survey;
+use crate::client::core::look::settle;
 use crate::client::core::prove::survey_to_read;
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
@@ -152,7 +152,7 @@ fn fill_up(
     let mut left_out: BTreeSet<usize> = BTreeSet::new();
     let (mut is_repaired, mut failure): (bool, Option<NotRepaired>) = (false, None);
     loop {
-        let surveys = survey(core, std::slice::from_ref(new));
+        let surveys = settle(core, std::slice::from_ref(new));
         let checks = check_copies(core, &surveys, 0);
         let ([survey], [copies]) = (&surveys[..], &checks[..]) else { return Err(core.no_server()) };
         match survey.file_version() {

@@ -138,6 +138,8 @@ impl Listing {
                 listed.disputed = true;
                 listed.by |= bit(server);
             }
+            // Only a look says more.
+            Entry::Partial { path } => self.files.entry(path).or_default().by |= bit(server),
             Entry::Tombstone { path, version, published } => {
                 let (told, pieces) = (ListedVersion::Tombstone(version), PieceSet::from_iter([TOMBSTONE]));
                 self.files.entry(path).or_default().take(server, told, published, pieces);

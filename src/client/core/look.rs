@@ -21,7 +21,8 @@ fn now() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Asks every server that is up about names, and settles what it finds half done.
+/// Asks every server that is up about names, and rolls forward what is decided. Unfinished uploads stay: they may be
+/// continued.
 pub(crate) fn survey(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
     let key = core.key.clone();
     survey_under(core, &key, paths)
@@ -29,11 +30,27 @@ pub(crate) fn survey(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
 
 /// [`survey`] for what was made under this key.
 pub(crate) fn survey_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) -> Vec<Survey> {
-    survey_own(core, key, paths, &[])
+    let report = core.report.clone();
+    timed(&*report, Phase::Survey, || {
+        let mut surveys = ask_under(core, key, paths);
+        roll_forward(core, &mut surveys, &[]);
+        surveys
+    })
 }
 
-/// [`survey_under`] for the writer of the versions `own`, who has staged every piece on all its holders.
-pub(super) fn survey_own(
+/// A [`survey`] that also drops what writers that died left unfinished.
+pub(crate) fn settle(core: &mut Core, paths: &[FilePath]) -> Vec<Survey> {
+    let key = core.key.clone();
+    settle_under(core, &key, paths)
+}
+
+/// [`settle`] for what was made under this key.
+pub(crate) fn settle_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) -> Vec<Survey> {
+    settle_own(core, key, paths, &[])
+}
+
+/// [`settle_under`] for the writer of the versions `own`, who has staged every piece on all its holders.
+pub(super) fn settle_own(
     core: &mut Core,
     key: &MasterKey,
     paths: &[FilePath],
@@ -125,16 +142,27 @@ pub(super) fn roll_forward(core: &mut Core, surveys: &mut [Survey], own: &[Versi
 fn abort_abandoned(core: &mut Core, surveys: &[Survey]) -> bool {
     let mut any = false;
     for survey in surveys {
-        for (version, holders) in survey.view().abandoned {
+        for (version, holders) in survey.abandoned() {
             any = true;
-            let fence = |server| (server, Request::Fence(survey.path.clone(), version));
-            let fences: Vec<_> = (0..core.cluster.len()).map(fence).collect();
-            let promises: Vec<_> = core.cluster.ask_all(&fences).into_iter().enumerate().collect();
-            if commit::may_abort(&promises, core.cluster.len()) {
-                let abort = |server| (server, Request::Abort(survey.path.clone(), version));
-                core.cluster.ask_all(&holders.into_iter().map(abort).collect::<Vec<_>>());
+            if fence(core, &survey.path, version) {
+                abort(core, &survey.path, version, &holders);
             }
         }
     }
     any
+}
+
+/// Whether every server has promised that a version which seems abandoned is undecided, and stays so.
+pub(crate) fn fence(core: &mut Core, path: &FilePath, version: Version) -> bool {
+    let fence = |server| (server, Request::Fence(path.clone(), version));
+    let fences: Vec<_> = (0..core.cluster.len()).map(fence).collect();
+    let promises: Vec<_> = core.cluster.ask_all(&fences).into_iter().enumerate().collect();
+    commit::may_abort(&promises, core.cluster.len())
+}
+
+/// Drops a version that every server has [fenced](fence). Best effort: what remains is dropped by the next client that
+/// settles it.
+pub(crate) fn abort(core: &mut Core, path: &FilePath, version: Version, servers: &[usize]) {
+    let abort = |&server: &usize| (server, Request::Abort(path.clone(), version));
+    core.cluster.ask_all(&servers.iter().map(abort).collect::<Vec<_>>());
 }

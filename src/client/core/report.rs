@@ -33,6 +33,15 @@ pub enum Notice {
         /// What was wrong.
         why: String,
     },
+    /// An upload that continues one that was cut off.
+    Continued {
+        /// The file.
+        path: FilePath,
+        /// Bytes of it that the servers have already.
+        there: u64,
+        /// All its bytes.
+        size: u64,
+    },
     /// An upload that has fewer copies than asked for.
     FewerCopies {
         /// The file.

@@ -5,7 +5,7 @@ use crate::commit::{self, Asked, Held, OneWord, PieceState, Seen, Skew, TOMBSTON
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::primitives::sha256;
-use crate::sealed::{Claim, Distrust, MasterKey};
+use crate::sealed::{Claim, Distrust, Header, MasterKey, Opening};
 use crate::version::Version;
 use crate::wire::{NameReport, Reported};
 
@@ -17,6 +17,23 @@ pub(crate) struct Distrusted {
     pub(crate) why: Distrust,
 }
 
+/// What a server kept of a piece that did not arrive completely.
+#[derive(Clone)]
+pub(crate) struct Partial {
+    pub(crate) server: usize,
+    pub(crate) opening: Opening,
+    /// How many whole chunks, according to the server.
+    pub(crate) chunks: u64,
+}
+
+impl Partial {
+    /// Bytes of the file in it.
+    fn bytes(&self) -> u64 {
+        let Header { piece_size, .. } = self.opening.header;
+        self.chunks.saturating_mul(self.opening.header.chunk_size()).min(piece_size)
+    }
+}
+
 /// One name on all servers.
 #[derive(Clone)]
 pub(crate) struct Survey {
@@ -26,6 +43,8 @@ pub(crate) struct Survey {
     /// The servers that did not answer.
     pub(crate) unseen: Unseen,
     claims: Vec<Claim>,
+    /// Pieces that have not arrived completely. Only what has a good seal.
+    pub(crate) partial: Vec<Partial>,
     pub(crate) distrusted: Vec<Distrusted>,
     /// Generations of claims that cannot be trusted.
     unverified: Vec<u64>,
@@ -64,6 +83,7 @@ impl Survey {
             answers: vec![None; servers],
             unseen: Unseen::default(),
             claims: Vec::new(),
+            partial: Vec::new(),
             distrusted: Vec::new(),
             unverified: Vec::new(),
             floors: vec![0; servers],
@@ -81,6 +101,13 @@ impl Survey {
             match reported {
                 Reported::Damaged(piece) => {
                     note(&mut self.distrusted, Distrusted { server, piece, why: Distrust::Damaged });
+                }
+                Reported::Partial(opening, chunks) => {
+                    let header = &opening.header;
+                    let is_its_own = header.path == self.path && header.user == *user;
+                    if is_its_own && key.verify_opening(&opening).is_ok() {
+                        self.partial.push(Partial { server, opening: *opening, chunks });
+                    }
                 }
                 Reported::Piece(state, claim) => {
                     let (piece, version) = (claim.header.piece, claim.header.version);
@@ -113,7 +140,8 @@ impl Survey {
     ) -> Result<u64, UsedUp> {
         let answered = self.answers.iter().zip(&self.floors).filter(|(answer, _)| answer.is_some());
         let floors: Vec<u64> = answered.map(|(_, floor)| *floor).collect();
-        let sealed = self.view().generation;
+        let partial = self.partial.iter().map(|partial| partial.opening.header.version.rank());
+        let sealed = partial.fold(self.view().generation, u64::max);
         let seen = Seen { sealed, floors: &floors, unsealed: &self.unverified, replicas };
         let next = if by_clock { commit::next_generation } else { commit::least_generation };
         next(&seen, self.time(), last_try)
@@ -185,7 +213,7 @@ impl Survey {
         self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
     }
 
-    /// Servers that have something older than `version`, or something damaged, not counting the pieces in `replaced`,
+    /// Servers that have something older than `version`, something of it or of an older one that did not arrive completely, or something damaged, not counting the pieces in `replaced`,
     /// each with its server.
     pub(crate) fn outdated(&self, version: Version, replaced: &[(usize, u8)]) -> Vec<usize> {
         let stays = |server: usize, piece: u8| !replaced.contains(&(server, piece));
@@ -193,15 +221,51 @@ impl Survey {
             let mut held = self.answers[server].iter().flatten();
             held.any(|h| h.version < version && stays(server, h.piece))
         };
+        let partial = |server: usize| {
+            self.partial.iter().any(|kept| kept.server == server && kept.opening.header.version <= version)
+        };
         let damaged = |d: &Distrusted| d.why == Distrust::Damaged && stays(d.server, d.piece);
         let distrusted = |server: usize| self.distrusted.iter().any(|d| d.server == server && damaged(d));
-        (0..self.answers.len()).filter(|&server| older(server) || distrusted(server)).collect()
+        (0..self.answers.len())
+            .filter(|&server| older(server) || partial(server) || distrusted(server))
+            .collect()
     }
 
     /// What is left to settle: the decided version, if it may be rolled forward, and those to abort, each with
     /// the servers on which it is staged.
     pub(crate) fn unsettled(&self) -> Vec<(Version, Vec<usize>)> {
-        self.waiting().into_iter().chain(self.view().abandoned).collect()
+        self.waiting().into_iter().chain(self.abandoned()).collect()
+    }
+
+    /// The versions that seem abandoned, each with the servers that hold something of it: see [`View::abandoned`]. Those
+    /// of which nothing has arrived completely are among them.
+    pub(crate) fn abandoned(&self) -> Vec<(Version, Vec<usize>)> {
+        let View { decided, mut abandoned, .. } = self.view();
+        let is_staged = |version: Version| {
+            let mut held = self.answers.iter().flatten().flatten();
+            held.any(|h| h.version == version)
+        };
+        for Partial { server, opening, .. } in &self.partial {
+            let version = opening.header.version;
+            match abandoned.iter_mut().find(|(known, _)| *known == version) {
+                Some((_, servers)) => note(servers, *server),
+                None if Some(version) > decided && self.all_answered() && !is_staged(version) => {
+                    abandoned.push((version, vec![*server]));
+                }
+                None => {}
+            }
+        }
+        abandoned
+    }
+
+    /// Bytes that the servers hold of a version that is not decided.
+    pub(crate) fn bytes_staged(&self, version: Version) -> u64 {
+        let staged = placement::pieces().map(|piece| {
+            let size = self.claim(version, piece).map_or(0, |claim| claim.header.piece_size);
+            size * self.holders(version, piece).len() as u64
+        });
+        let partial = self.partial.iter().filter(|partial| partial.opening.header.version == version);
+        staged.chain(partial.map(Partial::bytes)).sum()
     }
 
     /// The decided version, and where it is staged, if every piece of it exists: otherwise a server that lies about

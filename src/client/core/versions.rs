@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::base::Core;
 use super::error::ClientError;
-use super::look::survey_own;
+use super::look::settle_own;
 use super::report::{Notice, Phase, timed};
 use super::survey::Survey;
 use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
@@ -151,7 +151,7 @@ fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) 
         let paths: Vec<FilePath> = sent.iter().map(|sent| sent.path.clone()).collect();
         // Every STAGE of these was answered with OK, so they rest on nobody's word.
         let own: Vec<Version> = sent.iter().map(|sent| sent.version).collect();
-        let surveys = survey_own(core, key, &paths, &own);
+        let surveys = settle_own(core, key, &paths, &own);
         let mut is_hopeful = false;
         for (sent, survey) in sent.iter_mut().zip(&surveys) {
             let outcome = std::mem::replace(&mut sent.outcome, Outcome::Undecided);

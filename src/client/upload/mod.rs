@@ -1,6 +1,9 @@
 //! Upload: stage every piece on all its holders, then commit. Many small files go together.
 
+mod encryption;
 mod local;
+mod plan;
+mod remains;
 pub(crate) mod source;
 mod stage;
 
@@ -9,13 +12,15 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use local::{Attributes, OpenSource, Since};
+use plan::{Encrypted, Kept, Plan};
+use remains::{Remains, kept_by};
 use source::Source;
-use stage::{Encrypted, Job, Plan, Staged, all_jobs, has_same_bytes, stage_all};
+use stage::{Job, Staged, all_jobs, has_same_bytes, stage_all};
 
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};
-use super::core::look::survey;
-use super::core::report::{Notice, Phase, timed};
+use super::core::look::{abort, ask, fence, survey};
+use super::core::report::{Notice, Phase, Progress, timed};
 use super::core::retry::{Pending, until_settled};
 use super::core::survey::Survey;
 use super::core::versions::{Ready, abort_all, commit_all, writer};
@@ -25,6 +30,7 @@ use crate::peer::No;
 use crate::placement;
 use crate::primitives::{self, sha256};
 use crate::sealed::{Facts, FileKey, Header, Kind};
+use crate::version::Version;
 use crate::wire::Refusal;
 
 /// A batch ends with the file that brings it to this many bytes: the first batch to the lower bound, each later one to
@@ -70,6 +76,10 @@ struct Planned<'a> {
     plan: Plan,
     writer: Writer<Staging>,
 }
+
+/// Versions that seemed abandoned, and that every server has promised never to publish, each with the servers that have
+/// something of it.
+type Fenced = Vec<(Version, Vec<usize>)>;
 
 impl Outgoing {
     fn new(source: &Source) -> Self {
@@ -164,9 +174,13 @@ fn upload_batch(core: &mut Core, batch: &[Source], only_changed: bool) -> Vec<Re
 /// Tries once to upload the pending files; those that another attempt would not help get their result.
 fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
     let paths: Vec<FilePath> = pending.iter().map(|file| file.of.source.target.clone()).collect();
-    let surveys = survey(core, &paths);
+    let mut surveys = survey(core, &paths);
+    let fenced: Vec<Fenced> = surveys.iter().map(|survey| fence_abandoned(core, survey)).collect();
+    if fenced.iter().any(|fenced| !fenced.is_empty()) {
+        surveys = ask(core, &paths);
+    }
     let (mut planned, mut held) = (Vec::new(), 0);
-    for (file, survey) in pending.into_iter().zip(&surveys) {
+    for ((file, survey), fenced) in pending.into_iter().zip(&surveys).zip(&fenced) {
         if held > MAX_HELD {
             break;
         }
@@ -175,7 +189,12 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
             file.result = Some(Ok(Uploaded { path, size, unchanged: true }));
             continue;
         }
-        match plan(core, &mut file.of, survey) {
+        let planned_upload = plan(core, &mut file.of, survey, fenced);
+        let continued = planned_upload.as_ref().is_ok_and(|(plan, _)| !plan.kept.is_empty());
+        if !continued {
+            drop_fenced(core, &survey.path, fenced);
+        }
+        match planned_upload {
             Ok((plan, writer)) => {
                 held += plan.source.held();
                 planned.push(Planned { file, plan, writer });
@@ -198,14 +217,29 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
     }
     abort_all(core, &aborting);
     for ((file, plan), outcome) in commit_all(core, ready) {
+        if let Outcome::Done { .. } = outcome {
+            let of_file = surveys.iter().zip(&fenced).find(|(survey, _)| survey.path == plan.header.path);
+            of_file.into_iter().for_each(|(survey, fenced)| drop_fenced(core, &survey.path, fenced));
+        }
         file.result = conclude(core, &plan, &file.of, &outcome);
     }
+}
+
+/// Has every server promise that what seems abandoned stays undecided.
+fn fence_abandoned(core: &mut Core, survey: &Survey) -> Fenced {
+    survey.abandoned().into_iter().filter(|(version, _)| fence(core, &survey.path, *version)).collect()
+}
+
+/// Drops what nobody will continue.
+fn drop_fenced(core: &mut Core, path: &FilePath, fenced: &Fenced) {
+    fenced.iter().for_each(|(version, servers)| abort(core, path, *version, servers));
 }
 
 fn plan(
     core: &mut Core,
     file: &mut Outgoing,
     survey: &Survey,
+    fenced: &Fenced,
 ) -> Result<(Plan, Writer<Staging>), ClientError> {
     file.attempts += 1;
     let is_usable = |s: usize| core.cluster.is_up(s) && !file.is_excluded(s);
@@ -235,7 +269,17 @@ fn plan(
     };
     let (user, path) = (core.config.user.clone(), file.source.target.clone());
     let header = Header::data(user, path, facts, 1, core.key.wrap(&key, wrap_block));
-    Ok((Plan { source, key, runs, header, usable, holders }, writer))
+    let known = placement::pieces().map(|_| Vec::new()).collect();
+    let mut plan = Plan { source, key, runs, header, usable, holders, known, kept: Vec::new() };
+    let versions: Vec<Version> = fenced.iter().map(|(version, _)| *version).collect();
+    if let Some(remains) = Remains::find(core, survey, &versions, &plan.source, &plan.header) {
+        let (path, size) = (plan.header.path.clone(), plan.header.file_size);
+        let there = remains.bytes(&plan.header);
+        core.report.notice(Notice::Continued { path, there, size });
+        core.report.progress(Progress { done: there });
+        remains.begin(&mut plan);
+    }
+    Ok((plan, writer))
 }
 
 /// Stages all pieces. A server whose connection was lost is sent its pieces again on another one; if it does not return, or
@@ -258,8 +302,12 @@ fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
             |server: usize| !core.cluster.is_up(server) || core.cluster.is_up_since(server, logins);
         let answers = staged.iter_mut().map(|staged| &mut staged.answers);
         answers.for_each(|answers| answers.retain(|(server, ..)| is_on_this_connection(*server)));
-        let each = planned.iter_mut().zip(&staged).enumerate();
-        jobs = each.flat_map(|(file, (planned, staged))| planned.jobs_left(core, file, staged)).collect();
+        let back: Vec<usize> = core.cluster.up().filter(|&s| !core.cluster.is_up_since(s, logins)).collect();
+        jobs.clear();
+        for (file, (planned, staged)) in planned.iter_mut().zip(&staged).enumerate() {
+            let kept = kept_by(core, &planned.plan, &staged.pieces, &back);
+            jobs.extend(planned.jobs_left(core, file, staged, &kept));
+        }
     }
     staged
 }
@@ -270,9 +318,9 @@ fn has_no_room(refusal: Refusal) -> bool {
 }
 
 impl Planned<'_> {
-    /// What is left to stage. The plan takes note of the servers that are replaced. Nothing is left if the version has to
+    /// What is left to stage; servers that are back have `kept` some of it. The plan takes note of the servers that are replaced. Nothing is left if the version has to
     /// be given up.
-    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged) -> Vec<Job> {
+    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged, kept: &[Kept]) -> Vec<Job> {
         let refused = |server: usize, about_it: bool| {
             let answers = staged.answers.iter().filter(move |(s, ..)| *s == server);
             answers.filter_map(|(.., answer)| answer.refusal()).any(|no| has_no_room(no.refusal) == about_it)
@@ -291,7 +339,7 @@ impl Planned<'_> {
         }
         let jobs = placement::pieces().zip(&holders).map(|(piece, holders)| {
             let servers = holders.iter().copied().filter(|&server| !staged.has(server, piece)).collect();
-            Job { file, piece, servers }
+            Job { file, piece, servers, kept: kept.to_vec() }
         });
         let jobs = jobs.filter(|job| !job.servers.is_empty()).collect();
         self.writer.replace(holders.iter().flatten().copied().collect());

@@ -8,39 +8,22 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
-use super::local::OpenSource;
+use super::encryption::Encryption;
+use super::plan::{Encrypted, Kept, Plan};
 use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement;
-use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{
-    ChunkCipher, ChunkHasher, FileKey, Header, MIN_CHUNK_LOG2, MasterKey, NONCE, Nonce, nonce,
-};
-use crate::wire::Request;
+use crate::primitives::sha256;
+use crate::sealed::{ChunkHasher, Header, MasterKey};
+use crate::wire::{MIN_PARTIAL, Request};
 
-/// Bytes that are read, encrypted, hashed and sent at a time: they stay in the processor's cache.
-const STEP: u64 = 256 * 1024;
 /// More threads than this only wait for each other: there are four pieces.
 const MAX_THREADS: usize = 4;
 /// One thread for this many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and many
 /// clients at once slower, since twice as much of theirs waits in sockets.
 const BYTES_PER_THREAD: u64 = 16 << 20;
-
-/// What is decided about a file before its bytes are sent.
-pub(super) struct Plan {
-    pub(super) source: OpenSource,
-    pub(super) key: FileKey,
-    /// By piece, from 1: what its nonces begin with.
-    pub(super) runs: Vec<[u8; 8]>,
-    /// The header of every piece, except for number and piece size.
-    pub(super) header: Header,
-    /// By server: whether it may hold pieces.
-    pub(super) usable: Vec<bool>,
-    /// By piece, from 1: the servers that should hold it.
-    pub(super) holders: Vec<Vec<usize>>,
-}
 
 /// The result for a file's pieces.
 #[derive(Default)]
@@ -60,20 +43,13 @@ impl Staged {
     }
 }
 
-/// What is known of a piece when it has been encrypted.
-#[derive(Clone)]
-pub(super) struct Encrypted {
-    pub(super) piece: u8,
-    /// The hash of each chunk.
-    table: Vec<u8>,
-    root: Bytes32,
-}
-
 /// One piece to stage, and on which servers.
 pub(super) struct Job {
     pub(super) file: usize,
     pub(super) piece: u8,
     pub(super) servers: Vec<usize>,
+    /// What these have of it.
+    pub(super) kept: Vec<Kept>,
 }
 
 /// A connection in use, and the pieces whose replies are still to come on it, each with the number of its file.
@@ -108,11 +84,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// All pieces of these files, for the servers of their plans.
 pub(super) fn all_jobs(plans: &[&Plan]) -> Vec<Job> {
-    let of_file = |(file, plan): (usize, &&Plan)| {
-        let holders = plan.holders.clone();
-        job_order().map(move |piece| Job { file, piece, servers: holders[usize::from(piece) - 1].clone() })
+    let job = |(file, piece): (usize, u8)| {
+        let plan = plans[file];
+        let servers = plan.holders[usize::from(piece) - 1].clone();
+        let kept = plan.kept.iter().filter(|kept| kept.piece == piece).cloned().collect();
+        Job { file, piece, servers, kept }
     };
-    plans.iter().enumerate().flat_map(of_file).collect()
+    (0..plans.len()).flat_map(|file| job_order().map(move |piece| (file, piece))).map(job).collect()
 }
 
 /// Does these jobs for these files, of which so much is staged already. Returns the result for each file, and the
@@ -197,47 +175,88 @@ impl Work<'_> {
     fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
         let plan = self.plans[job.file];
         let header = plan.header.of_piece(job.piece);
-        let length = header.payload_size();
-        let request = Request::Stage { header: Box::new(header.clone()), length, restore: None };
+        let opening = self.key.seal_opening(&header.encode());
         let mut in_order = job.servers.clone();
         in_order.sort_unstable();
-        let mut lanes: Vec<MutexGuard<'_, Lane>> = in_order.iter().map(|&s| lock(&self.lanes[s])).collect();
-        for lane in &mut lanes {
-            lane.expected.push_back((job.file, job.piece));
-            lane.try_send(|peer| peer.send(&request));
-        }
-        let before = lock(&self.staged[job.file]).pieces.iter().find(|sent| sent.piece == job.piece).cloned();
-        let is_first = before.is_none();
-        let send = |step: &[u8], done: u64| {
-            for lane in &mut lanes {
-                lane.try_send(|peer| peer.send_payload(step));
-            }
-            if is_first {
+        let mut receivers: Vec<Receiver<'_>> = in_order
+            .iter()
+            .map(|&server| {
+                let kept = job.kept.iter().find(|kept| (kept.server, kept.piece) == (server, job.piece));
+                let (from, chunks) = kept.map_or((header.version, 0), |kept| (kept.version, kept.chunks));
+                let start = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
+                let length = header.payload_size() - start;
+                let request = match header.body_size() >= MIN_PARTIAL {
+                    true => {
+                        Request::Resume { header: Box::new(header.clone()), opening, from, chunks, length }
+                    }
+                    false => Request::Stage { header: Box::new(header.clone()), length, restore: None },
+                };
+                let mut lane = lock(&self.lanes[server]);
+                lane.expected.push_back((job.file, job.piece));
+                lane.try_send(|peer| peer.send(&request));
+                Receiver { lane, chunks, start, left: length }
+            })
+            .collect();
+        let sent = lock(&self.staged[job.file]).pieces.iter().find(|sent| sent.piece == job.piece).cloned();
+        let is_first = sent.is_none();
+        let table = sent.map_or_else(|| plan.known_hashes(job.piece), |sent| sent.table);
+        let known = header.stored_chunk_size() * (table.len() / 32) as u64;
+        let from = receivers.iter().map(|receiver| receiver.chunks).min().unwrap_or(0);
+        let send = |step: &[u8], at: u64, done: u64| {
+            receivers.iter_mut().for_each(|receiver| receiver.send(step, at));
+            if is_first && at >= known {
                 self.report.progress(Progress { done });
             }
         };
-        let encrypted = match before {
-            None => encrypt(plan, &header, buffer, send),
-            Some(sent) => encrypt_again(plan, &header, sent, buffer, send),
-        };
-        match encrypted {
-            Ok(sent) => {
-                let seal = self.key.seal(&header.encode(), &sent.root);
-                for lane in &mut lanes {
+        match encrypt(plan, &header, from, table, buffer, send) {
+            Ok(encrypted) => {
+                let seal = self.key.seal(&header.encode(), &encrypted.root);
+                for Receiver { lane, .. } in &mut receivers {
                     lane.try_send(|peer| {
-                        peer.send_payload(&sent.table)?;
-                        peer.send_end(&sent.root, &seal)
+                        peer.send_payload(&encrypted.table)?;
+                        peer.send_end(&encrypted.root, &seal)
                     });
                 }
                 if is_first {
-                    lock(&self.staged[job.file]).pieces.push(sent);
+                    lock(&self.staged[job.file]).pieces.push(encrypted);
                 }
             }
-            Err((error, sent)) => {
+            Err(error) => {
                 lock(&self.staged[job.file]).local = Some(error);
-                cancel(&mut lanes, length - sent);
+                receivers.iter_mut().for_each(Receiver::cancel);
             }
         }
+    }
+}
+
+/// A connection that gets a piece, or the rest of one.
+struct Receiver<'a> {
+    lane: MutexGuard<'a, Lane>,
+    /// How many chunks its server has, and bytes of the body.
+    chunks: u64,
+    start: u64,
+    /// Bytes that were announced, and not sent.
+    left: u64,
+}
+
+impl Receiver<'_> {
+    /// Sends what its server lacks of a part of the body that begins at `at`.
+    fn send(&mut self, step: &[u8], at: u64) {
+        let there = usize::try_from(self.start.saturating_sub(at)).unwrap_or(usize::MAX).min(step.len());
+        let rest = &step[there..];
+        self.left = self.left.saturating_sub(rest.len() as u64);
+        self.lane.try_send(|peer| peer.send_payload(rest));
+    }
+
+    /// The announced bytes must follow, so that the next request is found after them.
+    fn cancel(&mut self) {
+        let zeros = [0; 4096];
+        while self.left > 0 {
+            let part = zeros.len().min(usize::try_from(self.left).unwrap_or(zeros.len()));
+            self.lane.try_send(|peer| peer.send_payload(&zeros[..part]));
+            self.left -= part as u64;
+        }
+        self.lane.try_send(|peer| peer.send_cancel());
     }
 }
 
@@ -247,131 +266,53 @@ pub(super) fn has_same_bytes(plan: &Plan, sent: &[Encrypted]) -> Result<bool, Lo
     let mut buffer = Vec::new();
     for sent in sent {
         let header = plan.header.of_piece(sent.piece);
-        let now = encrypt(plan, &header, &mut buffer, |_, _| ()).map_err(|(error, _)| error)?;
-        if now.root != sent.root {
+        if encrypt(plan, &header, 0, Vec::new(), &mut buffer, |_, _, _| ())?.root != sent.root {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// A piece as it was encrypted before, for another server. A chunk goes to `take` only if it is the very one that was
-/// sent: with other bytes of the file, it would have the nonce of another.
-fn encrypt_again(
-    plan: &Plan,
-    header: &Header,
-    sent: Encrypted,
-    buffer: &mut Vec<u8>,
-    mut take: impl FnMut(&[u8], u64),
-) -> Result<Encrypted, (LocalError, u64)> {
-    let mut encryption = Encryption::new(plan, header);
-    encryption.at_once = encryption.at_once.max(header.chunk_size());
-    let (mut hashes, mut taken) = (sent.table.chunks_exact(32), 0);
-    loop {
-        let (step, done) = encryption.step(buffer).map_err(|error| (error, taken))?;
-        if step.is_empty() {
-            break;
-        }
-        let mut chunks = step.chunks(header.stored_chunk_size() as usize);
-        if !chunks.all(|chunk| hashes.next().is_some_and(|hash| sha256(chunk) == hash)) {
-            return Err((plan.source.changed(), taken));
-        }
-        take(step, done);
-        taken += step.len() as u64;
-    }
-    Ok(sent)
-}
-
-/// Reads, encrypts and hashes a piece. Each part of its body goes to `take`, with how many bytes of the file are in it.
-///
-/// # Errors
-/// A local one, and how many bytes of the body came before it.
+/// Reads, encrypts and hashes a piece, from a chunk on. `table` has the hashes of the chunks that were sent before, to
+/// other servers or in another upload: such a chunk is given to `take` only if it is the very same. With other bytes of
+/// the file, it would have the nonce of another. `take` gets each part of the body, where it begins in the body, and how
+/// many bytes of the file are in it.
 fn encrypt(
     plan: &Plan,
     header: &Header,
+    from: u64,
+    mut table: Vec<u8>,
     buffer: &mut Vec<u8>,
-    mut take: impl FnMut(&[u8], u64),
-) -> Result<Encrypted, (LocalError, u64)> {
-    let mut encryption = Encryption::new(plan, header);
-    let mut hasher = ChunkHasher::new(header.stored_chunk_size());
-    let mut table = Vec::new();
-    let mut taken = 0;
+    mut take: impl FnMut(&[u8], u64, u64),
+) -> Result<Encrypted, LocalError> {
+    let mut encryption =
+        Encryption::new(&plan.source, &plan.key, header, from, |chunk| plan.nonce(header.piece, chunk));
+    let before = table.len() / 32;
+    if before > 0 {
+        encryption.in_whole_chunks();
+    }
+    let stored = header.stored_chunk_size();
+    let mut hasher = ChunkHasher::new(stored);
+    let (mut chunk, mut at) = (usize::try_from(from).unwrap_or(usize::MAX), from * stored);
     loop {
-        let (step, done) = encryption.step(buffer).map_err(|error| (error, taken))?;
+        let (step, done) = encryption.step(buffer)?;
         if step.is_empty() {
             break;
         }
-        hasher.update(step, |hash| table.extend(hash));
-        take(step, done);
-        taken += step.len() as u64;
-    }
-    let root = hasher.finish(|hash| table.extend(hash));
-    Ok(Encrypted { piece: header.piece, table, root })
-}
-
-/// A piece that is read and encrypted.
-struct Encryption<'a> {
-    plan: &'a Plan,
-    header: &'a Header,
-    /// Where the piece begins in the file.
-    start: u64,
-    /// Bytes of the file that were encrypted.
-    done: u64,
-    /// Bytes of the file in a step.
-    at_once: u64,
-    cipher: ChunkCipher,
-}
-
-impl<'a> Encryption<'a> {
-    fn new(plan: &'a Plan, header: &'a Header) -> Self {
-        let start = placement::range(header.file_size, header.piece).start;
-        let cipher = ChunkCipher::new(&plan.key, &nonce_of(plan, header, 0));
-        Self { plan, header, start, done: 0, at_once: STEP, cipher }
-    }
-
-    /// The next bytes of the body, none at its end; and how many bytes of the file they are.
-    fn step<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Result<(&'b [u8], u64), LocalError> {
-        let chunk_size = self.header.chunk_size();
-        // Even with the smallest chunks.
-        buffer.resize(self.at_once as usize + NONCE * (self.at_once >> MIN_CHUNK_LOG2) as usize, 0);
-        let (before, mut filled) = (self.done, 0);
-        let end = self.header.piece_size.min(before + self.at_once);
-        while self.done < end {
-            let (chunk, within) = (self.done / chunk_size, self.done % chunk_size);
-            if within == 0 {
-                let nonce = nonce_of(self.plan, self.header, chunk);
-                self.cipher = ChunkCipher::new(&self.plan.key, &nonce);
-                buffer[filled..filled + NONCE].copy_from_slice(&nonce);
-                filled += NONCE;
+        let known = before.saturating_sub(chunk).saturating_mul(stored as usize).min(step.len());
+        let (again, new) = step.split_at(known);
+        for bytes in again.chunks(stored as usize) {
+            if sha256(bytes) != table[chunk * 32..][..32] {
+                return Err(plan.source.changed());
             }
-            let part = (chunk_size - within).min(end - self.done);
-            let bytes = &mut buffer[filled..filled + part as usize];
-            self.plan.source.read(bytes, self.start + self.done)?;
-            self.cipher.encrypt(bytes);
-            filled += bytes.len();
-            self.done += part;
+            chunk += 1;
         }
-        Ok((&buffer[..filled], self.done - before))
+        hasher.update(new, |hash| table.extend(hash));
+        take(step, at, done);
+        at += step.len() as u64;
     }
-}
-
-fn nonce_of(plan: &Plan, header: &Header, chunk: u64) -> Nonce {
-    nonce(plan.runs[usize::from(header.piece) - 1], chunk)
-}
-
-/// The announced bytes must follow, so that the next request is found after them.
-fn cancel(lanes: &mut [MutexGuard<'_, Lane>], mut left: u64) {
-    let zeros = [0; 4096];
-    while left > 0 {
-        let part = zeros.len().min(usize::try_from(left).unwrap_or(zeros.len()));
-        for lane in &mut *lanes {
-            lane.try_send(|peer| peer.send_payload(&zeros[..part]));
-        }
-        left -= part as u64;
-    }
-    for lane in lanes {
-        lane.try_send(|peer| peer.send_cancel());
-    }
+    hasher.finish(|hash| table.extend(hash));
+    Ok(Encrypted { piece: header.piece, root: sha256(&table), table })
 }
 
 #[cfg(test)]

@@ -80,6 +80,9 @@ impl Session<'_> {
         match request {
             // The replies to these wait for the batch.
             Request::Stage { header, length, restore } => self.stage(*header, length, restore),
+            Request::Resume { header, opening, from, chunks, length } => {
+                self.resume(*header, &opening, (from, chunks), length)
+            }
             Request::Copy { path, piece, version, header, seal } => {
                 self.copy(&path, piece, version, *header, &seal)
             }
@@ -116,6 +119,9 @@ impl Session<'_> {
                 let sound = s.shared.store.is_sound(&s.user, &path, piece, version)?;
                 if sound { Ok(()) } else { Err(StoreError::Damaged) }
             }),
+            Request::Chunks(path, piece, version) => {
+                self.bytes(&line, |s| s.shared.store.chunks(&s.user, &path, piece, version))
+            }
             Request::Status => self.text(&line, |s| {
                 let usage = s.shared.store.usage(&s.user)?;
                 Ok(Usage { free: space::free_bytes(&s.shared.folder), ..usage }.to_text())

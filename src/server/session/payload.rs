@@ -39,15 +39,61 @@ impl Session<'_> {
         // A version that was decided before generations had a bound can still be repaired: its rank raises no floor.
         let generation = if restore.is_some() { header.version.rank() } else { header.version.generation };
         let staging = self.work(|s| {
-            if length >= SPACE_CHECK && !space::has_room(&s.shared.folder, length) {
-                return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
-            }
+            s.require_room(length)?;
             within_reach(generation)?;
             s.shared.store.stage(s.connection, header, restore, mac, &mut s.batch)
         });
+        self.stage_payload(what, length, staging, restore.is_none())
+    }
+
+    /// A STAGE that may begin with what is kept of another version, and of which a part is kept if it is cut off.
+    pub(super) fn resume(
+        &mut self,
+        header: Header,
+        opening: &Bytes32,
+        from: (Version, u64),
+        length: u64,
+    ) -> Result<(), End> {
+        let chunks = from.1;
+        let what = format!(
+            "RESUME {} {} {} after {chunks} chunks",
+            percent_encode(header.path.as_str()),
+            header.piece,
+            header.version
+        );
+        let there = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
+        let is_right = chunks <= header.chunks() && there.checked_add(length) == Some(header.payload_size());
+        if header.user != self.user || !is_right {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
+        let mac = PayloadMac::new(&self.payloads, self.opener.last());
+        let generation = header.version.generation;
+        let staging = self.work(|s| {
+            s.require_room(length)?;
+            within_reach(generation)?;
+            s.shared.store.resume(s.connection, header, opening, from, mac)
+        });
+        self.stage_payload(what, length, staging, true)
+    }
+
+    fn require_room(&self, length: u64) -> Result<(), StoreError> {
+        match length >= SPACE_CHECK && !space::has_room(&self.shared.folder, length) {
+            true => Err(StoreError::Full(io::ErrorKind::StorageFull.into())),
+            false => Ok(()),
+        }
+    }
+
+    /// Receives the payload of a piece, with a MAC or without, and stages it.
+    fn stage_payload(
+        &mut self,
+        what: String,
+        length: u64,
+        staging: Result<IncomingPiece<'_, OsDisk>, StoreError>,
+        has_mac: bool,
+    ) -> Result<(), End> {
         let (received, end) = self.receive(staging, length)?;
         let result = match (received, end) {
-            (_, StageEnd::End { tag, .. }) if tag.is_some() == restore.is_some() => {
+            (_, StageEnd::End { tag, .. }) if tag.is_some() != has_mac => {
                 return Err(End::Refused(Refusal::BadRequest));
             }
             (Ok(staging), StageEnd::End { root, seal, tag }) => {
@@ -101,10 +147,17 @@ impl Session<'_> {
                 Ok(staging) => staging.room(),
                 Err(_) => &mut unwanted[..usize::try_from(left).unwrap_or(SKIP_BUFFER).min(SKIP_BUFFER)],
             };
-            let got = self.channel.reader.read(room)?;
-            if got == 0 {
-                return Err(End::Line(LineError::Cut));
-            }
+            let got = match self.channel.reader.read(room) {
+                Ok(0) => Err(End::Line(LineError::Cut)),
+                got => got.map_err(End::from),
+            };
+            let got = match got {
+                Ok(got) => got,
+                Err(end) => {
+                    staging.into_iter().for_each(|staging| self.shared.store.keep_partial(staging));
+                    return Err(end);
+                }
+            };
             left -= got as u64;
             if let Ok(receiving) = &mut staging
                 && let Err(error) = receiving.advance(got)
@@ -112,7 +165,13 @@ impl Session<'_> {
                 staging = Err(error);
             }
         }
-        let line = self.read_text()?;
+        let line = match self.read_text() {
+            Ok(line) => line,
+            Err(end) => {
+                staging.into_iter().for_each(|staging| self.shared.store.keep_partial(staging));
+                return Err(end);
+            }
+        };
         if !all_here {
             self.channel.limit_each_read(IDLE_LIMIT);
         }

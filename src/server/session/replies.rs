@@ -178,6 +178,24 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Makes the bytes that answer a request, and replies at once.
+    pub(super) fn bytes(
+        &mut self,
+        what: &str,
+        make: impl FnOnce(&mut Self) -> Result<Vec<u8>, StoreError>,
+    ) -> Result<(), End> {
+        self.begin()?;
+        match make(self) {
+            Ok(bytes) => {
+                self.log(&format!("{what}: ok"));
+                let mut speech = self.channel.voice.speak();
+                speech.send(&Reply::Data(bytes.len() as u64))?;
+                Ok(speech.write_all(&bytes)?)
+            }
+            Err(error) => self.reply(what, &Err(error)),
+        }
+    }
+
     pub(super) fn reply(&mut self, what: &str, result: &Result<(), StoreError>) -> Result<(), End> {
         self.log_result(what, result);
         Ok(self.send(&reply_for(result))?)

@@ -110,6 +110,9 @@ pub trait Disk: Send + Sync + 'static {
     /// place.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
+    /// Opens a regular file for writing, and cuts it to a length in bytes.
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<Self::File>;
+
     /// Length of an open file, in bytes.
     fn len(&self, file: &Self::File) -> io::Result<u64>;
 
@@ -271,6 +274,12 @@ impl Disk for OsDisk {
         open_regular(File::options().read(true), path)
     }
 
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<File> {
+        let file = open_regular(File::options().write(true), path)?;
+        file.set_len(length)?;
+        Ok(file)
+    }
+
     fn len(&self, file: &File) -> io::Result<u64> {
         file.metadata().map(|m| m.len())
     }
@@ -310,7 +319,7 @@ impl Disk for OsDisk {
     }
 
     fn watch(&self, folder: &Path) -> Option<Watch> {
-        self.watches.begin(folder)
+        self.watches.begin(|| open_folder(folder))
     }
 
     fn sync_whole(&self, watch: &Watch, files: usize) -> io::Result<bool> {

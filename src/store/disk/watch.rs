@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,11 +53,11 @@ impl Default for Watches {
 }
 
 impl Watches {
-    pub(super) fn begin(&self, folder: &Path) -> Option<Watch> {
+    /// None if there are as many as there may be, or if the file system of the folder is not known.
+    pub(super) fn begin(&self, open: impl FnOnce() -> io::Result<File>) -> Option<Watch> {
         let more = |count| (self.are_possible && count < MAX_WATCHES).then_some(count + 1);
         self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        let opened = super::open_folder(folder);
-        let Ok(folder) = opened else {
+        let Ok(folder) = open() else {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return None;
         };
@@ -70,7 +69,10 @@ impl Watches {
 }
 
 impl Watch {
-    /// See [`Disk::sync_whole`](super::Disk::sync_whole).
+    /// Syncs the whole file system, unless that is sure to take longer than to sync so many files. Returns whether it did.
+    ///
+    /// # Errors
+    /// If anything that was written to it since the watch began was lost.
     pub(super) fn sync(&self, files: usize) -> io::Result<bool> {
         let is_quiet = || fs::read_to_string("/proc/meminfo").is_ok_and(|text| dirty(&text) <= MOST_DIRTY);
         if files < FEW || !is_quiet() {
@@ -125,17 +127,17 @@ mod tests {
     #[test]
     fn watches_have_a_bound_and_the_last_ones_make_room() {
         let watches = Watches::default();
-        let folder = std::env::temp_dir();
-        let begun: Vec<Watch> = (0..MAX_WATCHES).map_while(|_| watches.begin(&folder)).collect();
+        let open = || File::open(std::env::temp_dir());
+        let begun: Vec<Watch> = (0..MAX_WATCHES).map_while(|_| watches.begin(open)).collect();
         if begun.is_empty() {
             // Not a file system that is known.
             return;
         }
         assert_eq!(begun.len(), MAX_WATCHES);
-        assert!(watches.begin(&folder).is_none());
+        assert!(watches.begin(open).is_none());
         drop(begun);
-        assert!(watches.begin(&folder.join("missing")).is_none());
-        assert!(watches.begin(&folder).is_some());
+        assert!(watches.begin(|| Err(io::ErrorKind::NotFound.into())).is_none());
+        assert!(watches.begin(open).is_some());
         assert_eq!(watches.count.load(Ordering::Relaxed), 0);
     }
 }

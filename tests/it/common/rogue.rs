@@ -235,7 +235,7 @@ fn serve(
         let line = read_line(&mut talk.client).ok()?;
         let request = Request::parse(opener.open(&line).ok()?).ok()?;
         let mut staged = None;
-        if let Request::Stage { header, length, .. } = &request {
+        if let Request::Stage { header, length, .. } | Request::Resume { header, length, .. } = &request {
             io::copy(&mut (&mut talk.client).take(*length), &mut io::sink()).ok()?;
             let end = StageEnd::parse(opener.open(&read_line(&mut talk.client).ok()?).ok()?).ok()?;
             if let StageEnd::End { root, seal, .. } = end {

@@ -7,7 +7,7 @@ use shareit::auth::{ClientFirst, MIN_ITERATIONS, Salted, ServerFirst, SessionKey
 use shareit::commit::PieceState;
 use shareit::name::{FilePath, ServerName, UserName};
 use shareit::primitives::{Keystream, PayloadMac, hmac_sha256, pbkdf2_sha256, sha256};
-use shareit::sealed::{Claim, Facts, Header, Kind, MasterKey};
+use shareit::sealed::{Claim, Facts, Header, Kind, MasterKey, Opening};
 use shareit::text::{base64_decode, hex, parse_hex, percent_decode, percent_encode};
 use shareit::wire::{
     Entry, LineOpener, LineSealer, Login, MAX_LINE, NameReport, Refusal, Reply, Reported, Request, StageEnd,
@@ -50,9 +50,9 @@ fn words_have_one_spelling() {
     }
 }
 
-const WORDS: [&str; 16] = [
-    "LOOK", "LIST", "READ", "STAGE", "RESTORE", "COPY", "COMMIT", "FENCE", "ABORT", "RETIRE", "FORGET",
-    "CHECK", "STATUS", "REKEY", "PASSWD", "PING",
+const WORDS: [&str; 18] = [
+    "LOOK", "LIST", "READ", "STAGE", "RESTORE", "RESUME", "CHUNKS", "COPY", "COMMIT", "FENCE", "ABORT",
+    "RETIRE", "FORGET", "CHECK", "STATUS", "REKEY", "PASSWD", "PING",
 ];
 
 /// A new request does not compile here until it has its word, and then needs a sample.
@@ -63,6 +63,8 @@ fn word(request: &Request) -> &'static str {
         Request::Read { .. } => "READ",
         Request::Stage { restore: None, .. } => "STAGE",
         Request::Stage { restore: Some(_), .. } => "RESTORE",
+        Request::Resume { .. } => "RESUME",
+        Request::Chunks(..) => "CHUNKS",
         Request::Copy { .. } => "COPY",
         Request::Commit(..) => "COMMIT",
         Request::Fence(..) => "FENCE",
@@ -147,6 +149,7 @@ fn entry_word(entry: &Entry) -> &'static str {
         Entry::File { facts: Facts { kind: Kind::Folder, .. }, .. } => "entry",
         Entry::File { .. } => "file",
         Entry::Tombstone { .. } => "tombstone",
+        Entry::Partial { .. } => "partial",
         Entry::Damaged { .. } => "damaged",
     }
 }
@@ -160,7 +163,10 @@ fn every_kind_of_entry_has_a_sample_that_is_understood() {
         assert_eq!(entry_word(&entry), row[0]);
         documented.insert(entry_word(&entry));
     }
-    assert_eq!(documented, BTreeSet::from(["folder", "file", "link", "entry", "tombstone", "damaged"]));
+    assert_eq!(
+        documented,
+        BTreeSet::from(["folder", "file", "link", "entry", "tombstone", "partial", "damaged"])
+    );
 }
 
 /// As [`reply_word`], for the records of a look.
@@ -169,6 +175,7 @@ fn record_word(reported: &Reported) -> &'static str {
         Reported::Piece(PieceState::Published, _) => "published",
         Reported::Piece(PieceState::Staged { open: true }, _) => "open",
         Reported::Piece(PieceState::Staged { open: false }, _) => "staged",
+        Reported::Partial(..) => "partial",
         Reported::Damaged(_) => "damaged",
     }
 }
@@ -180,7 +187,8 @@ fn the_records_of_a_look_are_those_of_the_document() {
     let claim = Box::new(Claim { header, root: golden.array("root"), seal: golden.array("seal") });
     let piece = |state| Reported::Piece(state, claim.clone());
     let open = |open| piece(PieceState::Staged { open });
-    let pieces = vec![piece(PieceState::Published), open(true), open(false), Reported::Damaged(1)];
+    let partial = Reported::Partial(Box::new(Opening { header: claim.header.clone(), seal: [1; 32] }), 16);
+    let pieces = vec![piece(PieceState::Published), open(true), open(false), partial, Reported::Damaged(1)];
     let words: Vec<&str> = ["floor", "clock"].into_iter().chain(pieces.iter().map(record_word)).collect();
     let text = NameReport { floor: 6, clock: 7, pieces: pieces.clone() }.to_text();
     assert!(text.lines().map(first_word).eq(words.iter().copied()), "{text}");

@@ -475,6 +475,17 @@ impl Disk for MemoryDisk {
         Ok(OpenFile { disk: self.clone(), id, position: 0, errors: state.files[id].errors })
     }
 
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<OpenFile> {
+        let mut state = self.call(Kind::NeedsRoom, || format!("reopen {}", short(path)))?;
+        let id = state.file(path)?;
+        let content = &mut state.files[id];
+        for bytes in [&mut content.now, &mut content.safe] {
+            Arc::make_mut(bytes).truncate(usize::try_from(length).unwrap());
+        }
+        let errors = content.errors;
+        Ok(OpenFile { disk: self.clone(), id, position: 0, errors })
+    }
+
     fn len(&self, file: &OpenFile) -> io::Result<u64> {
         Ok(self.call(Kind::Reads, || "len".into())?.files[file.id].now.len() as u64)
     }
@@ -624,8 +635,12 @@ impl Write for OpenFile {
             self.disk.call(Kind::Writes, || format!("write file {} {}", self.id, buffer.len()))?;
         let length = if state.short { buffer.len() / 2 } else { buffer.len() };
         let content = &mut state.files[self.id].now;
-        assert_eq!(self.position, content.len(), "the store only appends");
-        if content.is_empty() && buffer[..length] == zeros(length)[..] {
+        let overwritten = self.position..content.len().min(self.position + length);
+        let is_header = self.position == 0 && overwritten.len() == length;
+        assert!(is_header || overwritten.is_empty(), "the store appends, or replaces a header");
+        if is_header {
+            Arc::make_mut(content)[overwritten].copy_from_slice(&buffer[..length]);
+        } else if content.is_empty() && buffer[..length] == zeros(length)[..] {
             *content = zeros(length);
         } else {
             Arc::make_mut(content).extend_from_slice(&buffer[..length]);

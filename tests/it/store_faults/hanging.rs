@@ -80,6 +80,11 @@ impl Disk for Hanging {
         self.0.open(path)
     }
 
+    fn reopen(&self, path: &Path, length: u64) -> io::Result<OpenFile> {
+        self.pass(Call::Open, path);
+        self.0.reopen(path, length)
+    }
+
     fn len(&self, file: &OpenFile) -> io::Result<u64> {
         self.0.len(file)
     }

@@ -14,7 +14,7 @@ use crate::client::core::checks::{BATCH, Copy, check_copies, good_holders};
 use crate::client::core::copying::{Transfer, copy_all, require_done};
 use crate::client::core::error::ClientError;
 use crate::client::core::files::names;
-use crate::client::core::look::{ask, survey};
+use crate::client::core::look::{ask, settle};
 use crate::client::core::prove::prove;
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
@@ -96,17 +96,17 @@ fn repair_batch(
     done: &mut Vec<Repaired>,
 ) -> Result<(), ClientError> {
     let mut surveys = ask(core, batch);
-    let unsettled: Vec<_> = surveys.iter().map(Survey::unsettled).collect();
+    let unsettled: Vec<_> = surveys.iter().map(Unsettled::of).collect();
     let mut proved = Vec::new();
     if !terms.dry {
-        surveys = survey(core, batch);
+        surveys = settle(core, batch);
         // Whether it is staged or not: each copy that is made is another server's word.
         let key = core.key.clone();
         proved = prove(core, &mut surveys, &key, &terms.without, |_, _| true);
     }
     for (survey, unsettled) in surveys.iter().zip(&unsettled) {
         unseen.add(&survey.unseen);
-        if !unsettled.is_empty() && survey.unproved.is_none() {
+        if !unsettled.versions.is_empty() && survey.unproved.is_none() {
             done.push(settled(core, survey, unsettled, terms.dry));
         }
     }
@@ -130,7 +130,7 @@ fn repair_batch(
             });
         }
         // What was written is checked again before anything older is dropped.
-        let surveys = survey(core, batch);
+        let surveys = settle(core, batch);
         files = examine(core, surveys, 0);
         core.require_still_up(&terms.present)?;
     }
@@ -155,17 +155,32 @@ fn copied(core: &Core, transfer: &Transfer) -> Repaired {
     }
 }
 
+/// What a name has that should be settled.
+struct Unsettled {
+    versions: Vec<(Version, Vec<usize>)>,
+    /// Bytes that are staged of versions that will be dropped.
+    bytes: u64,
+}
+
+impl Unsettled {
+    fn of(survey: &Survey) -> Self {
+        let abandoned = survey.abandoned();
+        let bytes = abandoned.iter().map(|(version, _)| survey.bytes_staged(*version)).sum();
+        Self { versions: survey.unsettled(), bytes }
+    }
+}
+
 /// The fate of the stages that should be settled.
-fn settled(core: &Core, survey: &Survey, unsettled: &[(Version, Vec<usize>)], dry: bool) -> Repaired {
+fn settled(core: &Core, survey: &Survey, unsettled: &Unsettled, dry: bool) -> Repaired {
     let path = survey.path.clone();
     let is_left = |server: &usize| {
-        let mut staged_there = unsettled.iter().filter(|(_, servers)| servers.contains(server));
+        let mut staged_there = unsettled.versions.iter().filter(|(_, servers)| servers.contains(server));
         staged_there.any(|(version, _)| !survey.is_settled(*version, *server))
     };
     let left = (0..core.cluster.len()).filter(is_left).map(|server| core.cluster.name(server).clone());
     let left: Vec<ServerName> = left.collect();
     match dry || left.is_empty() {
-        true => Repaired::Settled { path },
+        true => Repaired::Settled { path, dropped: unsettled.bytes },
         false => Repaired::Failed { path, why: NotRepaired::Unsettled(left) },
     }
 }

@@ -43,6 +43,8 @@ pub enum Repaired {
     Settled {
         /// The file.
         path: FilePath,
+        /// Bytes that all servers had of what was dropped.
+        dropped: u64,
     },
     /// Something could not be repaired.
     Failed {
@@ -64,7 +66,10 @@ impl fmt::Display for Repaired {
             }
             Repaired::Buried { path, server } => write!(f, "{path}: delete completed on {server}"),
             Repaired::Forgotten { path } => write!(f, "{path}: delete completed on every server"),
-            Repaired::Settled { path } => write!(f, "{path}: settled an unfinished upload"),
+            Repaired::Settled { path, dropped: 0 } => write!(f, "{path}: settled an unfinished upload"),
+            Repaired::Settled { path, dropped } => {
+                write!(f, "{path}: dropped an unfinished upload, {dropped} bytes on all servers")
+            }
             Repaired::Failed { path, why } => write!(f, "{path}: not repaired: {why}"),
         }
     }

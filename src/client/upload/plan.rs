@@ -1,0 +1,68 @@
+//! What is decided about a file before its bytes are sent, and what is known of those that were.
+
+use super::local::OpenSource;
+use crate::primitives::Bytes32;
+use crate::sealed::{FileKey, Header, Nonce, nonce};
+use crate::version::Version;
+
+/// One chunk, as it was encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) nonce: Nonce,
+    pub(super) hash: Bytes32,
+}
+
+/// The first chunks of a piece that a server has, of an unfinished version.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) server: usize,
+    pub(super) piece: u8,
+    pub(super) version: Version,
+    pub(super) chunks: u64,
+}
+
+/// What is decided about a file before its bytes are sent.
+pub(super) struct Plan {
+    pub(super) source: OpenSource,
+    pub(super) key: FileKey,
+    /// By piece, from 1: what its nonces begin with.
+    pub(super) runs: Vec<[u8; 8]>,
+    /// The header of every piece, except for number and piece size.
+    pub(super) header: Header,
+    /// By server: whether it may hold pieces.
+    pub(super) usable: Vec<bool>,
+    /// By piece, from 1: the servers that should hold it.
+    pub(super) holders: Vec<Vec<usize>>,
+    /// By piece, from 1: its first chunks, as an upload that was cut off had encrypted them.
+    pub(super) known: Vec<Vec<Known>>,
+    /// What servers have of these.
+    pub(super) kept: Vec<Kept>,
+}
+
+impl Plan {
+    pub(super) fn nonce(&self, piece: u8, chunk: u64) -> Nonce {
+        let piece = usize::from(piece) - 1;
+        let known = usize::try_from(chunk).ok().and_then(|chunk| self.known[piece].get(chunk));
+        known.map_or_else(|| nonce(self.runs[piece], chunk), |known| known.nonce)
+    }
+
+    /// The hashes of the chunks that are known.
+    pub(super) fn known_hashes(&self, piece: u8) -> Vec<u8> {
+        self.known[usize::from(piece) - 1].iter().flat_map(|known| known.hash).collect()
+    }
+
+    /// All chunks of a piece.
+    pub(super) fn known_of(&self, sent: &Encrypted) -> Vec<Known> {
+        let hashes = (0..).zip(sent.table.as_chunks().0);
+        hashes.map(|(chunk, hash)| Known { nonce: self.nonce(sent.piece, chunk), hash: *hash }).collect()
+    }
+}
+
+/// What is known of a piece when it has been encrypted.
+#[derive(Clone)]
+pub(super) struct Encrypted {
+    pub(super) piece: u8,
+    /// The hash of each chunk.
+    pub(super) table: Vec<u8>,
+    pub(super) root: Bytes32,
+}

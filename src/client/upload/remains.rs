@@ -1,0 +1,240 @@
+//! What is left of an upload that was cut off, and how much of it is the beginning of this one.
+//!
+//! Servers are not believed: the local file is encrypted again, under the nonces that they say were used, and what has
+//! the hash that they say it has is what they have. Nothing of this goes anywhere.
+
+use std::thread;
+
+use super::encryption::Encryption;
+use super::local::OpenSource;
+use super::plan::{Encrypted, Kept, Known, Plan};
+use crate::client::core::base::Core;
+use crate::client::core::survey::Survey;
+use crate::name::FilePath;
+use crate::peer::{Answer, Peer};
+use crate::placement;
+use crate::primitives::sha256;
+use crate::sealed::{FileKey, Header, Kind, NONCE, WrappedKey};
+use crate::version::Version;
+use crate::wire::{MIN_PARTIAL, Request};
+
+/// What is left of an upload.
+pub(super) struct Remains {
+    pub(super) wrapped: WrappedKey,
+    pub(super) key: FileKey,
+    /// By piece, from 1: the chunks that are proved.
+    pub(super) known: Vec<Vec<Known>>,
+    pub(super) kept: Vec<Kept>,
+}
+
+/// Something that a server has of an unfinished version, as it says.
+struct Candidate {
+    kept: Kept,
+    wrapped: WrappedKey,
+    key: FileKey,
+}
+
+/// A CHUNKS, the most bytes that may come, and how many the server has to read for them.
+type Question = (Request, u64, u64);
+
+impl Remains {
+    /// What is left of earlier uploads of a file, as far as its bytes are still the same. `fenced` are the versions that
+    /// every server has promised never to publish: what is left of others may still be needed.
+    pub(super) fn find(
+        core: &mut Core,
+        survey: &Survey,
+        fenced: &[Version],
+        source: &OpenSource,
+        header: &Header,
+    ) -> Option<Self> {
+        let candidates = candidates(core, survey, fenced, header);
+        let first = candidates.first()?;
+        let (wrapped, key) = (first.wrapped, first.key.clone());
+        let lists = ask(core, &survey.path, candidates.iter().map(|candidate| &candidate.kept), header);
+        let prove = |piece: u8| {
+            let lists: Vec<&[Known]> = candidates
+                .iter()
+                .zip(&lists)
+                .filter(|(candidate, _)| candidate.kept.piece == piece)
+                .map(|(_, list)| &list[..])
+                .collect();
+            prove(source, &key, &header.of_piece(piece), &lists)
+        };
+        let known: Vec<Vec<Known>> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                placement::pieces().map(|piece| scope.spawn(move || prove(piece))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+        });
+        let kept = candidates.into_iter().zip(&lists).filter_map(|(Candidate { kept, .. }, list)| {
+            let chunks = in_common(list, &known[usize::from(kept.piece) - 1]) as u64;
+            (chunks > 0).then_some(Kept { chunks, ..kept })
+        });
+        let kept: Vec<Kept> = kept.collect();
+        (!kept.is_empty()).then_some(Self { wrapped, key, known, kept })
+    }
+
+    /// Has an upload begin with this.
+    pub(super) fn begin(self, plan: &mut Plan) {
+        let Self { wrapped, key, known, kept } = self;
+        (plan.header.key, plan.key, plan.known, plan.kept) = (wrapped, key, known, kept);
+    }
+
+    /// Bytes of the file that are proved.
+    pub(super) fn bytes(&self, header: &Header) -> u64 {
+        let of_piece = |(piece, known): (u8, &Vec<Known>)| {
+            (known.len() as u64 * header.chunk_size()).min(header.of_piece(piece).piece_size)
+        };
+        placement::pieces().zip(&self.known).map(of_piece).sum()
+    }
+}
+
+/// What servers that are back have of a version that this client is staging. `sent` are its pieces that were encrypted.
+pub(super) fn kept_by(core: &mut Core, plan: &Plan, sent: &[Encrypted], servers: &[usize]) -> Vec<Kept> {
+    let version = plan.header.version;
+    let large = sent.iter().filter(|sent| plan.header.of_piece(sent.piece).body_size() >= MIN_PARTIAL);
+    let pairs = large.flat_map(|sent| {
+        let holders =
+            servers.iter().filter(|server| plan.holders[usize::from(sent.piece) - 1].contains(server));
+        holders.map(move |&server| (sent, server))
+    });
+    let (known, kept): (Vec<Vec<Known>>, Vec<Kept>) = pairs
+        .map(|(sent, server)| {
+            let chunks = u64::try_from(sent.table.len() / 32).unwrap_or(u64::MAX);
+            (plan.known_of(sent), Kept { server, piece: sent.piece, version, chunks })
+        })
+        .unzip();
+    let lists = ask(core, &plan.header.path, kept.iter(), &plan.header);
+    let kept = kept.into_iter().zip(lists).zip(known).filter_map(|((kept, list), known)| {
+        let chunks = in_common(&list, &known) as u64;
+        (chunks > 0).then_some(Kept { chunks, ..kept })
+    });
+    kept.collect()
+}
+
+/// What could be the beginning of a file with this header: all under one file key, that under which there is most; and
+/// for each piece on a server the longest.
+fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header) -> Vec<Candidate> {
+    if header.kind != Kind::Data || header.of_piece(1).body_size() < MIN_PARTIAL {
+        return Vec::new();
+    }
+    let fits = |found: &Header| {
+        (found.kind, found.file_size, found.chunk_log2) == (header.kind, header.file_size, header.chunk_log2)
+    };
+    let mut candidates = Vec::new();
+    for &version in fenced {
+        for piece in placement::pieces() {
+            let Some(claim) = survey.claim(version, piece).filter(|claim| fits(&claim.header)) else {
+                continue;
+            };
+            let Ok(verified) = core.key.verify(claim) else { continue };
+            for server in survey.holders(version, piece) {
+                let kept = Kept { server, piece, version, chunks: claim.header.chunks() };
+                candidates.push(Candidate {
+                    kept,
+                    wrapped: claim.header.key,
+                    key: core.key.unwrap(&verified),
+                });
+            }
+        }
+    }
+    for partial in &survey.partial {
+        let found = &partial.opening.header;
+        if let Ok(verified) = core.key.verify_opening(&partial.opening)
+            && fenced.contains(&found.version)
+            && fits(found)
+        {
+            let (piece, version) = (found.piece, found.version);
+            let kept =
+                Kept { server: partial.server, piece, version, chunks: partial.chunks.min(found.chunks()) };
+            candidates.push(Candidate { kept, wrapped: found.key, key: core.key.unwrap(&verified) });
+        }
+    }
+    let total = |wrapped: &WrappedKey| -> u64 {
+        let same = candidates.iter().filter(|candidate| candidate.wrapped == *wrapped);
+        same.map(|candidate| candidate.kept.chunks).sum()
+    };
+    let Some(best) = candidates.iter().map(|candidate| candidate.wrapped).max_by_key(total) else {
+        return Vec::new();
+    };
+    candidates.retain(|candidate| candidate.wrapped == best);
+    candidates.sort_by_key(|Candidate { kept, .. }| (kept.piece, std::cmp::Reverse(kept.chunks)));
+    let mut seen = Vec::new();
+    candidates.retain(|Candidate { kept, .. }| {
+        let is_new = !seen.contains(&(kept.piece, kept.server));
+        seen.push((kept.piece, kept.server));
+        is_new
+    });
+    candidates
+}
+
+/// The chunks that servers have, as they list them.
+fn ask<'a>(
+    core: &mut Core,
+    path: &FilePath,
+    kept: impl Iterator<Item = &'a Kept>,
+    header: &Header,
+) -> Vec<Vec<Known>> {
+    const ENTRY: u64 = NONCE as u64 + 32;
+    let question = |kept: &Kept| {
+        let header = header.of_piece(kept.piece);
+        let request = Request::Chunks(path.clone(), kept.piece, kept.version);
+        (kept.server, (request, ENTRY * header.chunks(), header.body_size()))
+    };
+    let questions: Vec<(usize, Question)> = kept.map(question).collect();
+    let send = |peer: &mut Peer, question: &Question| peer.send(&question.0);
+    let receive = |peer: &mut Peer, (_, most, bytes): &Question| peer.receive_chunks(*most, *bytes);
+    let answers = core.cluster.exchange(&questions, send, receive);
+    answers
+        .into_iter()
+        .map(|answer| if let Answer::Done(list) = answer { parse(&list) } else { Vec::new() })
+        .collect()
+}
+
+fn parse(list: &[u8]) -> Vec<Known> {
+    let mut known = Vec::new();
+    let mut rest = list;
+    while let Some((nonce, after)) = rest.split_first_chunk::<NONCE>()
+        && let Some((hash, after)) = after.split_first_chunk::<32>()
+    {
+        known.push(Known { nonce: *nonce, hash: *hash });
+        rest = after;
+    }
+    known
+}
+
+/// How many of the first chunks are the same.
+fn in_common(one: &[Known], other: &[Known]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
+/// The longest of the lists' beginnings that the file has. One that is the same as what is proved already costs nothing.
+fn prove(source: &OpenSource, key: &FileKey, header: &Header, lists: &[&[Known]]) -> Vec<Known> {
+    let mut best: &[Known] = &[];
+    for list in lists {
+        if in_common(list, best) < list.len() {
+            let proved = &list[..count_proved(source, key, header, list)];
+            if proved.len() > best.len() {
+                best = proved;
+            }
+        }
+    }
+    best.to_vec()
+}
+
+fn count_proved(source: &OpenSource, key: &FileKey, header: &Header, list: &[Known]) -> usize {
+    if list.is_empty() {
+        return 0;
+    }
+    let nonce = |chunk: u64| {
+        let known = usize::try_from(chunk).ok().and_then(|chunk| list.get(chunk));
+        known.map_or([0; NONCE], |known| known.nonce)
+    };
+    let mut encryption = Encryption::new(source, key, header, 0, nonce);
+    encryption.by_chunk();
+    let mut buffer = Vec::new();
+    let is_there = |known: &&Known| {
+        // If the file cannot be read, staging says so.
+        encryption.step(&mut buffer).is_ok_and(|(chunk, _)| !chunk.is_empty() && sha256(chunk) == known.hash)
+    };
+    list.iter().take_while(is_there).count()
+}
