@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::descriptors;
 use crate::name::UserName;
-use crate::store::{Connection, MAX_SYNC_THREADS};
+use crate::store::{Connection, MAX_SYNC_THREADS, MAX_WATCHES};
 use crate::wire::{Refusal, Reply};
 
 /// Most connections at once. Each costs a thread, about 26 KiB while it is idle, and up to [`DESCRIPTORS`]
@@ -25,9 +25,9 @@ pub const FAILED_LOGINS_PER_MINUTE: u32 = 30;
 
 /// Descriptors of a connection: its socket, a file that is read, and one that is written.
 pub const DESCRIPTORS: usize = 3;
-/// Descriptors reserved for the listener, the log, the locks, reading Users.conf and directories, and the threads that
-/// sync.
-const RESERVED_DESCRIPTORS: usize = 36 + MAX_SYNC_THREADS;
+/// Descriptors reserved for the listener, the log, the locks, reading Users.conf and directories, and for what syncs
+/// many files.
+const RESERVED_DESCRIPTORS: usize = 36 + MAX_SYNC_THREADS + MAX_WATCHES;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Most pairs remembered for failed logins, of about 200 bytes each. Beyond it those that are not barred are forgotten
 /// or, if all are barred, the oldest.

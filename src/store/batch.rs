@@ -1,10 +1,12 @@
 //! Work that is done but not safe yet: many requests share its syncs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::core::{Store, UserPart};
-use super::disk::Disk;
+use super::disk::{Disk, OsDisk};
 use super::error::StoreError;
 use super::incoming::ReceivedPiece;
 use crate::commit::{self, Step};
@@ -12,11 +14,10 @@ use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
 /// Work of one user that is done, but must not be acknowledged before [`Store::flush`].
-#[derive(Default)]
-pub struct Batch {
+pub struct Batch<D: Disk = OsDisk> {
     /// Whose work it is; `None` while it is empty.
     pub(super) user: Option<UserName>,
-    pub(super) received: Vec<ReceivedPiece>,
+    pub(super) received: Vec<ReceivedPiece<D>>,
     pub(super) directories: BTreeSet<PathBuf>,
     /// Committed names of which something must still be dropped, and what.
     pub(super) committed: Vec<Committed>,
@@ -29,6 +30,8 @@ pub struct Batch {
     pub(super) retired: Vec<(FilePath, Version)>,
     /// Names whose tombstone must be dropped.
     pub(super) forgotten: BTreeMap<FilePath, Version>,
+    /// Began before any piece was created that has it.
+    watch: Option<Arc<D::Watch>>,
 }
 
 /// A committed name.
@@ -39,7 +42,15 @@ pub(super) struct Committed {
     pub(super) drops: Vec<Step>,
 }
 
-impl Batch {
+impl<D: Disk> Default for Batch<D> {
+    fn default() -> Self {
+        let (received, directories, committed, retired, forgotten) = Default::default();
+        let (user, decisions, is_disturbed, watch) = Default::default();
+        Self { user, received, directories, committed, decisions, is_disturbed, retired, forgotten, watch }
+    }
+}
+
+impl<D: Disk> Batch<D> {
     /// Notes a commit, and the index's decisions before and after it.
     pub(super) fn decided(&mut self, path: &FilePath, before: u64, after: u64) {
         let is_second = self.committed.iter().any(|committed| committed.path == *path);
@@ -51,6 +62,14 @@ impl Batch {
     pub fn drops(&self) -> bool {
         !self.retired.is_empty() || !self.forgotten.is_empty()
     }
+
+    /// The watch for a small piece that will be created in `folder`, as will all of this batch.
+    pub(super) fn watch(&mut self, disk: &D, folder: &Path) -> Option<Arc<D::Watch>> {
+        if self.watch.is_none() {
+            self.watch = disk.watch(folder).map(Arc::new);
+        }
+        self.watch.clone()
+    }
 }
 
 impl<D: Disk> Store<D> {
@@ -58,12 +77,12 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// If the disk fails. Nothing in the batch may be acknowledged then.
-    pub fn flush(&self, batch: &mut Batch) -> Result<(), StoreError> {
+    pub fn flush(&self, batch: &mut Batch<D>) -> Result<(), StoreError> {
         let batch = std::mem::take(batch);
         let Some(user) = &batch.user else { return Ok(()) };
         let part = self.part(user);
         let changes = part.lock()?.index.changes;
-        self.sync_received(&part, user, batch.received)?;
+        self.sync_received(&part, user, batch.received, batch.watch)?;
         let mut synced = Vec::new();
         for directory in batch.directories {
             if self.files.sync_dir(&directory)? {
@@ -94,17 +113,18 @@ impl<D: Disk> Store<D> {
         &self,
         part: &UserPart<'_, D>,
         user: &UserName,
-        received: Vec<ReceivedPiece>,
+        received: Vec<ReceivedPiece<D>>,
+        watch: Option<Arc<D::Watch>>,
     ) -> Result<(), StoreError> {
         if received.is_empty() {
             return Ok(());
         }
-        // A piece that is gone was dropped by a newer version in the meantime, or published by another client, which
-        // synced it.
-        let unsynced = received.iter().filter(|piece| !piece.synced);
-        let paths: Vec<&Path> = unsynced.map(|piece| piece.path.as_path()).collect();
         let disk = &self.files.disk;
-        let synced = disk.sync_all(&paths).and_then(|()| disk.sync_dir(&self.files.places.staged_of(user)));
+        // The folder comes last: it can be synced only if the file system still works, even where a sync of all of it
+        // reports nothing but lost bytes.
+        let synced = self
+            .sync_pieces(&received, watch.as_ref())
+            .and_then(|()| disk.sync_dir(&self.files.places.staged_of(user)));
         let mut locked = part.lock()?;
         for piece in received {
             match &synced {
@@ -117,5 +137,23 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(synced?)
+    }
+
+    /// Makes the bytes of pieces safe: those that the watch has seen from the beginning together, if that is quicker. A
+    /// piece that is gone was dropped by a newer version in the meantime, or published by another client, which synced
+    /// it.
+    fn sync_pieces(&self, received: &[ReceivedPiece<D>], watch: Option<&Arc<D::Watch>>) -> io::Result<()> {
+        let disk = &self.files.disk;
+        let is_seen = |piece: &&ReceivedPiece<D>| {
+            piece.watch.as_ref().zip(watch).is_some_and(|(its, watch)| Arc::ptr_eq(its, watch))
+        };
+        let (seen, mut others): (Vec<_>, Vec<_>) =
+            received.iter().filter(|piece| !piece.synced).partition(is_seen);
+        match watch {
+            Some(watch) if disk.sync_whole(watch, seen.len())? => {}
+            _ => others.extend(seen),
+        }
+        let paths: Vec<&Path> = others.iter().map(|piece| piece.path.as_path()).collect();
+        disk.sync_all(&paths)
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::connections::Connection;
 use super::disk::Disk;
@@ -44,6 +45,7 @@ pub struct IncomingPiece<'a, D: Disk> {
     pub(super) connection: Connection,
     pub(super) admission: Admission,
     pub(super) path: PathBuf,
+    watch: Option<Arc<D::Watch>>,
     output: Option<Output<D::File>>,
     /// Bytes of body and table together.
     length: u64,
@@ -65,6 +67,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         header: Header,
         admission: Admission,
         mac: Option<PayloadMac>,
+        watch: Option<Arc<D::Watch>>,
     ) -> Result<Self, StoreError> {
         let encoded = header.encode();
         let size = usize::try_from(header.layout().tail.end + SUM).unwrap_or(usize::MAX);
@@ -75,6 +78,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
             connection,
             admission,
             path,
+            watch,
             output: Some(output),
             length: header.payload_size(),
             arrived: 0,
@@ -115,6 +119,8 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
             connection,
             admission,
             path,
+            // Its first bytes are older than any.
+            watch: None,
             output: None,
             length: header.payload_size(),
             arrived: body,
@@ -195,7 +201,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
-    ) -> Result<ReceivedPiece, StoreError> {
+    ) -> Result<ReceivedPiece<D>, StoreError> {
         let good = match self.checking.take() {
             Some(Checking::Chunks(hasher)) => hasher.finish(|_| ()) == *root,
             Some(Checking::Mac(mac)) => tag.is_some_and(|tag| mac.verify(tag)),
@@ -221,8 +227,8 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
             // each would run out of descriptors.
             Ok(()) => {
                 let path = std::mem::take(&mut self.path);
-                let synced = self.synced_early;
-                Ok(ReceivedPiece { header: self.header.clone(), connection: self.connection, path, synced })
+                let (connection, synced, watch) = (self.connection, self.synced_early, self.watch.take());
+                Ok(ReceivedPiece { header: self.header.clone(), connection, path, synced, watch })
             }
             Err(error) => Err(error.into()),
         }
@@ -239,10 +245,12 @@ impl<D: Disk> Drop for IncomingPiece<'_, D> {
 }
 
 /// A piece that has been received completely.
-pub(super) struct ReceivedPiece {
+pub(super) struct ReceivedPiece<D: Disk> {
     pub(super) header: Header,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     /// Whether its bytes are safe from a power failure. Its name is not safe yet.
     pub(super) synced: bool,
+    /// A watch that began before the piece was created, if any.
+    pub(super) watch: Option<Arc<D::Watch>>,
 }

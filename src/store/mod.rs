@@ -34,7 +34,7 @@ mod tests;
 pub use batch::Batch;
 pub use connections::Connection;
 pub use core::{Ending, Store};
-pub use disk::{Disk, MAX_SYNC_THREADS, Mount, NotAFile, OsDisk, Stamp, open_regular};
+pub use disk::{Disk, MAX_SYNC_THREADS, MAX_WATCHES, Mount, NotAFile, OsDisk, Stamp, Watch, open_regular};
 pub use error::StoreError;
 pub use incoming::IncomingPiece;
 pub use index::{

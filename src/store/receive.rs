@@ -19,6 +19,9 @@ use crate::sealed::{Claim, Header, Kind};
 use crate::version::Version;
 use crate::wire::MAX_STAGED;
 
+/// Pieces up to this many bytes may be synced together with others.
+const SMALL: u64 = 256 << 10;
+
 impl<D: Disk> Store<D> {
     /// Begins to receive a piece. `restore` is for a client that restores a version decided elsewhere: the floor that
     /// it saw. With a `mac`, the bytes are checked by the tag that the writer sends after them, which is many times
@@ -37,6 +40,7 @@ impl<D: Disk> Store<D> {
         header: Header,
         restore: Option<u64>,
         mac: Option<PayloadMac>,
+        batch: &mut Batch<D>,
     ) -> Result<IncomingPiece<'_, D>, StoreError> {
         let decisions = {
             let part = self.part(&header.user);
@@ -50,7 +54,11 @@ impl<D: Disk> Store<D> {
         };
         let admission = Admission { restore, decisions };
         let file = self.files.new_file(&header.user, None);
-        IncomingPiece::create(&self.files.disk, file, connection, header, admission, mac)
+        let disk = &self.files.disk;
+        let is_small = header.layout().tail.end <= SMALL;
+        let folder = self.files.places.staged_of(&header.user);
+        let watch = if is_small { batch.watch(disk, &folder) } else { None };
+        IncomingPiece::create(disk, file, connection, header, admission, mac, watch)
     }
 
     /// Like [`Store::stage`] without `restore`, for a piece of which [`Store::keep_partial`] may keep a part. `opening`
@@ -93,7 +101,7 @@ impl<D: Disk> Store<D> {
         let admission = Admission { restore: None, decisions: locked.index.decisions };
         drop(locked);
         if chunks == 0 {
-            return IncomingPiece::create(disk, file, connection, header, admission, Some(mac));
+            return IncomingPiece::create(disk, file, connection, header, admission, Some(mac), None);
         }
         IncomingPiece::begin_with(disk, file, connection, header, admission, mac, chunks)
     }
@@ -132,7 +140,7 @@ impl<D: Disk> Store<D> {
         root: &Bytes32,
         seal: &Bytes32,
         tag: Option<&Bytes32>,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         let admission = incoming.admission;
         let received = incoming.finish(root, seal, tag)?;
@@ -169,7 +177,7 @@ impl<D: Disk> Store<D> {
         source: (&FilePath, u8, Version),
         header: Header,
         seal: &Bytes32,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         let (path, number, version) = source;
         let (mut file, Claim { header: source, root, .. }) =
@@ -180,7 +188,7 @@ impl<D: Disk> Store<D> {
         if !same_shape {
             return Err(StoreError::Damaged);
         }
-        let mut incoming = self.stage(connection, header, None, None)?;
+        let mut incoming = self.stage(connection, header, None, None, batch)?;
         file.seek(SeekFrom::Start(source.layout().body.start))?;
         while incoming.missing() > 0 {
             let room = incoming.room();

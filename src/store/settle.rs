@@ -22,7 +22,7 @@ impl<D: Disk> Store<D> {
         user: &UserName,
         path: &FilePath,
         version: Version,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;
@@ -100,7 +100,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Drops everything that is older than a version that is whole elsewhere, when the batch is flushed.
-    pub fn retire(&self, user: &UserName, path: FilePath, version: Version, batch: &mut Batch) {
+    pub fn retire(&self, user: &UserName, path: FilePath, version: Version, batch: &mut Batch<D>) {
         batch.user.get_or_insert_with(|| user.clone());
         batch.retired.push((path, version));
     }
@@ -116,7 +116,7 @@ impl<D: Disk> Store<D> {
         user: &UserName,
         path: FilePath,
         version: Version,
-        batch: &mut Batch,
+        batch: &mut Batch<D>,
     ) -> Result<(), StoreError> {
         if batch.forgotten.contains_key(&path) {
             return Err(StoreError::NotFound);

@@ -21,6 +21,9 @@ const LARGE: &str = "large.iso";
 const BIG: &str = "big.iso";
 const HUGE: &str = "huge.iso";
 
+/// So many files are synced together: two pieces of one upload are, a single one is not.
+const TOGETHER: usize = 2;
+
 #[test]
 fn a_first_upload_survives_every_fault() {
     Scenario { before: vec![], steps: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat() }
@@ -38,6 +41,15 @@ fn an_overwrite_with_other_pieces_survives_every_fault() {
 
 #[test]
 fn small_files_that_share_their_syncs_survive_every_fault() {
+    small_files().survives_every_fault("a batch of small files");
+}
+
+#[test]
+fn small_files_that_are_synced_one_by_one_survive_every_fault() {
+    small_files().survives("a batch of small files, one by one", 0);
+}
+
+fn small_files() -> Scenario {
     let staged = [stage('A', EARTH, 2, &[1]), stage('A', SUN, 1, &[4]), stage('A', NOTES, 1, &[2])].concat();
     let commits =
         [EARTH, SUN, NOTES].map(|name| Step::Commit('A', name, if name == EARTH { 2 } else { 1 })).to_vec();
@@ -46,7 +58,6 @@ fn small_files_that_share_their_syncs_survive_every_fault() {
         before: [vec![Step::LogIn('A')], upload('A', EARTH, 1, &[1, 2])].concat(),
         steps: [staged, flush.clone(), commits, flush].concat(),
     }
-    .survives_every_fault("a batch of small files");
 }
 
 #[test]
@@ -302,6 +313,30 @@ fn a_piece_that_could_not_be_written_back_while_it_came_is_not_acknowledged() {
     assert!(server.look(HUGE).unwrap().pieces.is_empty());
 }
 
+/// The system writes back when it likes, and a sync that comes later says nothing of the bytes that are lost by then.
+#[test]
+fn small_pieces_that_could_not_be_written_back_before_their_sync_are_not_acknowledged() {
+    let names = [EARTH, SUN, NOTES];
+    let uploaded = |loses: bool| {
+        let disk = new_disk();
+        disk.sync_together(TOGETHER);
+        let mut server = Server::start(&disk).unwrap();
+        let mut ledger = Ledger::default();
+        let stages = names.map(|name| stage('A', name, 1, &[1])).concat();
+        for step in [vec![Step::LogIn('A')], stages].concat() {
+            server.take(step, &mut ledger).unwrap();
+        }
+        if loses {
+            disk.lose_what_is_unsynced();
+        }
+        let flushed = server.take(Step::Flush('A'), &mut ledger);
+        let staged = names.iter().filter(|name| !server.look(name).unwrap().pieces.is_empty()).count();
+        (flushed.is_ok(), staged)
+    };
+    assert_eq!(uploaded(false), (true, 3));
+    assert_eq!(uploaded(true), (false, 0));
+}
+
 /// Many clients on a busy disk would else all wait for it at their end, under a time limit.
 #[test]
 fn a_large_piece_that_nobody_else_has_time_to_sync_is_synced_on_the_way() {
@@ -368,9 +403,15 @@ fn an_error_that_holds_up_a_user_names_the_file() {
 impl Scenario {
     #[track_caller]
     fn survives_every_fault(&self, name: &str) {
+        self.survives(name, TOGETHER);
+    }
+
+    /// With at least so many files that are synced together, or with 0 none ever.
+    #[track_caller]
+    fn survives(&self, name: &str, together: usize) {
         let mut tally = Tally::default();
-        self.kill_at_every_call(&mut tally);
-        self.fail_every_call(&mut tally);
+        self.kill_at_every_call(together, &mut tally);
+        self.fail_every_call(together, &mut tally);
         tally.report(name);
     }
 }

@@ -13,7 +13,7 @@ use shareit::name::{FilePath, ServerName, UserName};
 use shareit::placement;
 use shareit::primitives::sha256;
 use shareit::sealed::{ChunkHasher, Facts, FileKey, Header, MasterKey};
-use shareit::store::{Batch, Disk, OsDisk, Store};
+use shareit::store::{Batch, Disk, OsDisk, Store, Watch};
 use shareit::version::Version;
 
 use super::Stage;
@@ -111,7 +111,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
                 let wrapped = key.wrap(&FileKey::new([1; 32]), wrap_block);
                 let header = Header::data(user()?, path.clone(), facts, piece, wrapped);
                 let seal = key.seal(&header.encode(), &root_hash);
-                let staging = store.stage(connection, header, None, None)?;
+                let staging = store.stage(connection, header, None, None, &mut batch)?;
                 store.stage_end(staging, &root_hash, &seal, None, &mut batch)?;
             }
             store.commit(connection, &user()?, &path, version, &mut batch)?;
@@ -126,6 +126,7 @@ struct Hasty(OsDisk);
 
 impl Disk for Hasty {
     type File = File;
+    type Watch = Watch;
 
     fn create(&self, path: &Path) -> io::Result<File> {
         self.0.create(path)
@@ -145,6 +146,14 @@ impl Disk for Hasty {
 
     fn sync(&self, _file: &File) -> io::Result<()> {
         Ok(())
+    }
+
+    fn watch(&self, _folder: &Path) -> Option<Watch> {
+        None
+    }
+
+    fn sync_whole(&self, _watch: &Watch, _files: usize) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {

@@ -41,7 +41,7 @@ impl Session<'_> {
         let staging = self.work(|s| {
             s.require_room(length)?;
             within_reach(generation)?;
-            s.shared.store.stage(s.connection, header, restore, mac)
+            s.shared.store.stage(s.connection, header, restore, mac, &mut s.batch)
         });
         self.stage_payload(what, length, staging, restore.is_none())
     }

@@ -85,8 +85,9 @@ struct Start {
 }
 
 impl Scenario {
-    fn prepare(&self) -> Start {
+    fn prepare(&self, together: usize) -> Start {
         let disk = new_disk();
+        disk.sync_together(together);
         let mut ledger = Ledger::default();
         if !self.before.is_empty() {
             let mut server = Server::start(&disk).unwrap();
@@ -97,8 +98,8 @@ impl Scenario {
 
     /// Every call of the scenario is the last one of the server, and then power fails too, or the
     /// server is started again at once, is killed at each call of that, and then power fails.
-    pub(crate) fn kill_at_every_call(&self, tally: &mut Tally) {
-        let start = self.prepare();
+    pub(crate) fn kill_at_every_call(&self, together: usize, tally: &mut Tally) {
+        let start = self.prepare(together);
         for at in 1.. {
             let (mut disk, mut ledger) = (start.disk.after_a_kill(), start.ledger.clone());
             disk.plan(at, Fault::Kill);
@@ -121,16 +122,16 @@ impl Scenario {
     }
 
     /// Every call of the scenario fails in every way.
-    pub(crate) fn fail_every_call(&self, tally: &mut Tally) {
+    pub(crate) fn fail_every_call(&self, together: usize, tally: &mut Tally) {
         for fault in [Fault::Error, Fault::Full, Fault::FullFromThere, Fault::ShortWrite] {
             for then in [Then::Leave, Then::TryAgain] {
-                self.fail_every_call_by(fault, then, tally);
+                self.fail_every_call_by(together, fault, then, tally);
             }
         }
     }
 
-    fn fail_every_call_by(&self, fault: Fault, then: Then, tally: &mut Tally) {
-        let start = self.prepare();
+    fn fail_every_call_by(&self, together: usize, fault: Fault, then: Then, tally: &mut Tally) {
+        let start = self.prepare(together);
         let mut calls = 0;
         self.count(&start, &mut calls);
         for at in 1..=calls {

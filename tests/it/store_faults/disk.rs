@@ -12,6 +12,9 @@
 //! - lose, cut, or punch a hole into the bytes of a file that no `sync` has covered, while its entry and
 //!   its length survive.
 //!
+//! A `sync_whole` covers everything that was written and changed before it. What it could not write is gone for good, and
+//! every watch that had begun by then is told so, once; so is it of every `sync` that failed.
+//!
 //! A `sync` says nothing of a file's name, a `sync_dir` nothing of another directory, not even of the
 //! one around it. After a `sync` that failed the bytes are gone for good, whatever a second one says.
 //!
@@ -107,6 +110,10 @@ struct State {
     short: bool,
     dead: bool,
     early_syncs_fail: bool,
+    /// How often writing back has failed, for any file.
+    errors: usize,
+    /// With fewer files than this a sync of everything is not worth its while.
+    together: usize,
     most_unsynced: usize,
 }
 
@@ -157,6 +164,16 @@ impl MemoryDisk {
         self.state().early_syncs_fail = true;
     }
 
+    /// From now on so many files are synced together.
+    pub(crate) fn sync_together(&self, together: usize) {
+        self.state().together = together;
+    }
+
+    /// What is not synced cannot be written back, and nobody has asked yet.
+    pub(crate) fn lose_what_is_unsynced(&self) {
+        self.state().lose_what_is_unsynced();
+    }
+
     /// The most bytes that one file ever had unsynced.
     pub(crate) fn most_unsynced(&self) -> usize {
         self.state().most_unsynced
@@ -185,9 +202,9 @@ impl MemoryDisk {
 
     /// What the next process finds if this one is killed now. This one's disk is not touched by it.
     pub(crate) fn after_a_kill(&self) -> Self {
-        let State { now, safe, changes, files, .. } = self.state().clone();
-        let next_change = self.state().next_change;
-        Self(Arc::new(Mutex::new(State { now, safe, changes, next_change, files, ..State::default() })))
+        let State { now, safe, changes, next_change, files, together, .. } = self.state().clone();
+        let next = State { now, safe, changes, next_change, files, together, ..State::default() };
+        Self(Arc::new(Mutex::new(next)))
     }
 
     /// How many changes of directories and how many files are not safe. A file of zeros holds nothing
@@ -211,7 +228,8 @@ impl MemoryDisk {
             }
         }
         let files = state.files.iter().map(|file| file.after_a_power_failure(bytes)).collect();
-        let next = State { now: dirs.clone(), safe: dirs, files, ..State::default() };
+        let next =
+            State { now: dirs.clone(), safe: dirs, files, together: state.together, ..State::default() };
         Self(Arc::new(Mutex::new(next)))
     }
 
@@ -341,6 +359,21 @@ impl State {
         id
     }
 
+    fn lose_what_is_unsynced(&mut self) {
+        for content in self.files.iter_mut().filter(|content| !Arc::ptr_eq(&content.now, &content.safe)) {
+            (content.spoiled, content.errors) = (true, content.errors + 1);
+        }
+        self.errors += 1;
+    }
+
+    fn sync_whole(&mut self) {
+        for content in self.files.iter_mut().filter(|content| !content.spoiled) {
+            content.safe = content.now.clone();
+        }
+        self.safe = self.now.clone();
+        self.changes.clear();
+    }
+
     fn sync_dir(&mut self, dir: usize) {
         let here = self.changes.iter().filter(|c| c.dir == dir);
         let needed: Vec<u64> = here.flat_map(|c| c.needs.iter().copied().chain([c.id])).collect();
@@ -430,6 +463,8 @@ fn short(path: &Path) -> String {
 
 impl Disk for MemoryDisk {
     type File = OpenFile;
+    /// How many errors it was too late for.
+    type Watch = usize;
 
     fn create(&self, path: &Path) -> io::Result<OpenFile> {
         let mut state = self.call(Kind::NeedsRoom, || format!("create {}", short(path)))?;
@@ -477,7 +512,10 @@ impl Disk for MemoryDisk {
             Err(error) => {
                 let mut state = self.state();
                 // A process that is killed does not fail to sync: it does not try.
-                state.files[file.id].spoiled |= !state.dead;
+                if !state.dead {
+                    state.files[file.id].spoiled = true;
+                    state.errors += 1;
+                }
                 Err(error)
             }
         }
@@ -489,8 +527,34 @@ impl Disk for MemoryDisk {
         if let (true, Ok(id)) = (fails, state.file(path)) {
             let content = &mut state.files[id];
             (content.spoiled, content.errors) = (true, content.errors + 1);
+            state.errors += 1;
         }
         fails
+    }
+
+    fn watch(&self, folder: &Path) -> Option<usize> {
+        let state = self.call(Kind::Reads, || format!("watch {}", short(folder))).ok()?;
+        (state.together > 0).then_some(state.errors)
+    }
+
+    fn sync_whole(&self, watch: &usize, files: usize) -> io::Result<bool> {
+        if files < self.state().together {
+            return Ok(false);
+        }
+        match self.call(Kind::NeedsRoom, || format!("sync all of {files}")) {
+            Ok(state) if state.errors > *watch => Err(io::Error::from_raw_os_error(5)),
+            Ok(mut state) => {
+                state.sync_whole();
+                Ok(true)
+            }
+            Err(error) => {
+                let mut state = self.state();
+                if !state.dead {
+                    state.lose_what_is_unsynced();
+                }
+                Err(error)
+            }
+        }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

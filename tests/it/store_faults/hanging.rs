@@ -68,6 +68,7 @@ impl Hanging {
 
 impl Disk for Hanging {
     type File = OpenFile;
+    type Watch = usize;
 
     fn create(&self, path: &Path) -> io::Result<OpenFile> {
         self.pass(Call::Create, path);
@@ -90,6 +91,15 @@ impl Disk for Hanging {
 
     fn sync(&self, file: &OpenFile) -> io::Result<()> {
         self.0.sync(file)
+    }
+
+    fn watch(&self, folder: &Path) -> Option<usize> {
+        self.pass(Call::Open, folder);
+        self.0.watch(folder)
+    }
+
+    fn sync_whole(&self, watch: &usize, files: usize) -> io::Result<bool> {
+        self.0.sync_whole(watch, files)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

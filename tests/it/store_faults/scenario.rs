@@ -199,7 +199,7 @@ pub(crate) fn new_disk() -> MemoryDisk {
 
 struct Client {
     connection: Connection,
-    batch: Batch,
+    batch: Batch<MemoryDisk>,
     /// What the batch will have done.
     waiting: Vec<Step>,
     /// What a batch was to do that failed.
@@ -380,10 +380,10 @@ pub(crate) fn receive<D: Disk>(
     connection: Connection,
     claim: &Claim,
     payload: &[u8],
-    batch: &mut Batch,
+    batch: &mut Batch<D>,
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = claim;
-    let mut staging = store.stage(connection, header.clone(), None, None)?;
+    let mut staging = store.stage(connection, header.clone(), None, None, batch)?;
     take(&mut staging, payload)?;
     store.stage_end(staging, root, seal, None, batch)
 }

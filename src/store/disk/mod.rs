@@ -1,5 +1,7 @@
 //! The few operations that the store needs from a disk, as a trait, so that tests can make each one fail.
 
+mod watch;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -12,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
+
+use watch::Watches;
+pub use watch::{MAX_WATCHES, Watch};
 
 /// Something other than a regular file was found where a file was expected: a folder, link, FIFO, socket or device.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ fn open_found(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metad
             found if found.is_file() => Ok((file, found)),
             _ => Err(not_a_file()),
         },
-        // Nothing is in its place, not even a link that leads nowhere.
+        // Nothing is in its place, not even a link that leads nowhere: the rule for a name that is new, at every server.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(error) => match path.symlink_metadata() {
             Ok(found) if !found.is_file() => Err(not_a_file()),
@@ -99,6 +104,9 @@ pub trait Disk: Send + Sync + 'static {
     /// An open file.
     type File: Read + Write + Seek + Send + Sync;
 
+    /// See [`Disk::watch`].
+    type Watch: Send + Sync;
+
     /// Makes a new file for writing. It is an error if it exists.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
 
@@ -136,6 +144,18 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_all(&self, paths: &[&Path]) -> io::Result<()> {
         paths.iter().try_for_each(|path| sync_if_there(self, path))
     }
+
+    /// Begins to watch the file system of a folder, so that files that are written from now on can be synced together.
+    /// None if the file system cannot be trusted with that.
+    fn watch(&self, folder: &Path) -> Option<Self::Watch>;
+
+    /// Makes everything that was written to a file system since the watch began survive a power failure. Returns false,
+    /// without having done so, if it would take longer than to sync so many files.
+    ///
+    /// # Errors
+    /// If anything that was written since then, by anybody, could not be written back. It may have been lost before, so
+    /// it must not be acknowledged even if it can be synced later.
+    fn sync_whole(&self, watch: &Self::Watch, files: usize) -> io::Result<bool>;
 
     /// Makes the names in a directory survive a power failure.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
@@ -205,6 +225,7 @@ pub struct OsDisk {
     early: SyncSender<PathBuf>,
     /// How many threads of [`Disk::sync_all`] are running.
     helpers: Arc<AtomicUsize>,
+    watches: Watches,
 }
 
 /// Permission for one more thread that syncs; dropping it makes room for another.
@@ -240,7 +261,7 @@ impl Default for OsDisk {
                 }
             });
         }
-        Self { early, helpers: Arc::default() }
+        Self { early, helpers: Arc::default(), watches: Watches::default() }
     }
 }
 
@@ -257,6 +278,7 @@ fn mount_of(found: &Statx) -> io::Result<Mount> {
 
 impl Disk for OsDisk {
     type File = File;
+    type Watch = Watch;
 
     fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(path)
@@ -312,6 +334,14 @@ impl Disk for OsDisk {
                 .map(|helper| helper.join().unwrap_or_else(panicked))
                 .fold(work(), io::Result::and)
         })
+    }
+
+    fn watch(&self, folder: &Path) -> Option<Watch> {
+        self.watches.begin(|| open_folder(folder))
+    }
+
+    fn sync_whole(&self, watch: &Watch, files: usize) -> io::Result<bool> {
+        watch.sync(files)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
