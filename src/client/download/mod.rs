@@ -12,7 +12,7 @@ use fetch::{Fault, Piece};
 use gather::{Incoming, gather};
 use resume::resume;
 pub use target::MadeFolder;
-use target::{Shortfall, Target, WORTH_KEEPING, has_remains, place, remove_remains, sweep};
+use target::{LastFolder, Shortfall, Target, WORTH_KEEPING, has_remains, place, remove_remains, sweep};
 
 use super::core::base::Core;
 use super::core::error::ClientError;
@@ -150,7 +150,7 @@ fn make_folders_around(core: &mut Core, files: &[FilePath], downloads: &Path) {
         for survey in survey(core, batch) {
             if let Ok(Plan { survey, facts }) = plan(core, survey) {
                 // Whatever is wrong is reported with the first file.
-                let _ = Target::create(downloads, &survey.path, &facts);
+                let _ = Target::create(downloads, &survey.path, &facts, &mut LastFolder::default());
             }
         }
     }
@@ -199,9 +199,10 @@ struct Plan {
 fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
     core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
+    let mut folder = LastFolder::default();
     let begin = |plan: Result<Plan, ClientError>| {
         let plan = plan?;
-        let target = Target::create(downloads, &plan.survey.path, &plan.facts)?;
+        let target = Target::create(downloads, &plan.survey.path, &plan.facts, &mut folder)?;
         let pieces = pieces(core, &plan);
         Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.facts.version))
     };
@@ -235,7 +236,7 @@ fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
 
 /// Puts a fetched file in its place, or returns why that is not possible.
 fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> Result<Downloaded, Failure> {
-    let Incoming { survey, target, pieces, failed } = file;
+    let Incoming { survey, mut target, pieces, failed } = file;
     if let Some(error) = failed {
         return Err(Failure::Failed(error.into()));
     }
@@ -253,9 +254,8 @@ fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> 
         let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
         return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
     }
-    let shortfall = target.shortfall();
     let folder = target.finish(&survey.path).map_err(ClientError::from)?;
-    report_shortfall(core, &survey.path, shortfall);
+    report_shortfall(core, &survey.path, target.shortfall());
     report_bad_copies(core, &survey, &pieces);
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
     Ok(Downloaded { place: place(downloads, &survey.path), path: survey.path, size, folder })

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{
@@ -48,7 +48,7 @@ pub(super) struct Target {
     draft: Draft,
     /// Whether an earlier download may have written some of it.
     is_resumed: bool,
-    folder: OwnedFd,
+    folder: Arc<OwnedFd>,
     /// Its name in the folder.
     name: String,
     /// Its path, for messages.
@@ -64,10 +64,38 @@ pub(super) struct Target {
 enum Draft {
     /// A file of this name in the folder; none when it has been moved.
     File(File, Option<String>),
+    /// A small file, as far as it has arrived. It is made when it is whole.
+    Small(Mutex<Small>),
     /// The target of a link, as far as it has arrived.
     Link(Mutex<Vec<u8>>),
     /// The folder itself.
     Folder,
+}
+
+struct Small {
+    bytes: Vec<u8>,
+    /// How many of them are still to come.
+    missing: usize,
+    is_placed: bool,
+    /// Why the file system did not set its permission bits, if so.
+    refused: Option<Shortfall>,
+}
+
+/// The folder that was opened last: files of one folder follow one another.
+#[derive(Default)]
+pub(super) struct LastFolder(Option<(FolderPath, Arc<OwnedFd>)>);
+
+impl LastFolder {
+    fn open(&mut self, downloads: &Path, folder: &FolderPath) -> Result<Arc<OwnedFd>, LocalError> {
+        if let Some((last, opened)) = &self.0
+            && last == folder
+        {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = Arc::new(open_folder(downloads, folder, true)?);
+        self.0 = Some((folder.clone(), Arc::clone(&opened)));
+        Ok(opened)
+    }
 }
 
 /// Why something does not get the permission bits that are stored.
@@ -169,24 +197,48 @@ fn times(modified: ModifiedTime) -> Timestamps {
 
 impl Target {
     /// Begins what will be at `path` below `downloads`; makes the folders around it.
-    pub(super) fn create(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
+    pub(super) fn create(
+        downloads: &Path,
+        path: &FilePath,
+        facts: &Facts,
+        last: &mut LastFolder,
+    ) -> Result<Self, ClientError> {
         match facts.kind {
             Kind::Folder => Self::folder(downloads, path, facts).map_err(ClientError::from),
             Kind::Link => {
-                Self::begin(downloads, path, facts).map(|(link, _)| link).map_err(ClientError::from)
+                Self::begin(downloads, path, facts, last).map(|(link, _)| link).map_err(ClientError::from)
             }
-            Kind::Data | Kind::Tombstone => Self::file(downloads, path, facts),
+            Kind::Data | Kind::Tombstone if facts.size <= SMALL => {
+                Self::small(downloads, path, facts, last).map_err(ClientError::from)
+            }
+            Kind::Data | Kind::Tombstone => Self::file(downloads, path, facts, last),
         }
     }
 
-    fn file(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<Self, ClientError> {
+    fn small(
+        downloads: &Path,
+        path: &FilePath,
+        facts: &Facts,
+        last: &mut LastFolder,
+    ) -> Result<Self, LocalError> {
+        let mut target = Self::begin_file(downloads, path, facts, last)?;
+        check_limit(facts.size).map_err(|error| LocalError::Failed(target.place.clone(), error))?;
+        let missing = usize::try_from(facts.size).unwrap_or(usize::MAX);
+        let small = Small { bytes: vec![0; missing], missing, is_placed: false, refused: None };
+        target.draft = Draft::Small(Mutex::new(small));
+        Ok(target)
+    }
+
+    fn file(
+        downloads: &Path,
+        path: &FilePath,
+        facts: &Facts,
+        last: &mut LastFolder,
+    ) -> Result<Self, ClientError> {
         let local = |error: io::Error| LocalError::Failed(place(downloads, path), error);
         let mut lasting = (facts.size >= WORTH_KEEPING).then(|| draft::lasting_name(path.file_name()));
         for _ in 0..MAX_SWEPT {
-            let (mut target, replaced) = Self::begin(downloads, path, facts)?;
-            if let Some(file) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
-                (target.mode, target.shortfall) = narrowed(facts.mode, bits(&file));
-            }
+            let mut target = Self::begin_file(downloads, path, facts, last)?;
             let first = target.mode | OWNER_READS_AND_WRITES;
             let lasting = lasting.take();
             if let Some(draft) = &lasting
@@ -201,13 +253,12 @@ impl Target {
             }
             let is_lasting = lasting.is_some();
             let draft = lasting.map_or_else(draft::new_name, Ok).map_err(ClientError::Random)?;
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = match openat(&target.folder, &draft, flags, mode(first)) {
+            let file = match new_file(&target.folder, &draft, first) {
                 // Another download is writing it, or it is none of ours.
                 Err(Errno::EXIST) if is_lasting => continue,
                 opened => opened.map_err(|error| local(error.into()))?,
             };
-            target.draft = Draft::File(File::from(file), Some(draft));
+            target.draft = Draft::File(file, Some(draft));
             let Draft::File(file, Some(draft)) = &target.draft else { continue };
             if let Some(now) = kept(file, &target.folder, draft).map_err(local)? {
                 // The umask of this process is for what has no permission bits of its own.
@@ -222,10 +273,29 @@ impl Target {
         Err(local(io::ErrorKind::ResourceBusy.into()).into())
     }
 
+    /// A file that has no bytes yet.
+    fn begin_file(
+        downloads: &Path,
+        path: &FilePath,
+        facts: &Facts,
+        last: &mut LastFolder,
+    ) -> Result<Self, LocalError> {
+        let (mut target, replaced) = Self::begin(downloads, path, facts, last)?;
+        if let Some(file) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
+            (target.mode, target.shortfall) = narrowed(facts.mode, bits(&file));
+        }
+        Ok(target)
+    }
+
     /// What has no bytes yet, and what is in its place.
-    fn begin(downloads: &Path, path: &FilePath, facts: &Facts) -> Result<(Self, Option<Stat>), LocalError> {
+    fn begin(
+        downloads: &Path,
+        path: &FilePath,
+        facts: &Facts,
+        last: &mut LastFolder,
+    ) -> Result<(Self, Option<Stat>), LocalError> {
         let (name, place) = (path.file_name().to_owned(), place(downloads, path));
-        let folder = open_folder(downloads, &path.folder(), true)?;
+        let folder = last.open(downloads, &path.folder())?;
         let replaced = existing(&folder, &name);
         if replaced.is_some_and(|found| FileType::from_raw_mode(found.st_mode).is_dir()) {
             return Err(LocalError::Failed(place, io::ErrorKind::IsADirectory.into()));
@@ -274,10 +344,11 @@ impl Target {
         sweep(downloads, &of);
         let (name, modified) = (path.file_name().to_owned(), facts.modified);
         let (draft, is_resumed, shortfall) = (Draft::Folder, false, refused.or(shortfall));
+        let folder = Arc::new(folder);
         Ok(Self { draft, is_resumed, folder, name, place, mode, modified, shortfall })
     }
 
-    /// Writes bytes to their place in the file.
+    /// Writes bytes to their place in the file. With the last ones a small file is put in its place.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
         match &self.draft {
             Draft::File(file, _) => file.write_all_at(bytes, offset).map_err(|error| {
@@ -285,6 +356,16 @@ impl Target {
                 let _ = file.set_len(0);
                 LocalError::Failed(self.place.clone(), error)
             }),
+            Draft::Small(small) => {
+                let mut small = lock(small);
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let end = start.saturating_add(bytes.len());
+                if let Some(part) = small.bytes.get_mut(start..end) {
+                    part.copy_from_slice(bytes);
+                    small.missing = small.missing.saturating_sub(bytes.len());
+                }
+                if small.missing == 0 { self.place_small(&mut small) } else { Ok(()) }
+            }
             Draft::Link(target) => {
                 let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
                 // The format bounds a link's size.
@@ -312,7 +393,7 @@ impl Target {
                 Ok(data) => data < range.end,
                 Err(error) => error != Errno::NXIO,
             },
-            Draft::Link(_) | Draft::Folder => false,
+            Draft::Small(_) | Draft::Link(_) | Draft::Folder => false,
         }
     }
 
@@ -332,59 +413,109 @@ impl Target {
 
     /// Why it does not get the permission bits that are stored, if so.
     pub(super) fn shortfall(&self) -> Option<Shortfall> {
-        self.shortfall.clone()
+        match &self.draft {
+            Draft::Small(small) => lock(small).refused.clone().or_else(|| self.shortfall.clone()),
+            _ => self.shortfall.clone(),
+        }
     }
 
     /// Moves the whole file or link to its place, over an older one in one step. A folder is left to
     /// [`MadeFolder::finish`].
-    pub(super) fn finish(mut self, path: &FilePath) -> Result<Option<MadeFolder>, LocalError> {
-        let local = |error: io::Error| LocalError::Failed(self.place.clone(), error);
-        match &mut self.draft {
+    pub(super) fn finish(&mut self, path: &FilePath) -> Result<Option<MadeFolder>, LocalError> {
+        match &self.draft {
             Draft::Folder => {
                 let path = path.clone();
                 return Ok(Some(MadeFolder { path, mode: self.mode, modified: self.modified }));
             }
-            Draft::File(file, draft) => {
-                let local = |error: Errno| local(error.into());
-                let before = self.mode;
-                // Somebody may have closed what it replaces in the meantime.
-                let replaced = existing(&self.folder, &self.name);
-                if let Some(old) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
-                    self.mode &= bits(&old);
-                }
-                if self.mode != before || self.mode & OWNER_READS_AND_WRITES != OWNER_READS_AND_WRITES {
-                    set_bits(&*file, &fstat(&*file).map_err(local)?, self.mode).map_err(local)?;
-                }
-                // A file system that cannot keep the time still keeps the file.
-                let _ = futimens(&*file, &times(self.modified));
-                if replaced.is_some() {
-                    // A power failure must not leave an empty file where a whole one was.
-                    file.sync_data().map_err(|error| LocalError::Failed(self.place.clone(), error))?;
-                }
-                if let Some(from) = draft {
-                    let renamed = renameat(&self.folder, &*from, &self.folder, &self.name);
-                    renamed.map_err(local)?;
-                }
-                *draft = None;
+            Draft::File(file, Some(draft)) => {
+                self.put_in_place(file, draft).map_err(|error| self.failed(error))?;
             }
+            Draft::File(_, None) => {}
+            Draft::Small(small) => self.place_small(&mut lock(small))?,
             Draft::Link(target) => {
-                let target = target.get_mut().unwrap_or_else(PoisonError::into_inner);
-                let mut linked = Err(io::ErrorKind::ResourceBusy.into());
-                for _ in 0..MAX_SWEPT {
-                    linked = draft::new_name().and_then(|draft| {
-                        place_link(&self.folder, target, &draft, &self.name, self.modified)
-                            .map_err(io::Error::from)
-                    });
-                    // Unlike that of a file, the draft of a link cannot be locked against those that sweep.
-                    if !matches!(&linked, Err(error) if error.kind() == io::ErrorKind::NotFound) {
-                        break;
-                    }
-                }
-                linked.map_err(local)?;
+                let target = target.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = |draft: &str| place_link(&self.folder, &target, draft, &self.name, self.modified);
+                let placed = unless_swept(|draft| place(draft).map_err(io::Error::from));
+                placed.map_err(|error| self.failed(error))?;
             }
+        }
+        if let Draft::File(_, draft) = &mut self.draft {
+            *draft = None;
         }
         Ok(None)
     }
+
+    fn failed(&self, error: io::Error) -> LocalError {
+        LocalError::Failed(self.place.clone(), error)
+    }
+
+    /// Makes a small file that is whole.
+    fn place_small(&self, small: &mut Small) -> Result<(), LocalError> {
+        if !small.is_placed {
+            let placed = unless_swept(|draft| self.make_small(draft, &small.bytes));
+            small.refused = placed.map_err(|error| self.failed(error))?;
+            small.is_placed = true;
+        }
+        Ok(())
+    }
+
+    /// Makes a file under the name of a draft, and moves it to its place.
+    fn make_small(&self, draft: &str, bytes: &[u8]) -> io::Result<Option<Shortfall>> {
+        let first = self.mode | OWNER_READS_AND_WRITES;
+        let file = new_file(&self.folder, draft, first)?;
+        let made = || {
+            let refused = set_bits(&file, &fstat(&file)?, first)?;
+            file.write_all_at(bytes, 0)?;
+            self.put_in_place(&file, draft)?;
+            Ok(refused)
+        };
+        made().inspect_err(|_| {
+            let _ = unlinkat(&self.folder, draft, AtFlags::empty());
+        })
+    }
+
+    /// Moves a whole file to its place.
+    fn put_in_place(&self, file: &File, draft: &str) -> io::Result<()> {
+        let mut mode = self.mode;
+        // Somebody may have closed what it replaces in the meantime.
+        let replaced = existing(&self.folder, &self.name);
+        if let Some(old) = replaced.filter(|old| FileType::from_raw_mode(old.st_mode).is_file()) {
+            mode &= bits(&old);
+        }
+        if mode != self.mode || mode & OWNER_READS_AND_WRITES != OWNER_READS_AND_WRITES {
+            set_bits(file, &fstat(file)?, mode)?;
+        }
+        // A file system that cannot keep the time still keeps the file.
+        let _ = futimens(file, &times(self.modified));
+        if replaced.is_some() {
+            // A power failure must not leave an empty file where a whole one was.
+            file.sync_data()?;
+        }
+        Ok(renameat(&self.folder, draft, &self.folder, &self.name)?)
+    }
+}
+
+fn lock(small: &Mutex<Small>) -> MutexGuard<'_, Small> {
+    small.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A new file with these permission bits, as far as the umask leaves them.
+fn new_file(folder: &OwnedFd, name: &str, bits: u16) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(folder, name, flags, mode(bits)).map(File::from)
+}
+
+/// Makes something under the name of a draft, and again if it has been swept: see [`sweep`]. Links cannot be locked
+/// against that, and for small files it would take longer than to make them.
+fn unless_swept<T>(mut make: impl FnMut(&str) -> io::Result<T>) -> io::Result<T> {
+    let mut made = Err(io::ErrorKind::ResourceBusy.into());
+    for _ in 0..MAX_SWEPT {
+        made = draft::new_name().and_then(|draft| make(&draft));
+        if !matches!(&made, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            break;
+        }
+    }
+    made
 }
 
 /// Makes a link under the name of a draft, and moves it to its place.
@@ -446,18 +577,24 @@ fn take_up(folder: &OwnedFd, draft: &str, bits: u16, size: u64) -> Option<(File,
     Some((file, refused))
 }
 
-/// Files up to this many bytes get their room as they are written: to reserve it would take a fifth of their time.
-const SMALL: u64 = 64 * 1024;
+/// Files up to this many bytes are written in one step, when they are whole. A batch of them must fit into memory.
+const SMALL: u64 = 32 * 1024;
 
-/// Gives a file its size and, if the file system can promise that, the room for it: what does not fit on the disk fails
-/// before any of it has travelled, and takes no room from files that do.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
+/// That a file may have that size.
+fn check_limit(size: u64) -> io::Result<()> {
     // A signal would end the process: setrlimit(2), RLIMIT_FSIZE.
     if getrlimit(Resource::Fsize).current.is_some_and(|most| size > most) {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
+    Ok(())
+}
+
+/// Gives a file its size and, if the file system can promise that, the room for it: what does not fit on the disk fails
+/// before any of it has travelled, and takes no room from files that do.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    check_limit(size)?;
     #[cfg(target_os = "linux")]
-    if size > SMALL {
+    {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::retry_on_intr;
         match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)) {
@@ -574,8 +711,10 @@ mod tests {
             });
             let failed = (0..500).find_map(|number| {
                 let path = FilePath::parse(&number.to_string()).unwrap();
-                Target::create(&folder, &path, &Facts { mode: 0o600, size: 1, ..Facts::default() })
-                    .and_then(|target| target.finish(&path).map_err(ClientError::from))
+                let size = if number % 2 == 0 { 0 } else { SMALL + 1 };
+                let facts = Facts { mode: 0o600, size, ..Facts::default() };
+                Target::create(&folder, &path, &facts, &mut LastFolder::default())
+                    .and_then(|mut target| target.finish(&path).map_err(ClientError::from))
                     .err()
             });
             over.store(true, Ordering::Relaxed);

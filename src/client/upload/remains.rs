@@ -172,11 +172,13 @@ fn ask<'a>(
     kept: impl Iterator<Item = &'a Kept>,
     header: &Header,
 ) -> Vec<Vec<Known>> {
-    let question = |kept: &Kept| {
-        (kept.server, Question::new(path, kept.version, &header.of_piece(kept.piece)))
-    };
+    let question =
+        |kept: &Kept| (kept.server, Question::new(path, kept.version, &header.of_piece(kept.piece)));
     let answers = list_chunks(&mut core.cluster, &kept.map(question).collect::<Vec<_>>());
-    answers.into_iter().map(|answer| if let Answer::Done(list) = answer { list } else { Vec::new() }).collect()
+    answers
+        .into_iter()
+        .map(|answer| if let Answer::Done(list) = answer { list } else { Vec::new() })
+        .collect()
 }
 
 /// How many of the first chunks are the same.
