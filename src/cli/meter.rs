@@ -27,9 +27,16 @@ struct Part {
     /// 0 if the work is to check files.
     bytes: u64,
     done: u64,
+    /// Of these, what an earlier command has done. It says nothing about the rate.
+    before: u64,
 }
 
 impl Part {
+    /// Bytes that this command has moved.
+    fn moved(&self) -> u64 {
+        if self.bytes > 0 { self.done - self.before } else { 0 }
+    }
+
     fn whole(&self) -> u64 {
         if self.bytes > 0 { self.bytes } else { self.files as u64 }
     }
@@ -73,7 +80,14 @@ impl Meter {
     pub(super) fn begin(&mut self, files: usize, bytes: u64, now: Instant) {
         self.end();
         self.moving.get_or_insert(now);
-        self.part = Some(Part { begin: now, files, bytes, done: 0 });
+        self.part = Some(Part { begin: now, files, bytes, done: 0, before: 0 });
+    }
+
+    /// The current part begins with so many bytes that an earlier command has moved.
+    pub(super) fn go_on(&mut self, there: u64, now: Instant) {
+        if let Some(part) = &mut self.part {
+            (part.begin, part.done, part.before) = (now, part.done + there, part.before + there);
+        }
     }
 
     pub(super) fn advance(&mut self, done: u64) {
@@ -86,7 +100,7 @@ impl Meter {
     pub(super) fn end(&mut self) {
         if let Some(part) = self.part.take() {
             self.files_before += part.files;
-            self.bytes_before += if part.bytes > 0 { part.done } else { 0 };
+            self.bytes_before += part.moved();
         }
     }
 
@@ -122,8 +136,8 @@ impl Meter {
 
     fn segments(&self, now: Instant) -> Segments {
         let since = |begin: Instant| now.duration_since(begin).as_secs_f64();
-        let part = self.part.unwrap_or(Part { begin: now, files: 0, bytes: 0, done: 0 });
-        let moved = if part.bytes > 0 { part.done } else { 0 };
+        let part = self.part.unwrap_or(Part { begin: now, files: 0, bytes: 0, done: 0, before: 0 });
+        let moved = part.moved();
         let expected = self.expected.max(part.files);
         // A part without files is not a share of the files that were counted before.
         let counts = self.part.is_none() || part.files > 0;
@@ -256,6 +270,18 @@ mod tests {
         meter.advance(125 * MIB);
         let line = meter.line(at(start, 5), &Servers::default(), 79);
         assert_eq!(line, "retrying   25%  25.0 of 100 MiB  25.0 MiB/s  3 s left");
+    }
+
+    #[test]
+    fn what_was_there_counts_for_the_share_and_not_for_the_rate() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        meter.begin(1, 100 * MIB, start);
+        meter.go_on(60 * MIB, at(start, 10));
+        let line = |meter: &Meter| meter.line(at(start, 15), &Servers::default(), 79);
+        assert_eq!(line(&meter), " 60%  60.0 of 100 MiB  5 s so far");
+        meter.advance(20 * MIB);
+        assert_eq!(line(&meter), " 80%  80.0 of 100 MiB  4.0 MiB/s  5 s left");
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod scenarios_output;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;
+mod scenarios_redownload;
+mod scenarios_resume;
 mod scenarios_trees;
 mod scenarios_upload;
 mod scenarios_verify;

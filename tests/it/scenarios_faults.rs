@@ -2,7 +2,6 @@
 //! no file.
 
 use crate::common::{Cluster, Fault, Proxy, Way, disk, noise, subsets};
-use std::collections::HashSet;
 
 /// Four files that, with the usual four servers, are in different rows of the placement table.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -343,29 +342,6 @@ fn a_server_that_dies_in_the_middle_of_an_upload_costs_what_it_held_and_no_more(
         cluster.client("Aditi").run(&["Delete", "-r", "."]).succeeds();
     }
     cluster.run_all();
-}
-
-/// The file has zeros when its pieces are sent, and ones when they are to be sent again: under one keystream, each byte
-/// that went up would be the complement of one that went up before.
-#[test]
-fn what_is_sent_again_is_what_was_sent_even_if_the_file_has_changed() {
-    let cluster = Cluster::quick(4);
-    let proxies = cluster.proxies();
-    let aditi = cluster.client_through("Aditi", &proxies);
-    aditi.put("a", &vec![0; MEDIUM]);
-    proxies[1].fail_after(Way::Up, MEDIUM * 3 / 8, Fault::Silence);
-    let upload = aditi.start(&["Upload", "a"]);
-    proxies[1].wait_for_the_fault();
-    std::fs::write(aditi.files().join("a"), vec![0xff; MEDIUM]).unwrap();
-    proxies[1].cut();
-    upload.finish().fails_with(1).complains_of("changed");
-    let sent: Vec<Vec<u8>> = proxies.iter().map(|proxy| proxy.recorded(Way::Up)).collect();
-    let some = sent.iter().flat_map(|bytes| bytes.windows(16).step_by(4099));
-    let complements: HashSet<Vec<u8>> =
-        some.map(|window| window.iter().map(|byte| !byte).collect()).collect();
-    let is_one = |window: &[u8]| complements.contains(window);
-    assert!(!sent.iter().any(|bytes| bytes.windows(16).any(is_one)), "a keystream served two plaintexts");
-    aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
 }
 
 #[test]

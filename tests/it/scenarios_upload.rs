@@ -345,12 +345,13 @@ fn temporary_files_of_the_client_are_never_stored() {
     for n in 0..3 {
         aditi.put(&format!("t/.shareit-000000000000000{n}.part"), b"half");
     }
+    aditi.put("t/.shareit-00000000000000000000000000000000.part", b"half");
     aditi.put("t/.shareit-notes.part", b"1234");
     let outcome = aditi.run(&["Upload", "t"]).succeeds();
     let draft = "(an unfinished download)";
     let lines = [
         format!("Client: warning: skipped 'files/t/.shareit-0000000000000000.part' {draft}"),
-        format!("Client: warning: 2 more skipped {draft}"),
+        format!("Client: warning: 3 more skipped {draft}"),
     ];
     assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), lines, "{outcome}");
     aditi.run(&["ShowFiles", "t"]).succeeds().prints(&[".shareit-notes.part", "a"]);

@@ -17,6 +17,7 @@ const EARTH: &str = "holiday/beach/earth.gif";
 const SUN: &str = "holiday/sun.gif";
 const NOTES: &str = "notes";
 const LARGE: &str = "large.iso";
+const BIG: &str = "big.iso";
 const HUGE: &str = "huge.iso";
 
 #[test]
@@ -181,6 +182,30 @@ fn a_piece_that_comes_in_several_writes_survives_every_fault() {
 fn a_piece_that_is_synced_on_the_way_survives_every_fault() {
     Scenario { before: vec![Step::LogIn('A')], steps: upload('A', HUGE, 1, &[1]) }
         .survives_every_fault("a piece that is synced on the way");
+}
+
+#[test]
+fn a_piece_that_is_cut_off_and_resumed_survives_every_fault() {
+    Scenario {
+        before: [vec![Step::LogIn('A'), Step::CutOff('A', BIG, 1, 1)]].concat(),
+        steps: vec![
+            Step::Resume('B', BIG, 1, 1),
+            Step::Flush('B'),
+            Step::Commit('B', BIG, 1),
+            Step::Flush('B'),
+        ],
+    }
+    .survives_every_fault("a piece that is resumed");
+}
+
+#[test]
+fn a_partial_piece_that_is_dropped_survives_every_fault() {
+    let dropped = [Step::Abort('B', BIG, 1), Step::CutOff('B', BIG, 2, 2), Step::Retire('B', BIG, 3)];
+    Scenario {
+        before: vec![Step::LogIn('A'), Step::CutOff('A', BIG, 1, 1)],
+        steps: [dropped.to_vec(), upload('B', EARTH, 1, &[1])].concat(),
+    }
+    .survives_every_fault("a partial piece that is dropped");
 }
 
 #[test]

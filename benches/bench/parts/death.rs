@@ -21,7 +21,7 @@ const SHARE: f64 = 0.5;
 const KILLED_AT: [(f64, &str); 2] = [(0.5, "half"), (0.9, "nine tenths")];
 /// Which of the four.
 const DOOMED: usize = 2;
-const ASK_EVERY: Duration = Duration::from_millis(1);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(1);
 
 pub(super) fn run(stage: &mut Stage<'_>) -> Fallible<()> {
     if !stage.options.wants("shareit") {
@@ -58,7 +58,7 @@ fn written(stage: &Stage<'_>, build: &Build, source: &Path, size: u64, part: f64
     let mut lost = 0;
     let status = loop {
         if lost == 0 {
-            let now = of_process(cluster.servers[DOOMED].pid())?;
+            let now = bytes_of(cluster.servers[DOOMED].pid(), "wchar")?;
             if now >= fatal {
                 lost = now;
                 drop(cluster.servers.remove(DOOMED));
@@ -75,14 +75,15 @@ fn written(stage: &Stage<'_>, build: &Build, source: &Path, size: u64, part: f64
         )
         .into());
     }
-    let others = cluster.servers.iter().map(|server| of_process(server.pid())).sum::<Fallible<u64>>()?;
+    let others =
+        cluster.servers.iter().map(|server| bytes_of(server.pid(), "wchar")).sum::<Fallible<u64>>()?;
     Ok((lost + others) as f64 / (2 * size + lost) as f64)
 }
 
-/// Bytes that a process has written.
-fn of_process(id: u32) -> Fallible<u64> {
-    let path = format!("/proc/{id}/io");
+/// Bytes that a process has read (rchar) or written (wchar) with files; sockets do not count (proc_pid_io(5)).
+pub(super) fn bytes_of(process: u32, counter: &str) -> Fallible<u64> {
+    let path = format!("/proc/{process}/io");
     let text = fs::read_to_string(&path)?;
-    let written = text.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
-    written.ok_or_else(|| format!("{path} has no wchar").into())
+    let of_counter = |line: &str| line.strip_prefix(counter)?.strip_prefix(": ")?.parse().ok();
+    text.lines().find_map(of_counter).ok_or_else(|| format!("{path} has no {counter}").into())
 }

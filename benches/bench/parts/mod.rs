@@ -6,6 +6,7 @@ mod far;
 mod large;
 mod listing;
 mod many;
+mod resume;
 mod small;
 mod start;
 
@@ -28,10 +29,11 @@ pub(crate) enum Part {
     Many,
     Curve,
     Death,
+    Resume,
     Listing,
 }
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("large", Part::Large),
     ("small", Part::Small),
     ("start", Part::Start),
@@ -39,6 +41,7 @@ const PARTS: [(&str, Part); 8] = [
     ("many", Part::Many),
     ("curve", Part::Curve),
     ("death", Part::Death),
+    ("resume", Part::Resume),
     ("listing", Part::Listing),
 ];
 
@@ -84,6 +87,7 @@ impl Stage<'_> {
             Part::Many => many::run(self),
             Part::Curve => curve::run(self),
             Part::Death => death::run(self),
+            Part::Resume => resume::run(self),
             Part::Listing => listing::run(self),
         }
     }

@@ -132,10 +132,12 @@ impl Report for Console {
                 self.warn_of(&path, &format!("{missed}; run Repair when all servers are back"));
             }
             Notice::Continued { path, there, size } => {
+                self.progress.tell(|meter| meter.go_on(there, Instant::now()));
                 let there = units::bytes_of(there as f64, size as f64);
                 self.say("note", Paint::Bold, &format!("{path}: {there} are on the servers already"));
             }
             Notice::DownloadContinued { path, there, size } => {
+                self.progress.tell(|meter| meter.go_on(there, Instant::now()));
                 let there = units::bytes_of(there as f64, size as f64);
                 self.say("note", Paint::Bold, &format!("{path}: {there} are here already"));
             }

@@ -18,7 +18,7 @@ use crate::client::download::gather::read_to_verify;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::placement;
 use crate::primitives;
-use crate::sealed::Distrust;
+use crate::sealed::{Distrust, Header};
 use crate::text::is_digits;
 
 /// How much of each copy to read and verify, in millionths; at least one.
@@ -311,12 +311,17 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
         problems.push(problem(Some(copy.server), Some(copy.piece), what));
     }
     let decided = survey.view().decided;
-    for (server, held) in survey.answers.iter().enumerate() {
-        for held in held.iter().flatten().filter(|h| Some(h.version) != decided) {
-            let outdated = decided.is_some_and(|d| held.version < d);
-            let what = if outdated { Wrong::Outdated } else { Wrong::Unfinished };
-            problems.push(problem(Some(server), Some(held.piece), what));
-        }
+    let answers = survey.answers.iter().enumerate();
+    let held =
+        answers.flat_map(|(server, held)| held.iter().flatten().map(move |h| (server, h.version, h.piece)));
+    let partial = survey.partial.iter().map(|partial| {
+        let Header { version, piece, .. } = partial.opening.header;
+        (partial.server, version, piece)
+    });
+    for (server, version, piece) in held.chain(partial).filter(|(_, version, _)| Some(*version) != decided) {
+        let outdated = decided.is_some_and(|decided| version < decided);
+        let what = if outdated { Wrong::Outdated } else { Wrong::Unfinished };
+        problems.push(problem(Some(server), Some(piece), what));
     }
     // One that is up would have nothing of it to check, but must not be skipped.
     for server in core.cluster.up() {

@@ -37,7 +37,7 @@ pub enum Notice {
     Continued {
         /// The file.
         path: FilePath,
-        /// Bytes of it that the servers have already.
+        /// Bytes of it that the servers have already; they count as done.
         there: u64,
         /// All its bytes.
         size: u64,
@@ -46,7 +46,7 @@ pub enum Notice {
     DownloadContinued {
         /// The file.
         path: FilePath,
-        /// Bytes of it that are on this side already.
+        /// Bytes of it that are on this side already; they count as done.
         there: u64,
         /// All its bytes.
         size: u64,

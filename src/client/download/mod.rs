@@ -3,6 +3,7 @@
 pub(crate) mod fetch;
 pub(crate) mod gather;
 mod resume;
+mod syncing;
 mod target;
 
 use std::collections::BTreeSet;

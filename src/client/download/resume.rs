@@ -12,7 +12,7 @@ use super::gather::{Incoming, candidates};
 use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::chunks::{Known, Question, list_chunks};
-use crate::client::core::report::{Notice, Progress};
+use crate::client::core::report::Notice;
 use crate::peer::Answer;
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
@@ -62,7 +62,6 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming) {
     let there = size - pieces.iter().map(Piece::bytes_missing).sum::<u64>();
     if there > 0 {
         core.report.notice(Notice::DownloadContinued { path, there, size });
-        core.report.progress(Progress { done: there });
     }
 }
 

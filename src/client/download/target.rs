@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, UTIME_OMIT, chmodat,
@@ -23,6 +23,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Resource, geteuid, getrlimit};
 
+use super::syncing::Syncing;
 use crate::client::core::draft::{self, is_draft, is_lasting};
 use crate::client::core::error::{ClientError, LocalError};
 use crate::name::{FilePath, FolderPath};
@@ -48,6 +49,7 @@ pub(super) struct Target {
     draft: Draft,
     /// Whether an earlier download may have written some of it.
     is_resumed: bool,
+    syncing: Syncing,
     folder: Arc<OwnedFd>,
     /// Its name in the folder.
     name: String,
@@ -301,8 +303,8 @@ impl Target {
             return Err(LocalError::Failed(place, io::ErrorKind::IsADirectory.into()));
         }
         let (draft, &Facts { mode, modified, .. }) = (Draft::Link(Mutex::default()), facts);
-        let (is_resumed, shortfall) = (false, None);
-        Ok((Self { draft, is_resumed, folder, name, place, mode, modified, shortfall }, replaced))
+        let (is_resumed, syncing, shortfall) = (false, Syncing::new(), None);
+        Ok((Self { draft, is_resumed, syncing, folder, name, place, mode, modified, shortfall }, replaced))
     }
 
     /// Makes a folder, or makes sure that its owner can write in it.
@@ -343,19 +345,23 @@ impl Target {
         // Before, that may not have been possible.
         sweep(downloads, &of);
         let (name, modified) = (path.file_name().to_owned(), facts.modified);
-        let (draft, is_resumed, shortfall) = (Draft::Folder, false, refused.or(shortfall));
-        let folder = Arc::new(folder);
-        Ok(Self { draft, is_resumed, folder, name, place, mode, modified, shortfall })
+        let (draft, is_resumed, syncing) = (Draft::Folder, false, Syncing::new());
+        let (folder, shortfall) = (Arc::new(folder), refused.or(shortfall));
+        Ok(Self { draft, is_resumed, syncing, folder, name, place, mode, modified, shortfall })
     }
 
     /// Writes bytes to their place in the file. With the last ones a small file is put in its place.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
         match &self.draft {
-            Draft::File(file, _) => file.write_all_at(bytes, offset).map_err(|error| {
-                // What has no room takes none from others. The draft is removed in any case.
-                let _ = file.set_len(0);
-                LocalError::Failed(self.place.clone(), error)
-            }),
+            Draft::File(file, _) => {
+                let is_due = || self.syncing.is_due(bytes.len() as u64, Instant::now);
+                let written = file.write_all_at(bytes, offset);
+                written.and_then(|()| if is_due() { file.sync_data() } else { Ok(()) }).map_err(|error| {
+                    // What has no room takes none from others. The draft is removed in any case.
+                    let _ = file.set_len(0);
+                    self.failed(error)
+                })
+            }
             Draft::Small(small) => {
                 let mut small = lock(small);
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);

@@ -20,7 +20,7 @@ use stage::{Job, Staged, all_jobs, has_same_bytes, stage_all};
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};
 use super::core::look::{abort, ask, fence, survey};
-use super::core::report::{Notice, Phase, Progress, timed};
+use super::core::report::{Notice, Phase, timed};
 use super::core::retry::{Pending, until_settled};
 use super::core::survey::Survey;
 use super::core::versions::{Ready, abort_all, commit_all, writer};
@@ -276,7 +276,6 @@ fn plan(
         let (path, size) = (plan.header.path.clone(), plan.header.file_size);
         let there = remains.bytes(&plan.header);
         core.report.notice(Notice::Continued { path, there, size });
-        core.report.progress(Progress { done: there });
         remains.begin(&mut plan);
     }
     Ok((plan, writer))

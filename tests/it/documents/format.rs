@@ -308,6 +308,7 @@ fn the_small_piece_is_written_and_read_byte_for_byte() {
         assert_documented(&values, name, part);
     }
     assert_documented(&values, "piece", &parts.concat());
+    assert_documented(&values, "opening", &master_key().seal_opening(&parts[0]));
     assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
     assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain));
 }

@@ -46,6 +46,7 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("wire::MAX_DETAIL", count(wire::MAX_DETAIL)),
         ("wire::MAX_LIFE_SIGNS", count(wire::MAX_LIFE_SIGNS)),
         ("wire::MAX_STAGED", count(wire::MAX_STAGED)),
+        ("wire::MIN_PARTIAL", count(wire::MIN_PARTIAL)),
         ("config::MAX_SERVERS", count(config::MAX_SERVERS)),
         ("config::MAX_PASSWORD", count(config::MAX_PASSWORD)),
         ("auth::MIN_ITERATIONS", count(auth::MIN_ITERATIONS)),

@@ -4,6 +4,7 @@ use super::disk::MemoryDisk;
 use super::scenario::{Generation, Name, Piece, Server, Step, own, published, users_folder};
 use shareit::commit::{PieceState, TOMBSTONE};
 use shareit::name::piece_file;
+use shareit::sealed::HEADER_FIXED;
 use shareit::wire::Reported;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +55,9 @@ impl Ledger {
     /// A step is about to be taken: from now on it may have happened.
     pub(crate) fn asks(&mut self, step: Step) {
         match step {
-            Step::Stage(_, name, generation, piece) => {
+            Step::Stage(_, name, generation, piece)
+            | Step::CutOff(_, name, generation, piece)
+            | Step::Resume(_, name, generation, piece) => {
                 self.of(name).offered.insert((generation, piece));
             }
             Step::Commit(_, name, generation) => {
@@ -76,7 +79,7 @@ impl Ledger {
     /// A step was acknowledged to the client.
     pub(crate) fn acknowledges(&mut self, step: Step) {
         match step {
-            Step::Stage(_, name, generation, piece) => {
+            Step::Stage(_, name, generation, piece) | Step::Resume(_, name, generation, piece) => {
                 self.of(name).staged.insert((generation, piece));
             }
             Step::Commit(_, name, generation) => self.of(name).decides(generation),
@@ -138,7 +141,14 @@ impl Ledger {
         }
         for directory in ["staged", "tombstones"] {
             for (place, bytes) in disk.files_below(&own().join(directory)) {
-                if since == Since::Started && !whole.contains_key(&bytes[..]) {
+                let is_whole = whole.contains_key(&bytes[..]);
+                // Of a partial piece nobody believes more than its header.
+                let is_partial = |(whole, _): (&&[u8], _)| {
+                    let header = HEADER_FIXED.min(bytes.len());
+                    bytes.len() <= whole.len() && whole.starts_with(&bytes[..header])
+                };
+                let may_be_partial = place.extension().is_some() && whole.iter().any(is_partial);
+                if since == Since::Started && !is_whole && !may_be_partial {
                     wrongs.push(format!("{} is not a whole piece", place.display()));
                 }
             }
@@ -150,6 +160,12 @@ fn look(server: &Server, name: Name, wrongs: &mut Vec<String>) -> Result<Shown, 
     let report = server.look(name)?;
     let mut shown = Shown { published: Pieces::new(), staged: Pieces::new(), floor: report.floor };
     for reported in report.pieces {
+        if let Reported::Partial(opening, _) = &reported
+            && opening.header
+                == Piece::of(name, opening.header.version.generation, opening.header.piece).claim.header
+        {
+            continue;
+        }
         let Reported::Piece(state, claim) = reported else {
             wrongs.push(format!("{name} has a damaged piece: {reported:?}"));
             continue;

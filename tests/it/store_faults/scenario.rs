@@ -4,8 +4,9 @@ use super::disk::MemoryDisk;
 use super::ledger::Ledger;
 use shareit::commit::{KeyChange, Refused, TOMBSTONE};
 use shareit::name::{FilePath, ServerName, UserName};
+use shareit::primitives::{PayloadMac, sha256};
 use shareit::sealed::{ChunkHasher, Claim, Facts, Header, MasterKey, WrappedKey};
-use shareit::store::{Batch, Connection, Disk, Store, StoreError};
+use shareit::store::{Batch, Connection, Disk, IncomingPiece, Store, StoreError};
 use shareit::version::Version;
 use shareit::wire::NameReport;
 use std::collections::BTreeMap;
@@ -28,6 +29,10 @@ pub(crate) type Who = char;
 pub(crate) enum Step {
     LogIn(Who),
     Stage(Who, Name, Generation, u8),
+    /// A piece whose connection is lost when most of it has arrived; the client stays for other steps.
+    CutOff(Who, Name, Generation, u8),
+    /// The rest of a piece, after as much as the server lists and is right; or all of it.
+    Resume(Who, Name, Generation, u8),
     Commit(Who, Name, Generation),
     /// The replies to what was staged and committed since the last one are sent.
     Flush(Who),
@@ -47,6 +52,8 @@ impl Step {
         match self {
             Step::LogIn(who)
             | Step::Stage(who, ..)
+            | Step::CutOff(who, ..)
+            | Step::Resume(who, ..)
             | Step::Commit(who, ..)
             | Step::Flush(who)
             | Step::Leave(who)
@@ -106,6 +113,7 @@ impl Piece {
         let size = match name.starts_with("large") {
             true => 1_400_000 + generation,
             _ if name.starts_with("huge") => 12_000_000 + generation,
+            _ if name.starts_with("big") => 6_000_000 + generation,
             false => 600 + generation,
         };
         let facts = Facts { version: version(generation), size, replicas: 2, ..Facts::default() };
@@ -121,10 +129,18 @@ impl Piece {
         hasher.update(&payload, |hash| table.extend(hash));
         let root = hasher.finish(|hash| table.extend(hash));
         payload.extend(table);
-        let seal = MasterKey::from_key(&[7; 32]).seal(&header.encode(), &root);
+        let seal = master_key().seal(&header.encode(), &root);
         let mut piece = Self { claim: Claim { header, root, seal }, payload, file: Vec::new() };
         piece.file = piece.stored();
         piece
+    }
+
+    /// What a server lists of all its chunks.
+    pub(crate) fn chunks(&self) -> Vec<u8> {
+        let header = &self.claim.header;
+        let chunk = |chunk| header.stored_chunk(chunk);
+        let body = (0..header.chunks()).map(|number| &self.payload[as_usize(chunk(number))]);
+        body.flat_map(|bytes| [&bytes[..12], &sha256(bytes)[..]].concat()).collect()
     }
 
     /// The file that a store makes of it when nothing goes wrong.
@@ -224,7 +240,7 @@ impl Server {
                 let waiting = self.clients.get_mut(&who).map(|c| std::mem::take(&mut c.waiting));
                 waiting.into_iter().flatten().for_each(|step| ledger.acknowledges(step));
             }
-            (Ok(()), Step::Stage(who, ..) | Step::Commit(who, ..)) => {
+            (Ok(()), Step::Stage(who, ..) | Step::Resume(who, ..) | Step::Commit(who, ..)) => {
                 self.client(who).waiting.push(step);
             }
             (Ok(()), _) => ledger.acknowledges(step),
@@ -272,6 +288,27 @@ impl Server {
             Step::Stage(_, name, generation, number) => {
                 let piece = Piece::of(name, generation, number);
                 receive(store, connection, &piece.claim, &piece.payload, batch)
+            }
+            Step::CutOff(_, name, generation, number) => {
+                let piece = Piece::of(name, generation, number);
+                let mut incoming = resume(store, connection, piece, 0)?;
+                take(&mut incoming, &piece.payload[..piece.payload.len() / 4 * 3])?;
+                store.keep_partial(incoming);
+                Ok(())
+            }
+            Step::Resume(_, name, generation, number) => {
+                let piece = Piece::of(name, generation, number);
+                let listed =
+                    store.chunks(&user, &path(name), number, version(generation)).unwrap_or_default();
+                let chunks =
+                    listed.iter().zip(piece.chunks()).take_while(|(one, other)| *one == other).count();
+                let mut incoming = resume(store, connection, piece, (chunks / 44) as u64)?;
+                let missing = usize::try_from(incoming.missing()).unwrap();
+                let rest = &piece.payload[piece.payload.len() - missing..];
+                take(&mut incoming, rest)?;
+                let mut mac = mac();
+                mac.update(rest);
+                store.stage_end(incoming, &piece.claim.root, &piece.claim.seal, Some(&mac.finish()), batch)
             }
             Step::Commit(_, name, generation) => {
                 store.commit(connection, &user, &path(name), version(generation), batch)
@@ -325,6 +362,11 @@ pub(crate) fn receive<D: Disk>(
 ) -> Result<(), StoreError> {
     let Claim { header, root, seal } = claim;
     let mut staging = store.stage(connection, header.clone(), None, None)?;
+    take(&mut staging, payload)?;
+    store.stage_end(staging, root, seal, None, batch)
+}
+
+fn take<D: Disk>(staging: &mut IncomingPiece<'_, D>, payload: &[u8]) -> Result<(), StoreError> {
     for mut part in payload.chunks(100_000) {
         while !part.is_empty() {
             let room = staging.room();
@@ -334,5 +376,30 @@ pub(crate) fn receive<D: Disk>(
             part = &part[taken..];
         }
     }
-    store.stage_end(staging, root, seal, None, batch)
+    Ok(())
+}
+
+/// Begins a piece with so many chunks of what is there of the same version.
+fn resume<'a>(
+    store: &'a Store<MemoryDisk>,
+    connection: Connection,
+    piece: &Piece,
+    chunks: u64,
+) -> Result<IncomingPiece<'a, MemoryDisk>, StoreError> {
+    let header = piece.claim.header.clone();
+    let (opening, from) = (master_key().seal_opening(&header.encode()), header.version);
+    store.resume(connection, header, &opening, (from, chunks), mac())
+}
+
+/// That of a payload; here all have the same.
+fn mac() -> PayloadMac {
+    PayloadMac::new(&[5; 32], 1)
+}
+
+fn master_key() -> MasterKey {
+    MasterKey::from_key(&[7; 32])
+}
+
+fn as_usize(range: std::ops::Range<u64>) -> std::ops::Range<usize> {
+    usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()
 }
