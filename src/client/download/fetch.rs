@@ -15,8 +15,8 @@ use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{Claim, FileKey, decrypt_verified};
 use crate::wire::{NameReport, Refusal, Request};
 
-/// Bytes of READs, without their MACs, that are sent ahead of their replies: a server that is writing does not read, so
-/// its socket's buffer must have room for them.
+/// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does not
+/// read, so its socket's buffer must have room for them.
 const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
@@ -163,7 +163,7 @@ pub(super) struct Fetched {
     /// Whether much that nobody needs is still to come on the connection.
     pub(super) is_behind: bool,
     pub(super) pieces: Vec<Piece>,
-    /// Answers to the looks, as far as they came.
+    /// The answers to the LOOKs, as far as they came.
     pub(super) found: Vec<Answer<NameReport>>,
 }
 
@@ -178,8 +178,9 @@ pub(super) struct Fetching<'a> {
     /// READs whose replies are still to come, with the bytes of their lines.
     asked: VecDeque<(usize, Read, usize)>,
     ahead: usize,
-    /// What is looked for when everything has been asked for, and the bytes of the lines whose replies are still to come.
+    /// Names for LOOKs after the last READ.
     to_look: VecDeque<FilePath>,
+    /// For LOOKs whose replies are still to come, the bytes of their lines.
     looking: VecDeque<usize>,
     found: Vec<Answer<NameReport>>,
     /// The chunks of a reply that has begun to arrive.

@@ -31,8 +31,8 @@ pub(super) struct Incoming {
 /// Fetches until every piece is whole or no server is left to ask. In each round, each missing piece is requested from
 /// a server that has it and was not asked yet.
 ///
-/// If that takes no long time, the servers are asked about the names `next` as well, so that they have something to do
-/// while the last of what they sent is written. Returns what they answered.
+/// If that does not take long, the servers are then asked about the names `next`, so that they have something to do while
+/// what they sent is written. Returns what they answered.
 pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming], next: &[FilePath]) -> Option<Looks> {
     let mut looks = None;
     loop {

@@ -1,19 +1,24 @@
 //! Download: ask which server holds what, fetch each missing byte from one server, put the file together.
 
+mod entries;
 pub(crate) mod fetch;
 pub(crate) mod gather;
+mod leftovers;
 mod resume;
+mod small;
 mod syncing;
 mod target;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use entries::{LastFolder, Shortfall, place};
 use fetch::{Fault, Piece};
 use gather::{Incoming, gather};
+use leftovers::{has_remains, remove_remains, sweep};
 use resume::resume;
 pub use target::MadeFolder;
-use target::{LastFolder, Shortfall, Target, WORTH_KEEPING, has_remains, place, remove_remains, sweep};
+use target::{Target, WORTH_KEEPING};
 
 use super::core::base::Core;
 use super::core::error::ClientError;
