@@ -76,8 +76,8 @@ impl Peer {
         self.socket.reader.get_ref().other_end().is_some_and(tcp::is_local)
     }
 
-    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE, RESUME or RESTORE its payload must follow
-    /// through [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
+    /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE, RESUME or RESTORE its payload
+    /// must follow through [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
     pub fn send(&mut self, request: &Request) -> Result<(), PeerError> {
         self.send_text(&request.to_line())?;
         let has_mac = matches!(request, Request::Stage { restore: None, .. } | Request::Resume { .. });

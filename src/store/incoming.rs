@@ -91,8 +91,8 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
         Ok(incoming)
     }
 
-    /// Begins with the first `chunks` chunks of the file, which is under its new name already. The header is replaced; if
-    /// a power failure leaves the old one, it does not match the seal in the file's name.
+    /// Begins with the first `chunks` chunks of the file, which is under its new name already. The header is replaced;
+    /// if a power failure leaves the old one, it does not match the seal in the file's name.
     pub(super) fn begin_with(
         disk: &'a D,
         path: PathBuf,

@@ -222,8 +222,9 @@ impl Index {
         self.tidy(&path);
     }
 
-    /// The file of a partial piece, or of a staged one whose connection is closed: another piece can begin with its bytes.
-    /// A staged one may be needed where it is, unless its version is at or below the floor, or its writer stages it again.
+    /// The file of a partial piece, or of a staged one whose connection is closed: another piece can begin with its
+    /// bytes. A staged one may be needed where it is, unless its version is at or below the floor, or its writer stages
+    /// it again.
     pub(super) fn kept(&self, path: &FilePath, piece: u8, version: Version, by: Version) -> Option<&Path> {
         let name = self.names.get(path)?;
         let partial = name.partial.iter().find(|p| (p.piece, p.version) == (piece, version));

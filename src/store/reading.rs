@@ -71,8 +71,8 @@ impl<D: Disk> Store<D> {
         if claim.header.version == version { Ok((file, claim)) } else { Err(StoreError::NotFound) }
     }
 
-    /// Nonce and hash of each whole chunk of a piece, 44 bytes for each. Those of a staged or partial piece are hashed now,
-    /// those of a published one are from its table.
+    /// Nonce and hash of each whole chunk of a piece, 44 bytes for each. Those of a staged or partial piece are hashed
+    /// now, those of a published one are from its table.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if nothing of that piece is here, or an error of the disk.

@@ -53,9 +53,9 @@ impl<D: Disk> Store<D> {
         IncomingPiece::create(&self.files.disk, file, connection, header, admission, mac)
     }
 
-    /// Like [`Store::stage`] without `restore`, for a piece of which [`Store::keep_partial`] may keep a part. `opening` is
-    /// the seal over its header. It begins with the first `chunks` chunks of what is kept of version `from` of the same
-    /// piece, which is gone from then on; or with nothing, if `chunks` is 0.
+    /// Like [`Store::stage`] without `restore`, for a piece of which [`Store::keep_partial`] may keep a part. `opening`
+    /// is the seal over its header. It begins with the first `chunks` chunks of what is kept of version `from` of the
+    /// same piece, which is gone from then on; or with nothing, if `chunks` is 0.
     ///
     /// # Errors
     /// Those of [`Store::stage`]; [`StoreError::NotFound`] if not as much of that is kept, or it is staged and not fenced.
@@ -98,8 +98,8 @@ impl<D: Disk> Store<D> {
         IncomingPiece::begin_with(disk, file, connection, header, admission, mac, chunks)
     }
 
-    /// Keeps what has arrived of a piece whose connection was lost, if it can be resumed and is worth it. Nothing depends
-    /// on whether this works.
+    /// Keeps what has arrived of a piece whose connection was lost, if it can be resumed and is worth it. Nothing
+    /// depends on whether this works.
     pub fn keep_partial(&self, incoming: IncomingPiece<'_, D>) {
         let Some((header, file)) = incoming.cut_off() else { return };
         let Header { user, path, version, piece, key, .. } = &header;

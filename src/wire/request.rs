@@ -61,8 +61,8 @@ pub enum Request {
         /// Bytes of the rest of the body and of the table.
         length: u64,
     },
-    /// `CHUNKS PATH PIECE VERSION`: nonce and hash of each whole chunk that the server has of a piece, published, staged or
-    /// partial.
+    /// `CHUNKS PATH PIECE VERSION`: nonce and hash of each whole chunk that the server has of a piece, published,
+    /// staged or partial.
     Chunks(FilePath, u8, Version),
     /// `COMMIT PATH VERSION`: publish what is staged of this version.
     Commit(FilePath, Version),

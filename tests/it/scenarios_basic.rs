@@ -540,7 +540,8 @@ fn the_next_files_are_looked_at_once_and_while_others_are_fetched() {
     };
     assert!(names.iter().all(|name| looked(&lines, name) == 1), "{outcome}");
     let fetched = lines.iter().position(|line| line.contains("== fetch took")).unwrap();
-    let is_read = |name: &&String| lines[..fetched].iter().any(|line| line.contains(&format!(" READ {name} ")));
+    let is_read =
+        |name: &&String| lines[..fetched].iter().any(|line| line.contains(&format!(" READ {name} ")));
     let read = names.iter().filter(is_read).count();
     let looks: usize = names.iter().map(|name| looked(&lines[..fetched], name)).sum();
     assert!(0 < read && read < looks && looks < names.len(), "{read} read, {looks} looked at: {outcome}");

@@ -1,5 +1,5 @@
-//! Servers that are down, silent, old, empty or die in the middle. The result is the right bytes, or a clear message and
-//! no file.
+//! Servers that are down, silent, old, empty or die in the middle. The result is the right bytes, or a clear message
+//! and no file.
 
 use crate::common::{Cluster, Fault, Proxy, Way, disk, noise, subsets};
 

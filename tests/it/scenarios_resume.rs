@@ -1,13 +1,14 @@
-//! An upload that was cut off goes on where it was, by the same command: what is there is proved and not sent again, and no
-//! byte of keystream serves two plaintexts. What nobody continues is dropped by a command, and never by a server.
+//! An upload that was cut off goes on where it was, by the same command: what is there is proved and not sent again,
+//! and no byte of keystream serves two plaintexts. What nobody continues is dropped by a command, and never by a
+//! server.
 
 use crate::common::{Client, Cluster, Fault, Proxy, Trap, Way, noise};
 use std::collections::HashSet;
 
 /// Two copies of it are what an upload sends.
 const SIZE: usize = 16 << 20;
-/// What may be sent twice: of the pieces on their way, which are two on two servers each, what is in buffers, a chunk, or
-/// all of it if it is too little to be kept. Besides, all that is not pieces.
+/// What may be sent twice: of the pieces on their way, which are two on two servers each, what is in buffers, a chunk,
+/// or all of it if it is too little to be kept. Besides, all that is not pieces.
 const ON_THE_WAY: usize = 4 * ((1 << 20) + (256 << 10));
 
 /// How an upload ends before its time.
@@ -91,8 +92,8 @@ fn an_upload_may_be_cut_off_again_and_again() {
     cluster.client("Aditi").download("a", &bytes);
 }
 
-/// The file has zeros when its pieces are sent, and later ones. Under one keystream, each byte that went up would be the
-/// complement of one that went up before.
+/// The file has zeros when its pieces are sent, and later ones. Under one keystream, each byte that went up would be
+/// the complement of one that went up before.
 #[track_caller]
 fn no_keystream_served_zeros_and_ones(sent: &[Vec<u8>]) {
     let some = sent.iter().flat_map(|bytes| bytes.windows(16).step_by(4099));

@@ -1,4 +1,5 @@
-//! What it costs that a server dies in the middle of an upload: bytes that the servers wrote, by bytes that were wanted.
+//! What it costs that a server dies in the middle of an upload: bytes that the servers wrote, by bytes that were
+//! wanted.
 
 use std::fs;
 use std::path::Path;

@@ -216,8 +216,8 @@ impl Survey {
         self.file_version().is_some() || (self.view().decided.is_none() && !self.distrusted.is_empty())
     }
 
-    /// Servers that have something older than `version`, something of it or of an older one that did not arrive completely, or something damaged, not counting the pieces in `replaced`,
-    /// each with its server.
+    /// Servers that have something older than `version`, something of it or of an older one that did not arrive
+    /// completely, or something damaged, not counting the pieces in `replaced`, each with its server.
     pub(crate) fn outdated(&self, version: Version, replaced: &[(usize, u8)]) -> Vec<usize> {
         let stays = |server: usize, piece: u8| !replaced.contains(&(server, piece));
         let older = |server: usize| {
@@ -240,8 +240,8 @@ impl Survey {
         self.waiting().into_iter().chain(self.abandoned()).collect()
     }
 
-    /// The versions that seem abandoned, each with the servers that hold something of it: see [`View::abandoned`]. Those
-    /// of which nothing has arrived completely are among them.
+    /// The versions that seem abandoned, each with the servers that hold something of it: see [`View::abandoned`].
+    /// Those of which nothing has arrived completely are among them.
     pub(crate) fn abandoned(&self) -> Vec<(Version, Vec<usize>)> {
         let View { decided, mut abandoned, .. } = self.view();
         let is_staged = |version: Version| {

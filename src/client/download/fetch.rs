@@ -301,7 +301,9 @@ impl<'a> Fetching<'a> {
             self.ahead += line;
             self.peer.send(&request)?;
         }
-        while let Some(path) = self.to_look.pop_front_if(|_| self.to_ask.is_empty()) {
+        while self.to_ask.is_empty()
+            && let Some(path) = self.to_look.pop_front()
+        {
             let request = Request::Look(path);
             let line = request.to_line().len();
             if self.ahead + line > AHEAD && !(self.asked.is_empty() && self.looking.is_empty()) {

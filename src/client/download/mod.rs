@@ -222,7 +222,7 @@ fn attempt(
     downloads: &Path,
 ) -> (Vec<Result<Downloaded, Failure>>, Option<Looks>) {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
-    core.report.begin(plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
+    let (files, bytes) = (plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
     let mut folder = LastFolder::default();
     let begin = |plan: Result<Plan, ClientError>| {
         let plan = plan?;
@@ -232,6 +232,8 @@ fn attempt(
     };
     let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
     begun.iter_mut().flatten().for_each(|(file, _)| resume(core, file));
+    core.report.begin(files, bytes);
+    begun.iter().flatten().for_each(|(file, _)| report_resumed(core, file));
     let mut files: Vec<&mut Incoming> = begun.iter_mut().flatten().map(|(file, _)| file).collect();
     let looks = gather(core, &mut files, next);
     let conclude = |begun: Result<(Incoming, Version), ClientError>| {
@@ -294,6 +296,14 @@ pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, downloads: &Path) 
     let refused = folder.finish(downloads)?;
     report_shortfall(core, folder.path(), refused);
     Ok(())
+}
+
+fn report_resumed(core: &Core, file: &Incoming) {
+    let size: u64 = file.pieces.iter().map(|piece| piece.claim.header.piece_size).sum();
+    let there = size - file.pieces.iter().map(Piece::bytes_missing).sum::<u64>();
+    if there > 0 {
+        core.report.notice(Notice::DownloadContinued { path: file.survey.path.clone(), there, size });
+    }
 }
 
 fn report_shortfall(core: &Core, path: &FilePath, shortfall: Option<Shortfall>) {

@@ -12,7 +12,6 @@ use super::gather::{Incoming, candidates};
 use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::chunks::{Known, Question, list_chunks};
-use crate::client::core::report::Notice;
 use crate::peer::Answer;
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
@@ -34,7 +33,6 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming) {
         return;
     }
     let (target, path) = (&*target, survey.path.clone());
-    let size: u64 = pieces.iter().map(|piece| piece.claim.header.piece_size).sum();
     let doubted = pieces.iter_mut().filter_map(|piece| {
         let servers = candidates(core, piece, survey).into();
         let header = &piece.claim.header;
@@ -58,10 +56,6 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming) {
         });
         let mut is_proved = is_proved.into_iter();
         doubted.retain(|_| is_proved.next() == Some(false));
-    }
-    let there = size - pieces.iter().map(Piece::bytes_missing).sum::<u64>();
-    if there > 0 {
-        core.report.notice(Notice::DownloadContinued { path, there, size });
     }
 }
 

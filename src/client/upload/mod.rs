@@ -38,8 +38,8 @@ use crate::wire::Refusal;
 /// breaks must be sent again, and older versions take up room on the servers until the batch is committed.
 const BATCH_BYTES: RangeInclusive<u64> = 32 << 20..=512 << 20;
 
-/// Bytes of files without a size, such as those in /proc, that are held in memory together. The files after them wait for
-/// another attempt.
+/// Bytes of files without a size, such as those in /proc, that are held in memory together. The files after them wait
+/// for another attempt.
 const MAX_HELD: usize = 32 << 20;
 
 /// How often a server may answer `behind` or `damaged` before it is excluded. Each attempt sends it up to two pieces.
@@ -281,8 +281,9 @@ fn plan(
     Ok((plan, writer))
 }
 
-/// Stages all pieces. A server whose connection was lost is sent its pieces again on another one; if it does not return, or
-/// has no room, they go to the next on the ring. The version stays the same, and so does what the others have staged.
+/// Stages all pieces. A server whose connection was lost is sent its pieces again on another one; if it does not
+/// return, or has no room, they go to the next on the ring. The version stays the same, and so does what the others
+/// have staged.
 fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
     let mut staged: Vec<Staged> = planned.iter().map(|_| Staged::default()).collect();
     let mut jobs = all_jobs(&planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
@@ -317,8 +318,8 @@ fn has_no_room(refusal: Refusal) -> bool {
 }
 
 impl Planned<'_> {
-    /// What is left to stage; servers that are back have `kept` some of it. The plan takes note of the servers that are replaced. Nothing is left if the version has to
-    /// be given up.
+    /// What is left to stage; servers that are back have `kept` some of it. The plan takes note of the servers that are
+    /// replaced. Nothing is left if the version has to be given up.
     fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged, kept: &[Kept]) -> Vec<Job> {
         let refused = |server: usize, about_it: bool| {
             let answers = staged.answers.iter().filter(move |(s, ..)| *s == server);
@@ -379,8 +380,8 @@ fn judge(
     writer.staged(&answers, everybody).map_err(|writer| (writer, None))
 }
 
-/// Checks that what was sent of a file belongs together: a file that was written to in the meantime is read again. Returns
-/// whether it has grown.
+/// Checks that what was sent of a file belongs together: a file that was written to in the meantime is read again.
+/// Returns whether it has grown.
 fn is_consistent(plan: &Plan, sent: &[Encrypted]) -> Result<bool, LocalError> {
     let Since { is_touched, grew } = plan.source.since_opened()?;
     if is_touched && !has_same_bytes(plan, sent)? {

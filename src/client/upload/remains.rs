@@ -36,8 +36,8 @@ struct Candidate {
 }
 
 impl Remains {
-    /// What is left of earlier uploads of a file, as far as its bytes are still the same. `fenced` are the versions that
-    /// every server has promised never to publish: what is left of others may still be needed.
+    /// What is left of earlier uploads of a file, as far as its bytes are still the same. `fenced` are the versions
+    /// that every server has promised never to publish: what is left of others may still be needed.
     pub(super) fn find(
         core: &mut Core,
         survey: &Survey,
@@ -186,7 +186,8 @@ fn in_common(one: &[Known], other: &[Known]) -> usize {
     one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
-/// The longest of the lists' beginnings that the file has. One that is the same as what is proved already costs nothing.
+/// The longest of the lists' beginnings that the file has. One that is the same as what is proved already costs
+/// nothing.
 fn prove(source: &OpenSource, key: &FileKey, header: &Header, lists: &[&[Known]]) -> Vec<Known> {
     let mut best: &[Known] = &[];
     for list in lists {

@@ -260,8 +260,8 @@ impl Receiver<'_> {
     }
 }
 
-/// Whether the file has the bytes now that were sent. What is encrypted for that must go nowhere: if they differ, it has
-/// the nonces of others.
+/// Whether the file has the bytes now that were sent. What is encrypted for that must go nowhere: if they differ, it
+/// has the nonces of others.
 pub(super) fn has_same_bytes(plan: &Plan, sent: &[Encrypted]) -> Result<bool, LocalError> {
     let mut buffer = Vec::new();
     for sent in sent {
@@ -275,8 +275,8 @@ pub(super) fn has_same_bytes(plan: &Plan, sent: &[Encrypted]) -> Result<bool, Lo
 
 /// Reads, encrypts and hashes a piece, from a chunk on. `table` has the hashes of the chunks that were sent before, to
 /// other servers or in another upload: such a chunk is given to `take` only if it is the very same. With other bytes of
-/// the file, it would have the nonce of another. `take` gets each part of the body, where it begins in the body, and how
-/// many bytes of the file are in it.
+/// the file, it would have the nonce of another. `take` gets each part of the body, where it begins in the body, and
+/// how many bytes of the file are in it.
 fn encrypt(
     plan: &Plan,
     header: &Header,
