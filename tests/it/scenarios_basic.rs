@@ -524,6 +524,30 @@ fn a_file_is_looked_at_once_to_be_downloaded() {
 }
 
 #[test]
+fn the_next_files_are_looked_at_once_and_while_others_are_fetched() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let names: Vec<String> = (10..70).map(|number| format!("d/{number}")).collect();
+    names.iter().for_each(|name| aditi.put(name, name.as_bytes()));
+    aditi.run(&["Upload", "d"]).succeeds();
+    // With few descriptors not all of them are fetched together.
+    let outcome = aditi.shell("ulimit -n 64; exec $client Download d --trace").finish().succeeds();
+    names.iter().for_each(|name| aditi.has_downloaded(name, name.as_bytes()));
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    let looked = |lines: &[&str], name: &str| {
+        let look = format!("-> Server1 LOOK {name}");
+        lines.iter().filter(|line| line.ends_with(&look)).count()
+    };
+    assert!(names.iter().all(|name| looked(&lines, name) == 1), "{outcome}");
+    let fetched = lines.iter().position(|line| line.contains("== fetch took")).unwrap();
+    let is_read =
+        |name: &&String| lines[..fetched].iter().any(|line| line.contains(&format!(" READ {name} ")));
+    let read = names.iter().filter(is_read).count();
+    let looks: usize = names.iter().map(|name| looked(&lines[..fetched], name)).sum();
+    assert!(0 < read && read < looks && looks < names.len(), "{read} read, {looks} looked at: {outcome}");
+}
+
+#[test]
 fn a_file_that_changes_after_it_was_looked_at_is_looked_at_again() {
     use shareit::client::{Client, Found, Looked, Notice, Report};
     struct Silent;

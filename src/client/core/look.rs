@@ -15,8 +15,18 @@ use crate::wire::{NameReport, Request};
 /// LOOKs, and COMMITs of what they found, that are sent to each server ahead of their replies.
 const LOOKS_AHEAD: usize = 128;
 
+/// What the servers have answered about names.
+pub(crate) struct Looks {
+    pub(crate) paths: Vec<FilePath>,
+    /// For each name, the servers that answered.
+    pub(crate) answers: Vec<Vec<(usize, Answer<NameReport>)>>,
+    pub(crate) asked: Asked,
+    /// How many rounds of logins there were before: servers that are back since then were not asked.
+    pub(crate) logins: u64,
+}
+
 /// This client's clock, in milliseconds since 1970 UTC.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
@@ -36,6 +46,16 @@ pub(crate) fn survey_under(core: &mut Core, key: &MasterKey, paths: &[FilePath])
         roll_forward(core, &mut surveys, &[]);
         surveys
     })
+}
+
+/// The same, from what the servers have answered already. None if others have come up since.
+pub(super) fn survey_looked(core: &mut Core, key: &MasterKey, looks: Looks) -> Option<Vec<Survey>> {
+    if looks.logins != core.cluster.logins() {
+        return None;
+    }
+    let mut surveys = surveys(core, key, looks);
+    roll_forward(core, &mut surveys, &[]);
+    Some(surveys)
 }
 
 /// A [`survey`] that also drops what writers that died left unfinished.
@@ -99,7 +119,7 @@ pub(crate) fn ask_under(core: &mut Core, key: &MasterKey, paths: &[FilePath]) ->
 }
 
 fn ask_about(core: &mut Core, key: &MasterKey, window: &[FilePath]) -> Vec<Survey> {
-    let (cluster, user) = (&mut core.cluster, &core.config.user);
+    let cluster = &mut core.cluster;
     let up: Vec<usize> = cluster.up().collect();
     let requests: Vec<(usize, Request)> = window
         .iter()
@@ -108,15 +128,25 @@ fn ask_about(core: &mut Core, key: &MasterKey, window: &[FilePath]) -> Vec<Surve
     let before = now();
     let answers = cluster.exchange(&requests, Peer::send, |peer, _| peer.receive_parsed(NameReport::parse));
     let asked = Asked { before, after: now() };
+    let mut answers = answers.into_iter();
+    let of_name = |_: &FilePath| up.iter().copied().zip(answers.by_ref()).collect();
+    let answers = window.iter().map(of_name).collect();
+    surveys(core, key, Looks { paths: window.to_vec(), answers, asked, logins: core.cluster.logins() })
+}
+
+/// What the servers' answers say.
+fn surveys(core: &Core, key: &MasterKey, looks: Looks) -> Vec<Survey> {
+    let (cluster, user) = (&core.cluster, &core.config.user);
     let mut found: Vec<Survey> =
-        window.iter().map(|path| Survey::new(path.clone(), cluster.len(), asked)).collect();
-    for (index, ((server, _), answer)) in requests.iter().zip(answers).enumerate() {
-        let survey = &mut found[index / up.len()];
-        match answer {
-            Answer::Done(name_report) => survey.take(*server, name_report, user, key),
-            Answer::Refused(no) => survey.unseen.note(*server, no.to_string()),
-            // Down by now, as are those that were down before.
-            Answer::Lost => {}
+        looks.paths.into_iter().map(|path| Survey::new(path, cluster.len(), looks.asked)).collect();
+    for (survey, answers) in found.iter_mut().zip(looks.answers) {
+        for (server, answer) in answers {
+            match answer {
+                Answer::Done(name_report) => survey.take(server, name_report, user, key),
+                Answer::Refused(no) => survey.unseen.note(server, no.to_string()),
+                // Down by now, as are those that were down before.
+                Answer::Lost => {}
+            }
         }
     }
     let down: Vec<_> = (0..cluster.len()).filter_map(|s| Some((s, cluster.why_down(s)?))).collect();

@@ -6,7 +6,7 @@
 
 use super::base::Core;
 use super::copying::{NotCopied, Transfer, stage_all};
-use super::look::{roll_forward, survey_under};
+use super::look::{Looks, roll_forward, survey_looked, survey_under};
 use super::survey::{Survey, Unproved};
 use crate::commit::OneWord;
 use crate::name::FilePath;
@@ -32,6 +32,14 @@ pub(crate) fn survey_to_read(core: &mut Core, paths: &[FilePath]) -> Vec<Survey>
     let mut surveys = survey_under(core, &key, paths);
     prove(core, &mut surveys, &key, &[], Survey::waits_for);
     surveys
+}
+
+/// The same, from what the servers have answered already. None if others have come up since.
+pub(crate) fn looked_to_read(core: &mut Core, looks: Looks) -> Option<Vec<Survey>> {
+    let key = core.key.clone();
+    let mut surveys = survey_looked(core, &key, looks)?;
+    prove(core, &mut surveys, &key, &[], Survey::waits_for);
+    Some(surveys)
 }
 
 /// Proves versions that rest on one server's word, if that is `worth` it: pieces that no other server has are staged

@@ -8,14 +8,15 @@ use std::sync::OnceLock;
 use super::target::Target;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
-use crate::peer::{No, Peer, PeerError};
+use crate::name::FilePath;
+use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{Claim, FileKey, decrypt_verified};
-use crate::wire::{Refusal, Request};
+use crate::wire::{NameReport, Refusal, Request};
 
-/// Bytes of READs, without their MACs, that are sent ahead of their replies: a server that is writing does not read, so
-/// its socket's buffer must have room for them.
+/// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does not
+/// read, so its socket's buffer must have room for them.
 const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
@@ -162,6 +163,8 @@ pub(super) struct Fetched {
     /// Whether much that nobody needs is still to come on the connection.
     pub(super) is_behind: bool,
     pub(super) pieces: Vec<Piece>,
+    /// The answers to the LOOKs, as far as they came.
+    pub(super) found: Vec<Answer<NameReport>>,
 }
 
 /// A fetch from one server.
@@ -175,6 +178,11 @@ pub(super) struct Fetching<'a> {
     /// READs whose replies are still to come, with the bytes of their lines.
     asked: VecDeque<(usize, Read, usize)>,
     ahead: usize,
+    /// Names for LOOKs after the last READ.
+    to_look: VecDeque<FilePath>,
+    /// For LOOKs whose replies are still to come, the bytes of their lines.
+    looking: VecDeque<usize>,
+    found: Vec<Answer<NameReport>>,
     /// The chunks of a reply that has begun to arrive.
     taking: Option<Taking>,
 }
@@ -194,19 +202,35 @@ impl Taking {
 }
 
 impl<'a> Fetching<'a> {
-    /// Everything that is missing of `pieces`, from the server at `peer`, as far as it is available there.
+    /// Everything that is missing of `pieces`, from the server at `peer`, as far as it is available there; then what it
+    /// has of the names `to_look`.
     pub(super) fn new(
         files: &'a [Writing<'a>],
         report: &'a dyn Report,
         server: usize,
         peer: Peer,
         mut pieces: Vec<Piece>,
+        to_look: &[FilePath],
     ) -> Self {
         let reads = |(i, p): (usize, &Piece)| p.reads().into_iter().map(move |r| (i, r));
         let to_ask = pieces.iter().enumerate().flat_map(reads).collect();
         pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
-        let asked = VecDeque::new();
-        Self { files, report, server, peer, pieces, to_ask, asked, ahead: 0, taking: None }
+        let (asked, to_look) = (VecDeque::new(), to_look.iter().cloned().collect());
+        let (looking, found) = (VecDeque::new(), Vec::new());
+        Self {
+            files,
+            report,
+            server,
+            peer,
+            pieces,
+            to_ask,
+            asked,
+            ahead: 0,
+            to_look,
+            looking,
+            found,
+            taking: None,
+        }
     }
 
     /// Fetches everything that the server provides.
@@ -234,7 +258,7 @@ impl<'a> Fetching<'a> {
                 (Ok(self.peer), true)
             }
         };
-        Fetched { server: self.server, peer, is_behind, pieces: self.pieces }
+        Fetched { server: self.server, peer, is_behind, pieces: self.pieces, found: self.found }
     }
 
     /// Whether a piece's file cannot be written.
@@ -250,8 +274,12 @@ impl<'a> Fetching<'a> {
         arriving.chain(asked.map(|(_, read, _)| read.length)).sum()
     }
 
-    /// Sends READs, as far ahead of their replies as allowed.
+    /// Sends READs, then LOOKs, as far ahead of their replies as allowed.
     fn ask(&mut self) -> Result<(), PeerError> {
+        // Many at a time: each time wakes the server.
+        if self.ahead > AHEAD / 2 {
+            return Ok(());
+        }
         while let Some((index, read)) = self.to_ask.pop_front() {
             if self.is_useless(index) {
                 continue;
@@ -273,6 +301,20 @@ impl<'a> Fetching<'a> {
             self.ahead += line;
             self.peer.send(&request)?;
         }
+        while self.to_ask.is_empty()
+            && let Some(path) = self.to_look.pop_front()
+        {
+            let request = Request::Look(path);
+            let line = request.to_line().len();
+            if self.ahead + line > AHEAD && !(self.asked.is_empty() && self.looking.is_empty()) {
+                let Request::Look(path) = request else { break };
+                self.to_look.push_front(path);
+                break;
+            }
+            self.looking.push_back(line);
+            self.ahead += line;
+            self.peer.send(&request)?;
+        }
         self.peer.flush()
     }
 
@@ -282,7 +324,7 @@ impl<'a> Fetching<'a> {
             return Err(Stop::Behind);
         }
         if self.taking.is_none() {
-            let Some((index, read, line)) = self.asked.pop_front() else { return Ok(false) };
+            let Some((index, read, line)) = self.asked.pop_front() else { return Ok(self.take_look()?) };
             self.ahead -= line;
             if let Some(fault) = self.begin(index, &read, buffer)? {
                 note(&mut self.pieces[index], fault);
@@ -306,6 +348,18 @@ impl<'a> Fetching<'a> {
                 piece.table = None;
             }
         }
+        self.ask()?;
+        Ok(true)
+    }
+
+    /// Receives the reply to a LOOK; returns whether there was one to come.
+    fn take_look(&mut self) -> Result<bool, PeerError> {
+        let Some(line) = self.looking.pop_front() else { return Ok(false) };
+        self.ahead -= line;
+        self.found.push(match self.peer.receive_parsed(NameReport::parse)? {
+            Ok(report) => Answer::Done(report),
+            Err(no) => Answer::Refused(no),
+        });
         self.ask()?;
         Ok(true)
     }

@@ -6,8 +6,13 @@ use super::fetch::{Fetched, Fetching, Piece, Writing};
 use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
+use crate::client::core::look::{Looks, now};
 use crate::client::core::report::{Phase, timed};
 use crate::client::core::survey::Survey;
+use crate::commit::Asked;
+use crate::name::FilePath;
+use crate::peer::Answer;
+use crate::wire::NameReport;
 
 /// If all servers are on this machine, up to so many bytes come from as few of them as have them: from the first what it
 /// has, from the next what is still missing. Each further server takes time of the same cores, which shows when many
@@ -25,7 +30,11 @@ pub(super) struct Incoming {
 
 /// Fetches until every piece is whole or no server is left to ask. In each round, each missing piece is requested from
 /// a server that has it and was not asked yet.
-pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
+///
+/// If that does not take long, the servers are then asked about the names `next`, so that they have something to do while
+/// what they sent is written. Returns what they answered.
+pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming], next: &[FilePath]) -> Option<Looks> {
+    let mut looks = None;
     loop {
         let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
         let mut load = vec![0; core.cluster.len()];
@@ -44,14 +53,16 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming]) {
             }
         }
         if by_server.iter().all(Vec::is_empty) {
-            return;
+            return looks;
         }
         // Small files first: what is larger than the room on the disk then costs none that fits, even if the file system
         // does not let it be reserved.
         by_server.iter_mut().for_each(|pieces| pieces.sort_by_key(|piece| piece.claim.header.file_size));
         let writing: Vec<Writing<'_>> =
             files.iter().map(|file| Writing { target: &file.target, failed: OnceLock::new() }).collect();
-        let mut pieces = fetch_all(core, &writing, by_server);
+        let next = if bytes <= FEW && looks.is_none() { next } else { &[] };
+        let (mut pieces, found) = fetch_all(core, &writing, by_server, next);
+        looks = looks.or(found);
         let back = core.cluster.log_in_again();
         for piece in pieces.iter_mut().filter(|piece| piece.was_lost_by(&back)) {
             piece.tried.pop();
@@ -86,7 +97,7 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
 /// Reads copies from the servers that have them, and verifies what arrives. Returns all copies, each with the fault
 /// that was found.
 pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
-    let mut pieces = fetch_all(core, &[], by_server);
+    let (mut pieces, _) = fetch_all(core, &[], by_server, &[]);
     loop {
         let back = core.cluster.log_in_again();
         if back.is_empty() {
@@ -101,19 +112,26 @@ pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec
                 by_server[server].push(piece);
             }
         }
-        pieces.extend(fetch_all(core, &[], by_server));
+        pieces.extend(fetch_all(core, &[], by_server, &[]).0);
     }
 }
 
 /// Fetches what it can of the pieces for each server, each on a thread of its own: a slow server must not hold up
-/// another. Returns all pieces.
-fn fetch_all(core: &mut Core, files: &[Writing<'_>], by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
+/// another. Returns all pieces, and what the servers have of the names `next`.
+fn fetch_all(
+    core: &mut Core,
+    files: &[Writing<'_>],
+    by_server: Vec<Vec<Piece>>,
+    next: &[FilePath],
+) -> (Vec<Piece>, Option<Looks>) {
+    let (before, logins) = (now(), core.cluster.logins());
+    let mut answers: Vec<Vec<(usize, Answer<NameReport>)>> = next.iter().map(|_| Vec::new()).collect();
     let (mut pieces, mut back, mut behind) = (Vec::new(), Vec::new(), Vec::new());
     let mut fetching = Vec::new();
     for (server, (peer, of_server)) in core.cluster.lend_peers().into_iter().zip(by_server).enumerate() {
         match peer {
-            Some(peer) if !of_server.is_empty() => {
-                fetching.push(Fetching::new(files, &*core.report, server, peer, of_server));
+            Some(peer) if !(of_server.is_empty() && next.is_empty()) => {
+                fetching.push(Fetching::new(files, &*core.report, server, peer, of_server, next));
             }
             peer => {
                 pieces.extend(of_server);
@@ -132,7 +150,8 @@ fn fetch_all(core: &mut Core, files: &[Writing<'_>], by_server: Vec<Vec<Piece>>)
             joined.chain(own).collect::<Vec<_>>()
         })
     });
-    for Fetched { server, peer, is_behind, pieces: of_server } in fetched {
+    for Fetched { server, peer, is_behind, pieces: of_server, found } in fetched {
+        answers.iter_mut().zip(found).for_each(|(of_name, answer)| of_name.push((server, answer)));
         behind.extend(is_behind.then_some(server));
         pieces.extend(of_server);
         back.push((server, peer));
@@ -141,7 +160,9 @@ fn fetch_all(core: &mut Core, files: &[Writing<'_>], by_server: Vec<Vec<Piece>>)
     if !behind.is_empty() {
         core.cluster.replace(&behind);
     }
-    pieces
+    let asked = Asked { before, after: now() };
+    let looks = (!next.is_empty()).then(|| Looks { paths: next.to_vec(), answers, asked, logins });
+    (pieces, looks)
 }
 
 #[cfg(test)]

@@ -1,25 +1,30 @@
 //! Download: ask which server holds what, fetch each missing byte from one server, put the file together.
 
+mod entries;
 pub(crate) mod fetch;
 pub(crate) mod gather;
+mod leftovers;
 mod resume;
+mod small;
 mod syncing;
 mod target;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use entries::{LastFolder, Shortfall, place};
 use fetch::{Fault, Piece};
 use gather::{Incoming, gather};
+use leftovers::{has_remains, remove_remains, sweep};
 use resume::resume;
 pub use target::MadeFolder;
-use target::{Shortfall, Target, WORTH_KEEPING, has_remains, place, remove_remains, sweep};
+use target::{Target, WORTH_KEEPING};
 
 use super::core::base::Core;
 use super::core::error::ClientError;
 use super::core::find::Looked;
-use super::core::look::survey;
-use super::core::prove::survey_to_read;
+use super::core::look::{Looks, survey};
+use super::core::prove::{looked_to_read, survey_to_read};
 use super::core::report::Notice;
 use super::core::retry::{Pending, until_settled};
 use super::core::sight::Unseen;
@@ -77,9 +82,15 @@ pub(crate) fn download(
         folders.iter().filter(|folder| sweep(downloads, folder)).collect();
     let mut unseen = Unseen::default();
     let mut results = Vec::with_capacity(files.len());
-    for batch in files.chunks(core.batch_files(DESCRIPTORS)) {
+    let mut batches = files.chunks(core.batch_files(DESCRIPTORS)).peekable();
+    let mut looks = None;
+    while let Some(batch) = batches.next() {
         core.cluster.refresh();
-        results.extend(download_batch(core, batch, None, downloads, &mut unseen));
+        let looked = looks.and_then(|looks| looked_to_read(core, looks));
+        let next = batches.peek().copied().unwrap_or_default();
+        let (of_batch, of_next) = download_batch(core, batch, looked, next, downloads, &mut unseen);
+        results.extend(of_batch);
+        looks = of_next;
     }
     core.report.end();
     for (path, result) in files.iter().zip(&results) {
@@ -102,7 +113,9 @@ pub(crate) fn download_looked(
     let had_drafts = sweep(downloads, &path.folder());
     let mut unseen = Unseen::default();
     let looked = Some(vec![file.0]);
-    let result = download_batch(core, std::slice::from_ref(&path), looked, downloads, &mut unseen).pop();
+    let (mut results, _) =
+        download_batch(core, std::slice::from_ref(&path), looked, &[], downloads, &mut unseen);
+    let result = results.pop();
     core.report.end();
     let result = result.unwrap_or_else(|| Err(ClientError::Contended(path.clone())));
     look_after_drafts(core, &path, &result, had_drafts, downloads);
@@ -151,21 +164,24 @@ fn make_folders_around(core: &mut Core, files: &[FilePath], downloads: &Path) {
         for survey in survey(core, batch) {
             if let Ok(Plan { survey, facts }) = plan(core, survey) {
                 // Whatever is wrong is reported with the first file.
-                let _ = Target::create(downloads, &survey.path, &facts);
+                let _ = Target::create(downloads, &survey.path, &facts, &mut LastFolder::default());
             }
         }
     }
 }
 
 /// `looked`: what the servers have just reported about the batch. Servers that do not answer are added to `unseen`.
+/// Returns a result for each file, and what the servers have reported about the names `next` in the meantime.
 fn download_batch(
     core: &mut Core,
     batch: &[FilePath],
     mut looked: Option<Vec<Survey>>,
+    mut next: &[FilePath],
     downloads: &Path,
     unseen: &mut Unseen,
-) -> Vec<Result<Downloaded, ClientError>> {
+) -> (Vec<Result<Downloaded, ClientError>>, Option<Looks>) {
     let mut looks = 0;
+    let mut of_next = None;
     let attempt = |core: &mut Core, pending: Vec<&mut Download>| {
         looks += 1;
         let surveys = looked.take().unwrap_or_else(|| {
@@ -173,7 +189,8 @@ fn download_batch(
             survey_to_read(core, &paths)
         });
         surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
-        let arrived = attempt(core, surveys, downloads);
+        let (arrived, found) = attempt(core, surveys, std::mem::take(&mut next), downloads);
+        of_next = of_next.take().or(found);
         for (file, arrived) in pending.into_iter().zip(arrived) {
             file.result = match arrived {
                 Ok(downloaded) => Some(Ok(downloaded)),
@@ -187,7 +204,8 @@ fn download_batch(
         }
     };
     let contended = |_: &Core, path| Err(ClientError::Contended(path));
-    until_settled(core, batch.iter().cloned(), MAX_RESTARTS, attempt, contended)
+    let results = until_settled(core, batch.iter().cloned(), MAX_RESTARTS, attempt, contended);
+    (results, of_next)
 }
 
 /// A file that can be rebuilt.
@@ -197,12 +215,18 @@ struct Plan {
 }
 
 /// Tries once to download the surveyed files.
-fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Result<Downloaded, Failure>> {
+fn attempt(
+    core: &mut Core,
+    surveys: Vec<Survey>,
+    next: &[FilePath],
+    downloads: &Path,
+) -> (Vec<Result<Downloaded, Failure>>, Option<Looks>) {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
     let (files, bytes) = (plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
+    let mut folder = LastFolder::default();
     let begin = |plan: Result<Plan, ClientError>| {
         let plan = plan?;
-        let target = Target::create(downloads, &plan.survey.path, &plan.facts)?;
+        let target = Target::create(downloads, &plan.survey.path, &plan.facts, &mut folder)?;
         let pieces = pieces(core, &plan);
         Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.facts.version))
     };
@@ -210,12 +234,13 @@ fn attempt(core: &mut Core, surveys: Vec<Survey>, downloads: &Path) -> Vec<Resul
     begun.iter_mut().flatten().for_each(|(file, _)| resume(core, file));
     core.report.begin(files, bytes);
     begun.iter().flatten().for_each(|(file, _)| report_resumed(core, file));
-    gather(core, &mut begun.iter_mut().flatten().map(|(file, _)| file).collect::<Vec<_>>());
+    let mut files: Vec<&mut Incoming> = begun.iter_mut().flatten().map(|(file, _)| file).collect();
+    let looks = gather(core, &mut files, next);
     let conclude = |begun: Result<(Incoming, Version), ClientError>| {
         let (file, version) = begun?;
         conclude(core, file, version, downloads)
     };
-    begun.into_iter().map(conclude).collect()
+    (begun.into_iter().map(conclude).collect(), looks)
 }
 
 fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
@@ -238,7 +263,7 @@ fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
 
 /// Puts a fetched file in its place, or returns why that is not possible.
 fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> Result<Downloaded, Failure> {
-    let Incoming { survey, target, pieces, failed } = file;
+    let Incoming { survey, mut target, pieces, failed } = file;
     if let Some(error) = failed {
         return Err(Failure::Failed(error.into()));
     }
@@ -256,9 +281,8 @@ fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> 
         let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
         return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
     }
-    let shortfall = target.shortfall();
     let folder = target.finish(&survey.path).map_err(ClientError::from)?;
-    report_shortfall(core, &survey.path, shortfall);
+    report_shortfall(core, &survey.path, target.shortfall());
     report_bad_copies(core, &survey, &pieces);
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
     Ok(Downloaded { place: place(downloads, &survey.path), path: survey.path, size, folder })
