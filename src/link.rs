@@ -65,7 +65,7 @@ impl Half {
     fn timeout_of_a_call(&self) -> Option<Duration> {
         let until = |moment: Instant| moment.saturating_duration_since(Instant::now());
         let (left, timeout) = match self.limit {
-            Limit::Waited(left) => (left, Some(TURN)),
+            Limit::Waited(left) => (left, Some(TURN.min(left))),
             Limit::Until(moment) => (until(moment), None),
             Limit::Each(timeout, moment) => (moment.map_or(timeout, until), Some(timeout)),
         };

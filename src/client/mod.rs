@@ -63,6 +63,12 @@ impl Client {
         self.0.find_reason(error)
     }
 
+    /// To be called before each command that follows another: a server that has fallen silent in between is then given up
+    /// sooner than during a command.
+    pub fn probe(&mut self) {
+        self.0.cluster.probe();
+    }
+
     /// Asks every server, one after another, for its round trip and what it holds.
     pub fn status(&mut self) -> Vec<ServerStatus> {
         commands::status::status(&mut self.0)

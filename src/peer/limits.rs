@@ -24,6 +24,8 @@ pub struct Limits {
     pub connect: Duration,
     /// For each of the two answers of a login.
     pub login: Duration,
+    /// For that to a PING.
+    pub ping: Duration,
     /// For an answer that needs no disk to be synced, and for each step of a payload.
     pub answer: Duration,
     /// For an answer that needs one.
@@ -40,6 +42,7 @@ impl Limits {
         Self {
             connect: timeout,
             login: at_least(3, 3),
+            ping: at_least(3, 3),
             answer: at_least(10, 10).min(MAX_ANSWER),
             durable: at_least(20, 20),
             life: LIFE,

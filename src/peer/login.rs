@@ -2,6 +2,7 @@
 
 use super::error::PeerError;
 use super::limits::Limits;
+use super::silence::WaitClock;
 use super::socket::Socket;
 use crate::auth::{ClientChallenge, ClientFirst, ClientProof, Salted, SessionKeys};
 use crate::config::ServerAddress;
@@ -44,6 +45,11 @@ impl Connected {
         let first = ClientFirst::new(user, nonce);
         socket.send_line(&Login::Login(first.message()).to_line())?;
         Ok(Self { socket, expected: server.name.clone(), first, min_iterations })
+    }
+
+    /// From now on the time that is spent waiting for this server is counted on this clock.
+    pub fn count_on(&mut self, clock: &WaitClock) {
+        self.socket.count_on(clock);
     }
 
     /// Waits for the challenge.

@@ -6,6 +6,7 @@
 mod error;
 mod limits;
 mod login;
+mod silence;
 mod socket;
 
 use std::io::Write;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use error::{Answer, No, PeerError, Received};
 pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
+pub use silence::WaitClock;
 
 use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
@@ -46,6 +48,19 @@ pub struct Peer {
     /// That of the STAGE whose end has not been sent yet.
     payload: Option<PayloadMac>,
     secrets: Key,
+    /// Whether anything was asked on it.
+    is_used: bool,
+    ping: Ping,
+}
+
+/// A PING that goes ahead of a request: its answer comes at once, if any does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ping {
+    None,
+    /// Before the next request.
+    Due,
+    /// Its answer comes before all others.
+    Sent,
 }
 
 impl Proven {
@@ -56,7 +71,17 @@ impl Proven {
     pub fn welcomed(self) -> Result<Peer, PeerError> {
         let (socket, SessionKeys { client_lines, server_lines, payloads, secrets }) = self.finish()?;
         let (sealer, opener) = (LineSealer::new(client_lines), LineOpener::new(server_lines));
-        Ok(Peer { tracer: None, socket, sealer, opener, payloads, payload: None, secrets })
+        Ok(Peer {
+            tracer: None,
+            socket,
+            sealer,
+            opener,
+            payloads,
+            payload: None,
+            secrets,
+            is_used: false,
+            ping: Ping::None,
+        })
     }
 }
 
@@ -76,9 +101,44 @@ impl Peer {
         self.socket.reader.get_ref().other_end().is_some_and(tcp::is_local)
     }
 
+    /// From now on the time that is spent waiting for this server is counted on this clock.
+    pub fn count_on(&mut self, clock: &WaitClock) {
+        self.socket.count_on(clock);
+    }
+
+    /// Has a PING go ahead of the next request. Its answer needs no work, so a server from which it does not come within
+    /// its limit is silent, and the longer limits of the requests that follow need not be waited for. Of a
+    /// server that has only just accepted the login nothing is asked.
+    pub fn probe(&mut self) {
+        if self.is_used && self.ping == Ping::None {
+            self.ping = Ping::Due;
+        }
+    }
+
+    /// Sends the PING of [`Peer::probe`], if it is due, without a request.
+    pub fn send_probe(&mut self) -> Result<(), PeerError> {
+        if self.ping == Ping::Due {
+            self.send_text(&Request::Ping.to_line())?;
+            self.ping = Ping::Sent;
+        }
+        Ok(())
+    }
+
+    /// Receives the reply to the PING of [`Peer::probe`], if one was sent.
+    pub fn receive_probe(&mut self) -> Result<(), PeerError> {
+        if self.ping == Ping::Sent {
+            self.ping = Ping::None;
+            self.receive_pong(self.socket.limits.ping)?
+                .map_err(|no| PeerError::Refused(no.refusal, no.detail))?;
+        }
+        Ok(())
+    }
+
     /// Sends a request, perhaps only into a buffer: see [`Peer::flush`]. After a STAGE, RESUME or RESTORE its payload
     /// must follow through [`Peer::send_payload`], and then [`Peer::send_end`] or [`Peer::send_cancel`].
     pub fn send(&mut self, request: &Request) -> Result<(), PeerError> {
+        self.send_probe()?;
+        self.is_used = true;
         self.send_text(&request.to_line())?;
         let has_mac = matches!(request, Request::Stage { restore: None, .. } | Request::Resume { .. });
         self.payload = has_mac.then(|| PayloadMac::new(&self.payloads, self.sealer.last()));
@@ -122,8 +182,7 @@ impl Peer {
 
     /// Sends what is buffered.
     pub fn flush(&mut self) -> Result<(), PeerError> {
-        self.socket.begin_sending(0);
-        Ok(self.socket.writer.flush()?)
+        self.socket.flush()
     }
 
     /// The next line. Waiting for it uses up `patience`.
@@ -144,12 +203,18 @@ impl Peer {
 
     /// The next line that is not a sign of life.
     fn receive_reply(&mut self, limit: Duration, patience: &mut Patience) -> Result<Reply, PeerError> {
+        self.receive_probe()?;
         loop {
             match self.receive(limit, patience)? {
                 Reply::More(0, _) => patience.count_part()?,
                 reply => return Ok(reply),
             }
         }
+    }
+
+    /// The reply to a PING, which may take so long.
+    pub fn receive_pong(&mut self, limit: Duration) -> Received<()> {
+        self.receive_ok(limit, self.socket.limits.life)
     }
 
     /// The reply to a request that is answered when something is on disk, or done.
@@ -160,7 +225,11 @@ impl Peer {
     /// The same for a request for which the server has to read `bytes` of a piece first.
     pub fn receive_done_with(&mut self, bytes: u64) -> Received<()> {
         let limits = self.socket.limits;
-        match self.receive_reply(limits.durable, &mut Patience::new(limits.life_of(bytes)))? {
+        self.receive_ok(limits.durable, limits.life_of(bytes))
+    }
+
+    fn receive_ok(&mut self, limit: Duration, life: Duration) -> Received<()> {
+        match self.receive_reply(limit, &mut Patience::new(life))? {
             Reply::Ok => Ok(Ok(())),
             Reply::No(refusal, detail) => no(refusal, detail),
             _ => Err(PeerError::Protocol(ParseError("OK"))),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::PeerError;
 use super::limits::Limits;
+use super::silence::{Silence, WaitClock};
 use crate::link::{self, Inbound, Limit, Outbound};
 use crate::tcp;
 use crate::wire::{Reply, read_line};
@@ -17,6 +18,7 @@ pub(super) struct Socket {
     pub(super) reader: BufReader<Inbound>,
     pub(super) writer: Outbound,
     pub(super) limits: Limits,
+    silence: Silence,
 }
 
 impl Socket {
@@ -25,14 +27,30 @@ impl Socket {
         let stream = connect(address, limits.connect)?;
         let (inbound, writer) = link::open(stream.into(), BUFFER, Limit::Waited(limits.login))?;
         let reader = BufReader::with_capacity(BUFFER, inbound);
-        Ok(Self { reader, writer, limits })
+        Ok(Self { reader, writer, limits, silence: Silence::new(&WaitClock::default()) })
     }
 
-    /// Receives a line, waiting for all of it no longer than `limit`; returns what is left of that too.
+    /// From now on the time that is spent waiting for this server is counted on this clock.
+    pub(super) fn count_on(&mut self, clock: &WaitClock) {
+        self.silence = Silence::new(clock);
+    }
+
+    /// Receives a line, waiting for all of it no longer than `limit`; returns what is left of that too. If nothing has
+    /// arrived until now, the server has been silent while others were waited for.
     pub(super) fn receive_line(&mut self, limit: Duration) -> Result<(String, Duration), PeerError> {
-        self.reader.get_mut().limit(Limit::Waited(limit));
-        let line = read_line(&mut self.reader)?;
-        Ok((line, self.reader.get_ref().left()))
+        let is_silent = self.reader.buffer().is_empty() && !self.reader.get_ref().has_arrived();
+        let allowed = if is_silent { self.silence.left_of(limit) } else { limit };
+        self.reader.get_mut().limit(Limit::Waited(allowed));
+        let line = read_line(&mut self.reader);
+        let left = self.end_wait(allowed);
+        Ok((line?, left))
+    }
+
+    /// Returns what is left of the limit.
+    fn end_wait(&mut self, allowed: Duration) -> Duration {
+        let left = self.reader.get_ref().left();
+        self.silence.end(allowed.saturating_sub(left));
+        left
     }
 
     /// Fills a buffer, waiting for all of it no longer than `limit`; returns what is left of that.
@@ -42,8 +60,9 @@ impl Socket {
         limit: Duration,
     ) -> Result<Duration, PeerError> {
         self.reader.get_mut().limit(Limit::Waited(limit));
-        self.reader.read_exact(buffer)?;
-        Ok(self.reader.get_ref().left())
+        let filled = self.reader.read_exact(buffer);
+        let left = self.end_wait(limit);
+        Ok(filled.map(|()| left)?)
     }
 
     /// Before that many bytes are sent: sets how long the server may need for them and for what is buffered.
@@ -51,11 +70,19 @@ impl Socket {
         self.writer.limit(Limit::Waited(self.limits.payload((BUFFER + bytes) as u64)));
     }
 
+    /// Sends what is buffered. From now on an answer is due.
+    pub(super) fn flush(&mut self) -> Result<(), PeerError> {
+        self.begin_sending(0);
+        self.writer.flush()?;
+        self.silence.begin();
+        Ok(())
+    }
+
     pub(super) fn send_line(&mut self, line: &str) -> Result<(), PeerError> {
         self.begin_sending(line.len());
         self.writer.write_all(line.as_bytes())?;
         self.writer.write_all(b"\n")?;
-        Ok(self.writer.flush()?)
+        self.flush()
     }
 
     pub(super) fn receive_plain(&mut self) -> Result<Reply, PeerError> {
@@ -81,4 +108,43 @@ fn connect(address: &str, limit: Duration) -> Result<TcpStream, PeerError> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn open(login: Duration, clock: &WaitClock) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let limits = Limits { login, ..Limits::from_timeout(LONG) };
+        let mut socket = Socket::open(&listener.local_addr().unwrap().to_string(), limits).unwrap();
+        socket.count_on(clock);
+        (socket, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn while_others_are_waited_for_so_is_this_one_but_what_has_arrived_counts() {
+        let clock = WaitClock::default();
+        let (mut silent, _server) = open(LONG, &clock);
+        let (mut slow, mut slow_server) = open(LONG, &clock);
+        clock.advance(LONG);
+        let begin = Instant::now();
+        assert!(matches!(silent.receive_plain(), Err(PeerError::Silent)));
+        assert!(begin.elapsed() < LONG);
+
+        slow_server.write_all(b"WELCOME eA==\n").unwrap();
+        while !slow.reader.get_ref().has_arrived() {}
+        assert!(slow.receive_plain().is_ok());
+
+        // Asked again, it has its whole limit again.
+        clock.advance(LONG);
+        slow.send_line("PROVE eA==").unwrap();
+        let answer =
+            std::thread::spawn(move || slow_server.write_all(b"WELCOME eA==\n").map(|()| slow_server));
+        assert!(slow.receive_plain().is_ok());
+        answer.join().unwrap().unwrap();
+    }
 }

@@ -1,7 +1,8 @@
 //! Servers that are down, silent, old, empty or die in the middle. The result is the right bytes, or a clear message
 //! and no file.
 
-use crate::common::{Cluster, Fault, Proxy, Way, disk, noise, subsets};
+use crate::common::{Cluster, Fault, Outcome, Proxy, Session, Way, disk, noise, subsets};
+use std::time::{Duration, Instant};
 
 /// Four files that, with the usual four servers, are in different rows of the placement table.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -187,6 +188,74 @@ fn a_server_that_falls_silent_in_a_session_is_passed_over() {
     aditi.download("b", &b);
 }
 
+/// How long something takes.
+fn time(something: impl FnOnce()) -> Duration {
+    let begin = Instant::now();
+    something();
+    begin.elapsed()
+}
+
+/// With this `Timeout` a client waits 6 s for a server that does not answer its login.
+const LONG_LOGIN: &str = "Timeout 2";
+
+#[test]
+fn several_servers_that_are_silent_at_login_cost_no_more_time_than_one() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi").with(LONG_LOGIN);
+    aditi.upload("a", b"bytes");
+    let mut show = |n| {
+        cluster.pause(n);
+        time(|| drop(aditi.run(&["ShowFiles"]).succeeds().complains_of(&format!("Server{n}"))))
+    };
+    let (one, _, three) = (show(1), show(2), show(3));
+    assert!(three < 2 * one, "{three:?}, and for one server {one:?}");
+}
+
+/// Whatever it asks, and however often: the limits on answers are 20 and 40 s here.
+#[test]
+fn servers_that_fall_silent_at_a_prompt_cost_a_command_no_more_than_a_login() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi").with(LONG_LOGIN);
+    ["a", "b", "c"].iter().for_each(|name| drop(aditi.upload(name, b"bytes")));
+    aditi.put("d", b"bytes");
+    let commands =
+        ["ShowFiles", "Upload d", "Download a", "Delete b", "Move c e", "Status", "Verify", "Repair"];
+    let sessions = commands.map(|command| {
+        let mut session = aditi.session();
+        session.send("ShowFiles");
+        session.wait_for("a");
+        (session, command)
+    });
+    [1, 3].iter().for_each(|&n| cluster.pause(n));
+    let login = time(|| drop(aditi.run(&["ShowFiles"]).succeeds()));
+    let all = time(|| {
+        let sent = sessions.map(|(mut session, command)| {
+            session.send(command);
+            session
+        });
+        for outcome in sent.map(Session::finish) {
+            assert!(outcome.to_string().contains("did not answer in time"), "{outcome}");
+        }
+    });
+    assert!(all < 2 * login, "{all:?}, and for a login {login:?}");
+}
+
+#[test]
+fn a_server_is_asked_for_a_sign_of_life_before_a_command_but_not_right_after_its_login_nor_in_the_middle() {
+    let cluster = Cluster::quick(1);
+    let aditi = cluster.client("Aditi");
+    // More than one batch of every command.
+    (0..150).for_each(|n| aditi.put(&format!("d/{n}"), b"bytes"));
+    let pings = |outcome: Outcome| outcome.succeeds().stderr.matches("-> Server1 PING").count();
+    for command in ["Upload d", "ShowFiles", "Download .", "Verify -r", "Repair", "Delete -r d"] {
+        let args: Vec<&str> = command.split(' ').chain(["--trace"]).collect();
+        assert_eq!(pings(aditi.run(&args)), 0, "{command}");
+        aditi.run(&["Upload", "d"]).succeeds();
+        let second = format!("ShowFiles\n{command} --trace\n");
+        assert_eq!(pings(aditi.pipe(&second)), 1, "{command}");
+    }
+}
+
 #[test]
 fn a_session_outlives_the_death_of_a_server() {
     let mut cluster = Cluster::quick(4);
@@ -354,6 +423,34 @@ fn a_server_that_falls_silent_in_the_middle_of_an_upload_is_replaced() {
     proxies[3].fail_after(Way::Up, 1 << 20, Fault::Silence);
     aditi.run(&["Upload", "a"]).succeeds().complains_of("Server4");
     assert!(cluster.copies_on(&[1, 2, 3], "a") >= 2);
+}
+
+#[test]
+fn nothing_is_staged_on_servers_that_have_fallen_silent_with_one_in_the_middle_of_an_upload() {
+    let mut cluster = Cluster::quick(7);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    aditi.upload("a", b"bytes");
+    let (holders, others): (Vec<usize>, Vec<usize>) =
+        (1..=7).partition(|&n| !cluster.pieces_on(n).is_empty());
+    // The holder of the last piece: those on the ring after it come next.
+    let victim = cluster.holders("a", 4)[0];
+    assert_eq!((holders.len(), others.len()), (5, 2));
+    let bytes = noise(1, LARGE);
+    aditi.put("a", &bytes);
+    proxies[victim - 1].fail_after(Way::Up, 1 << 20, Fault::Silence);
+    let upload = aditi.start(&["Upload", "a", "--trace"]);
+    proxies[victim - 1].wait_for_the_fault();
+    others.iter().for_each(|&n| cluster.pause(n));
+    let mut outcome = upload.finish().succeeds();
+    for n in others {
+        outcome = outcome.complains_of(&format!("Server{n} is down (did not answer in time)"));
+        assert!(!outcome.stderr.contains(&format!("-> Server{n} STAGE")), "{outcome}");
+    }
+    assert!(
+        holders.iter().filter(|&&n| n != victim).map(|&n| cluster.pieces_on(n).len()).sum::<usize>() == 8
+    );
+    cluster.client("Aditi").download("a", &bytes);
 }
 
 #[test]

@@ -161,6 +161,23 @@ fn a_connection_of_which_nobody_knows_anymore_is_given_up_and_made_again() {
 }
 
 #[test]
+fn so_is_one_that_was_forgotten_between_two_commands() {
+    let sessions = ["ShowFiles", "Status", "Verify", "Repair", "Passwd\nnew-pass-word"].map(|command| {
+        let cluster = Cluster::quick(1);
+        let proxies = cluster.proxies();
+        let aditi = cluster.client_through("Aditi", &proxies).with("Timeout 2");
+        let mut session = aditi.session();
+        proxies[0].trap("PING", Trap::Hold);
+        session.send(&format!("ShowFiles\n{command}"));
+        (session, proxies, cluster)
+    });
+    for (session, proxies, _cluster) in sessions {
+        session.finish().succeeds().does_not_complain_of("down");
+        assert!(proxies[0].has_sprung());
+    }
+}
+
+#[test]
 fn connections_that_are_ended_at_any_message_of_a_version_cost_no_copy() {
     let cluster = Cluster::quick(4);
     let proxies = cluster.proxies();

@@ -51,6 +51,7 @@ const EXIT: Command = Command {
 
 /// Runs a command, and reports it if it fails; its exit status.
 pub(super) fn execute(session: &mut Session<'_>, call: &Call) -> u8 {
+    session.client.probe();
     // Passwd first reads a line.
     if *call.command != passwd::COMMAND {
         passwd::finish_or_warn(session);

@@ -49,6 +49,7 @@ struct Done {
 /// See [`Client::can_change_password`](crate::client::Client::can_change_password).
 pub(crate) fn can_change_password(core: &mut Core) -> Result<(), ClientError> {
     core.cluster.refresh();
+    core.cluster.find_silent();
     let cluster = &core.cluster;
     let down = (0..cluster.len()).filter(|&server| !cluster.is_denied(server));
     let down: Vec<_> =
@@ -80,6 +81,7 @@ pub(crate) fn change_password(core: &mut Core, password: &str, again: bool) -> R
     // Some servers may have the new password already.
     core.cluster.try_also(password);
     core.cluster.refresh();
+    core.cluster.find_silent();
     // The key is retired on connections, and another one may be to a server that has lost its disk.
     core.cluster.forbid_returns();
     let new_key = match core.config.key {

@@ -20,12 +20,15 @@ pub struct ServerStatus {
 pub(crate) fn status(core: &mut Core) -> Vec<ServerStatus> {
     core.cluster.refresh();
     // A server that is lost now is shown as it is.
-    core.quietly(|core| (0..core.cluster.len()).map(|server| server_status(core, server)).collect())
+    core.quietly(|core| {
+        core.cluster.find_silent();
+        (0..core.cluster.len()).map(|server| server_status(core, server)).collect()
+    })
 }
 
 fn server_status(core: &mut Core, server: usize) -> ServerStatus {
     let begin = Instant::now();
-    core.cluster.ask(server, Request::Ping);
+    core.cluster.ping(server);
     let round_trip = begin.elapsed();
     let receive = |peer: &mut Peer, _: &Request| peer.receive_parsed(Usage::parse);
     let state = match core.cluster.exchange(&[(server, Request::Status)], Peer::send, receive).pop() {

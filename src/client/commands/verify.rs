@@ -189,6 +189,7 @@ pub(crate) fn verify(
     mut tell: impl FnMut(&Problem),
 ) -> Result<VerifySummary, ClientError> {
     core.cluster.refresh();
+    core.cluster.find_silent();
     core.require_server()?;
     let present: Vec<usize> = core.cluster.up().collect();
     let mut unseen = Unseen::default();

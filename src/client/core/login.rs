@@ -9,7 +9,7 @@ use super::report::{Phase, Report};
 use crate::auth::Salted;
 use crate::config::{MAX_SERVERS, ServerAddress};
 use crate::name::UserName;
-use crate::peer::{Challenged, Connected, Limits, Peer, PeerError, Proven};
+use crate::peer::{Challenged, Connected, Limits, Peer, PeerError, Proven, WaitClock};
 use crate::primitives;
 use crate::text::base64_encode;
 use crate::wire::Refusal;
@@ -23,6 +23,8 @@ pub(super) struct Logins {
     pub(super) min_iterations: u32,
     pub(super) limits: Limits,
     pub(super) report: Arc<dyn Report>,
+    /// Of all that is waited for outside of threads.
+    pub(super) clock: WaitClock,
     derived: Vec<Derived>,
 }
 
@@ -50,16 +52,17 @@ struct Attempt<S> {
 /// One server's login that has ended.
 pub(super) struct Ended {
     pub(super) server: usize,
-    /// How long the server was waited for.
+    /// How long the server was waited for, alone or with others.
     pub(super) cost: Duration,
     pub(super) outcome: Result<Peer, PeerError>,
     /// Whether the server ended the connection, as it does when its time for a login is over.
     pub(super) was_ended: bool,
 }
 
-/// Takes logins one step further; those that fail have ended.
+/// Takes logins one step further; those that fail have ended. A server may be silent for so long.
 fn advance<S, T>(
     attempts: Vec<Attempt<S>>,
+    limit: Duration,
     ended: &mut Vec<Ended>,
     mut step: impl FnMut(S) -> Result<T, PeerError>,
 ) -> Vec<Attempt<T>> {
@@ -67,10 +70,16 @@ fn advance<S, T>(
     for Attempt { server, cost, state } in attempts {
         let begin = Instant::now();
         let state = step(state);
-        let cost = cost + begin.elapsed();
+        let mut cost = cost + begin.elapsed();
         match state {
             Ok(state) => advanced.push(Attempt { server, cost, state }),
-            Err(why) => ended.push(Ended { server, cost, outcome: Err(why), was_ended: false }),
+            Err(why) => {
+                if matches!(why, PeerError::Silent) {
+                    // Another server may have been waited for in the meantime.
+                    cost = cost.max(limit);
+                }
+                ended.push(Ended { server, cost, outcome: Err(why), was_ended: false });
+            }
         }
     }
     advanced
@@ -78,7 +87,7 @@ fn advance<S, T>(
 
 impl Logins {
     pub(super) fn new(user: UserName, min_iterations: u32, limits: Limits, report: Arc<dyn Report>) -> Self {
-        Self { user, min_iterations, limits, report, derived: Vec::new() }
+        Self { user, min_iterations, limits, report, clock: WaitClock::default(), derived: Vec::new() }
     }
 
     /// Drops everything that was derived from passwords.
@@ -86,11 +95,12 @@ impl Logins {
         self.derived.clear();
     }
 
-    /// Logs in to servers with a password.
+    /// Logs in to servers with a password. They may be silent for `limit`, before each of the two answers of a login.
     pub(super) fn log_in<'a>(
         &mut self,
         servers: impl Iterator<Item = (usize, &'a ServerAddress)>,
         password: &str,
+        limit: Duration,
     ) -> Vec<Ended> {
         let report = Arc::clone(&self.report);
         let mut lap = Instant::now();
@@ -99,25 +109,32 @@ impl Logins {
             lap = Instant::now();
         };
         let mut ended = Vec::new();
+        let limits = Limits { login: limit, ..self.limits };
         let start = |(server, address)| Attempt { server, cost: Duration::ZERO, state: address };
-        let connected = advance(servers.map(start).collect(), &mut ended, |address| {
+        let connected = advance(servers.map(start).collect(), limits.connect, &mut ended, |address| {
             let nonce = primitives::random::<18>().map_err(PeerError::Io)?;
             let nonce = base64_encode(&nonce);
-            Connected::open(address, &self.user, &nonce, self.min_iterations, self.limits)
+            let begin = Instant::now();
+            let connected = Connected::open(address, &self.user, &nonce, self.min_iterations, limits);
+            // Those that are connected have been waited for as well.
+            self.clock.advance(begin.elapsed().min(limits.connect));
+            let mut connected = connected?;
+            connected.count_on(&self.clock);
+            Ok(connected)
         });
         end(Phase::Connect);
-        let challenged = advance(connected, &mut ended, Connected::challenged);
+        let challenged = advance(connected, limit, &mut ended, Connected::challenged);
         end(Phase::Challenge);
         self.derive(&challenged, password);
         end(Phase::LoginKeys);
-        let proven = advance(challenged, &mut ended, |challenged: Challenged| {
+        let proven = advance(challenged, limit, &mut ended, |challenged: Challenged| {
             let (salt, iterations) = challenged.parameters();
             let known = self.derived.iter().find(|d| d.is_of(password, salt, iterations));
             // One is missing only if its thread panicked.
             let salted = known.map(|d| d.salted.clone()).ok_or(PeerError::Closed)?;
             challenged.prove(salted)
         });
-        let welcomed = advance(proven, &mut ended, Proven::welcomed);
+        let welcomed = advance(proven, limit, &mut ended, Proven::welcomed);
         end(Phase::Welcome);
         for failed in &mut ended {
             failed.was_ended =

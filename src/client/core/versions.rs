@@ -145,6 +145,8 @@ pub(crate) fn commit_all_under<T>(
 /// become what it shows. Servers that may be back soon are waited for, but not for long.
 fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) {
     let deadline = Instant::now() + PATIENCE;
+    // Even one that fell silent: it may be the only one to know the outcome.
+    sent.iter().for_each(|sent| core.cluster.try_soon(&sent.servers));
     let mut pause = *PAUSE.start();
     while !sent.is_empty() {
         core.cluster.replace(&[]);

@@ -149,16 +149,16 @@ impl Cluster {
 
     /// Makes a server fall silent: the system still takes connections for it, but it does not answer.
     pub(crate) fn pause(&mut self, n: usize) {
-        self.signal(n, "-STOP");
+        process::stop(self.id(n));
     }
 
     /// Wakes a paused server, which then reads what has come in since.
     pub(crate) fn resume(&mut self, n: usize) {
-        self.signal(n, "-CONT");
+        process::signal(self.id(n), "-CONT");
     }
 
-    fn signal(&mut self, n: usize, signal: &str) {
-        process::signal(self.server(n).process.as_ref().unwrap().id(), signal);
+    fn id(&mut self, n: usize) -> u32 {
+        self.server(n).process.as_ref().unwrap().id()
     }
 
     /// Replaces a server's disk by an empty one: what it stored and what it keeps for itself are gone.

@@ -24,6 +24,6 @@ pub(crate) use client::Client;
 pub(crate) use cluster::{Cluster, USER, subsets};
 pub(crate) use disk::noise;
 pub(crate) use json::Json;
-pub(crate) use process::Outcome;
+pub(crate) use process::{Outcome, Session};
 pub(crate) use proxy::{Fault, Proxy, Trap, Way, travelled};
 pub(crate) use terminal::as_seen;

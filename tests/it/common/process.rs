@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -231,10 +232,7 @@ impl Session {
     #[track_caller]
     pub(crate) fn suspend_while(&self, something: impl FnOnce()) {
         let id = self.child.id();
-        signal(id, "-STOP");
-        // proc_pid_stat(5): the state comes after the name, which is in brackets.
-        let state = || fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        wait_until("the process has stopped", || state().contains(") T "));
+        stop(id);
         something();
         signal(id, "-CONT");
     }
@@ -289,6 +287,17 @@ impl Drop for Session {
 #[track_caller]
 pub(crate) fn signal(process: u32, signal: &str) {
     run(Command::new("sh").args(["-c", r#"kill "$0" "$1""#, signal, &process.to_string()]), "").succeeds();
+}
+
+/// Stops a process, as Ctrl-Z does, and waits until all of its threads have stopped.
+#[track_caller]
+pub(crate) fn stop(process: u32) {
+    signal(process, "-STOP");
+    // proc_pid_stat(5): the state comes after the name, which is in brackets.
+    let is_stopped =
+        |thread: PathBuf| fs::read_to_string(thread.join("stat")).is_ok_and(|s| s.contains(") T "));
+    let threads = || fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    wait_until("the process has stopped", || threads().all(|thread| is_stopped(thread.unwrap().path())));
 }
 
 /// Polls, for what gives no sign when it has happened.

@@ -128,7 +128,7 @@ fn formula(cell: &str, timeout: u64) -> Duration {
 fn a_clients_time_limits_follow_from_its_timeout() {
     let protocol = Document::read("PROTOCOL.md");
     let rows = protocol.section("Limits").table("a client waits for");
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), 6);
     for row in rows {
         for (column, timeout) in [(2, 1), (3, 5)] {
             let limits = peer::Limits::from_timeout(Duration::from_secs(timeout));
@@ -136,6 +136,7 @@ fn a_clients_time_limits_follow_from_its_timeout() {
             let in_code = match row[4].as_str() {
                 "peer::Limits::connect" => limits.connect,
                 "peer::Limits::login" => limits.login,
+                "peer::Limits::ping" => limits.ping,
                 "peer::Limits::answer" => limits.answer,
                 "peer::Limits::durable" => limits.durable,
                 "peer::Limits::life" => limits.life,

@@ -34,7 +34,7 @@ fn log_in(rogue: &Rogue, limits: Limits) -> Peer {
 }
 
 fn patient() -> Limits {
-    Limits { connect: LONG, login: LONG, answer: LONG, durable: LONG, life: LONG }
+    Limits { connect: LONG, login: LONG, ping: LONG, answer: LONG, durable: LONG, life: LONG }
 }
 
 fn ask(peer: &mut Peer, request: &Request) {

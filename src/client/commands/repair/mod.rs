@@ -45,6 +45,7 @@ pub(crate) fn repair(
     tell: impl FnMut(&Repaired),
 ) -> Result<RepairSummary, ClientError> {
     core.cluster.refresh();
+    core.cluster.find_silent();
     core.require_server()?;
     let terms = Terms { dry, present: core.cluster.up().collect(), ..Terms::default() };
     let mut unseen = Unseen::default();

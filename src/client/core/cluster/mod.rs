@@ -3,7 +3,7 @@
 mod server;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -12,7 +12,7 @@ use super::login::{Ended, Logins};
 use super::report::{Notice, Report};
 use crate::config::Config;
 use crate::name::ServerName;
-use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received};
+use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received, WaitClock};
 use crate::wire::{Refusal, Request};
 use server::{Connection, Server};
 
@@ -207,6 +207,31 @@ impl Cluster {
         self.replace(&[]);
     }
 
+    /// Before a command: has servers that have fallen silent since the last one found when they are asked for something,
+    /// sooner than during a command. See [`Peer::probe`].
+    pub(crate) fn probe(&mut self) {
+        self.servers.iter_mut().filter_map(Server::peer_mut).for_each(Peer::probe);
+    }
+
+    /// Finds them at once, at the price of a round trip: for a command that must not lose a server.
+    pub(crate) fn find_silent(&mut self) {
+        self.probe();
+        let up: Vec<(usize, ())> = self.up().map(|server| (server, ())).collect();
+        self.exchange(&up, |peer, ()| peer.send_probe(), |peer, ()| peer.receive_probe().map(Ok));
+        self.log_in_again();
+    }
+
+    /// Has a server answer at once.
+    pub(crate) fn ping(&mut self, server: usize) {
+        self.ping_all(&[server], self.logins.limits.ping);
+    }
+
+    /// Has servers answer at once; one that takes longer than the limit is lost.
+    fn ping_all(&mut self, servers: &[usize], limit: Duration) {
+        let pings: Vec<_> = servers.iter().map(|&server| (server, Request::Ping)).collect();
+        self.exchange(&pings, Peer::send, |peer, _| peer.receive_pong(limit));
+    }
+
     /// Until the next command, a server that ends its connection is not logged in to again by
     /// [`Cluster::log_in_again`]: for a command that depends on its connections.
     pub(crate) fn forbid_returns(&mut self) {
@@ -241,7 +266,7 @@ impl Cluster {
         let was_reported = self.reported();
         for (number, server) in self.servers.iter_mut().enumerate() {
             if server.peer().is_some_and(|peer| useless.contains(&number) || peer.is_stale()) {
-                server.lose(PeerError::Closed);
+                server.lose(PeerError::Closed, Duration::ZERO);
             }
         }
         let now = Instant::now();
@@ -262,10 +287,24 @@ impl Cluster {
         }
     }
 
+    /// Has the servers that are down tried again at once.
+    pub(super) fn try_soon(&mut self, servers: &[usize]) {
+        servers.iter().for_each(|&server| self.servers[server].try_soon());
+    }
+
+    /// Takes note that a connection is lost. If the server was silent it would keep the client waiting again.
+    fn forget(&mut self, server: usize, why: PeerError) {
+        let wait = match why {
+            PeerError::Silent => self.logins.limits.login,
+            _ => Duration::ZERO,
+        };
+        self.servers[server].lose(why, wait);
+    }
+
     /// Marks a server as down. One that may return is reported when it does not.
     fn lose(&mut self, server: usize, why: PeerError) {
         if self.is_up(server) {
-            self.servers[server].lose(why);
+            self.forget(server, why);
             self.report_lost_for_good();
         }
     }
@@ -280,22 +319,36 @@ impl Cluster {
 
     /// Lends the connections that are up, for threads to use, by server; [`Cluster::take_back`] ends that.
     pub(crate) fn lend_peers(&mut self) -> Vec<Option<Peer>> {
-        self.servers.iter_mut().map(Server::lend).collect()
+        let mut peers: Vec<Option<Peer>> = self.servers.iter_mut().map(Server::lend).collect();
+        // Threads wait at the same time, each for its own server.
+        peers.iter_mut().flatten().for_each(|peer| peer.count_on(&WaitClock::default()));
+        peers
     }
 
     /// Takes back what [`Cluster::lend_peers`] lent, each with its server: a connection, or why it was lost. One that
     /// is not returned, because its thread panicked, is lost.
+    ///
+    /// If one has fallen silent, the others are asked for a sign of life: one that is silent too must not be found only
+    /// when it has taken the work of the first.
     pub(crate) fn take_back(&mut self, peers: Returned) {
+        let has_silent = peers.iter().any(|(_, peer)| matches!(peer, Err(PeerError::Silent)));
         for (server, peer) in peers {
             match peer {
-                Ok(peer) => self.servers[server].connection = Connection::Up(Box::new(peer)),
-                Err(why) => self.servers[server].lose(why),
+                Ok(mut peer) => {
+                    peer.count_on(&self.logins.clock);
+                    self.servers[server].connection = Connection::Up(Box::new(peer));
+                }
+                Err(why) => self.forget(server, why),
             }
         }
         for server in &mut self.servers {
             if matches!(server.connection, Connection::Lent) {
-                server.lose(PeerError::Closed);
+                server.lose(PeerError::Closed, Duration::ZERO);
             }
+        }
+        if has_silent {
+            let up: Vec<usize> = self.up().collect();
+            self.ping_all(&up, self.logins.limits.answer);
         }
         self.report_lost_for_good();
     }
@@ -401,11 +454,20 @@ impl Cluster {
         }
     }
 
+    /// How long these servers may be silent during a login. If nobody is left because all have been silent, it was perhaps
+    /// their connections that were dead, or else they will hardly answer now.
+    fn login_limit(&self, which: &[usize]) -> Duration {
+        let is_silent = |&server: &usize| matches!(self.servers[server].error(), Some(PeerError::Silent));
+        let nobody = self.up().next().is_none() && which.iter().all(is_silent);
+        if nobody { self.logins.limits.login / 2 } else { self.logins.limits.login }
+    }
+
     /// Returns the servers that ended the connection.
     fn try_to_log_in(&mut self, which: &[usize], password: &str) -> Vec<usize> {
         self.rounds += 1;
+        let limit = self.login_limit(which);
         let servers = which.iter().map(|&server| (server, &self.servers[server].address));
-        let ended = self.logins.log_in(servers, password);
+        let ended = self.logins.log_in(servers, password, limit);
         let was_ended = ended.iter().filter(|login| login.was_ended).map(|login| login.server).collect();
         for Ended { server, cost, outcome, .. } in ended {
             match outcome {

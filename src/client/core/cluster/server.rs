@@ -145,9 +145,9 @@ impl Server {
         }
     }
 
-    /// Its connection is lost. It may be tried again at once.
-    pub(super) fn lose(&mut self, why: PeerError) {
-        self.connection = Connection::Down { why, retry_at: Instant::now(), is_reported: false };
+    /// Its connection is lost. It may be tried again after so long.
+    pub(super) fn lose(&mut self, why: PeerError, wait: Duration) {
+        self.connection = Connection::Down { why, retry_at: Instant::now() + wait, is_reported: false };
     }
 
     /// It was logged in to.
@@ -160,6 +160,10 @@ impl Server {
     pub(super) fn turn_away(&mut self, why: PeerError, cost: Duration) {
         let is_refused = matches!(why, PeerError::Refused(..));
         let wait = if is_refused { RETRY_REFUSED } else { cost * RETRY_FACTOR };
+        if matches!(why, PeerError::Silent) {
+            // Nor would it answer the next one.
+            self.returns = 0;
+        }
         let is_reported = self.is_reported();
         self.connection = Connection::Down { why, retry_at: Instant::now() + wait, is_reported };
     }
