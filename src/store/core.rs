@@ -35,6 +35,13 @@ pub(super) struct UserPart<'a, D> {
 impl<D: Disk> UserPart<'_, D> {
     /// Locks it, after recovering what a crash left of it.
     pub(super) fn lock(&self) -> Result<Locked<'_, D>, StoreError> {
+        let mut locked = self.lock_to_look()?;
+        locked.index.uses += 1;
+        Ok(locked)
+    }
+
+    /// The same for a holder that changes no piece.
+    pub(super) fn lock_to_look(&self) -> Result<Locked<'_, D>, StoreError> {
         let mut locked = self.locked(lock(&self.index));
         if !locked.index.recovered {
             locked.recover()?;

@@ -107,6 +107,8 @@ pub(super) struct Index {
     /// Counts everything that can make a piece inadmissible that was admissible before: pieces that are published, and
     /// changes of floors and keys.
     pub(super) decisions: u64,
+    /// Counts the holders of the lock that could change a piece.
+    pub(super) uses: u64,
     no_files: HashSet<FilePath>,
     no_files_bytes: usize,
 }

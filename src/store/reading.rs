@@ -3,6 +3,7 @@
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
+use super::locked::Locked;
 use super::partial;
 use super::piece::{self, ReadError};
 use crate::commit::{PieceState, TOMBSTONE};
@@ -19,18 +20,21 @@ impl<D: Disk> Store<D> {
     /// If the disk fails.
     pub fn look(&self, user: &UserName, path: &FilePath) -> Result<NameReport, StoreError> {
         let part = self.part(user);
-        let mut locked = part.lock()?;
         // A reader must not see anything that a power failure could still undo.
-        locked.sync(locked.directories(path))?;
-        let mut report = NameReport { floor: locked.index.floor(path), ..NameReport::default() };
-        for piece in placement::pieces() {
-            match self.files.piece(user, path, piece) {
-                Ok((_, claim)) => report.pieces.push(Reported::Piece(PieceState::Published, Box::new(claim))),
-                Err(ReadError::Missing) => {}
-                Err(error) if error.is_of_the_file() => report.pieces.push(Reported::Damaged(piece)),
-                Err(error) => return Err(error.into()),
-            }
+        let safe = |locked: &mut Locked<'_, D>| locked.sync(locked.directories(path));
+        let mut locked = part.lock_to_look()?;
+        safe(&mut locked)?;
+        let uses = locked.index.uses;
+        drop(locked);
+        // Without the lock, since a thread that waits for the processor meanwhile would hold up all others.
+        let mut pieces = self.published(user, path);
+        let mut locked = part.lock_to_look()?;
+        if locked.index.uses != uses {
+            safe(&mut locked)?;
+            pieces = self.published(user, path);
         }
+        let mut report =
+            NameReport { floor: locked.index.floor(path), pieces: pieces?, ..NameReport::default() };
         // This reads the disk whatever is remembered, so a file that somebody put there by hand is seen.
         match report.pieces.is_empty() {
             true => locked.index.remember_no_file(path.clone()),
@@ -53,6 +57,19 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(report)
+    }
+
+    fn published(&self, user: &UserName, path: &FilePath) -> Result<Vec<Reported>, StoreError> {
+        let mut pieces = Vec::new();
+        for piece in placement::pieces() {
+            match self.files.piece(user, path, piece) {
+                Ok((_, claim)) => pieces.push(Reported::Piece(PieceState::Published, Box::new(claim))),
+                Err(ReadError::Missing) => {}
+                Err(error) if error.is_of_the_file() => pieces.push(Reported::Damaged(piece)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(pieces)
     }
 
     /// Opens a published piece for reading, and reads its claim.

@@ -30,6 +30,8 @@ enum Call {
 #[derive(Default)]
 struct Gate {
     shut: Option<Call>,
+    /// If only one call hangs, the first: the name of its file.
+    only: Option<&'static str>,
     waiting: bool,
 }
 
@@ -42,7 +44,11 @@ impl Hanging {
         let (gate, changed) = &*self.1;
         let mut gate = gate.lock().unwrap();
         let is_hers = file.components().any(|part| part.as_os_str() == "Aditi");
-        while is_hers && gate.shut == Some(call) {
+        let hangs = |gate: &Gate| gate.only.is_none_or(|name| !gate.waiting && file.ends_with(name));
+        if !(is_hers && gate.shut == Some(call) && hangs(&gate)) {
+            return;
+        }
+        while gate.shut == Some(call) {
             gate.waiting = true;
             changed.notify_all();
             gate = changed.wait(gate).unwrap();
@@ -50,7 +56,12 @@ impl Hanging {
     }
 
     fn shut(&self, call: Call) {
-        *self.1.0.lock().unwrap() = Gate { shut: Some(call), waiting: false };
+        *self.1.0.lock().unwrap() = Gate { shut: Some(call), ..Gate::default() };
+    }
+
+    /// Only the next open of a file of this name hangs.
+    fn shut_for_one(&self, name: &'static str) {
+        *self.1.0.lock().unwrap() = Gate { shut: Some(Call::Open), only: Some(name), waiting: false };
     }
 
     /// Whether a call hangs, at the latest after a while.
@@ -190,6 +201,40 @@ fn a_call_that_hangs_for_one_user_holds_up_nobody_else() {
     for call in [Call::Create, Call::Open, Call::Rename, Call::SyncDir, Call::Entries, Call::Mount] {
         hangs_alone(call, true);
     }
+}
+
+#[test]
+fn a_look_that_reads_while_another_session_commits_sees_one_version() {
+    let disk = Hanging(new_disk(), Arc::default());
+    let server = ServerName::parse(SERVER).unwrap();
+    let store = Arc::new(Store::open(disk.clone(), &root(), &server, NOW, &mut |_| ()).unwrap());
+    let connection = store.connect();
+    let stage = |generation| {
+        let mut batch = Batch::default();
+        for number in [1, 2] {
+            let Piece { claim, payload, .. } = Piece::of(NAME, generation, number);
+            receive(&store, connection, claim, payload, &mut batch).unwrap();
+        }
+        store.flush(&mut batch).unwrap();
+    };
+    let commit = move |store: &Store<Hanging>, generation| {
+        let mut batch = Batch::default();
+        store.commit(connection, &aditi(), &path(NAME), version(generation), &mut batch)?;
+        store.flush(&mut batch)
+    };
+    stage(1);
+    commit(&store, 1).unwrap();
+    stage(2);
+    disk.shut_for_one(".earth.gif.2");
+    let looking = Arc::clone(&store);
+    let look = std::thread::spawn(move || looking.look(&aditi(), &path(NAME)));
+    assert!(disk.somebody_waits(), "the second piece is not read");
+    let (done, outcome) = channel();
+    let committing = Arc::clone(&store);
+    std::thread::spawn(move || done.send(commit(&committing, 2)));
+    outcome.recv_timeout(LIMIT).expect("the commit waits for the look").unwrap();
+    disk.open_again();
+    assert_eq!(look.join().unwrap().unwrap(), store.look(&aditi(), &path(NAME)).unwrap());
 }
 
 #[test]
