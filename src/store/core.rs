@@ -162,7 +162,7 @@ impl<D: Disk> Store<D> {
     /// staged, and what it is still doing is refused from now on.
     pub fn disconnect(&self, user: &UserName, connection: Connection) {
         self.connections.end(connection);
-        lock(&self.part(user).index).open.remove(&connection);
+        lock(&self.part(user).index).disconnect(connection);
     }
 
     /// A guard that calls [`Store::disconnect`] when dropped, so that a connection ends however its session does.

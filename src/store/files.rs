@@ -13,7 +13,7 @@ use super::piece::{self, ReadError};
 use super::places::Places;
 use crate::name::{FilePath, ServerName, UserName};
 use crate::primitives::Bytes32;
-use crate::sealed::Claim;
+use crate::sealed::{Claim, Header};
 
 /// Bytes set aside for deletes on a full disk: enough for a batch of tombstones of one block each.
 const RESERVE: usize = 512 * 1024;
@@ -101,12 +101,14 @@ impl<D: Disk> ServerFiles<D> {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The path of a new file, for a piece that will be received; with an opening seal, for one of which a part may be
-    /// kept.
-    pub(super) fn new_file(&self, user: &UserName, opening: Option<&Bytes32>) -> PathBuf {
-        let number = self.next_number();
-        let name = opening.map_or_else(|| number.to_string(), |seal| partial::file_name(number, seal));
-        self.places.staged_of(user).join(name)
+    /// The path of a new file, for a piece that will be received.
+    pub(super) fn new_file(&self, user: &UserName) -> PathBuf {
+        self.places.staged_of(user).join(self.next_number().to_string())
+    }
+
+    /// The same for a piece of which a part may be kept. `opening` is the seal over its header.
+    pub(super) fn new_partial(&self, header: &Header, opening: &Bytes32) -> PathBuf {
+        self.places.staged_of(&header.user).join(partial::file_name(self.next_number(), header, opening))
     }
 
     /// Keeps new files from getting the number of an existing one.

@@ -96,7 +96,7 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
     }
 
     /// Begins with the first `chunks` chunks of the file, which is under its new name already. The header is replaced;
-    /// if a power failure leaves the old one, it does not match the seal in the file's name.
+    /// if that does not come about, it does not match the file's name.
     pub(super) fn begin_with(
         disk: &'a D,
         path: PathBuf,
@@ -137,7 +137,12 @@ impl<'a, D: Disk> IncomingPiece<'a, D> {
 
     /// Ends without the rest. Returns the header and the file, if it is worth keeping.
     pub(super) fn cut_off(mut self) -> Option<(Header, PathBuf)> {
-        self.output.take()?.write_out().ok()?;
+        let mut output = self.output.take()?;
+        output.write_out().ok()?;
+        if self.synced_early {
+            // Whoever opens it later may not be told of a sync that has failed on the way.
+            self.disk.sync(output.file()).ok()?;
+        }
         let (_, opening, _) = partial::open(self.disk, &self.path).ok()?;
         Some((opening.header, std::mem::take(&mut self.path)))
     }

@@ -8,7 +8,7 @@ use super::connections::Connection;
 use super::keys::Keys;
 use crate::commit::{KeyCheck, PieceState, TOMBSTONE};
 use crate::name::FilePath;
-use crate::sealed::Kind;
+use crate::sealed::{Header, Kind};
 use crate::version::Version;
 
 /// A file outside the published folders: a staged piece, or a tombstone.
@@ -98,6 +98,9 @@ pub(super) struct Index {
     pub(super) keys: Keys,
     /// Connections that have begun to stage something, and have not ended.
     pub(super) open: HashSet<Connection>,
+    /// Of these, those on which a large piece is arriving, and of which version. Its writer may have to go on without
+    /// this server, or with another connection, but it is at work.
+    arriving: HashMap<Connection, (FilePath, Version)>,
     directories: HashMap<PathBuf, Directory>,
     directories_bytes: usize,
     /// Counts the changes of all directories.
@@ -243,8 +246,31 @@ impl Index {
         self.drop_file(path, file);
     }
 
+    /// A large piece begins to arrive.
+    pub(super) fn begins(&mut self, connection: Connection, header: &Header) {
+        self.open.insert(connection);
+        self.arriving.insert(connection, (header.path.clone(), header.version));
+    }
+
+    /// The piece that was arriving on a connection has come to its end, whatever that was.
+    pub(super) fn has_ended(&mut self, connection: Connection) {
+        self.arriving.remove(&connection);
+    }
+
+    /// The connection has ended.
+    pub(super) fn disconnect(&mut self, connection: Connection) {
+        self.open.remove(&connection);
+        self.arriving.remove(&connection);
+    }
+
+    /// The versions of a name of which a piece is arriving, each with its connection.
+    pub(super) fn arriving(&self, path: &FilePath) -> impl Iterator<Item = (Connection, Version)> {
+        let of_name = self.arriving.iter().filter(move |(_, (name, _))| name == path);
+        of_name.map(|(connection, (_, version))| (*connection, *version))
+    }
+
     /// Whether the connection that staged a piece is open.
-    fn is_open(&self, waiting: &Waiting) -> bool {
+    pub(super) fn is_open(&self, waiting: &Waiting) -> bool {
         waiting.connection.is_some_and(|connection| self.open.contains(&connection))
     }
 

@@ -1,7 +1,8 @@
 //! What is kept of a piece whose connection was lost while it arrived: header and the beginning of the body.
 //!
 //! Nobody can commit it. A client may begin another piece with it, or have it dropped. The seal over its header, which
-//! no server can make, is in the name of its file, so that it is there from the first byte on.
+//! no server can make, is in the name of its file, so that it is there from the first byte on. So is a part of the
+//! header's hash: a file that got a new name, but not its new header, when the server died is no partial piece.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -13,15 +14,24 @@ use crate::sealed::{Header, NONCE, Opening};
 use crate::text::{hex, parse_hex};
 use crate::wire::MIN_PARTIAL;
 
-/// The name of a file for a piece that may be kept if it does not arrive completely.
-pub(super) fn file_name(number: u64, opening: &Bytes32) -> String {
-    format!("{number}.{}", hex(opening))
+/// Bytes of a header's hash in the name of its file.
+const SUM: usize = 8;
+
+/// The name of a file for a piece that may be kept if it does not arrive completely. `opening` is the seal over its
+/// header.
+pub(super) fn file_name(number: u64, header: &Header, opening: &Bytes32) -> String {
+    format!("{number}.{}.{}", hex(opening), sum(header))
 }
 
-/// The seal in a file's name, if it has one.
-fn seal_of(file: &Path) -> Option<Bytes32> {
-    let (_, seal) = file.file_name()?.to_str()?.split_once('.')?;
-    parse_hex(seal)
+fn sum(header: &Header) -> String {
+    hex(&sha256(&header.encode())[..SUM])
+}
+
+/// The seal and the sum in a file's name, if it has them.
+fn seal_and_sum(file: &Path) -> Option<(Bytes32, &str)> {
+    let (_, rest) = file.file_name()?.to_str()?.split_once('.')?;
+    let (seal, sum) = rest.split_once('.')?;
+    Some((parse_hex(seal)?, sum))
 }
 
 /// Whole chunks in the first bytes of a body.
@@ -36,9 +46,9 @@ pub(super) fn is_worth_keeping(header: &Header, chunks: u64) -> bool {
 
 /// What a file has of a piece: the header, the seal over it, and how many whole chunks. They need not be sound.
 pub(super) fn open<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Opening, u64), ReadError> {
-    let seal = seal_of(path).ok_or(ReadError::Format)?;
+    let (seal, named) = seal_and_sum(path).ok_or(ReadError::Format)?;
     let (file, header, chunks) = extent(disk, path)?;
-    match is_worth_keeping(&header, chunks) {
+    match is_worth_keeping(&header, chunks) && sum(&header) == named {
         true => Ok((file, Opening { header, seal }, chunks)),
         false => Err(ReadError::Format),
     }

@@ -40,6 +40,8 @@ impl<D: Disk> Store<D> {
             true => locked.index.remember_no_file(path.clone()),
             false => locked.index.may_be_file(path),
         }
+        let newest = locked.index.arriving(path).map(|(_, version)| version).max();
+        report.pieces.extend(newest.map(Reported::Arriving));
         let Some(name) = locked.index.names.get(path) else { return Ok(report) };
         for kept in &name.partial {
             if let Ok((_, opening, chunks)) = partial::open(&self.files.disk, &kept.file) {
@@ -92,7 +94,8 @@ impl<D: Disk> Store<D> {
     /// now, those of a published one are from its table.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if nothing of that piece is here, or an error of the disk.
+    /// [`StoreError::NotFound`] if nothing of that piece is here, or it is staged on a connection that is open; or an
+    /// error of the disk.
     pub fn chunks(
         &self,
         user: &UserName,
@@ -109,7 +112,8 @@ impl<D: Disk> Store<D> {
             let locked = part.lock()?;
             let name = locked.index.names.get(path).ok_or(StoreError::NotFound)?;
             let kept = name.partial.iter().find(|kept| (kept.piece, kept.version) == (number, version));
-            match (kept, locked.index.staged(path, number, version)) {
+            let staged = locked.index.staged(path, number, version);
+            match (kept, staged.filter(|waiting| !locked.index.is_open(waiting))) {
                 (Some(kept), _) => {
                     let (file, opening, chunks) = partial::open(disk, &kept.file)?;
                     (file, opening.header, chunks)

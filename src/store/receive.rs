@@ -53,7 +53,7 @@ impl<D: Disk> Store<D> {
             locked.index.decisions
         };
         let admission = Admission { restore, decisions };
-        let file = self.files.new_file(&header.user, None);
+        let file = self.files.new_file(&header.user);
         let disk = &self.files.disk;
         let is_small = header.layout().tail.end <= SMALL;
         let folder = self.files.places.staged_of(&header.user);
@@ -82,7 +82,7 @@ impl<D: Disk> Store<D> {
             return Err(StoreError::Ended);
         }
         locked.admit(connection, &header, None)?;
-        let file = self.files.new_file(&header.user, Some(opening));
+        let file = self.files.new_partial(&header, opening);
         if chunks > 0 {
             let kept = locked
                 .index
@@ -97,7 +97,7 @@ impl<D: Disk> Store<D> {
             disk.rename(&kept, &file)?;
             locked.index.forget_kept(&header.path, &kept);
         }
-        locked.index.open.insert(connection);
+        locked.index.begins(connection, &header);
         let admission = Admission { restore: None, decisions: locked.index.decisions };
         drop(locked);
         if chunks == 0 {
@@ -109,10 +109,12 @@ impl<D: Disk> Store<D> {
     /// Keeps what has arrived of a piece whose connection was lost, if it can be resumed and is worth it. Nothing
     /// depends on whether this works.
     pub fn keep_partial(&self, incoming: IncomingPiece<'_, D>) {
+        let connection = incoming.connection;
         let Some((header, file)) = incoming.cut_off() else { return };
         let Header { user, path, version, piece, key, .. } = &header;
         let part = self.part(user);
         let may_be_kept = |locked: &mut Locked<'_, D>| {
+            locked.index.keys.may_use(connection, std::iter::once(key.check))?;
             let held = locked.held(path)?;
             commit::may_stage(&held, locked.index.floor(path), *version)?;
             admit_one_more(&locked.index, &header)
@@ -146,6 +148,7 @@ impl<D: Disk> Store<D> {
         let received = incoming.finish(root, seal, tag)?;
         let part = self.part(&received.header.user);
         let mut locked = part.lock()?;
+        locked.index.has_ended(received.connection);
         let admitted = match locked.index.decisions == admission.decisions {
             _ if !self.connections.is_live(received.connection) => Err(StoreError::Ended),
             true => admit_one_more(&locked.index, &received.header),

@@ -14,7 +14,8 @@ use super::piece::{self, ReadError};
 use super::places::{parse_floor, parse_key};
 use crate::commit;
 use crate::name::UserName;
-use crate::sealed::{Header, Opening};
+use crate::sealed::{Header, Kind, Opening};
+use crate::wire::MAX_STAGED;
 
 impl<D: Disk> Locked<'_, D> {
     /// Reads a user's part of the server's own files, drops what never became a whole piece, and finishes every commit
@@ -66,7 +67,14 @@ impl<D: Disk> Locked<'_, D> {
             }
         }
         for (Header { path, version, piece, key, .. }, file) in partial {
-            self.index.add_partial(path, Partial { piece, version, key: key.check, file });
+            // A server that was killed may have been receiving more than it would have kept.
+            let is_full = self.index.names.get(&path).is_some_and(|name| name.held() >= MAX_STAGED);
+            match is_full || self.index.is_full(Kind::Data) {
+                true => self.files.remove_if_there(&file)?,
+                false => {
+                    self.index.add_partial(path, Partial { piece, version, key: key.check, file });
+                }
+            }
         }
         self.end_commits()
     }

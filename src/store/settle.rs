@@ -5,7 +5,7 @@ use super::connections::Connection;
 use super::core::Store;
 use super::disk::Disk;
 use super::error::StoreError;
-use crate::commit::{self, Step};
+use crate::commit::{self, Refused, Step};
 use crate::name::{FilePath, UserName};
 use crate::version::Version;
 
@@ -59,11 +59,15 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// [`Refused::Decided`](crate::commit::Refused::Decided) if it or something newer is published here,
-    /// [`Refused::Open`](crate::commit::Refused::Open) if a connection that staged it is open, or an error of the disk.
+    /// [`Refused::Open`](crate::commit::Refused::Open) if a connection that staged it, or on which it is arriving, is
+    /// open, or an error of the disk.
     pub fn fence(&self, user: &UserName, path: &FilePath, version: Version) -> Result<(), StoreError> {
         let part = self.part(user);
         let mut locked = part.lock()?;
         commit::fence(&locked.held(path)?, version)?;
+        if locked.index.arriving(path).any(|(_, arriving)| arriving == version) {
+            return Err(Refused::Open.into());
+        }
         locked.raise_floors([(path, version)])
     }
 
@@ -71,8 +75,8 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// [`Refused::Decided`](crate::commit::Refused::Decided) if it is published here,
-    /// [`Refused::Open`](crate::commit::Refused::Open) if another connection that staged it is open, or an error of the
-    /// disk.
+    /// [`Refused::Open`](crate::commit::Refused::Open) if another connection that staged it, or on which it is arriving,
+    /// is open, or an error of the disk.
     pub fn abort(
         &self,
         connection: Connection,
@@ -87,11 +91,15 @@ impl<D: Disk> Store<D> {
             of_version.all(|w| w.connection == Some(connection))
         });
         let steps = commit::abort(&locked.held(path)?, version, own)?;
+        if locked.index.arriving(path).any(|(by, arriving)| arriving == version && by != connection) {
+            return Err(Refused::Open.into());
+        }
         let floor = locked.index.floor(path);
         let aborted = commit::aborted_floor(floor, version);
         if aborted > floor {
             locked.set_floor(path, aborted)?;
         }
+        locked.index.has_ended(connection);
         locked.apply_all(path, &steps)?;
         let partial = locked.drop_partial(path, |kept| kept.version == version)?;
         // After the acknowledgement, a power failure must not bring any of it back.

@@ -56,7 +56,7 @@ fn a_staged_name_in_whose_way_something_is_does_not_keep_the_others_from_being_l
     let part = store.part(&user);
     for name in ["a/b", "c"] {
         let version = Version { generation: 1, upload: [0; 16] };
-        let file = store.files.new_file(&user, None);
+        let file = store.files.new_file(&user);
         let waiting = Waiting { piece: 1, version, key: [0; 16], connection: None, file, synced: true };
         part.lock().unwrap().index.add(path(name), waiting);
     }

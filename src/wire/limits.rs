@@ -27,6 +27,6 @@ pub const MAX_STAGED: usize = 256;
 pub const MIN_PARTIAL: u64 = 1 << 20;
 /// The greatest number of a piece: a piece file's name ends in one digit.
 pub(super) const MAX_PIECE: u8 = 9;
-/// Most pieces that a server has of one name: the staged ones, and for each number a published or a damaged one;
-/// number 0 is a tombstone's.
-pub const MAX_RECORDS: usize = MAX_STAGED + MAX_PIECE as usize + 1;
+/// Most records of one name: the staged and partial pieces; for each number a published or a damaged one, of which
+/// number 0 is a tombstone's; and what is arriving.
+pub const MAX_RECORDS: usize = MAX_STAGED + MAX_PIECE as usize + 2;

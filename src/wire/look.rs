@@ -5,6 +5,7 @@ use super::words::{ParseError, Words};
 use crate::commit::PieceState;
 use crate::sealed::{Claim, Header, Opening};
 use crate::text::{base64_decode, base64_encode};
+use crate::version::Version;
 
 /// Everything that a server holds of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +25,8 @@ pub enum Reported {
     Piece(PieceState, Box<Claim>),
     /// What was kept of a piece whose connection was lost while it arrived.
     Partial(Box<Opening>, u64),
+    /// The newest version of which a large piece is arriving.
+    Arriving(Version),
     /// A piece file whose header cannot be read, by its number.
     Damaged(u8),
 }
@@ -62,6 +65,7 @@ impl Reported {
                 let bytes = [&opening.header.encode()[..], &opening.seal].concat();
                 return format!("partial {} {chunks}\n", base64_encode(&bytes));
             }
+            Reported::Arriving(version) => return format!("arriving {version}\n"),
             Reported::Damaged(piece) => return format!("damaged {piece}\n"),
         };
         let bytes = [&claim.header.encode()[..], &claim.root, &claim.seal].concat();
@@ -75,6 +79,7 @@ impl Reported {
             "staged" => Reported::Piece(PieceState::Staged { open: false }, claim(&mut words)?),
             "open" => Reported::Piece(PieceState::Staged { open: true }, claim(&mut words)?),
             "partial" => Reported::Partial(opening(&mut words)?, words.number("chunks")?),
+            "arriving" => Reported::Arriving(words.version()?),
             "damaged" => Reported::Damaged(words.number_within("piece number", 0..=MAX_PIECE)?),
             _ => return Err(ParseError("a record")),
         };

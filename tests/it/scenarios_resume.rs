@@ -233,19 +233,62 @@ fn whatever_is_done_to_the_name_in_between_the_upload_succeeds() {
 }
 
 #[test]
-fn with_a_server_down_an_upload_begins_anew_and_what_was_left_goes_when_it_is_back() {
+fn with_a_server_down_an_upload_goes_on_with_what_had_not_arrived_completely() {
     let mut cluster = Cluster::quick(4);
     let bytes = noise(1, SIZE);
-    let aditi = cut_off_after(&cluster, &bytes, SIZE, End::Kill);
-    cluster.stop(4);
-    let aditi_too = cluster.client("Aditi");
-    aditi_too.put("a", &std::fs::read(aditi.files().join("a")).unwrap());
-    aditi_too.run(&["Upload", "a"]).succeeds().does_not_complain_of("already");
-    aditi_too.download("a", &bytes);
-    cluster.start(4);
-    aditi_too.run(&["Repair"]).succeeds();
-    assert_eq!(cluster.unsettled(), [""; 0]);
-    aditi_too.download("a", &bytes);
+    for cut in [SIZE / 3, SIZE * 7 / 4] {
+        cut_off_after(&cluster, &bytes, cut, End::Kill);
+        cluster.stop(4);
+        let aditi = cluster.client("Aditi");
+        aditi.put("a", &bytes);
+        aditi.run(&["Upload", "a"]).succeeds().complains_of("already");
+        aditi.download("a", &bytes);
+        cluster.start(4);
+        aditi.run(&["Repair"]).succeeds();
+        assert_eq!(cluster.unsettled(), [""; 0]);
+        aditi.run(&["Verify"]).succeeds();
+        aditi.run(&["Delete", "a"]).succeeds();
+    }
+}
+
+#[test]
+fn what_a_server_has_is_not_forgotten_when_its_line_is_lost_once_more() {
+    let cluster = Cluster::quick(4);
+    let bytes = noise(1, SIZE);
+    cut_off_after(&cluster, &bytes, SIZE * 9 / 5, End::Kill);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    aditi.put("a", &bytes);
+    proxies[2].trap("RESUME", Trap::Cut);
+    aditi.run(&["Upload", "a"]).succeeds();
+    assert!(proxies[2].has_sprung());
+    let again: usize = proxies.iter().map(|proxy| proxy.recorded(Way::Up).len()).sum();
+    assert!(again < SIZE / 5 + ON_THE_WAY, "{again} bytes once more");
+    cluster.has_equal_copies("a", 2);
+    cluster.client("Aditi").download("a", &bytes);
+}
+
+#[test]
+fn an_upload_that_has_lost_a_server_and_goes_on_is_not_taken_for_abandoned() {
+    let cluster = Cluster::quick(4);
+    let bytes = noise(1, SIZE);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies).with("Timeout 30");
+    aditi.put("a", &bytes);
+    proxies[2].fail_after(Way::Up, SIZE / 8, Fault::Cut);
+    // Nowhere has a piece arrived completely.
+    let others = [0, 1, 3].map(|other| &proxies[other]);
+    others.iter().for_each(|proxy| proxy.fail_after(Way::Up, SIZE / 6, Fault::Silence));
+    let upload = aditi.start(&["Upload", "a"]);
+    proxies.iter().for_each(Proxy::wait_for_the_fault);
+    for command in [&["Repair"][..], &["Delete", "-r", "."], &["Verify"], &["Repair"]] {
+        drop(cluster.client("Aditi").run(command));
+    }
+    others.iter().for_each(|proxy| proxy.heal());
+    upload.finish().succeeds().complains_of("Server3");
+    let sent: usize = proxies.iter().map(|proxy| proxy.recorded(Way::Up).len()).sum();
+    assert!(sent < 2 * SIZE + SIZE / 8 + ON_THE_WAY, "{sent} bytes for {SIZE}");
+    cluster.client("Aditi").download("a", &bytes);
 }
 
 #[test]

@@ -263,16 +263,38 @@ fn a_piece_that_is_synced_on_the_way_survives_every_fault() {
 
 #[test]
 fn a_piece_that_is_cut_off_and_resumed_survives_every_fault() {
-    Scenario {
-        before: [vec![Step::LogIn('A'), Step::CutOff('A', BIG, 1, 1)]].concat(),
-        steps: vec![
-            Step::Resume('B', BIG, 1, 1),
-            Step::Flush('B'),
-            Step::Commit('B', BIG, 1),
-            Step::Flush('B'),
-        ],
+    let resumed = |generation| {
+        let publish = [Step::Flush('B'), Step::Commit('B', BIG, generation), Step::Flush('B')];
+        [vec![Step::Resume('B', BIG, 1, generation, 1)], publish.to_vec()].concat()
+    };
+    for (generation, name) in [(1, "by its writer"), (2, "by another version")] {
+        Scenario { before: vec![Step::LogIn('A'), Step::CutOff('A', BIG, 1, 1)], steps: resumed(generation) }
+            .survives_every_fault(&format!("a piece that is resumed {name}"));
     }
-    .survives_every_fault("a piece that is resumed");
+}
+
+#[test]
+fn a_staged_piece_that_is_taken_after_a_fence_survives_every_fault() {
+    let staged = [stage('A', BIG, 1, &[1]), vec![Step::Flush('A'), Step::Leave('A')]].concat();
+    let publish = vec![Step::Flush('B'), Step::Commit('B', BIG, 2), Step::Flush('B')];
+    Scenario {
+        before: [vec![Step::LogIn('A')], staged].concat(),
+        steps: [vec![Step::Fence('B', BIG, 1), Step::Resume('B', BIG, 1, 2, 1)], publish].concat(),
+    }
+    .survives_every_fault("a staged piece that is taken");
+}
+
+#[test]
+fn a_piece_is_listed_for_others_when_its_writer_is_gone() {
+    let disk = new_disk();
+    let mut server = Server::start(&disk).unwrap();
+    let mut ledger = Ledger::default();
+    for step in [vec![Step::LogIn('A')], stage('A', BIG, 1, &[1]), vec![Step::Flush('A')]].concat() {
+        server.take(step, &mut ledger).unwrap();
+    }
+    assert!(server.lists_chunks(BIG, 1, 1).is_err());
+    server.take(Step::Leave('A'), &mut ledger).unwrap();
+    assert_eq!(server.lists_chunks(BIG, 1, 1).unwrap(), 23);
 }
 
 #[test]

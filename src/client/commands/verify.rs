@@ -319,8 +319,9 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
         let Header { version, piece, .. } = partial.opening.header;
         (partial.server, version, piece)
     });
-    for (server, version, piece) in held.chain(partial).filter(|(_, version, _)| Some(*version) != decided) {
-        let outdated = decided.is_some_and(|decided| version < decided);
+    let held = held.filter(|(_, version, _)| Some(*version) != decided);
+    for (server, version, piece) in held.chain(partial) {
+        let outdated = decided.is_some_and(|decided| version <= decided);
         let what = if outdated { Wrong::Outdated } else { Wrong::Unfinished };
         problems.push(problem(Some(server), Some(piece), what));
     }

@@ -18,7 +18,7 @@ pub(crate) struct Distrusted {
 }
 
 /// What a server kept of a piece that did not arrive completely.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Partial {
     pub(crate) server: usize,
     pub(crate) opening: Opening,
@@ -45,6 +45,8 @@ pub(crate) struct Survey {
     claims: Vec<Claim>,
     /// Pieces that have not arrived completely. Only what has a good seal.
     pub(crate) partial: Vec<Partial>,
+    /// Versions of which something is arriving.
+    arriving: Vec<Version>,
     pub(crate) distrusted: Vec<Distrusted>,
     /// Generations of claims that cannot be trusted.
     unverified: Vec<u64>,
@@ -84,6 +86,7 @@ impl Survey {
             unseen: Unseen::default(),
             claims: Vec::new(),
             partial: Vec::new(),
+            arriving: Vec::new(),
             distrusted: Vec::new(),
             unverified: Vec::new(),
             floors: vec![0; servers],
@@ -106,9 +109,10 @@ impl Survey {
                     let header = &opening.header;
                     let is_its_own = header.path == self.path && header.user == *user;
                     if is_its_own && key.verify_opening(&opening).is_ok() {
-                        self.partial.push(Partial { server, opening: *opening, chunks });
+                        note(&mut self.partial, Partial { server, opening: *opening, chunks });
                     }
                 }
+                Reported::Arriving(version) => note(&mut self.arriving, version),
                 Reported::Piece(state, claim) => {
                     let (piece, version) = (claim.header.piece, claim.header.version);
                     let in_place = claim.header.path == self.path && claim.header.user == *user;
@@ -258,7 +262,15 @@ impl Survey {
                 None => {}
             }
         }
+        abandoned.retain(|(version, _)| !self.arriving.contains(version));
         abandoned
+    }
+
+    /// Whether the writer of a version is at work, as far as servers can tell.
+    pub(crate) fn is_in_progress(&self, version: Version) -> bool {
+        let mut held = self.answers.iter().flatten().flatten();
+        let is_open = |h: &Held| h.version == version && h.state == PieceState::Staged { open: true };
+        self.arriving.contains(&version) || held.any(is_open)
     }
 
     /// Bytes that the servers hold of a version that is not decided.

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use local::{Attributes, OpenSource, Since};
-use plan::{Encrypted, Kept, Plan};
+use plan::{Encrypted, Plan};
 use remains::{Remains, kept_by};
 use source::Source;
 use stage::{Job, Staged, all_jobs, has_same_bytes, stage_all};
@@ -304,9 +304,15 @@ fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
         answers.for_each(|answers| answers.retain(|(server, ..)| is_on_this_connection(*server)));
         let back: Vec<usize> = core.cluster.up().filter(|&s| !core.cluster.is_up_since(s, logins)).collect();
         jobs.clear();
-        for (file, (planned, staged)) in planned.iter_mut().zip(&staged).enumerate() {
+        for (file, (planned, staged)) in planned.iter_mut().zip(&mut staged).enumerate() {
             let kept = kept_by(core, &planned.plan, &staged.pieces, &back);
-            jobs.extend(planned.jobs_left(core, file, staged, &kept));
+            kept.into_iter().for_each(|kept| planned.plan.keep(kept));
+            // Such a server is sent all of the piece.
+            staged.answers.retain(|(server, piece, answer)| {
+                let is_gone = answer.refusal().is_some_and(|no| no.refusal == Refusal::NotFound);
+                !(is_gone && planned.plan.forget_kept(*server, *piece))
+            });
+            jobs.extend(planned.jobs_left(core, file, staged));
         }
     }
     staged
@@ -318,9 +324,9 @@ fn has_no_room(refusal: Refusal) -> bool {
 }
 
 impl Planned<'_> {
-    /// What is left to stage; servers that are back have `kept` some of it. The plan takes note of the servers that are
-    /// replaced. Nothing is left if the version has to be given up.
-    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged, kept: &[Kept]) -> Vec<Job> {
+    /// What is left to stage. The plan takes note of the servers that are replaced. Nothing is left if the version has
+    /// to be given up.
+    fn jobs_left(&mut self, core: &Core, file: usize, staged: &Staged) -> Vec<Job> {
         let refused = |server: usize, about_it: bool| {
             let answers = staged.answers.iter().filter(move |(s, ..)| *s == server);
             answers.filter_map(|(.., answer)| answer.refusal()).any(|no| has_no_room(no.refusal) == about_it)
@@ -339,7 +345,7 @@ impl Planned<'_> {
         }
         let jobs = placement::pieces().zip(&holders).map(|(piece, holders)| {
             let servers = holders.iter().copied().filter(|&server| !staged.has(server, piece)).collect();
-            Job { file, piece, servers, kept: kept.to_vec() }
+            Job { file, piece, servers }
         });
         let jobs = jobs.filter(|job| !job.servers.is_empty()).collect();
         self.writer.replace(holders.iter().flatten().copied().collect());

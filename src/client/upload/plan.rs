@@ -15,6 +15,13 @@ pub(super) struct Kept {
     pub(super) chunks: u64,
 }
 
+impl Kept {
+    /// Whether it is of this piece on this server.
+    pub(super) fn is(&self, server: usize, piece: u8) -> bool {
+        (self.server, self.piece) == (server, piece)
+    }
+}
+
 /// What is decided about a file before its bytes are sent.
 pub(super) struct Plan {
     pub(super) source: OpenSource,
@@ -29,11 +36,24 @@ pub(super) struct Plan {
     pub(super) holders: Vec<Vec<usize>>,
     /// By piece, from 1: its first chunks, as an upload that was cut off had encrypted them.
     pub(super) known: Vec<Vec<Known>>,
-    /// What servers have of these.
+    /// What servers have of these, or of this version: at most one for each piece on a server.
     pub(super) kept: Vec<Kept>,
 }
 
 impl Plan {
+    /// Notes what a server has of a piece, in place of what was known.
+    pub(super) fn keep(&mut self, new: Kept) {
+        self.kept.retain(|kept| !kept.is(new.server, new.piece));
+        self.kept.push(new);
+    }
+
+    /// A server does not have what it said that it had. Returns whether it said so.
+    pub(super) fn forget_kept(&mut self, server: usize, piece: u8) -> bool {
+        let before = self.kept.len();
+        self.kept.retain(|kept| !kept.is(server, piece));
+        self.kept.len() < before
+    }
+
     pub(super) fn nonce(&self, piece: u8, chunk: u64) -> Nonce {
         let piece = usize::from(piece) - 1;
         let known = usize::try_from(chunk).ok().and_then(|chunk| self.known[piece].get(chunk));

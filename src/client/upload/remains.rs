@@ -37,7 +37,7 @@ struct Candidate {
 
 impl Remains {
     /// What is left of earlier uploads of a file, as far as its bytes are still the same. `fenced` are the versions
-    /// that every server has promised never to publish: what is left of others may still be needed.
+    /// that every server has promised never to publish: of others what is staged may still be needed.
     pub(super) fn find(
         core: &mut Core,
         survey: &Survey,
@@ -135,10 +135,13 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
             }
         }
     }
+    let decided = survey.view().decided;
     for partial in &survey.partial {
         let found = &partial.opening.header;
+        // Nobody can commit it, so it can be taken from any writer, but one that is at work would have to send it again.
+        let is_left = Some(found.version) > decided && !survey.is_in_progress(found.version);
         if let Ok(verified) = core.key.verify_opening(&partial.opening)
-            && fenced.contains(&found.version)
+            && is_left
             && fits(found)
         {
             let (piece, version) = (found.piece, found.version);
@@ -147,6 +150,14 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
             candidates.push(Candidate { kept, wrapped: found.key, key: core.key.unwrap(&verified) });
         }
     }
+    candidates.sort_by_key(|Candidate { kept, .. }| (kept.piece, std::cmp::Reverse(kept.chunks)));
+    let mut seen = Vec::new();
+    candidates.retain(|Candidate { kept, wrapped, .. }| {
+        let of = (kept.piece, kept.server, *wrapped);
+        let is_new = !seen.contains(&of);
+        seen.push(of);
+        is_new
+    });
     let total = |wrapped: &WrappedKey| -> u64 {
         let same = candidates.iter().filter(|candidate| candidate.wrapped == *wrapped);
         same.map(|candidate| candidate.kept.chunks).sum()
@@ -155,13 +166,6 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
         return Vec::new();
     };
     candidates.retain(|candidate| candidate.wrapped == best);
-    candidates.sort_by_key(|Candidate { kept, .. }| (kept.piece, std::cmp::Reverse(kept.chunks)));
-    let mut seen = Vec::new();
-    candidates.retain(|Candidate { kept, .. }| {
-        let is_new = !seen.contains(&(kept.piece, kept.server));
-        seen.push((kept.piece, kept.server));
-        is_new
-    });
     candidates
 }
 
@@ -190,7 +194,9 @@ fn in_common(one: &[Known], other: &[Known]) -> usize {
 /// nothing.
 fn prove(source: &OpenSource, key: &FileKey, header: &Header, lists: &[&[Known]]) -> Vec<Known> {
     let mut best: &[Known] = &[];
+    let agreed = before_a_contradiction(lists);
     for list in lists {
+        let list = &list[..agreed.min(list.len())];
         if in_common(list, best) < list.len() {
             let proved = &list[..count_proved(source, key, header, list)];
             if proved.len() > best.len() {
@@ -199,6 +205,16 @@ fn prove(source: &OpenSource, key: &FileKey, header: &Header, lists: &[&[Known]]
         }
     }
     best.to_vec()
+}
+
+/// How many of the first chunks have no nonce for which two servers list different bytes: one of them lies.
+fn before_a_contradiction(lists: &[&[Known]]) -> usize {
+    let chunks = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+    let contradicts = |chunk: usize| {
+        let of_chunk = || lists.iter().filter_map(move |list| list.get(chunk));
+        of_chunk().any(|one| of_chunk().any(|other| one.nonce == other.nonce && one.hash != other.hash))
+    };
+    (0..chunks).find(|&chunk| contradicts(chunk)).unwrap_or(chunks)
 }
 
 fn count_proved(source: &OpenSource, key: &FileKey, header: &Header, list: &[Known]) -> usize {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use super::encryption::Encryption;
-use super::plan::{Encrypted, Kept, Plan};
+use super::plan::{Encrypted, Plan};
 use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
@@ -48,8 +48,6 @@ pub(super) struct Job {
     pub(super) file: usize,
     pub(super) piece: u8,
     pub(super) servers: Vec<usize>,
-    /// What these have of it.
-    pub(super) kept: Vec<Kept>,
 }
 
 /// A connection in use, and the pieces whose replies are still to come on it, each with the number of its file.
@@ -87,8 +85,7 @@ pub(super) fn all_jobs(plans: &[&Plan]) -> Vec<Job> {
     let job = |(file, piece): (usize, u8)| {
         let plan = plans[file];
         let servers = plan.holders[usize::from(piece) - 1].clone();
-        let kept = plan.kept.iter().filter(|kept| kept.piece == piece).cloned().collect();
-        Job { file, piece, servers, kept }
+        Job { file, piece, servers }
     };
     (0..plans.len()).flat_map(|file| job_order().map(move |piece| (file, piece))).map(job).collect()
 }
@@ -181,7 +178,7 @@ impl Work<'_> {
         let mut receivers: Vec<Receiver<'_>> = in_order
             .iter()
             .map(|&server| {
-                let kept = job.kept.iter().find(|kept| (kept.server, kept.piece) == (server, job.piece));
+                let kept = plan.kept.iter().find(|kept| kept.is(server, job.piece));
                 let (from, chunks) = kept.map_or((header.version, 0), |kept| (kept.version, kept.chunks));
                 let start = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
                 let length = header.payload_size() - start;

@@ -61,9 +61,11 @@ impl Session<'_> {
             header.piece,
             header.version
         );
+        if header.user != self.user || chunks > header.chunks() {
+            return Err(End::Refused(Refusal::BadRequest));
+        }
         let there = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
-        let is_right = chunks <= header.chunks() && there.checked_add(length) == Some(header.payload_size());
-        if header.user != self.user || !is_right {
+        if there.checked_add(length) != Some(header.payload_size()) {
             return Err(End::Refused(Refusal::BadRequest));
         }
         let mac = PayloadMac::new(&self.payloads, self.opener.last());

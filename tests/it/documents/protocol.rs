@@ -176,6 +176,7 @@ fn record_word(reported: &Reported) -> &'static str {
         Reported::Piece(PieceState::Staged { open: true }, _) => "open",
         Reported::Piece(PieceState::Staged { open: false }, _) => "staged",
         Reported::Partial(..) => "partial",
+        Reported::Arriving(_) => "arriving",
         Reported::Damaged(_) => "damaged",
     }
 }
@@ -188,7 +189,9 @@ fn the_records_of_a_look_are_those_of_the_document() {
     let piece = |state| Reported::Piece(state, claim.clone());
     let open = |open| piece(PieceState::Staged { open });
     let partial = Reported::Partial(Box::new(Opening { header: claim.header.clone(), seal: [1; 32] }), 16);
-    let pieces = vec![piece(PieceState::Published), open(true), open(false), partial, Reported::Damaged(1)];
+    let arriving = Reported::Arriving(claim.header.version);
+    let damaged = Reported::Damaged(1);
+    let pieces = vec![piece(PieceState::Published), open(true), open(false), partial, arriving, damaged];
     let words: Vec<&str> = ["floor", "clock"].into_iter().chain(pieces.iter().map(record_word)).collect();
     let text = NameReport { floor: 6, clock: 7, pieces: pieces.clone() }.to_text();
     assert!(text.lines().map(first_word).eq(words.iter().copied()), "{text}");

@@ -513,7 +513,9 @@ impl Disk for MemoryDisk {
                 let mut state = self.state();
                 // A process that is killed does not fail to sync: it does not try.
                 if !state.dead {
-                    state.files[file.id].spoiled = true;
+                    let content = &mut state.files[file.id];
+                    // What was safe before, and what is written later, is not lost by it.
+                    content.spoiled |= !Arc::ptr_eq(&content.now, &content.safe);
                     state.errors += 1;
                 }
                 Err(error)

@@ -4,7 +4,9 @@ use super::disk::MemoryDisk;
 use super::scenario::{Generation, Name, Piece, Server, Step, own, published, users_folder};
 use shareit::commit::{PieceState, TOMBSTONE};
 use shareit::name::piece_file;
-use shareit::sealed::HEADER_FIXED;
+use shareit::primitives::sha256;
+use shareit::sealed::Header;
+use shareit::text::hex;
 use shareit::wire::Reported;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,9 +57,14 @@ impl Ledger {
     /// A step is about to be taken: from now on it may have happened.
     pub(crate) fn asks(&mut self, step: Step) {
         match step {
-            Step::Stage(_, name, generation, piece)
-            | Step::CutOff(_, name, generation, piece)
-            | Step::Resume(_, name, generation, piece) => {
+            Step::Resume(_, name, from, generation, piece) => {
+                let account = self.of(name);
+                account.offered.insert((generation, piece));
+                if from != generation {
+                    account.aborted.insert(from);
+                }
+            }
+            Step::Stage(_, name, generation, piece) | Step::CutOff(_, name, generation, piece) => {
                 self.of(name).offered.insert((generation, piece));
             }
             Step::Commit(_, name, generation) => {
@@ -79,7 +86,7 @@ impl Ledger {
     /// A step was acknowledged to the client.
     pub(crate) fn acknowledges(&mut self, step: Step) {
         match step {
-            Step::Stage(_, name, generation, piece) | Step::Resume(_, name, generation, piece) => {
+            Step::Stage(_, name, generation, piece) | Step::Resume(_, name, _, generation, piece) => {
                 self.of(name).staged.insert((generation, piece));
             }
             Step::Commit(_, name, generation) => self.of(name).decides(generation),
@@ -142,12 +149,10 @@ impl Ledger {
         for directory in ["staged", "tombstones"] {
             for (place, bytes) in disk.files_below(&own().join(directory)) {
                 let is_whole = whole.contains_key(&bytes[..]);
-                // Of a partial piece nobody believes more than its header.
-                let is_partial = |(whole, _): (&&[u8], _)| {
-                    let header = HEADER_FIXED.min(bytes.len());
-                    bytes.len() <= whole.len() && whole.starts_with(&bytes[..header])
-                };
-                let may_be_partial = place.extension().is_some() && whole.iter().any(is_partial);
+                // Of a partial piece nobody believes more than its header, which its name must be about.
+                let sum = Header::decode(&bytes).map(|header| hex(&sha256(&header.encode())[..8]));
+                let named = place.extension().and_then(|sum| sum.to_str());
+                let may_be_partial = sum.is_ok_and(|sum| named == Some(&sum));
                 if since == Since::Started && !is_whole && !may_be_partial {
                     wrongs.push(format!("{} is not a whole piece", place.display()));
                 }

@@ -31,8 +31,8 @@ pub(crate) enum Step {
     Stage(Who, Name, Generation, u8),
     /// A piece whose connection is lost when most of it has arrived; the client stays for other steps.
     CutOff(Who, Name, Generation, u8),
-    /// The rest of a piece, after as much as the server lists and is right; or all of it.
-    Resume(Who, Name, Generation, u8),
+    /// A piece that begins with as much of an earlier generation's as the server lists and is right; or all of it.
+    Resume(Who, Name, Generation, Generation, u8),
     Commit(Who, Name, Generation),
     /// The replies to what was staged, committed or dropped since the last one are sent.
     Flush(Who),
@@ -118,7 +118,8 @@ impl Piece {
         let size = match name.starts_with("large") {
             true => 1_400_000 + generation,
             _ if name.starts_with("huge") => 12_000_000 + generation,
-            _ if name.starts_with("big") => 6_000_000 + generation,
+            // The same bytes in every generation.
+            _ if name.starts_with("big") => 6_000_000,
             false => 600 + generation,
         };
         let facts = Facts { version: version(generation), size, replicas: 2, ..Facts::default() };
@@ -127,7 +128,8 @@ impl Piece {
             TOMBSTONE => Header::tombstone(aditi(), path(name), facts.version, facts.replicas, key.check),
             _ => Header::data(aditi(), path(name), facts, number, key),
         };
-        let mut random = Random(generation << 8 | u64::from(number));
+        let seed = if name.starts_with("big") { 0 } else { generation };
+        let mut random = Random(seed << 8 | u64::from(number));
         let mut payload: Vec<u8> = (0..header.body_size()).map(|_| random.next() as u8).collect();
         let mut hasher = ChunkHasher::new(header.stored_chunk_size());
         let mut table: Vec<u8> = Vec::new();
@@ -230,6 +232,17 @@ impl Server {
         self.store.is_sound(&aditi(), &path(name), piece, version)
     }
 
+    /// How many chunks of a piece it lists.
+    pub(crate) fn lists_chunks(
+        &self,
+        name: Name,
+        generation: Generation,
+        piece: u8,
+    ) -> Result<usize, StoreError> {
+        let listed = self.store.chunks(&aditi(), &path(name), piece, version(generation))?;
+        Ok(listed.len() / 44)
+    }
+
     /// Whether a change of key is known: no other can take its place.
     pub(crate) fn knows_change(&self, retired: u8) -> bool {
         let asked = self.store.rekey(self.store.connect(), &aditi(), change(retired, 0xee));
@@ -310,18 +323,17 @@ impl Server {
             }
             Step::CutOff(_, name, generation, number) => {
                 let piece = Piece::of(name, generation, number);
-                let mut incoming = resume(store, connection, piece, 0)?;
+                let mut incoming = resume(store, connection, piece, (version(generation), 0))?;
                 take(&mut incoming, &piece.payload[..piece.payload.len() / 4 * 3])?;
                 store.keep_partial(incoming);
                 Ok(())
             }
-            Step::Resume(_, name, generation, number) => {
+            Step::Resume(_, name, from, generation, number) => {
                 let piece = Piece::of(name, generation, number);
-                let listed =
-                    store.chunks(&user, &path(name), number, version(generation)).unwrap_or_default();
+                let listed = store.chunks(&user, &path(name), number, version(from)).unwrap_or_default();
                 let chunks =
                     listed.iter().zip(piece.chunks()).take_while(|(one, other)| *one == other).count();
-                let mut incoming = resume(store, connection, piece, (chunks / 44) as u64)?;
+                let mut incoming = resume(store, connection, piece, (version(from), (chunks / 44) as u64))?;
                 let missing = usize::try_from(incoming.missing()).unwrap();
                 let rest = &piece.payload[piece.payload.len() - missing..];
                 take(&mut incoming, rest)?;
@@ -401,16 +413,16 @@ fn take<D: Disk>(staging: &mut IncomingPiece<'_, D>, payload: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Begins a piece with so many chunks of what is there of the same version.
+/// Begins a piece with so many chunks of what is there of a version.
 fn resume<'a>(
     store: &'a Store<MemoryDisk>,
     connection: Connection,
     piece: &Piece,
-    chunks: u64,
+    from: (Version, u64),
 ) -> Result<IncomingPiece<'a, MemoryDisk>, StoreError> {
     let header = piece.claim.header.clone();
-    let (opening, from) = (master_key().seal_opening(&header.encode()), header.version);
-    store.resume(connection, header, &opening, (from, chunks), mac())
+    let opening = master_key().seal_opening(&header.encode());
+    store.resume(connection, header, &opening, from, mac())
 }
 
 /// That of a payload; here all have the same.
