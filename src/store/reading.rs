@@ -5,7 +5,7 @@ use super::disk::Disk;
 use super::error::StoreError;
 use super::partial;
 use super::piece::{self, ReadError};
-use crate::commit::{PieceState, TOMBSTONE};
+use crate::commit::{Held, PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::sealed::Claim;
@@ -23,18 +23,22 @@ impl<D: Disk> Store<D> {
         // A reader must not see anything that a power failure could still undo.
         locked.sync(locked.directories(path))?;
         let mut report = NameReport { floor: locked.index.floor(path), ..NameReport::default() };
+        // This reads the disk whatever is remembered, so a file that somebody put there by hand is seen.
+        locked.index.forget_published(path);
+        let mut held = Vec::new();
         for piece in placement::pieces() {
             match self.files.piece(user, path, piece) {
-                Ok((_, claim)) => report.pieces.push(Reported::Piece(PieceState::Published, Box::new(claim))),
+                Ok((_, claim)) => {
+                    held.push(Held { piece, version: claim.header.version, state: PieceState::Published });
+                    report.pieces.push(Reported::Piece(PieceState::Published, Box::new(claim)));
+                }
                 Err(ReadError::Missing) => {}
                 Err(error) if error.is_of_the_file() => report.pieces.push(Reported::Damaged(piece)),
                 Err(error) => return Err(error.into()),
             }
         }
-        // This reads the disk whatever is remembered, so a file that somebody put there by hand is seen.
-        match report.pieces.is_empty() {
-            true => locked.index.remember_no_file(path.clone()),
-            false => locked.index.may_be_file(path),
+        if held.len() == report.pieces.len() {
+            locked.index.remember_published(path, &held);
         }
         let Some(name) = locked.index.names.get(path) else { return Ok(report) };
         for kept in &name.partial {
