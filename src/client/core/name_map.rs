@@ -46,7 +46,15 @@ impl<V> NameMap<V> {
 
     /// The names.
     pub fn iter(&self) -> impl Iterator<Item = FilePath> {
-        self.blocks.iter().flat_map(|block| (0..block.ends.len()).filter_map(|at| parse(block.name(at))))
+        self.entries().map(|(name, _)| name)
+    }
+
+    /// The names with their values.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (FilePath, &V)> {
+        self.blocks.iter().flat_map(|block| {
+            let values = block.values.iter().enumerate();
+            values.filter_map(|(at, value)| Some((parse(block.name(at))?, value)))
+        })
     }
 
     /// The names, up to so many at a time.
