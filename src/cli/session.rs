@@ -10,8 +10,8 @@ use super::journal::Journal;
 use super::tally::Tally;
 use super::words::quoted;
 use super::{DENIED, FAILED, NO_SERVER};
-use crate::client::{Client, ClientError, LocalError};
-use crate::name::{FilePath, ServerName, printable};
+use crate::client::{Client, ClientError, LocalError, Names};
+use crate::name::{ServerName, printable};
 
 /// A client that is logged in, and where its commands read and write.
 pub(super) struct Session<'a> {
@@ -91,7 +91,7 @@ impl Session<'_> {
 
     /// Whether `what`, which refers to `name`, is written like a folder, with a slash at its end, but is one of the
     /// files; that is an error, which is reported.
-    pub(super) fn is_no_folder(&self, what: &str, name: &str, files: &[FilePath]) -> bool {
+    pub(super) fn is_no_folder(&self, what: &str, name: &str, files: &Names) -> bool {
         let no_folder = what.ends_with('/') && files.iter().any(|path| path.as_str() == name);
         if no_folder {
             let hint = hints::did_you_mean(&quoted(without_slash(what)));

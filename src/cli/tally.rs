@@ -1,5 +1,7 @@
 //! The fate of each file of one command.
 
+use std::borrow::Borrow;
+
 use super::FAILED;
 use super::text::{counted, grouped};
 use super::units;
@@ -37,17 +39,17 @@ pub(super) struct Tally {
 
 impl Tally {
     /// A command on these files.
-    pub(super) fn of<'a>(verb: &'static str, paths: impl IntoIterator<Item = &'a FilePath>) -> Self {
+    pub(super) fn of(verb: &'static str, paths: impl IntoIterator<Item = impl Borrow<FilePath>>) -> Self {
         let (mut files, mut folders) = (0, 0);
         for path in paths {
-            *(if path.is_of_folder() { &mut folders } else { &mut files }) += 1;
+            *(if path.borrow().is_of_folder() { &mut folders } else { &mut files }) += 1;
         }
         Self { verb, counted_as: verb, files, only_folders: files == 0 && folders > 0, ..Self::default() }
     }
 
     /// An upload of these files, and of so many more that cannot be stored. With `all_listed`, each has a line.
-    pub(super) fn of_upload<'a>(
-        paths: impl IntoIterator<Item = &'a FilePath>,
+    pub(super) fn of_upload(
+        paths: impl IntoIterator<Item = impl Borrow<FilePath>>,
         left_out: usize,
         all_listed: bool,
     ) -> Self {
@@ -147,28 +149,28 @@ mod tests {
 
     #[test]
     fn a_single_file_is_named_and_that_is_all() {
-        let mut tally = Tally::of("downloaded", &files(1));
+        let mut tally = Tally::of("downloaded", files(1));
         let line = tally.done(&path("a"), Some(2048), " to Downloads/a");
         assert_eq!(line.unwrap(), "downloaded a (2.0 KiB) to Downloads/a");
         assert_eq!(tally.summary(), None);
-        let mut tally = Tally::of("deleted", &files(1));
+        let mut tally = Tally::of("deleted", files(1));
         assert_eq!(tally.done(&path("a"), None, "").unwrap(), "deleted a");
     }
 
     #[test]
     fn what_is_the_same_for_many_is_reported_once() {
-        let mut tally = Tally::of("downloaded", &files(4));
+        let mut tally = Tally::of("downloaded", files(4));
         let mut fail = |error: &str| tally.failed(error.into(), 1, Some("start the servers".into()));
         let reported = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
         assert_eq!(reported.iter().flatten().count(), 3);
         assert_eq!(tally.not_reported().unwrap(), "the same for 2 more files");
         assert_eq!(tally.hints(), ["start the servers"]);
-        assert_eq!(Tally::of("deleted", &files(1)).not_reported(), None);
+        assert_eq!(Tally::of("deleted", files(1)).not_reported(), None);
     }
 
     #[test]
     fn many_files_are_counted() {
-        let mut tally = Tally::of("deleted", &files(LISTED + 1));
+        let mut tally = Tally::of("deleted", files(LISTED + 1));
         assert_eq!(tally.done(&path("a"), None, ""), None);
         assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
         assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_last_line_of_an_upload_counts_what_is_not_stored() {
-        let mut tally = Tally::of_upload(&files(6000), 5980, false);
+        let mut tally = Tally::of_upload(files(6000), 5980, false);
         assert_eq!(tally.done(&path("a"), Some(1024), ""), None);
         assert_eq!(tally.done(&path("b"), Some(1024), ""), None);
         assert_eq!(tally.unchanged(&path("c")), None);
@@ -189,8 +191,8 @@ mod tests {
         );
         assert_eq!((tally.status, tally.is_whole()), (FAILED, false), "left out before it failed");
         assert_eq!(Tally::of_upload(&[], 1, false).summary().unwrap(), "0 files stored, 1 left out");
-        assert_eq!(Tally::of_upload(&files(1), 0, false).summary(), None);
-        assert!(Tally::of_upload(&files(1), 0, false).is_whole());
+        assert_eq!(Tally::of_upload(files(1), 0, false).summary(), None);
+        assert!(Tally::of_upload(files(1), 0, false).is_whole());
     }
 
     #[test]
@@ -211,7 +213,7 @@ mod tests {
     #[test]
     fn unchanged_files_are_listed_when_asked_for_or_alone() {
         let unchanged =
-            |count, all_listed| Tally::of_upload(&files(count), 0, all_listed).unchanged(&path("a"));
+            |count, all_listed| Tally::of_upload(files(count), 0, all_listed).unchanged(&path("a"));
         assert_eq!(unchanged(2, false), None);
         assert_eq!(unchanged(1, false).unwrap(), "unchanged a");
         assert_eq!(unchanged(LISTED + 1, true).unwrap(), "unchanged a");

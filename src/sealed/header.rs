@@ -32,7 +32,7 @@ pub const MAX_LINK: u64 = 4095;
 pub const MODE_BITS: u16 = 0o777;
 
 /// What a piece is of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A file.
     #[default]
@@ -52,7 +52,7 @@ impl Kind {
 }
 
 /// When a file was last modified, according to its file system: seconds since 1970 UTC, and nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ModifiedTime {
     /// Seconds since 1970-01-01 00:00 UTC; negative before.
     pub seconds: i64,
@@ -72,7 +72,7 @@ pub struct WrappedKey {
 }
 
 /// What all pieces of one version of a file have in common, and listings show.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// A file, a link or a folder.
     pub kind: Kind,

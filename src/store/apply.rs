@@ -31,8 +31,6 @@ impl<D: Disk> Locked<'_, D> {
         match step {
             Step::Publish { piece, version } => {
                 self.index.decisions += 1;
-                // Before the rename: a rename that reports an error may still have happened.
-                self.index.may_be_file(path);
                 match piece {
                     TOMBSTONE => self.publish_tombstone(path, version),
                     _ => self.publish_piece(path, piece, version),
@@ -55,12 +53,15 @@ impl<D: Disk> Locked<'_, D> {
                 Ok(())
             }
             Step::DropPublished { piece } => {
+                self.index.forget_published(path);
                 Ok(self.files.remove_if_there(&self.files.places.piece(self.user, path, piece))?)
             }
         }
     }
 
     fn publish_piece(&mut self, path: &FilePath, piece: u8, version: Version) -> Result<(), StoreError> {
+        // Before the rename: a rename that reports an error may still have happened.
+        self.index.forget_published(path);
         let Some(waiting) = self.index.staged(path, piece, version) else { return Ok(()) };
         self.sync_waiting(waiting)?;
         let (disk, from) = (&self.files.disk, waiting.file.clone());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::connections::Connection;
 use super::keys::Keys;
-use crate::commit::{KeyCheck, PieceState, TOMBSTONE};
+use crate::commit::{Held, KeyCheck, PieceState, TOMBSTONE};
 use crate::name::FilePath;
 use crate::sealed::{Header, Kind};
 use crate::version::Version;
@@ -65,8 +65,8 @@ pub const MAX_FLOORS: usize = 8 << 20;
 /// Most bytes that are remembered of the directories of one user. Beyond that, all are forgotten, and synced again when
 /// needed.
 pub const MAX_DIRECTORIES: usize = 4 << 20;
-/// Most bytes for one user's names that are remembered as free. Beyond that, all are forgotten.
-pub const MAX_NO_FILES: usize = 1 << 20;
+/// Most bytes for what is remembered of one user's published pieces. Beyond that, all is forgotten.
+pub const MAX_PUBLISHED: usize = 1 << 20;
 
 /// Bytes of an entry of a map, not counting what it points to: the map may have twice the room that it needs.
 const fn entry<T>() -> usize {
@@ -112,8 +112,8 @@ pub(super) struct Index {
     pub(super) decisions: u64,
     /// Counts the holders of the lock that could change a piece.
     pub(super) uses: u64,
-    no_files: HashSet<FilePath>,
-    no_files_bytes: usize,
+    published: HashMap<FilePath, Box<[Held]>>,
+    published_bytes: usize,
 }
 
 /// How much of a directory is safe from a power failure. Changes made by an earlier process may not be.
@@ -179,28 +179,33 @@ impl Index {
         Self { floor: Floor { newest: floor, at_start: floor, ..Floor::default() }, ..Self::default() }
     }
 
-    /// Whether a name is remembered as free, so that nothing is published under it. An upload asks this about its name
-    /// and every folder of it, for each piece and again for the commit, and the disk would take long to answer.
+    /// What is published under a name, except for its tombstone, if that is remembered. Each request of an upload or a
+    /// delete asks this about its name, and an upload about every folder of it, and the disk would take long to answer.
+    pub(super) fn published(&self, path: &FilePath) -> Option<&[Held]> {
+        self.published.get(path).map(Box::as_ref)
+    }
+
+    /// Whether a name is remembered as free.
     pub(super) fn is_no_file(&self, path: &FilePath) -> bool {
-        self.no_files.contains(path)
+        self.published(path).is_some_and(<[Held]>::is_empty)
     }
 
-    /// No piece of this name was found.
-    pub(super) fn remember_no_file(&mut self, path: FilePath) {
-        let bytes = no_file_bytes(&path);
-        if self.no_files_bytes + bytes > MAX_NO_FILES {
-            self.no_files = HashSet::new();
-            self.no_files_bytes = 0;
+    /// These are all pieces of this name that are published.
+    pub(super) fn remember_published(&mut self, path: &FilePath, held: &[Held]) {
+        self.forget_published(path);
+        let bytes = published_bytes(path, held);
+        if self.published_bytes + bytes > MAX_PUBLISHED {
+            self.published = HashMap::new();
+            self.published_bytes = 0;
         }
-        if self.no_files.insert(path) {
-            self.no_files_bytes += bytes;
-        }
+        self.published.insert(path.clone(), held.into());
+        self.published_bytes += bytes;
     }
 
-    /// A piece of this name was found, or will be published.
-    pub(super) fn may_be_file(&mut self, path: &FilePath) {
-        if self.no_files.remove(path) {
-            self.no_files_bytes -= no_file_bytes(path);
+    /// A piece of this name will be published or dropped, or one was found that is damaged.
+    pub(super) fn forget_published(&mut self, path: &FilePath) {
+        if let Some(held) = self.published.remove(path) {
+            self.published_bytes -= published_bytes(path, &held);
         }
     }
 
@@ -393,8 +398,8 @@ fn directory_bytes(directory: &Path) -> usize {
     entry::<(PathBuf, Directory)>() + directory.as_os_str().len()
 }
 
-fn no_file_bytes(path: &FilePath) -> usize {
-    entry::<FilePath>() + path.as_str().len()
+fn published_bytes(path: &FilePath, held: &[Held]) -> usize {
+    entry::<(FilePath, Box<[Held]>)>() + path.as_str().len() + size_of_val(held)
 }
 
 #[cfg(test)]
@@ -474,17 +479,19 @@ mod tests {
     }
 
     #[test]
-    fn names_without_files_have_a_bound() {
+    fn published_pieces_have_a_bound() {
         let mut index = Index::default();
+        let held = Held { piece: 1, version: Version::default(), state: PieceState::Published };
         for number in 0..5000 {
-            index.remember_no_file(path(number));
-            index.remember_no_file(path(number));
-            assert!(index.no_files_bytes <= MAX_NO_FILES);
+            index.remember_published(&path(number), &vec![held; number % 3]);
+            index.remember_published(&path(number), &vec![held; number % 2]);
+            assert!(index.published_bytes <= MAX_PUBLISHED);
         }
-        assert!(index.is_no_file(&path(4999)));
-        let left: Vec<_> = index.no_files.iter().cloned().collect();
-        left.iter().for_each(|name| index.may_be_file(name));
-        assert_eq!(index.no_files_bytes, 0);
+        assert_eq!(index.published(&path(4999)), Some(&[held][..]));
+        assert!(index.is_no_file(&path(4998)) && !index.is_no_file(&path(4999)));
+        let left: Vec<_> = index.published.keys().cloned().collect();
+        left.iter().for_each(|name| index.forget_published(name));
+        assert_eq!(index.published_bytes, 0);
     }
 
     #[test]

@@ -23,25 +23,31 @@ pub(super) struct Locked<'a, D> {
 impl<D: Disk> Locked<'_, D> {
     /// What the rules need to know about one name. A damaged piece counts as older than every version.
     pub(super) fn held(&mut self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
-        let mut held = if self.index.is_no_file(path) { Vec::new() } else { self.published(path)? };
-        if held.is_empty() {
-            self.index.remember_no_file(path.clone());
-        }
+        let mut held = match self.index.published(path) {
+            Some(known) => known.to_vec(),
+            None => self.read_published(path)?,
+        };
         let waiting = self.index.waiting(path);
         held.extend(waiting.map(|(w, state)| Held { piece: w.piece, version: w.version, state }));
         Ok(held)
     }
 
-    fn published(&self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
-        let mut held = Vec::new();
+    fn read_published(&mut self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
+        let (mut held, mut is_damaged) = (Vec::new(), false);
         for number in placement::pieces() {
             let version = match self.files.piece(self.user, path, number) {
                 Ok((_, claim)) => claim.header.version,
-                Err(ReadError::Format) => Version::default(),
+                Err(ReadError::Format) => {
+                    is_damaged = true;
+                    Version::default()
+                }
                 Err(ReadError::Missing) => continue,
                 Err(ReadError::Io(error)) => return Err(error.into()),
             };
             held.push(Held { piece: number, version, state: PieceState::Published });
+        }
+        if !is_damaged {
+            self.index.remember_published(path, &held);
         }
         Ok(held)
     }

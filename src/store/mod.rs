@@ -38,7 +38,7 @@ pub use disk::{Disk, MAX_SYNC_THREADS, MAX_WATCHES, Mount, NotAFile, OsDisk, Sta
 pub use error::StoreError;
 pub use incoming::IncomingPiece;
 pub use index::{
-    MAX_DIRECTORIES, MAX_FLOORS, MAX_NO_FILES, MAX_STAGED_OF_USER, MAX_WAITING, RESERVED_FOR_DELETES,
+    MAX_DIRECTORIES, MAX_FLOORS, MAX_PUBLISHED, MAX_STAGED_OF_USER, MAX_WAITING, RESERVED_FOR_DELETES,
     RESERVED_WAITING,
 };
 pub use lock::{FolderLock, LockError, open_lock};

@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::locked::Locked;
 use super::partial;
 use super::piece::{self, ReadError};
-use crate::commit::{PieceState, TOMBSTONE};
+use crate::commit::{Held, PieceState, TOMBSTONE};
 use crate::name::{FilePath, UserName};
 use crate::placement;
 use crate::sealed::Claim;
@@ -36,9 +36,16 @@ impl<D: Disk> Store<D> {
         let mut report =
             NameReport { floor: locked.index.floor(path), pieces: pieces?, ..NameReport::default() };
         // This reads the disk whatever is remembered, so a file that somebody put there by hand is seen.
-        match report.pieces.is_empty() {
-            true => locked.index.remember_no_file(path.clone()),
-            false => locked.index.may_be_file(path),
+        locked.index.forget_published(path);
+        let held = report.pieces.iter().filter_map(|reported| match reported {
+            Reported::Piece(state, claim) => {
+                Some(Held { piece: claim.header.piece, version: claim.header.version, state: *state })
+            }
+            _ => None,
+        });
+        let held: Vec<Held> = held.collect();
+        if held.len() == report.pieces.len() {
+            locked.index.remember_published(path, &held);
         }
         let newest = locked.index.arriving(path).map(|(_, version)| version).max();
         report.pieces.extend(newest.map(Reported::Arriving));

@@ -246,7 +246,7 @@ impl<D: Disk> Locked<'_, D> {
                 }
                 let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
                 if opened.iter().filter_map(|opened| opened.as_ref().err()).all(is_missing) {
-                    self.index.remember_no_file(as_file);
+                    self.index.remember_published(&as_file, &[]);
                 }
             }
             folder = folder.parent();

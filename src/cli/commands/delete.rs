@@ -42,10 +42,10 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if no_folder || (name == ALL && !may_delete_all(session.console, count)) {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of("deleted", &files);
+    let mut tally = Tally::of("deleted", files.iter());
     session.console.expect_files(files.len());
-    for files in files.chunks(AT_A_TIME) {
-        for result in session.client.delete(files) {
+    for files in files.batches(AT_A_TIME) {
+        for result in session.client.delete(&files) {
             match result {
                 Ok(path) => session.done(tally.done(&path, None, "")),
                 Err(error) => session.fail(&mut tally, error),

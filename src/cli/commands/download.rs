@@ -6,7 +6,7 @@ use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::RECURSIVE;
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{ClientError, Downloaded, Files, Found};
+use crate::client::{ClientError, Downloaded, Files, Found, Names};
 use crate::name::{FilePath, printable};
 
 pub(super) const COMMAND: Command = Command {
@@ -35,7 +35,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (mut looked, Files { files, unseen }) = match session.client.find(&name)? {
         Found::File(file) => {
             let path = file.path().clone();
-            (Some(*file), Files { files: vec![path], unseen: Vec::new() })
+            (Some(*file), Files { files: Names::from_iter([path]), unseen: Vec::new() })
         }
         Found::Below(files) => (None, files),
     };
@@ -44,7 +44,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     }
     // Folders are made first, from the outermost inwards, and get their permission bits and times when everything in
     // them is there.
-    let (mut folders, others): (Vec<_>, Vec<_>) = files.into_iter().partition(FilePath::is_of_folder);
+    let (mut folders, others): (Vec<_>, Vec<_>) = files.iter().partition(FilePath::is_of_folder);
     folders.sort_by_key(FilePath::folder);
     let files = [folders, others].concat();
     let mut made = Vec::new();

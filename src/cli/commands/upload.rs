@@ -6,7 +6,7 @@ use crate::cli::journal::Journal;
 use crate::cli::options::{FOLLOW, LONG, ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{self, ClientError, Selection, Sources};
+use crate::client::{self, ClientError, Selection};
 
 pub(super) const COMMAND: Command = Command {
     name: "Upload",
@@ -45,11 +45,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let folder = parse_folder(call.optional())?;
     let journals = Journal::files(&session.conf);
     let from = Selection { dir: &session.dir, follow: call.options.follow, journals: &journals };
-    let Sources { all, left_out } = client::find(from, call.needed(0), &folder, session.console)?;
-    session.console.expect_files(all.len());
-    let mut tally = Tally::of_upload(all.iter().map(|source| &source.target), left_out, call.options.long);
-    for sources in all.chunks(AT_A_TIME) {
-        for result in session.client.upload(sources, call.options.only_changed) {
+    let all = client::find(from, call.needed(0), &folder, session.console)?;
+    session.console.expect_files(all.count());
+    let mut tally = Tally::of_upload(all.names(), all.left_out, call.options.long);
+    for sources in all.batches(AT_A_TIME) {
+        for result in session.client.upload(&sources, call.options.only_changed) {
             let line = match result {
                 Ok(file) if file.unchanged => tally.unchanged(&file.path),
                 Ok(file) => tally.done(&file.path, Some(file.size), ""),

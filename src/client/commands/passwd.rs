@@ -13,6 +13,7 @@ use crate::client::core::checks::BATCH;
 use crate::client::core::error::{ClientError, PasswdError};
 use crate::client::core::files::names;
 use crate::client::core::look::{ask, ask_under, settle_under};
+use crate::client::core::name_map::Names;
 use crate::client::core::prove::{prove, survey_to_read};
 use crate::client::core::report::{Notice, Progress};
 use crate::client::core::sight::Unseen;
@@ -198,8 +199,8 @@ fn survey_everything(
 ) -> Result<usize, ClientError> {
     let names = names(core, &FolderPath::root(), true, &mut Unseen::default())?;
     let mut count = 0;
-    for batch in names.chunks(BATCH) {
-        let surveys = ask_under(core, key, batch);
+    for batch in names.batches(BATCH) {
+        let surveys = ask_under(core, key, &batch);
         if !surveys.iter().all(Survey::all_answered) {
             core.require_every_server()?;
             return Err(ClientError::NotListed(FolderPath::root()));
@@ -231,7 +232,7 @@ fn rewrap_everything(core: &mut Core, new_key: &MasterKey, done: &mut Done) -> R
     let names = names(core, &FolderPath::root(), true, &mut Unseen::default())?;
     core.report.expect(names.len());
     core.report.begin(names.len(), 0);
-    for path in names {
+    for path in names.iter() {
         rewrap(core, &path, new_key, done)?;
         core.report.progress(Progress { done: 1 });
     }
@@ -304,15 +305,15 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
 }
 
 /// The files that an interrupted run has not put under another key yet.
-fn not_under(core: &mut Core, names: &[FilePath], key: &MasterKey) -> Vec<FilePath> {
-    let mut left = Vec::new();
-    for batch in names.chunks(BATCH) {
-        let under = ask_under(core, key, batch);
+fn not_under(core: &mut Core, names: &Names, key: &MasterKey) -> Names {
+    let mut left = Names::default();
+    for batch in names.batches(BATCH) {
+        let under = ask_under(core, key, &batch);
         if under.iter().all(|survey| survey.file_version().is_none()) {
-            left.extend_from_slice(batch);
+            left.extend(batch);
             continue;
         }
-        let surveys = ask(core, batch);
+        let surveys = ask(core, &batch);
         let both = batch.iter().zip(under.iter().zip(&surveys));
         left.extend(
             both.filter(|(_, (under, survey))| !is_newest(under, survey)).map(|(path, _)| path.clone()),

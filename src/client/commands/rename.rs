@@ -11,6 +11,7 @@ use crate::client::core::base::Core;
 use crate::client::core::checks::{check_copies, good_holders};
 use crate::client::core::error::ClientError;
 use crate::client::core::look::settle;
+use crate::client::core::name_map::Names;
 use crate::client::core::prove::survey_to_read;
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
@@ -190,7 +191,7 @@ fn fill_up(
             Repaired::Failed { why, .. } => failure = Some(why.clone()),
             _ => {}
         };
-        repair_names(core, &terms, std::slice::from_ref(new), Unseen::default(), tell)
+        repair_names(core, &terms, &Names::from_iter([new.clone()]), Unseen::default(), tell)
             .map_err(|error| half(error.to_string()))?;
     }
 }

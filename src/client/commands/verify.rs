@@ -197,8 +197,8 @@ pub(crate) fn verify(
     core.require_still_up(&present)?;
     core.report.expect(names.len());
     let mut verified = VerifySummary::default();
-    for batch in names.chunks(BATCH) {
-        let surveys = survey(core, batch);
+    for batch in names.batches(BATCH) {
+        let surveys = survey(core, &batch);
         let (checks, read) = match share {
             // A copy that is read completely needs no check by its server.
             Some(Share::ALL) => {

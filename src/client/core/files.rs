@@ -1,11 +1,10 @@
 //! The files of a folder, and the state of each. If the servers' lists are in doubt, the seals are requested.
 
-use std::collections::BTreeMap;
-
 use super::base::Core;
 use super::error::ClientError;
-use super::listing::{Listed, Listing, Named, list};
+use super::listing::{Agreed, Listed, Listing, Named, list};
 use super::look::{ask, survey};
+use super::name_map::{NameMap, Names};
 use super::sight::Unseen;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
@@ -83,13 +82,26 @@ pub(crate) fn files_below(
     core: &mut Core,
     folder: &FolderPath,
     unseen: &mut Unseen,
-) -> Result<Vec<FilePath>, ClientError> {
-    let listing = list(core, folder, true);
+) -> Result<Names, ClientError> {
+    let listing = list::<Agreed>(core, folder, true);
     unseen.add(&listing.unseen);
-    let mut files = Vec::new();
-    show_files(core, folder, listing.files, |file| files.extend(whole_path(folder, &file.path)));
+    let all_are_up = core.cluster.up().count() == core.cluster.len();
+    let (mut files, mut doubtful) = (Names::default(), Vec::new());
+    for (path, listed) in listing.files.into_entries() {
+        // A name that only a lying server can have sent is no reason to stop.
+        let Ok(whole) = whole_path(folder, &path) else { continue };
+        if listed.is_file() && (listed.is_complete() || !all_are_up) {
+            files.extend([whole]);
+        } else {
+            doubtful.push(whole);
+        }
+    }
+    for doubtful in doubtful.chunks(DOUBTFUL) {
+        let surveys = survey(core, doubtful);
+        let are_files = surveys.into_iter().filter(|survey| shown_survey(core, folder, survey).is_some());
+        files.extend(are_files.map(|survey| survey.path));
+    }
     core.require_server()?;
-    files.sort_unstable();
     Ok(files)
 }
 
@@ -100,7 +112,7 @@ pub(crate) fn names(
     folder: &FolderPath,
     recursive: bool,
     unseen: &mut Unseen,
-) -> Result<Vec<FilePath>, ClientError> {
+) -> Result<Names, ClientError> {
     let Listing::<Named> { folders, files, is_refused, unseen: by_listing } = list(core, folder, recursive);
     unseen.add(&by_listing);
     core.require_server()?;
@@ -111,31 +123,22 @@ pub(crate) fn names(
         return name_of_file(core, folder, unseen);
     }
     // A name that only a lying server can have sent is no reason to stop.
-    Ok(files.into_keys().filter_map(|path| whole_path(folder, &path).ok()).collect())
+    Ok(files.into_entries().filter_map(|(path, _)| whole_path(folder, &path).ok()).collect())
 }
 
 /// A name under which no folder is found: a file's, or nobody's.
-fn name_of_file(
-    core: &mut Core,
-    name: &FolderPath,
-    unseen: &mut Unseen,
-) -> Result<Vec<FilePath>, ClientError> {
+fn name_of_file(core: &mut Core, name: &FolderPath, unseen: &mut Unseen) -> Result<Names, ClientError> {
     let path = name.as_file().ok_or_else(|| ClientError::NotFound(name.as_str().to_owned()))?;
     let surveys = ask(core, &[path]);
     surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
     let known = surveys.into_iter().find(|survey| survey.is_a_file() || survey.tombstone().is_some());
-    known.map(|survey| vec![survey.path]).ok_or_else(|| unseen.not_found(core, name.as_str()))
+    known.map(|survey| Names::from_iter([survey.path])).ok_or_else(|| unseen.not_found(core, name.as_str()))
 }
 
-fn show_files(
-    core: &mut Core,
-    folder: &FolderPath,
-    files: BTreeMap<FilePath, Listed>,
-    mut show: impl FnMut(ShownFile),
-) {
+fn show_files(core: &mut Core, folder: &FolderPath, files: NameMap<Listed>, mut show: impl FnMut(ShownFile)) {
     let all_are_up = core.cluster.up().count() == core.cluster.len();
     let mut doubtful = Vec::new();
-    for (path, listed) in files {
+    for (path, listed) in files.into_entries() {
         let Some(facts) = listed.unanimous() else {
             doubtful.push(path);
             continue;

@@ -3,6 +3,7 @@
 use super::base::Core;
 use super::error::ClientError;
 use super::files::files_below;
+use super::name_map::Names;
 use super::prove::survey_to_read;
 use super::sight::Unseen;
 use super::survey::Survey;
@@ -30,7 +31,7 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Files {
     /// Those that a server knows of.
-    pub files: Vec<FilePath>,
+    pub files: Names,
     /// Servers that did not report what they know, each with the reason, if they are so many that there may be more
     /// files; otherwise none.
     pub unseen: Vec<(ServerName, String)>,

@@ -1,18 +1,20 @@
 //! What is in a folder according to the servers' lists, which no seal covers.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 use super::base::Core;
+use super::name_map::NameMap;
 use super::report::{Notice, Phase, timed};
 use super::sight::Unseen;
 use crate::commit::TOMBSTONE;
 use crate::config::MAX_SERVERS;
-use crate::name::{FilePath, FolderPath};
+use crate::name::FolderPath;
 use crate::peer::{Peer, PeerError, Received};
-use crate::placement::PieceSet;
+use crate::placement::{self, PieceSet};
 use crate::sealed::Facts;
 use crate::version::Version;
 use crate::wire::{Entry, MAX_ENTRIES, MAX_LISTING, MAX_NAMES, Request};
@@ -42,6 +44,22 @@ pub(super) struct Named {
     by: Servers,
 }
 
+/// Whether the servers' lists agree that a name is a file.
+#[derive(Default)]
+pub(super) struct Agreed {
+    /// A hash of the version that was listed first, if any.
+    version: Option<u64>,
+    is_file: bool,
+    /// As in [`Listed`].
+    disputed: bool,
+    decided: bool,
+    by: Servers,
+    /// The servers that list a version.
+    witnesses: Servers,
+    /// On all servers together.
+    pieces: PieceSet,
+}
+
 /// What the servers' lists say about one name.
 #[derive(Default)]
 pub(super) struct Listed {
@@ -62,7 +80,7 @@ pub(super) type Servers = u64;
 const _: () = assert!(MAX_SERVERS <= Servers::BITS as usize);
 
 /// What all pieces of a version have in common.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum ListedVersion {
     File(Facts),
     Tombstone(Version),
@@ -71,7 +89,7 @@ pub(super) enum ListedVersion {
 /// What is in a folder according to all servers together.
 pub(super) struct Listing<K> {
     pub(super) folders: BTreeMap<FolderPath, Servers>,
-    pub(super) files: BTreeMap<FilePath, K>,
+    pub(super) files: NameMap<K>,
     /// Whether a server that is up did not report.
     pub(super) is_refused: bool,
     /// All servers that did not report everything.
@@ -81,7 +99,7 @@ pub(super) struct Listing<K> {
 impl<K> Default for Listing<K> {
     fn default() -> Self {
         let unseen = Unseen::default();
-        Self { folders: BTreeMap::new(), files: BTreeMap::new(), is_refused: false, unseen }
+        Self { folders: BTreeMap::new(), files: NameMap::default(), is_refused: false, unseen }
     }
 }
 
@@ -182,7 +200,7 @@ impl<K: Kept> Listing<K> {
                 (path, Told::Version { version: ListedVersion::File(facts), published, pieces })
             }
         };
-        self.files.entry(path).or_default().take(server, told);
+        self.files.entry(&path).take(server, told);
     }
 
     /// Drops what only this server lists. What others list too must be surveyed.
@@ -191,7 +209,7 @@ impl<K: Kept> Listing<K> {
             *by &= !bit(server);
             *by != 0
         });
-        self.files.retain(|_, kept| kept.forget(server));
+        self.files.retain(|kept| kept.forget(server));
     }
 }
 
@@ -208,6 +226,47 @@ impl Kept for Named {
 
 fn bit(server: usize) -> Servers {
     1 << server
+}
+
+impl Kept for Agreed {
+    fn take(&mut self, server: usize, told: Told) {
+        self.by |= bit(server);
+        let (version, published, pieces) = match told {
+            Told::Version { version, published, pieces } => (version, published, pieces),
+            Told::Damaged => {
+                self.disputed = true;
+                return;
+            }
+            Told::Partial => return,
+        };
+        let mut hasher = DefaultHasher::new();
+        version.hash(&mut hasher);
+        let hash = hasher.finish();
+        self.disputed |= self.version.is_some_and(|known| known != hash);
+        self.version.get_or_insert(hash);
+        self.is_file = matches!(version, ListedVersion::File(_));
+        self.decided |= published;
+        self.witnesses |= bit(server);
+        self.pieces = self.pieces.union(pieces);
+    }
+
+    fn forget(&mut self, server: usize) -> bool {
+        self.disputed |= self.by & bit(server) != 0;
+        self.by &= !bit(server);
+        self.by != 0
+    }
+}
+
+impl Agreed {
+    /// Whether at least two servers list the same version, and all others too, and it is a decided file.
+    pub(super) fn is_file(&self) -> bool {
+        !self.disputed && self.decided && self.is_file && self.witnesses.count_ones() > 1
+    }
+
+    /// Whether there is every piece.
+    pub(super) fn is_complete(&self) -> bool {
+        placement::suffices(|piece| self.pieces.contains(piece))
+    }
 }
 
 impl Kept for Listed {

@@ -1,6 +1,6 @@
 //! What the commands have in common. Nothing here uses a command.
 //!
-//! Each file uses only those before it: `retry`, `report`, `error`, `draft`; `login`, `cluster`, `base`: the connections;
+//! Each file uses only those before it: `name_map`, `retry`, `report`, `error`, `draft`; `login`, `cluster`, `base`: the connections;
 //! `chunks`, `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
 //! `copying`, `whole`, `files`, `prove`, `find`: what several commands need.
 
@@ -16,6 +16,7 @@ pub(crate) mod find;
 pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod look;
+pub(crate) mod name_map;
 pub(crate) mod prove;
 pub(crate) mod report;
 pub(crate) mod retry;

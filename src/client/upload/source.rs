@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::client::core::draft::is_draft;
 use crate::client::core::error::{ClientError, LocalError, Shown};
+use crate::client::core::name_map::NameMap;
 use crate::client::core::report::{Notice, Report};
 use crate::name::{FilePath, FolderPath, NameError};
 use crate::sealed::Kind;
@@ -30,13 +31,52 @@ pub struct Source {
     pub inside: Option<Arc<Path>>,
 }
 
-/// What is to be uploaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is to be uploaded: files, links and folders. There may be very many.
+#[derive(Debug)]
 pub struct Sources {
-    /// Files, links and folders; a folder before what is in it.
-    pub all: Vec<Source>,
+    /// By their names on the servers, their kinds and sizes.
+    all: NameMap<(Kind, u64)>,
+    /// The local file, or the folder that they are in.
+    local: PathBuf,
+    /// The name of that folder on the servers; none for a single file.
+    folder: Option<FolderPath>,
+    /// As in [`Source`].
+    inside: Option<Arc<Path>>,
     /// How many others were skipped, because they cannot be stored. A folder that cannot be read is one.
     pub left_out: usize,
+}
+
+impl Sources {
+    /// Their names on the servers; that of a folder before what is in it.
+    pub fn names(&self) -> impl Iterator<Item = FilePath> {
+        self.all.iter()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// All of them, up to so many at a time, in the order of their names.
+    pub fn batches(&self, most: usize) -> impl Iterator<Item = Vec<Source>> {
+        let mut sources = self.all.entries().map(|(target, (kind, size))| Source {
+            local: self.local_path(&target),
+            target,
+            kind: *kind,
+            size: *size,
+            inside: self.inside.clone(),
+        });
+        let next = move || Some(sources.by_ref().take(most).collect()).filter(|all: &Vec<_>| !all.is_empty());
+        std::iter::from_fn(next)
+    }
+
+    fn local_path(&self, target: &FilePath) -> PathBuf {
+        let below = self.folder.as_ref().and_then(|folder| folder.relative(target));
+        match below.as_ref().map(|path| path.as_str().trim_end_matches('/')) {
+            None | Some("") => self.local.clone(),
+            Some(path) => self.local.join(path),
+        }
+    }
 }
 
 /// Where local files are, and which to take.
@@ -69,8 +109,8 @@ pub fn find(
     if relative.is_relative() && relative.components().any(|c| c == Component::ParentDir) {
         return Err(LocalError::Outside(relative.to_path_buf()).into());
     }
-    let mut walk = Walk::new(of, report);
     let local = if relative == Path::new(".") { of.dir.to_path_buf() } else { of.dir.join(relative) };
+    let mut walk = Walk::new(of, local.clone(), report);
     let metadata = walk.metadata(&local).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LocalError::Missing(relative.to_path_buf()),
         _ => LocalError::Failed(local.clone(), error),
@@ -78,7 +118,7 @@ pub fn find(
     let kind = kind(metadata.file_type()).ok_or_else(|| LocalError::Kind(local.clone()))?;
     if !of.follow {
         let around = if kind == Kind::Folder { &local } else { local.parent().unwrap_or(&local) };
-        walk.inside = Some(if around.as_os_str().is_empty() { Path::new(".") } else { around }.into());
+        walk.found.inside = Some(if around.as_os_str().is_empty() { Path::new(".") } else { around }.into());
     }
     // DIR itself (`.`) and `/` have no name.
     let name = relative.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -87,6 +127,7 @@ pub fn find(
             Some(name) => folder.folder(&name).map_err(|why| ClientError::Name(name, why))?,
             None => folder.clone(),
         };
+        walk.found.folder = Some(folder.clone());
         walk.visit(&local, &folder, &metadata).map_err(|error| LocalError::Failed(local.clone(), error))?;
     } else {
         let name = name.ok_or_else(|| LocalError::Kind(local.clone()))?;
@@ -94,7 +135,7 @@ pub fn find(
             return Err(LocalError::Temporary(local, what).into());
         }
         let target = folder.file(&name).map_err(|why| ClientError::Name(name, why))?;
-        walk.add(&local, target, kind, &metadata);
+        walk.add(&target, kind, &metadata);
     }
     Ok(walk.found)
 }
@@ -113,7 +154,6 @@ fn id(metadata: &Metadata) -> (u64, u64) {
 struct Walk<'a> {
     found: Sources,
     follow: bool,
-    inside: Option<Arc<Path>>,
     journals: Vec<(u64, u64)>,
     /// The folders around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
@@ -121,10 +161,10 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(of: Selection<'_>, report: &'a dyn Report) -> Self {
+    fn new(of: Selection<'_>, local: PathBuf, report: &'a dyn Report) -> Self {
         let journals = of.journals.iter().filter_map(|path| Some(id(&fs::symlink_metadata(path).ok()?)));
-        let (found, on_the_way) = (Sources::default(), Vec::new());
-        Self { found, follow: of.follow, inside: None, journals: journals.collect(), on_the_way, report }
+        let found = Sources { all: NameMap::default(), local, folder: None, inside: None, left_out: 0 };
+        Self { found, follow: of.follow, journals: journals.collect(), on_the_way: Vec::new(), report }
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -144,12 +184,13 @@ impl<'a> Walk<'a> {
         if self.on_the_way.contains(&id(metadata)) {
             return Err(io::Error::other("a loop of links"));
         }
-        self.add(local, FilePath::of_folder(folder), Kind::Folder, metadata);
-        let mut entries: Vec<_> = fs::read_dir(local)?.collect::<io::Result<_>>()?;
-        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        self.add(&FilePath::of_folder(folder), Kind::Folder, metadata);
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_boxed_os_str());
+        let mut names: Vec<_> = fs::read_dir(local)?.map(name).collect::<io::Result<_>>()?;
+        names.sort_unstable();
         self.on_the_way.push(id(metadata));
-        for entry in entries {
-            let path = entry.path();
+        for name in names {
+            let path = local.join(&*name);
             if let Err(why) = self.take(&path, folder) {
                 self.found.left_out += 1;
                 self.report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why });
@@ -172,17 +213,16 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let target = folder.file(name).map_err(|why| why.to_string())?;
-        self.add(path, target, kind, &metadata);
+        self.add(&target, kind, &metadata);
         Ok(())
     }
 
-    fn add(&mut self, local: &Path, target: FilePath, kind: Kind, metadata: &Metadata) {
+    fn add(&mut self, target: &FilePath, kind: Kind, metadata: &Metadata) {
         if kind != Kind::Link && metadata.mode() & SPECIAL_BITS != 0 {
             self.report.notice(Notice::BitsNotStored { path: target.clone() });
         }
         let size = if kind == Kind::Folder { 0 } else { metadata.len() };
-        let (local, inside) = (local.to_path_buf(), self.inside.clone());
-        self.found.all.push(Source { local, target, kind, size, inside });
+        *self.found.all.entry(target) = (kind, size);
     }
 
     /// Whether a file is one of the client's own that will soon be gone, and of which kind.

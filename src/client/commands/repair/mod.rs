@@ -15,6 +15,7 @@ use crate::client::core::copying::{Transfer, copy_all, require_done};
 use crate::client::core::error::ClientError;
 use crate::client::core::files::names;
 use crate::client::core::look::{ask, settle, settle_seen};
+use crate::client::core::name_map::Names;
 use crate::client::core::prove::prove;
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
@@ -57,16 +58,16 @@ pub(crate) fn repair(
 pub(crate) fn repair_names(
     core: &mut Core,
     terms: &Terms,
-    names: &[FilePath],
+    names: &Names,
     mut unseen: Unseen,
     mut tell: impl FnMut(&Repaired),
 ) -> Result<RepairSummary, ClientError> {
     core.report.expect(names.len());
     let mut summary = RepairSummary { names: names.len(), ..RepairSummary::default() };
     core.require_still_up(&terms.present)?;
-    for batch in names.chunks(BATCH) {
+    for batch in names.batches(BATCH) {
         let mut done = Vec::new();
-        let result = repair_batch(core, terms, batch, &mut unseen, &mut done);
+        let result = repair_batch(core, terms, &batch, &mut unseen, &mut done);
         for step in done {
             summary.failed += usize::from(matches!(step, Repaired::Failed { .. }));
             let is_lost = matches!(step, Repaired::Failed { why: NotRepaired::Gone { .. }, .. });
