@@ -64,8 +64,8 @@ impl Client {
         self.0.find_reason(error)
     }
 
-    /// To be called before each command that follows another: a server that has fallen silent in between is then given up
-    /// sooner than during a command.
+    /// To be called before each command that follows another: a server that has fallen silent in between is then given
+    /// up sooner than during a command.
     pub fn probe(&mut self) {
         self.0.cluster.probe();
     }
@@ -94,8 +94,8 @@ impl Client {
         core::find::find(&mut self.0, name)
     }
 
-    /// Uploads files, links and folders; one result for each, in order. With `only_changed`, one of the same kind, size,
-    /// time and permission bits as the stored one is left as it is, if that has all its copies.
+    /// Uploads files, links and folders; one result for each, in order. With `only_changed`, one of the same kind,
+    /// size, time and permission bits as the stored one is left as it is, if that has all its copies.
     pub fn upload(&mut self, sources: &[Source], only_changed: bool) -> Vec<Result<Uploaded, ClientError>> {
         upload::upload(&mut self.0, sources, only_changed)
     }

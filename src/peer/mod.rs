@@ -106,8 +106,8 @@ impl Peer {
         self.socket.count_on(clock);
     }
 
-    /// Has a PING go ahead of the next request. Its answer needs no work, so a server from which it does not come within
-    /// its limit is silent, and the longer limits of the requests that follow need not be waited for. Of a
+    /// Has a PING go ahead of the next request. Its answer needs no work, so a server from which it does not come
+    /// within its limit is silent, and the longer limits of the requests that follow need not be waited for. Of a
     /// server that has only just accepted the login nothing is asked.
     pub fn probe(&mut self) {
         if self.is_used && self.ping == Ping::None {

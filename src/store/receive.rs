@@ -66,7 +66,8 @@ impl<D: Disk> Store<D> {
     /// same piece, which is gone from then on; or with nothing, if `chunks` is 0.
     ///
     /// # Errors
-    /// Those of [`Store::stage`]; [`StoreError::NotFound`] if not as much of that is kept, or it is staged and not fenced.
+    /// Those of [`Store::stage`]; [`StoreError::NotFound`] if not as much of that is kept, or it is staged and not
+    /// fenced.
     pub fn resume(
         &self,
         connection: Connection,

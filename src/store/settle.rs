@@ -75,8 +75,8 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// [`Refused::Decided`](crate::commit::Refused::Decided) if it is published here,
-    /// [`Refused::Open`](crate::commit::Refused::Open) if another connection that staged it, or on which it is arriving,
-    /// is open, or an error of the disk.
+    /// [`Refused::Open`](crate::commit::Refused::Open) if another connection that staged it, or on which it is
+    /// arriving, is open, or an error of the disk.
     pub fn abort(
         &self,
         connection: Connection,

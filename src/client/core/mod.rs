@@ -1,8 +1,8 @@
 //! What the commands have in common. Nothing here uses a command.
 //!
-//! Each file uses only those before it: `name_map`, `retry`, `report`, `error`, `draft`; `login`, `cluster`, `base`: the connections;
-//! `chunks`, `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new one; `listing`, `checks`,
-//! `copying`, `whole`, `files`, `prove`, `find`: what several commands need.
+//! Each file uses only those before it: `name_map`, `retry`, `report`, `error`, `draft`; `login`, `cluster`, `base`:
+//! the connections; `chunks`, `sight`, `survey`, `look`: what the servers hold of a name; `versions`: writing a new
+//! one; `listing`, `checks`, `copying`, `whole`, `files`, `prove`, `find`: what several commands need.
 
 pub(crate) mod base;
 pub(crate) mod checks;

@@ -15,8 +15,8 @@ use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{Claim, FileKey, decrypt_verified};
 use crate::wire::{NameReport, Refusal, Request};
 
-/// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does not
-/// read, so its socket's buffer must have room for them.
+/// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does
+/// not read, so its socket's buffer must have room for them.
 const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.

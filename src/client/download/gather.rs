@@ -14,8 +14,8 @@ use crate::name::FilePath;
 use crate::peer::Answer;
 use crate::wire::NameReport;
 
-/// If all servers are on this machine, up to so many bytes come from as few of them as have them: from the first what it
-/// has, from the next what is still missing. Each further server takes time of the same cores, which shows when many
+/// If all servers are on this machine, up to so many bytes come from as few of them as have them: from the first what
+/// it has, from the next what is still missing. Each further server takes time of the same cores, which shows when many
 /// clients download at once. Servers elsewhere have disks and lines of their own.
 const FEW: u64 = 16 << 20;
 
@@ -31,8 +31,8 @@ pub(super) struct Incoming {
 /// Fetches until every piece is whole or no server is left to ask. In each round, each missing piece is requested from
 /// a server that has it and was not asked yet.
 ///
-/// If that does not take long, the servers are then asked about the names `next`, so that they have something to do while
-/// what they sent is written. Returns what they answered.
+/// If that does not take long, the servers are then asked about the names `next`, so that they have something to do
+/// while what they sent is written. Returns what they answered.
 pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming], next: &[FilePath]) -> Option<Looks> {
     let mut looks = None;
     loop {
@@ -55,8 +55,8 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming], next: &[FileP
         if by_server.iter().all(Vec::is_empty) {
             return looks;
         }
-        // Small files first: what is larger than the room on the disk then costs none that fits, even if the file system
-        // does not let it be reserved.
+        // Small files first: what is larger than the room on the disk then costs none that fits, even if the file
+        // system does not let it be reserved.
         by_server.iter_mut().for_each(|pieces| pieces.sort_by_key(|piece| piece.claim.header.file_size));
         let writing: Vec<Writing<'_>> =
             files.iter().map(|file| Writing { target: &file.target, failed: OnceLock::new() }).collect();

@@ -35,8 +35,8 @@ pub(super) fn kept(file: &File, folder: &OwnedFd, draft: &str) -> io::Result<Opt
     }
 }
 
-/// The lasting draft of an earlier download of a file of this size, with these permission bits from now on. None if there
-/// is none, another download is writing it, or it is not certain that this user's client made it.
+/// The lasting draft of an earlier download of a file of this size, with these permission bits from now on. None if
+/// there is none, another download is writing it, or it is not certain that this user's client made it.
 pub(super) fn take_up(
     folder: &OwnedFd,
     draft: &str,

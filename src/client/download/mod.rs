@@ -125,8 +125,8 @@ pub(crate) fn download_looked(
     result
 }
 
-/// Removes what an earlier download of a file has left, if it is of no more use, or reports that the next one goes on with
-/// it. `had_drafts`: whether there was any such thing in the folder.
+/// Removes what an earlier download of a file has left, if it is of no more use, or reports that the next one goes on
+/// with it. `had_drafts`: whether there was any such thing in the folder.
 fn look_after_drafts(
     core: &Core,
     path: &FilePath,
@@ -143,9 +143,9 @@ fn look_after_drafts(
     }
 }
 
-/// Makes the folders in which the files will be, as far as they do not exist, with the permission bits of their entries:
-/// what is in a private folder must not be open to all because only it was asked for. Without an entry that can be read,
-/// a folder gets those of the umask when it is needed.
+/// Makes the folders in which the files will be, as far as they do not exist, with the permission bits of their
+/// entries: what is in a private folder must not be open to all because only it was asked for. Without an entry that
+/// can be read, a folder gets those of the umask when it is needed.
 fn make_folders_around(core: &mut Core, files: &[FilePath], downloads: &Path) {
     let mut missing: BTreeSet<FolderPath> = BTreeSet::new();
     for file in files {

@@ -1,8 +1,8 @@
 //! Going on with a download that was cut off: which chunks its draft has.
 //!
-//! Neither the draft is believed nor any server. What the draft has is encrypted again, in memory, under the nonces that a
-//! server lists; a chunk that then has the hash that the sealed root has for it, is as the client wrote it. Nothing of
-//! this goes anywhere, so keystream that is used again reveals nothing.
+//! Neither the draft is believed nor any server. What the draft has is encrypted again, in memory, under the nonces
+//! that a server lists; a chunk that then has the hash that the sealed root has for it, is as the client wrote it.
+//! Nothing of this goes anywhere, so keystream that is used again reveals nothing.
 
 use std::collections::VecDeque;
 use std::thread;

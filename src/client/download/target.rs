@@ -2,7 +2,8 @@
 //! folders get their permission bits and time when everything in them is done.
 //!
 //! Nothing ever has more permission bits than it will have in the end, but for the owner's: a draft can be read and
-//! written by its owner, so that a leftover can be removed or continued, and a folder can be written in while it is filled.
+//! written by its owner, so that a leftover can be removed or continued, and a folder can be written in while it is
+//! filled.
 //!
 //! `Downloads/USER` may be a link, and so may the folder that it is in. Below it no link is followed: each folder is
 //! opened in the one before it, so that nothing is written elsewhere, whoever changes what in between.
@@ -35,8 +36,8 @@ use crate::name::FilePath;
 use crate::sealed::{Facts, Kind, MODE_BITS, ModifiedTime};
 use crate::wire::MIN_PARTIAL;
 
-/// Files from this size on have lasting drafts, and of those so many bytes are worth keeping: as many as servers keep of
-/// the four pieces of an upload. Less is fetched again in less time than it takes to find out what is there.
+/// Files from this size on have lasting drafts, and of those so many bytes are worth keeping: as many as servers keep
+/// of the four pieces of an upload. Less is fetched again in less time than it takes to find out what is there.
 pub(super) const WORTH_KEEPING: u64 = 4 * MIN_PARTIAL;
 
 /// A download in progress. Dropped before [`Target::finish`] or [`Target::leave`], it leaves nothing behind.

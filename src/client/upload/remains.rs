@@ -138,7 +138,8 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
     let decided = survey.view().decided;
     for partial in &survey.partial {
         let found = &partial.opening.header;
-        // Nobody can commit it, so it can be taken from any writer, but one that is at work would have to send it again.
+        // Nobody can commit it, so it can be taken from any writer, but one that is at work would have to send it
+        // again.
         let is_left = Some(found.version) > decided && !survey.is_in_progress(found.version);
         if let Ok(verified) = core.key.verify_opening(&partial.opening)
             && is_left

@@ -54,7 +54,8 @@ fn open_found(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metad
             found if found.is_file() => Ok((file, found)),
             _ => Err(not_a_file()),
         },
-        // Nothing is in its place, not even a link that leads nowhere: the rule for a name that is new, at every server.
+        // Nothing is in its place, not even a link that leads nowhere: the rule for a name that is new, at every
+        // server.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(error) => match path.symlink_metadata() {
             Ok(found) if !found.is_file() => Err(not_a_file()),

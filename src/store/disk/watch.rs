@@ -16,14 +16,15 @@ const FEW: usize = 8;
 const KNOWN: [u32; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994];
 /// The first Linux whose syncfs(2) reports that something could not be written back.
 const REPORTS_ERRORS: (u32, u32) = (5, 8);
-/// Most KiB of all files of the machine that may still have to be written for a sync of a whole file system: it waits for
-/// what others have written, too.
+/// Most KiB of all files of the machine that may still have to be written for a sync of a whole file system: it waits
+/// for what others have written, too.
 const MOST_DIRTY: u64 = 64 << 10;
 /// Most watches at the same time. Each has a folder open: see [`MAX_CONNECTIONS`](crate::server::MAX_CONNECTIONS).
 /// Files for which there is none are synced one by one.
 pub const MAX_WATCHES: usize = 64;
 
-/// A descriptor to which the system reports everything that could not be written to its file system since it was opened.
+/// A descriptor to which the system reports everything that could not be written to its file system since it was
+/// opened.
 #[derive(Debug)]
 pub struct Watch {
     folder: File,
@@ -69,7 +70,8 @@ impl Watches {
 }
 
 impl Watch {
-    /// Syncs the whole file system, unless that is sure to take longer than to sync so many files. Returns whether it did.
+    /// Syncs the whole file system, unless that is sure to take longer than to sync so many files. Returns whether it
+    /// did.
     ///
     /// # Errors
     /// If anything that was written to it since the watch began was lost.

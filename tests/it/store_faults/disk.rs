@@ -12,8 +12,8 @@
 //! - lose, cut, or punch a hole into the bytes of a file that no `sync` has covered, while its entry and
 //!   its length survive.
 //!
-//! A `sync_whole` covers everything that was written and changed before it. What it could not write is gone for good, and
-//! every watch that had begun by then is told so, once; so is it of every `sync` that failed.
+//! A `sync_whole` covers everything that was written and changed before it. What it could not write is gone for good,
+//! and every watch that had begun by then is told so, once; so is it of every `sync` that failed.
 //!
 //! A `sync` says nothing of a file's name, a `sync_dir` nothing of another directory, not even of the
 //! one around it. After a `sync` that failed the bytes are gone for good, whatever a second one says.

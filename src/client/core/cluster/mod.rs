@@ -207,8 +207,8 @@ impl Cluster {
         self.replace(&[]);
     }
 
-    /// Before a command: has servers that have fallen silent since the last one found when they are asked for something,
-    /// sooner than during a command. See [`Peer::probe`].
+    /// Before a command: has servers that have fallen silent since the last one found when they are asked for
+    /// something, sooner than during a command. See [`Peer::probe`].
     pub(crate) fn probe(&mut self) {
         self.servers.iter_mut().filter_map(Server::peer_mut).for_each(Peer::probe);
     }
@@ -401,8 +401,8 @@ impl Cluster {
         self.repeat_lost(requests, Self::ask_all)
     }
 
-    /// Asks, and asks again what was lost with a connection that could be replaced. The requests may be repeated, on any
-    /// connection.
+    /// Asks, and asks again what was lost with a connection that could be replaced. The requests may be repeated, on
+    /// any connection.
     pub(crate) fn repeat_lost<R: Clone, T>(
         &mut self,
         requests: &[(usize, R)],
@@ -454,8 +454,8 @@ impl Cluster {
         }
     }
 
-    /// How long these servers may be silent during a login. If nobody is left because all have been silent, it was perhaps
-    /// their connections that were dead, or else they will hardly answer now.
+    /// How long these servers may be silent during a login. If nobody is left because all have been silent, it was
+    /// perhaps their connections that were dead, or else they will hardly answer now.
     fn login_limit(&self, which: &[usize]) -> Duration {
         let is_silent = |&server: &usize| matches!(self.servers[server].error(), Some(PeerError::Silent));
         let nobody = self.up().next().is_none() && which.iter().all(is_silent);

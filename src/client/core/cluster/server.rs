@@ -11,8 +11,9 @@ use crate::peer::{Peer, PeerError};
 const RETRY_FACTOR: u32 = 10;
 /// A server that refused the login is not asked again for this long.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
-/// How often a command, or a batch of it, logs in again to a server that ended its connection. It may have done so while
-/// this process was stopped or this machine asleep; but one that always does must not keep the command from its end.
+/// How often a command, or a batch of it, logs in again to a server that ended its connection. It may have done so
+/// while this process was stopped or this machine asleep; but one that always does must not keep the command from its
+/// end.
 const MAX_RETURNS: usize = 3;
 
 pub(super) enum Connection {
