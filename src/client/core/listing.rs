@@ -231,14 +231,8 @@ fn bit(server: usize) -> Servers {
 impl Kept for Agreed {
     fn take(&mut self, server: usize, told: Told) {
         self.by |= bit(server);
-        let (version, published, pieces) = match told {
-            Told::Version { version, published, pieces } => (version, published, pieces),
-            Told::Damaged => {
-                self.disputed = true;
-                return;
-            }
-            Told::Partial => return,
-        };
+        self.disputed |= matches!(told, Told::Damaged);
+        let Told::Version { version, published, pieces } = told else { return };
         let mut hasher = DefaultHasher::new();
         version.hash(&mut hasher);
         let hash = hasher.finish();
@@ -272,14 +266,8 @@ impl Agreed {
 impl Kept for Listed {
     fn take(&mut self, server: usize, told: Told) {
         self.by |= bit(server);
-        let (version, published, pieces) = match told {
-            Told::Version { version, published, pieces } => (version, published, pieces),
-            Told::Damaged => {
-                self.disputed = true;
-                return;
-            }
-            Told::Partial => return,
-        };
+        self.disputed |= matches!(told, Told::Damaged);
+        let Told::Version { version, published, pieces } = told else { return };
         match &self.version {
             Some(known) => self.disputed |= *known != version,
             None => self.version = Some(version),
