@@ -8,6 +8,7 @@ mod core;
 mod download;
 mod upload;
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -120,6 +121,16 @@ impl Client {
     /// Those of [`Client::download`] for one file.
     pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
         download::download_looked(&mut self.0, file, downloads)
+    }
+
+    /// Writes the bytes of a file to `out`, in their order and each only when it is verified, in memory that does not
+    /// grow with the file. If an error comes after the first bytes, [`Notice::CutShort`] says how many were written.
+    ///
+    /// # Errors
+    /// If it is a link or incomplete, if it is replaced after some of it was written, or if `out` fails
+    /// ([`ClientError::Output`]).
+    pub fn cat(&mut self, file: Looked, out: &mut (dyn Write + Send)) -> Result<(), ClientError> {
+        download::cat(&mut self.0, file, out)
     }
 
     /// The files that `Delete NAME` would delete: the file, or with `recursive` the files below the folder.

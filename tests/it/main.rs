@@ -18,6 +18,7 @@ mod layers;
 mod privacy;
 mod scenarios_basic;
 mod scenarios_care;
+mod scenarios_cat;
 mod scenarios_disk;
 mod scenarios_faults;
 mod scenarios_hang_up;

@@ -1,6 +1,7 @@
 //! The commands: their table and, for each that works with the servers, a file with its row and the function that runs
 //! it.
 
+mod cat;
 mod delete;
 mod download;
 pub(super) mod passwd;
@@ -15,10 +16,11 @@ use super::command::{Action, Call, Command};
 use super::session::Session;
 
 /// The table of commands, in the order of the help.
-pub(super) const TABLE: [&Command; 11] = [
+pub(super) const TABLE: [&Command; 12] = [
     &show::COMMAND,
     &upload::COMMAND,
     &download::COMMAND,
+    &cat::COMMAND,
     &delete::COMMAND,
     &rename::COMMAND,
     &passwd::COMMAND,

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use rustix::fs::{FileType, fstat};
+
 use super::alike::{Alike, Kind};
 use super::colour::{Paint, Palette};
 use super::grid::View;
@@ -57,6 +59,11 @@ impl Console {
 
     pub(super) fn out_is_terminal(&self) -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Whether standard output is a file on a disk.
+    pub(super) fn out_is_file(&self) -> bool {
+        fstat(io::stdout()).is_ok_and(|out| FileType::from_raw_mode(out.st_mode).is_file())
     }
 
     pub(super) fn err_is_terminal(&self) -> bool {
@@ -128,10 +135,15 @@ impl Console {
         let written = writeln!(io::stdout(), "{line}");
         drop(hidden);
         if let Err(error) = written {
-            self.end_work();
-            self.error(&not_written(&error), None);
-            exit(i32::from(FAILED));
+            self.lose_results(&error);
         }
+    }
+
+    /// Ends the program because standard output takes no more.
+    pub(super) fn lose_results(&self, error: &io::Error) -> ! {
+        self.end_work();
+        self.error(&not_written(error), None);
+        exit(i32::from(FAILED))
     }
 
     pub(super) fn results(&self, lines: &[String]) {

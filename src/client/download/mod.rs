@@ -1,21 +1,26 @@
 //! Download: ask which server holds what, fetch each missing byte from one server, put the file together.
 
+mod cat;
 mod entries;
 pub(crate) mod fetch;
 pub(crate) mod gather;
 mod leftovers;
+mod plan;
 mod resume;
 mod small;
+mod stream;
 mod syncing;
 mod target;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub(crate) use cat::cat;
 use entries::{LastFolder, Shortfall, place};
-use fetch::{Fault, Piece};
+use fetch::Piece;
 use gather::{Incoming, gather};
 use leftovers::{has_remains, remove_remains, sweep};
+use plan::{Failure, MAX_RESTARTS, MORE_LOOKS, Plan, bad_copies, failure, pieces, plan, report_bad_copies};
 use resume::resume;
 pub use target::MadeFolder;
 use target::{Target, WORTH_KEEPING};
@@ -29,20 +34,12 @@ use super::core::report::Notice;
 use super::core::retry::{Pending, until_settled};
 use super::core::sight::Unseen;
 use super::core::survey::Survey;
-use super::core::whole::{Attempted, incomplete, whole_version};
 use crate::name::{FilePath, FolderPath};
 use crate::placement;
-use crate::sealed::Facts;
 use crate::version::Version;
 
 /// Open files of a download: the file and its folder.
 const DESCRIPTORS: usize = 2;
-/// How often a download is begun again if the file is replaced in the meantime.
-const MAX_RESTARTS: usize = 20;
-
-/// How often a file that seems incomplete is surveyed again before it is reported as such.
-const MORE_LOOKS: usize = 3;
-
 /// The result for one file.
 #[derive(Debug)]
 pub struct Downloaded {
@@ -57,18 +54,6 @@ pub struct Downloaded {
 }
 
 type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
-
-/// Why a file that was begun was not completed.
-enum Failure {
-    Replaced,
-    Failed(ClientError),
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Failure::Failed(error)
-    }
-}
 
 /// See [`Client::download`](crate::client::Client::download).
 pub(crate) fn download(
@@ -208,12 +193,6 @@ fn download_batch(
     (results, of_next)
 }
 
-/// A file that can be rebuilt.
-struct Plan {
-    survey: Survey,
-    facts: Facts,
-}
-
 /// Tries once to download the surveyed files.
 fn attempt(
     core: &mut Core,
@@ -228,42 +207,29 @@ fn attempt(
         let plan = plan?;
         let target = Target::create(downloads, &plan.survey.path, &plan.facts, &mut folder)?;
         let pieces = pieces(core, &plan);
-        Ok((Incoming { survey: plan.survey, target, pieces, failed: None }, plan.facts.version))
+        Ok((Incoming { survey: plan.survey, output: target, pieces, failed: None }, plan.facts.version))
     };
     let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
     begun.iter_mut().flatten().for_each(|(file, _)| resume(core, file));
     core.report.begin(files, bytes);
     begun.iter().flatten().for_each(|(file, _)| report_resumed(core, file));
-    let mut files: Vec<&mut Incoming> = begun.iter_mut().flatten().map(|(file, _)| file).collect();
+    let mut files: Vec<&mut Incoming<Target>> = begun.iter_mut().flatten().map(|(file, _)| file).collect();
     let looks = gather(core, &mut files, next);
-    let conclude = |begun: Result<(Incoming, Version), ClientError>| {
+    let conclude = |begun: Result<(Incoming<Target>, Version), ClientError>| {
         let (file, version) = begun?;
         conclude(core, file, version, downloads)
     };
     (begun.into_iter().map(conclude).collect(), looks)
 }
 
-fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
-    let version = whole_version(core, &survey)?;
-    let Some(claim) = survey.any_claim(version) else {
-        return Err(ClientError::NotFound(survey.path.as_str().to_owned()));
-    };
-    let facts = Facts::from(&claim.header);
-    Ok(Plan { survey, facts })
-}
-
-fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
-    let piece = |number| {
-        let claim = plan.survey.claim(plan.facts.version, number)?;
-        let verified = core.key.verify(claim).ok()?;
-        Some(Piece::new(claim.clone(), core.key.unwrap(&verified)))
-    };
-    placement::pieces().filter_map(piece).collect()
-}
-
 /// Puts a fetched file in its place, or returns why that is not possible.
-fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> Result<Downloaded, Failure> {
-    let Incoming { survey, mut target, pieces, failed } = file;
+fn conclude(
+    core: &Core,
+    file: Incoming<Target>,
+    version: Version,
+    downloads: &Path,
+) -> Result<Downloaded, Failure> {
+    let Incoming { survey, output: mut target, pieces, failed } = file;
     if let Some(error) = failed {
         return Err(Failure::Failed(error.into()));
     }
@@ -274,16 +240,11 @@ fn conclude(core: &Core, file: Incoming, version: Version, downloads: &Path) -> 
             // Of what an earlier one has left, perhaps nothing could be proved.
             target.leave();
         }
-        let is_replaced = pieces.iter().flat_map(|p| &p.tried).any(|(_, f)| *f == Some(Fault::Replaced));
-        if is_replaced {
-            return Err(Failure::Replaced);
-        }
-        let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
-        return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
+        return Err(failure(core, &survey, version, &pieces));
     }
     let folder = target.finish(&survey.path).map_err(ClientError::from)?;
     report_shortfall(core, &survey.path, target.shortfall());
-    report_bad_copies(core, &survey, &pieces);
+    report_bad_copies(core, &survey, bad_copies(&pieces));
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
     Ok(Downloaded { place: place(downloads, &survey.path), path: survey.path, size, folder })
 }
@@ -298,7 +259,7 @@ pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, downloads: &Path) 
     Ok(())
 }
 
-fn report_resumed(core: &Core, file: &Incoming) {
+fn report_resumed(core: &Core, file: &Incoming<Target>) {
     let size: u64 = file.pieces.iter().map(|piece| piece.claim.header.piece_size).sum();
     let there = size - file.pieces.iter().map(Piece::bytes_missing).sum::<u64>();
     if there > 0 {
@@ -314,29 +275,5 @@ fn report_shortfall(core: &Core, path: &FilePath, shortfall: Option<Shortfall>) 
             core.report.notice(Notice::KeptNarrower { path, kept, stored });
         }
         Some(Shortfall::Refused(why)) => core.report.notice(Notice::PermissionsNotSet { path, why }),
-    }
-}
-
-/// The fate of a piece, in words.
-fn fetched(piece: &Piece) -> Attempted {
-    let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
-    let faults = piece.tried.iter().filter_map(fault).collect();
-    Attempted { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
-}
-
-fn report_bad_copies(core: &Core, survey: &Survey, pieces: &[Piece]) {
-    let notice = |server: usize, piece: u8, why: String| {
-        let (path, server) = (survey.path.clone(), core.cluster.name(server).clone());
-        core.report.notice(Notice::BadCopy { path, piece, server, why });
-    };
-    for distrusted in &survey.distrusted {
-        notice(distrusted.server, distrusted.piece, distrusted.why.to_string());
-    }
-    for piece in pieces {
-        for (server, fault) in &piece.tried {
-            if let Some(fault @ (Fault::Damaged | Fault::Refused(_))) = fault {
-                notice(*server, piece.claim.header.piece, fault.to_string());
-            }
-        }
     }
 }
