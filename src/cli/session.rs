@@ -23,6 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) downloads: PathBuf,
     /// A password change that was interrupted and must still be finished.
     pub(super) pending: Option<Journal>,
+    /// Whether standard input has the commands.
+    pub(super) reads_commands: bool,
 }
 
 impl Session<'_> {

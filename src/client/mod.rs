@@ -27,6 +27,7 @@ pub use core::report::{Doing, Notice, Phase, Progress, Report};
 pub use download::{Downloaded, MadeFolder};
 pub use upload::Uploaded;
 pub use upload::source::{Selection, Source, Sources, find};
+pub use upload::spool::{Spooled, spool};
 
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};

@@ -22,6 +22,7 @@ mod scenarios_cat;
 mod scenarios_disk;
 mod scenarios_faults;
 mod scenarios_hang_up;
+mod scenarios_input;
 mod scenarios_local;
 mod scenarios_output;
 mod scenarios_passwd;

@@ -4,6 +4,7 @@
 mod cat;
 mod delete;
 mod download;
+mod input;
 pub(super) mod passwd;
 mod rename;
 mod repair;

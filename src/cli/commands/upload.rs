@@ -1,5 +1,6 @@
 //! Upload: stores files.
 
+use super::input::{self, INPUT};
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
@@ -14,6 +15,7 @@ pub(super) const COMMAND: Command = Command {
     forms: &[
         ("Upload FILE [FOLDER]", "store a file"),
         ("Upload DIRECTORY [FOLDER]", "store everything below it"),
+        ("Upload - NAME", "store standard input"),
     ],
     options: &[
         (
@@ -27,11 +29,13 @@ pub(super) const COMMAND: Command = Command {
     details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
               part of its path, in FOLDER on the servers if one is given; folders are created as needed. An older file of \
               that name is replaced in one step. A folder is stored with its links and empty folders, times and permission \
-              bits. `Upload .` stores all of DIR. If something is left out, the last line says how much, and the exit \
+              bits. `Upload .` stores all of DIR. Standard input is first read to its end, and what does not fit into memory is kept \
+              in TMPDIR, in plain text and without a name. If something is left out, the last line says how much, and the exit \
               status is 1.",
     examples: &[
         "Upload poem.txt papers",
         "Upload holiday",
+        "Upload - dump.sql",
         "Upload poem.txt",
         "Upload \"my notes.txt\" papers",
         "Upload /etc/hosts",
@@ -42,6 +46,9 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
+    if call.needed(0) == INPUT {
+        return input::upload(session, call);
+    }
     let folder = parse_folder(call.optional())?;
     let journals = Journal::files(&session.conf);
     let from = Selection { dir: &session.dir, follow: call.options.follow, journals: &journals };
