@@ -5,7 +5,7 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`text`], [`placement`]: pure rules. [`descriptors`]: the limit on open files.
+//! 0. [`name`], [`pattern`], [`text`], [`placement`]: pure rules. [`descriptors`]: the limit on open files.
 //! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
 //! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
 //! 3. [`wire`], [`auth`]: the protocol's lines, login.
@@ -24,6 +24,7 @@ pub mod config;
 pub mod descriptors;
 pub mod link;
 pub mod name;
+pub mod pattern;
 pub mod peer;
 pub mod placement;
 pub mod primitives;

@@ -1,10 +1,34 @@
-//! Names of files and folders on the servers, as given in arguments.
+//! Names of files and folders, as given in arguments.
 
+use std::collections::HashSet;
+
+use super::command::Call;
 use crate::client::ClientError;
 use crate::name::{FilePath, FolderPath};
 
 /// Everything that a user has stored.
 pub(super) const ALL: &str = ".";
+
+/// The names of a command that takes several, and where to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Given<'a> {
+    pub(super) names: &'a [String],
+    /// FOLDER of `FILE FOLDER`.
+    pub(super) folder: Option<&'a str>,
+    /// PATH of `--to PATH`.
+    pub(super) to: Option<&'a str>,
+}
+
+impl<'a> Given<'a> {
+    /// Two names without `--to` are `FILE FOLDER`, as the original has it.
+    pub(super) fn of(call: &'a Call) -> Self {
+        let to = call.options.to.as_deref();
+        match (&call.arguments[..], to) {
+            ([name, folder], None) => Self { names: std::slice::from_ref(name), folder: Some(folder), to },
+            (names, to) => Self { names, folder: None, to },
+        }
+    }
+}
 
 /// The name that `FILE [FOLDER]` refers to.
 pub(super) fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {
@@ -20,6 +44,18 @@ pub(super) fn without_slash(name: &str) -> &str {
     name.strip_suffix('/').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
+/// The names without those that are in a folder that is one of them.
+pub(super) fn outermost(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    let all: HashSet<String> = names.iter().map(|name| without_slash(name).to_owned()).collect();
+    names.retain(|name| {
+        let name = without_slash(name);
+        !name.match_indices('/').any(|(end, _)| all.contains(&name[..end]))
+    });
+    names
+}
+
 pub(super) fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientError> {
     match folder {
         None | Some(ALL | "/") => Ok(FolderPath::root()),
@@ -31,4 +67,16 @@ pub(super) fn parse_folder(folder: Option<&str>) -> Result<FolderPath, ClientErr
 
 pub(super) fn parse_file(name: &str) -> Result<FilePath, ClientError> {
     FilePath::parse(name).map_err(|why| ClientError::Name(name.to_owned(), why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_folder_that_was_named_too_is_not_named_twice() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let given = names(&["a/b", "a", "a.txt", "ab/c", "a", "d/e/f", "d/e/"]);
+        assert_eq!(outermost(given), names(&["a", "a.txt", "ab/c", "d/e/"]));
+    }
 }

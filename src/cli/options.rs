@@ -11,6 +11,12 @@ pub(super) struct Options {
     pub(super) recursive: bool,
     pub(super) dry_run: bool,
     pub(super) only_changed: bool,
+    /// Whether to delete at the target what the source does not have.
+    pub(super) delete: bool,
+    /// Patterns of what to skip.
+    pub(super) exclude: Vec<String>,
+    /// Where to, if it was said.
+    pub(super) to: Option<String>,
     pub(super) follow: bool,
     /// How much of each copy Verify reads.
     pub(super) read: Option<Share>,
@@ -38,7 +44,6 @@ pub(super) enum Value {
     /// After `=` in the same word, or left out.
     Optional(&'static str),
     /// After `=` in the same word, or the next word.
-    #[allow(dead_code, reason = "the next options have one")]
     Needed(&'static str),
 }
 
@@ -93,6 +98,20 @@ pub(super) const READ: Flag =
     })
     .with(Value::Optional("P%"))
     .elsewhere(&["--read-data", "--read-data-subset"]);
+pub(super) const TO: Flag =
+    Flag::new("--to", "where to: the names before it are all sources", |options, value| {
+        options.to = value.map(str::to_owned);
+        Ok(())
+    })
+    .with(Value::Needed("PATH"))
+    .elsewhere(&["--target", "--target-directory", "-t"]);
+pub(super) const EXCLUDE: Flag = Flag::new("--exclude", "skip what matches", |options, value| {
+    options.exclude.extend(value.map(str::to_owned));
+    Ok(())
+})
+.with(Value::Needed("PATTERN"));
+pub(super) const DELETE: Flag =
+    Flag::new("--delete", "delete there what is not here", switch!(delete)).elsewhere(&["--delete-after"]);
 pub(super) const JSON: Flag = Flag::new("--json", "one JSON object per line", switch!(json));
 pub(super) const QUIET: Flag = Flag::new("-q", "quiet: no success messages, no progress", switch!(quiet))
     .elsewhere(&["--quiet", "--silent"]);
@@ -105,5 +124,18 @@ pub(super) const END: Flag =
     Flag::new("--", "ends the options: a name after it may begin with a dash", |_, _| Ok(()));
 
 /// Every option that the help lists, in its order.
-pub(super) const ALL: [&Flag; 10] =
-    [&LONG, &RECURSIVE, &DRY_RUN, &ONLY_CHANGED, &FOLLOW, &READ, &JSON, &QUIET, &TRACE, &END];
+pub(super) const ALL: [&Flag; 13] = [
+    &LONG,
+    &RECURSIVE,
+    &DRY_RUN,
+    &ONLY_CHANGED,
+    &DELETE,
+    &EXCLUDE,
+    &TO,
+    &FOLLOW,
+    &READ,
+    &JSON,
+    &QUIET,
+    &TRACE,
+    &END,
+];

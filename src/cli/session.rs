@@ -1,17 +1,19 @@
 //! A client that is logged in, and what its commands have in common.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use super::alike::Kind;
-use super::arguments::without_slash;
+use super::arguments::{outermost, without_slash};
 use super::console::Console;
 use super::hints;
 use super::journal::Journal;
 use super::tally::Tally;
-use super::words::quoted;
+use super::words::{quoted, read_line};
 use super::{DENIED, FAILED, NO_SERVER};
-use crate::client::{Client, ClientError, LocalError, Names};
+use crate::client::{Client, ClientError, Found, LocalError, Names};
 use crate::name::{ServerName, printable};
+use crate::pattern::is_pattern;
 
 /// A client that is logged in, and where its commands read and write.
 pub(super) struct Session<'a> {
@@ -27,6 +29,13 @@ pub(super) struct Session<'a> {
     pub(super) reads_commands: bool,
 }
 
+/// What names refer to.
+pub(super) struct Stored {
+    pub(super) found: Vec<(String, Found)>,
+    /// The exit status for each name that could not be found.
+    pub(super) statuses: Vec<u8>,
+}
+
 impl Session<'_> {
     /// Reports why a command failed, with a hint, which `folder` helps to find (see [`hints::error`]); its exit status.
     pub(super) fn report(&mut self, error: ClientError, folder: Option<&str>) -> u8 {
@@ -35,10 +44,42 @@ impl Session<'_> {
         let quiet = self.console.is_quiet();
         let client = &mut self.client;
         let hint = hints::error(&error, &self.dir, folder, |folder| {
-            if quiet { None } else { Some(client.show(folder).ok()?.entries) }
+            if quiet { None } else { Some(client.show(folder, false).ok()?.entries) }
         });
         self.console.error(&error, hint);
         status_of(&error)
+    }
+
+    /// What stored names refer to; a pattern, unless something has just that name, to all that match it. If there are
+    /// several names, the others are found even if one is not, which is reported.
+    ///
+    /// # Errors
+    /// If there is only one, and it refers to nothing.
+    pub(super) fn find(&mut self, names: &[String]) -> Result<Stored, ClientError> {
+        let mut stored = Stored { found: Vec::new(), statuses: Vec::new() };
+        let results = self.client.find(names);
+        for (name, result) in names.iter().zip(results) {
+            let found = match result {
+                Ok(found) => Ok(vec![(name.clone(), found)]),
+                Err(_) if is_pattern(name) => self.matching(name),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(found) => stored.found.extend(found),
+                Err(error) if names.len() == 1 => return Err(error),
+                Err(error) => stored.statuses.push(self.report(error, None)),
+            }
+        }
+        stored.found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        stored.found.dedup_by(|(a, _), (b, _)| a == b);
+        Ok(stored)
+    }
+
+    fn matching(&mut self, pattern: &str) -> Result<Vec<(String, Found)>, ClientError> {
+        let names = outermost(self.client.matching(pattern)?);
+        let names: Vec<String> = names.iter().map(|name| without_slash(name).to_owned()).collect();
+        let found = self.client.find(&names);
+        names.into_iter().zip(found).map(|(name, found)| Ok((name, found?))).collect()
     }
 
     /// A success; none if it is not one of those that are reported.
@@ -46,6 +87,34 @@ impl Session<'_> {
         if let Some(line) = line {
             self.console.done(&line);
         }
+    }
+
+    /// What happened to a file, or would happen, which is a result that was asked for.
+    pub(super) fn tell(&self, tally: &Tally, line: Option<String>) {
+        match line {
+            Some(line) if tally.is_dry_run() && !self.console.is_quiet() => self.console.result(&line),
+            line => self.done(line),
+        }
+    }
+
+    /// Asks the user at a terminal whether to go on; without one, the command has said it.
+    pub(super) fn may(&self, question: &str) -> bool {
+        if !io::stdin().is_terminal() || !self.console.err_is_terminal() {
+            return true;
+        }
+        self.console.end_work();
+        self.console.prompt(&format!("{question} [y/N] "));
+        let answer = read_line(&mut io::stdin().lock()).and_then(Result::ok).unwrap_or("\n".into());
+        if !answer.ends_with('\n') {
+            self.console.prompt("\n");
+        }
+        let yes = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
+        if yes {
+            self.console.begin_work();
+        } else {
+            self.console.done(&"nothing was deleted");
+        }
+        yes
     }
 
     /// One of several files failed. A hint that applies to all of them is shown once, at the end.

@@ -12,12 +12,48 @@ pub(super) const AT_A_TIME: usize = 1024;
 /// If there are more files than this, only those that failed are listed.
 const LISTED: usize = 50;
 
+/// What a command does to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    Upload,
+    Download,
+    Delete,
+    /// The removal of a local file.
+    Remove,
+}
+
+impl Deed {
+    /// Of one file, when it is done.
+    fn done(self) -> &'static str {
+        match self {
+            Deed::Upload => "uploaded",
+            Deed::Download => "downloaded",
+            Deed::Delete => "deleted",
+            Deed::Remove => "removed here",
+        }
+    }
+
+    /// Of one file, if it is only said.
+    fn would(self) -> &'static str {
+        match self {
+            Deed::Upload => "would upload",
+            Deed::Download => "would download",
+            Deed::Delete => "would delete",
+            Deed::Remove => "would remove here",
+        }
+    }
+
+    /// Of several files, in the last line.
+    fn counted(self) -> &'static str {
+        if self == Deed::Upload { "stored" } else { self.done() }
+    }
+}
+
 /// Counts files, and returns the line to report for each, if there should be one.
-#[derive(Default)]
 pub(super) struct Tally {
-    /// What is done to a file, in its own line, and in the last one.
-    verb: &'static str,
-    counted_as: &'static str,
+    deed: Deed,
+    /// Whether nothing is done, but only said: then each file has a line.
+    dry_run: bool,
     files: usize,
     /// Whether there are only entries of folders: otherwise these are not counted.
     only_folders: bool,
@@ -39,12 +75,33 @@ pub(super) struct Tally {
 
 impl Tally {
     /// A command on these files.
-    pub(super) fn of(verb: &'static str, paths: impl IntoIterator<Item = impl Borrow<FilePath>>) -> Self {
+    pub(super) fn of(deed: Deed, paths: impl IntoIterator<Item = impl Borrow<FilePath>>) -> Self {
         let (mut files, mut folders) = (0, 0);
         for path in paths {
             *(if path.borrow().is_of_folder() { &mut folders } else { &mut files }) += 1;
         }
-        Self { verb, counted_as: verb, files, only_folders: files == 0 && folders > 0, ..Self::default() }
+        let only_folders = files == 0 && folders > 0;
+        Self {
+            deed,
+            dry_run: false,
+            files,
+            only_folders,
+            all_listed: false,
+            done: 0,
+            bytes: None,
+            unchanged: 0,
+            failed: 0,
+            left_out: 0,
+            last: String::new(),
+            same: 0,
+            hints: Vec::new(),
+            status: 0,
+        }
+    }
+
+    /// Nothing is done; each file has a line that says what would be.
+    pub(super) fn dry_run(self, dry_run: bool) -> Self {
+        Self { dry_run, ..self }
     }
 
     /// An upload of these files, and of so many more that cannot be stored. With `all_listed`, each has a line.
@@ -54,20 +111,34 @@ impl Tally {
         all_listed: bool,
     ) -> Self {
         let status = if left_out > 0 { FAILED } else { 0 };
-        let mut tally = Self::of("uploaded", paths);
+        let mut tally = Self::of(Deed::Upload, paths);
         tally.only_folders &= left_out == 0;
-        Self { counted_as: "stored", left_out, all_listed, status, ..tally }
+        Self { left_out, all_listed, status, ..tally }
     }
 
-    /// A file is done; with its size if bytes were moved, and where it is now.
+    /// A file is done, or would be; with its size if bytes are moved, and where it is then.
     pub(super) fn done(&mut self, path: &FilePath, size: Option<u64>, place: &str) -> Option<String> {
+        let name = path.to_string();
+        self.done_as(path, &name, size, place)
+    }
+
+    /// The same, with another name in its line.
+    pub(super) fn done_as(
+        &mut self,
+        path: &FilePath,
+        name: &str,
+        size: Option<u64>,
+        place: &str,
+    ) -> Option<String> {
         let size = size.filter(|_| !path.is_of_folder());
         self.done += usize::from(self.counts(path));
         if let Some(size) = size {
             *self.bytes.get_or_insert(0) += size;
         }
-        let is_listed = self.all_listed || (self.files <= LISTED && !path.is_of_folder());
-        is_listed.then(|| format!("{} {path}{}{place}", self.verb, in_brackets(size)))
+        let is_file = !path.is_of_folder() || self.only_folders && self.dry_run;
+        let is_listed = self.all_listed || (is_file && (self.dry_run || self.files <= LISTED));
+        let verb = if self.dry_run { self.deed.would() } else { self.deed.done() };
+        is_listed.then(|| format!("{verb} {name}{}{place}", in_brackets(size)))
     }
 
     pub(super) fn unchanged(&mut self, path: &FilePath) -> Option<String> {
@@ -95,6 +166,16 @@ impl Tally {
         Some(error)
     }
 
+    /// A name that was given failed, which has been reported.
+    pub(super) fn refused(&mut self, status: u8) {
+        (self.failed, self.files) = (self.failed + 1, self.files + 1);
+        self.status = if self.status == 0 { status } else { self.status };
+    }
+
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// How many failures were not reported one by one.
     pub(super) fn not_reported(&self) -> Option<String> {
         (self.same > 0).then(|| format!("the same for {}", counted(self.same, "more file")))
@@ -113,7 +194,8 @@ impl Tally {
     /// The last line; none for a single file, which has been named.
     pub(super) fn summary(&self) -> Option<String> {
         let noun = if self.only_folders { "folder" } else { "file" };
-        let mut line = format!("{} {}", counted(self.done, noun), self.counted_as);
+        let would = if self.dry_run { "would be " } else { "" };
+        let mut line = format!("{} {would}{}", counted(self.done, noun), self.deed.counted());
         for (count, what) in
             [(self.unchanged, "unchanged"), (self.failed, "failed"), (self.left_out, "left out")]
         {
@@ -149,28 +231,28 @@ mod tests {
 
     #[test]
     fn a_single_file_is_named_and_that_is_all() {
-        let mut tally = Tally::of("downloaded", files(1));
+        let mut tally = Tally::of(Deed::Download, files(1));
         let line = tally.done(&path("a"), Some(2048), " to Downloads/a");
         assert_eq!(line.unwrap(), "downloaded a (2.0 KiB) to Downloads/a");
         assert_eq!(tally.summary(), None);
-        let mut tally = Tally::of("deleted", files(1));
+        let mut tally = Tally::of(Deed::Delete, files(1));
         assert_eq!(tally.done(&path("a"), None, "").unwrap(), "deleted a");
     }
 
     #[test]
     fn what_is_the_same_for_many_is_reported_once() {
-        let mut tally = Tally::of("downloaded", files(4));
+        let mut tally = Tally::of(Deed::Download, files(4));
         let mut fail = |error: &str| tally.failed(error.into(), 1, Some("start the servers".into()));
         let reported = ["a is incomplete", "b is incomplete", "no room", "no room", "no room"].map(&mut fail);
         assert_eq!(reported.iter().flatten().count(), 3);
         assert_eq!(tally.not_reported().unwrap(), "the same for 2 more files");
         assert_eq!(tally.hints(), ["start the servers"]);
-        assert_eq!(Tally::of("deleted", files(1)).not_reported(), None);
+        assert_eq!(Tally::of(Deed::Delete, files(1)).not_reported(), None);
     }
 
     #[test]
     fn many_files_are_counted() {
-        let mut tally = Tally::of("deleted", files(LISTED + 1));
+        let mut tally = Tally::of(Deed::Delete, files(LISTED + 1));
         assert_eq!(tally.done(&path("a"), None, ""), None);
         assert_eq!(tally.failed("no room".into(), 1, None).unwrap(), "no room");
         assert_eq!(tally.failed("no server".into(), 4, None).unwrap(), "no server");

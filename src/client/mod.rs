@@ -9,7 +9,6 @@ mod download;
 mod upload;
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 pub use commands::passwd::NotChanged;
@@ -24,13 +23,14 @@ pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::name_map::{NameMap, Names};
 pub use core::report::{Doing, Notice, Phase, Progress, Report};
-pub use download::{Downloaded, MadeFolder};
+pub use download::{Destination, Downloaded, MadeFolder, Terms};
 pub use upload::Uploaded;
-pub use upload::source::{Selection, Source, Sources, find};
+pub use upload::source::{Selection, Source, Sources, find, matching};
 pub use upload::spool::{Spooled, spool};
 
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};
+use crate::pattern::Excluded;
 use core::base::Core;
 
 /// A client that is logged in to the servers that are up.
@@ -77,23 +77,59 @@ impl Client {
         commands::status::status(&mut self.0)
     }
 
-    /// The entries of a folder, sorted by name; or a single file, if the name is a file's.
+    /// The entries of a folder, or with `recursive` everything below it, sorted by name; or a single file, if the name
+    /// is a file's.
     ///
     /// A list is not sealed. If servers disagree about a file, its seals are requested; what they all report alike is
     /// shown as it is.
     ///
     /// # Errors
     /// If nothing has that name, as far as can be seen, or no server is up.
-    pub fn show(&mut self, folder: &FolderPath) -> Result<ShownFolder, ClientError> {
-        commands::show::show(&mut self.0, folder)
+    pub fn show(&mut self, folder: &FolderPath, recursive: bool) -> Result<ShownFolder, ClientError> {
+        commands::show::show(&mut self.0, folder, recursive)
     }
 
-    /// Finds out whether a name is a file or a folder.
+    /// Finds out whether each name is a file or a folder; an error if it is neither, as far as can be seen. `.` is the
+    /// folder of everything.
+    pub fn find(&mut self, names: &[String]) -> Vec<Result<Found, ClientError>> {
+        core::find::find(&mut self.0, names)
+    }
+
+    /// The stored names that match a pattern, sorted: files, and folders with a slash at their end.
     ///
     /// # Errors
-    /// If it is neither, as far as can be seen.
-    pub fn find(&mut self, name: &str) -> Result<Found, ClientError> {
-        core::find::find(&mut self.0, name)
+    /// If none does, or no server is up.
+    pub fn matching(&mut self, pattern: &str) -> Result<Vec<String>, ClientError> {
+        commands::show::matching(&mut self.0, pattern)
+    }
+
+    /// For each source, whether it is stored already: of the same kind, size, time and permission bits, with all its
+    /// copies.
+    pub fn are_unchanged(&mut self, sources: &[Source]) -> Vec<bool> {
+        upload::are_unchanged(&mut self.0, sources)
+    }
+
+    /// What the local folder of a stored one has that is not `stored`, by the names that it would have; those of
+    /// folders after what is in them. What is excluded, or could not be stored, is left out.
+    ///
+    /// # Errors
+    /// If a local folder cannot be read.
+    pub fn extra(
+        &self,
+        to: &Destination,
+        folder: &FolderPath,
+        stored: &Names,
+        excluded: &Excluded,
+    ) -> Result<Vec<FilePath>, ClientError> {
+        download::extra::extra(to, folder, stored, excluded)
+    }
+
+    /// Removes a local file, link or empty folder, no link followed.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub fn remove_local(&self, to: &Destination, stored: &FilePath) -> Result<(), ClientError> {
+        download::extra::remove(to, stored)
     }
 
     /// Uploads files, links and folders; one result for each, in order. With `only_changed`, one of the same kind,
@@ -102,26 +138,26 @@ impl Client {
         upload::upload(&mut self.0, sources, only_changed)
     }
 
-    /// Downloads files to their places below `downloads`; one result for each, in order.
-    pub fn download(&mut self, files: &[FilePath], downloads: &Path) -> Vec<Result<Downloaded, ClientError>> {
-        download::download(&mut self.0, files, downloads)
+    /// Downloads files; one result for each, in order.
+    pub fn download(&mut self, files: &[FilePath], terms: Terms<'_>) -> Vec<Result<Downloaded, ClientError>> {
+        download::download(&mut self.0, files, terms)
     }
 
     /// Gives a downloaded folder its permission bits and time, when everything in it is there.
     ///
     /// # Errors
     /// If the folder cannot be used anymore.
-    pub fn finish_folder(&self, folder: &MadeFolder, downloads: &Path) -> Result<(), ClientError> {
-        download::finish_folder(&self.0, folder, downloads)
+    pub fn finish_folder(&self, folder: &MadeFolder, to: &Destination) -> Result<(), ClientError> {
+        download::finish_folder(&self.0, folder, to)
     }
 
-    /// Downloads one file to its place below `downloads`. The servers are not asked again what they have of it, which
+    /// Downloads one file to its place. The servers are not asked again what they have of it, which
     /// saves a round trip, unless the file has changed in the meantime or seems incomplete.
     ///
     /// # Errors
     /// Those of [`Client::download`] for one file.
-    pub fn download_looked(&mut self, file: Looked, downloads: &Path) -> Result<Downloaded, ClientError> {
-        download::download_looked(&mut self.0, file, downloads)
+    pub fn download_looked(&mut self, file: Looked, terms: Terms<'_>) -> Result<Downloaded, ClientError> {
+        download::download_looked(&mut self.0, file, terms)
     }
 
     /// Writes the bytes of a file to `out`, in their order and each only when it is verified, in memory that does not

@@ -52,7 +52,7 @@ impl Kind {
 }
 
 /// When a file was last modified, according to its file system: seconds since 1970 UTC, and nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModifiedTime {
     /// Seconds since 1970-01-01 00:00 UTC; negative before.
     pub seconds: i64,

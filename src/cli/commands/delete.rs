@@ -1,76 +1,81 @@
 //! Delete: deletes files.
 
-use std::io::{self, IsTerminal};
-
 use crate::cli::FAILED;
-use crate::cli::arguments::{ALL, join};
+use crate::cli::arguments::{ALL, join, parse_folder};
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::console::Console;
-use crate::cli::options::RECURSIVE;
-use crate::cli::session::Session;
-use crate::cli::tally::{AT_A_TIME, Tally};
+use crate::cli::options::{DRY_RUN, RECURSIVE};
+use crate::cli::session::{Session, Stored};
+use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
-use crate::cli::words::read_line;
-use crate::client::{ClientError, Files};
+use crate::client::{ClientError, Found, Names};
 
 pub(super) const COMMAND: Command = Command {
     name: "Delete",
     elsewhere: &["del", "remove", "rm"],
     forms: &[("Delete FILE [FOLDER]", "delete; a folder with -r")],
-    options: &[(&RECURSIVE, "a folder with everything below it")],
-    details: "A server that is down now gets the delete from a Repair once it is back. `Delete -r .` deletes everything \
+    options: &[(&RECURSIVE, "a folder with everything below it"), (&DRY_RUN, "only show what would be done")],
+    details: "FILE may be a pattern with *, ?, [a-z] or ** for any number of folders. A server that is down now gets the delete from a Repair once it is back. `Delete -r .` deletes everything \
               you have; on a terminal it asks first. A file that is uploaded under that name in the meantime is kept, and \
               the exit status is 1.",
-    examples: &["Delete -r holiday", "Delete poem.txt", "Delete beach.jpg holiday"],
+    examples: &["Delete -r holiday", "Delete poem.txt", "Delete beach.jpg holiday", "Delete -n *.bak"],
     action: Action::Run(run),
     ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
+    let (console, options) = (session.console, &call.options);
     let what = call.needed(0);
     let name = join(call.optional(), what)?;
-    let Files { files, unseen } = match session.client.find_to_delete(&name, call.options.recursive) {
-        Err(ClientError::IsFolder(folder)) if folder.is_root() => {
+    let Stored { found, .. } = session.find(&[name.clone()])?;
+    let (mut files, mut unseen, mut folders) = (Names::default(), Vec::new(), Vec::new());
+    for (name, found) in found {
+        match found {
+            Found::File(file) => files.extend([file.path().clone()]),
+            Found::Below(below) if options.recursive => {
+                files.extend(below.files.iter());
+                unseen.extend(below.unseen);
+            }
+            Found::Below(_) => folders.push(name),
+        }
+    }
+    // As rm does, the files that a pattern matches are deleted, and its folders are named.
+    if files.is_empty()
+        && let [folder] = &folders[..]
+    {
+        if folder == ALL {
             let hint = "add -r to delete all of it".into();
-            session.console.error(&"'.' means everything you have stored", Some(hint));
+            console.error(&"'.' means everything you have stored", Some(hint));
             return Ok(FAILED);
         }
-        files => files?,
-    };
-    let no_folder = session.is_no_folder(what, &name, &files);
+        return Err(ClientError::IsFolder(parse_folder(Some(folder))?));
+    }
     let count = files.iter().filter(|path| !path.is_of_folder()).count();
-    if no_folder || (name == ALL && !may_delete_all(session.console, count)) {
+    if session.is_no_folder(what, &name, &files)
+        || (name == ALL
+            && !options.dry_run
+            && !session.may(&format!("delete all {}?", counted(count, "file"))))
+    {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of("deleted", files.iter());
-    session.console.expect_files(files.len());
+    let mut tally = Tally::of(Deed::Delete, files.iter()).dry_run(options.dry_run);
+    for folder in folders {
+        tally.refused(session.report(ClientError::IsFolder(parse_folder(Some(&folder))?), None));
+    }
+    console.expect_files(files.len());
     for files in files.batches(AT_A_TIME) {
-        for result in session.client.delete(&files) {
+        let results = match options.dry_run {
+            true => files.into_iter().map(Ok).collect(),
+            false => session.client.delete(&files),
+        };
+        for result in results {
             match result {
-                Ok(path) => session.done(tally.done(&path, None, "")),
+                Ok(path) => {
+                    let line = tally.done(&path, None, "");
+                    session.tell(&tally, line);
+                }
                 Err(error) => session.fail(&mut tally, error),
             }
         }
     }
     Ok(session.conclude(&tally, unseen))
-}
-
-/// Asks the user at a terminal: `Delete -r .` is one word more or less than a harmless command.
-fn may_delete_all(console: &Console, files: usize) -> bool {
-    if !io::stdin().is_terminal() || !console.err_is_terminal() {
-        return true;
-    }
-    console.end_work();
-    console.prompt(&format!("delete all {}? [y/N] ", counted(files, "file")));
-    let answer = read_line(&mut io::stdin().lock()).and_then(Result::ok).unwrap_or("\n".into());
-    if !answer.ends_with('\n') {
-        console.prompt("\n");
-    }
-    let yes = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
-    if yes {
-        console.begin_work();
-    } else {
-        console.done(&"nothing was deleted");
-    }
-    yes
 }

@@ -1,76 +1,306 @@
 //! Download: fetches files.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
 use crate::cli::FAILED;
-use crate::cli::arguments::join;
+use crate::cli::arguments::{Given, join};
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::RECURSIVE;
-use crate::cli::session::Session;
-use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{ClientError, Downloaded, Files, Found, Names};
-use crate::name::{FilePath, printable};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, ONLY_CHANGED, RECURSIVE, TO};
+use crate::cli::session::{Session, Stored};
+use crate::cli::tally::{AT_A_TIME, Deed, Tally};
+use crate::cli::text::counted;
+use crate::cli::words::quoted;
+use crate::client::{ClientError, Destination, Downloaded, Files, Found, Looked, MadeFolder, Names, Terms};
+use crate::name::{FilePath, FolderPath, ServerName, printable};
+use crate::pattern::Excluded;
 
 pub(super) const COMMAND: Command = Command {
     name: "Download",
     elsewhere: &["get"],
-    forms: &[("Download FILE [FOLDER]", "get a file back"), ("Download FOLDER", "get everything below it")],
-    options: &[(&RECURSIVE, "")],
-    details: "It goes to Downloads/USER/FOLDER/FILE in the folder where the client was started. An older download is \
-              replaced in one step, and only by a file that is whole. Times and permissions come back as they were \
-              stored; what exists is never given more permissions. A link below Downloads/USER is not followed. \
-              `Download .` gets everything.",
+    forms: &[
+        ("Download NAME... [--to PATH]", "get files and folders back"),
+        ("Download FILE [FOLDER]", "get one that is in FOLDER"),
+    ],
+    options: &[
+        (&TO, "a folder that exists, or the new name of a single file or folder; else Downloads/USER"),
+        (&ONLY_CHANGED, "skip what is here with the same size and time"),
+        (&DELETE, "with -u: remove here what a stored folder does not have; asks on a terminal"),
+        (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
+        (&DRY_RUN, "only show what would be done"),
+        (&RECURSIVE, ""),
+    ],
+    details: "NAME is a stored file or folder, or a pattern with *, ?, [a-z] or ** for any number of folders. It goes to \
+              Downloads/USER/NAME in the folder where the client was started; with --to, only the last part of NAME \
+              counts. An older download is replaced in one step, and only by a file that is whole. Times and permissions \
+              come back as they were stored; what exists is never given more permissions. A link below Downloads/USER or \
+              PATH is not followed. `Download .` gets everything.",
     examples: &[
-        "Download poem.txt",
-        "Download holiday",
+        "Download holiday poem.txt --to .",
         "Download beach.jpg holiday",
+        "Download poem.txt",
         "Download holiday/beach.jpg",
+        "Download *.txt --to papers",
+        "Download -u --delete holiday",
         "Download .",
     ],
     action: Action::Run(run),
     ..Command::EMPTY
 };
 
+/// Files that go to the same place.
+struct Group {
+    to: Destination,
+    /// Those of folders come first, from the outermost inwards.
+    files: Vec<FilePath>,
+    /// The folders that were named, each with everything that is stored below it.
+    folders: Vec<(FolderPath, Names)>,
+    /// A single file about which the servers were just asked.
+    looked: Option<Looked>,
+}
+
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    let what = call.needed(0);
-    let name = join(call.optional(), what)?;
-    let (mut looked, Files { files, unseen }) = match session.client.find(&name)? {
-        Found::File(file) => {
-            let path = file.path().clone();
-            (Some(*file), Files { files: Names::from_iter([path]), unseen: Vec::new() })
-        }
-        Found::Below(files) => (None, files),
-    };
-    if session.is_no_folder(what, &name, &files) {
+    let (console, options) = (session.console, &call.options);
+    let given = Given::of(call);
+    if given.folder.is_some_and(|folder| is_local(session, &given.names[0], folder)) {
         return Ok(FAILED);
     }
-    // Folders are made first, from the outermost inwards, and get their permission bits and times when everything in
-    // them is there.
-    let (mut folders, others): (Vec<_>, Vec<_>) = files.iter().partition(FilePath::is_of_folder);
-    folders.sort_by_key(FilePath::folder);
-    let files = [folders, others].concat();
-    let mut made = Vec::new();
-    session.console.expect_files(files.len());
-    let mut tally = Tally::of("downloaded", &files);
-    for files in files.chunks(AT_A_TIME) {
-        let results = match looked.take() {
-            Some(file) => vec![session.client.download_looked(file, &session.downloads)],
-            None => session.client.download(files, &session.downloads),
+    let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
+    let names: Result<Vec<String>, ClientError> =
+        given.names.iter().map(|name| join(given.folder, name)).collect();
+    let Stored { found, statuses } = session.find(&names?)?;
+    for ((name, found), what) in found.iter().zip(given.names) {
+        if let Found::File(file) = found
+            && what.ends_with('/')
+            && session.is_no_folder(what, name, &Names::from_iter([file.path().clone()]))
+        {
+            return Ok(FAILED);
+        }
+    }
+    if options.delete && !may_mirror(session, call, &found) {
+        return Ok(FAILED);
+    }
+    let Some(mut groups) = groups(session, given.to, found, &excluded)? else { return Ok(FAILED) };
+    let unseen: Vec<(ServerName, String)> =
+        groups.iter_mut().flat_map(|(_, unseen)| unseen.drain(..)).collect();
+    let mut groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
+    let all = || groups.iter().flat_map(|group| &group.files);
+    console.expect_files(all().count());
+    let mut tally = Tally::of(Deed::Download, all()).dry_run(options.dry_run);
+    statuses.into_iter().for_each(|status| tally.refused(status));
+    for group in &mut groups {
+        download(session, call, group, &mut tally);
+    }
+    let is_all_seen = unseen.is_empty();
+    let status = session.conclude(&tally, unseen);
+    if !options.delete {
+        return Ok(status);
+    }
+    if !tally.is_whole() || !is_all_seen {
+        console.error(&"--delete removed nothing, because not everything could be downloaded", None);
+        return Ok(status);
+    }
+    let removed = remove_others(session, call, &groups, &excluded)?;
+    Ok(if status == 0 { removed } else { status })
+}
+
+fn download(session: &mut Session<'_>, call: &Call, group: &mut Group, tally: &mut Tally) {
+    let options = &call.options;
+    let terms = Terms { to: &group.to, only_changed: options.only_changed, dry_run: options.dry_run };
+    let mut made: Vec<MadeFolder> = Vec::new();
+    for files in group.files.chunks(AT_A_TIME) {
+        let results = match group.looked.take() {
+            Some(file) => vec![session.client.download_looked(file, terms)],
+            None => session.client.download(files, terms),
         };
         for result in results {
             match result {
                 Ok(Downloaded { folder: Some(folder), .. }) => made.push(folder),
+                Ok(file) if file.unchanged => {
+                    let line = tally.unchanged(&file.path);
+                    session.tell(tally, line);
+                }
                 Ok(file) => {
                     let place = format!(" to {}", printable(&file.place.to_string_lossy()));
-                    session.done(tally.done(&file.path, Some(file.size), &place));
+                    let line = tally.done(&file.path, Some(file.size), &place);
+                    session.tell(tally, line);
                 }
-                Err(error) => session.fail(&mut tally, error),
+                Err(error) => session.fail(tally, error),
             }
         }
     }
     for folder in made.into_iter().rev() {
-        match session.client.finish_folder(&folder, &session.downloads) {
+        match session.client.finish_folder(&folder, &group.to) {
             Ok(()) => session.done(tally.done(folder.path(), None, "")),
+            Err(error) => session.fail(tally, error),
+        }
+    }
+}
+
+/// Whether FOLDER of `FILE FOLDER` can only be a local one, which is reported.
+fn is_local(session: &Session<'_>, file: &str, folder: &str) -> bool {
+    let is_local = folder != "/" && ["/", "./", "../", "~"].iter().any(|start| folder.starts_with(start));
+    if is_local || folder == ".." {
+        let error = format!("'{}' is no folder on the servers", printable(folder));
+        let hint = format!("to say where it goes: Download {} --to {}", quoted(file), quoted(folder));
+        session.console.error(&error, Some(hint));
+    }
+    is_local || folder == ".."
+}
+
+type FoundNames = Vec<(String, Found)>;
+
+/// Whether `--delete` makes sense here; if not, that is reported.
+fn may_mirror(session: &Session<'_>, call: &Call, found: &FoundNames) -> bool {
+    let console = session.console;
+    if !call.options.only_changed {
+        let hint = "-u --delete makes the folder here the same as the stored one";
+        console.error(&"--delete needs -u", Some(hint.into()));
+        return false;
+    }
+    if let Some((name, _)) = found.iter().find(|(_, found)| matches!(found, Found::File(_))) {
+        console.error(&format!("--delete needs a folder, and '{}' is none", printable(name)), None);
+        return false;
+    }
+    true
+}
+
+/// What goes where; none if that is not possible, which is reported.
+#[allow(clippy::type_complexity)]
+fn groups(
+    session: &Session<'_>,
+    to: Option<&str>,
+    found: FoundNames,
+    excluded: &Excluded,
+) -> Result<Option<Vec<(Group, Vec<(ServerName, String)>)>>, ClientError> {
+    let mut groups: Vec<(Group, Vec<(ServerName, String)>)> = Vec::new();
+    let mut taken: HashMap<PathBuf, String> = HashMap::new();
+    let is_single = found.len() == 1;
+    for (name, found) in found {
+        let Some(to) = destination(session, to, &name, &found, is_single)? else { return Ok(None) };
+        let (folder, files, unseen, looked) = match found {
+            Found::File(file) => {
+                let path = file.path().clone();
+                let names =
+                    Names::from_iter(Some(path).filter(|path| !excluded.has(path.file_name(), false)));
+                (None, names, Vec::new(), Some(*file))
+            }
+            Found::Below(Files { files, unseen }) => (Some(folder_of(&name)), files, unseen, None),
+        };
+        let place = match &folder {
+            Some(folder) => to.place(&FilePath::of_folder(folder)),
+            None => files.iter().next().map_or_else(PathBuf::new, |file| to.place(&file)),
+        };
+        if let Some(first) = taken.insert(place.clone(), name.clone()) {
+            let (first, second) = (printable(&first), printable(&name));
+            let place = place.display();
+            session.console.error(&format!("'{first}' and '{second}' would both be {place}"), None);
+            return Ok(None);
+        }
+        let is_excluded = |path: &FilePath| match &folder {
+            Some(folder) => folder
+                .relative(path)
+                .is_some_and(|path| excluded.has(path.as_str().trim_end_matches('/'), path.is_of_folder())),
+            None => false,
+        };
+        let (mut entries, others): (Vec<_>, Vec<_>) =
+            files.iter().filter(|path| !is_excluded(path)).partition(FilePath::is_of_folder);
+        entries.sort_by_key(FilePath::folder);
+        let chosen = [entries, others].concat();
+        match groups.last_mut().filter(|(group, _)| group.to == to && folder.is_none()) {
+            Some((group, _)) => {
+                group.files.extend(chosen);
+                group.looked = None;
+            }
+            None => {
+                let looked = looked.filter(|_| chosen.len() == 1);
+                let folders = folder.map(|folder| (folder, files)).into_iter().collect();
+                groups.push((Group { to, files: chosen, folders, looked }, unseen));
+            }
+        }
+    }
+    Ok(Some(groups))
+}
+
+fn folder_of(name: &str) -> FolderPath {
+    FolderPath::parse(name).unwrap_or_default()
+}
+
+/// Where one name goes; none if that is not possible, which is reported.
+fn destination(
+    session: &Session<'_>,
+    to: Option<&str>,
+    name: &str,
+    found: &Found,
+    is_single: bool,
+) -> Result<Option<Destination>, ClientError> {
+    let Some(to) = to else {
+        return Ok(Some(Destination::new(session.downloads.clone(), FolderPath::root())));
+    };
+    let path = Path::new(to);
+    let around = match found {
+        Found::File(file) => file.path().folder(),
+        Found::Below(_) => folder_of(name).parent(),
+    };
+    if path.is_dir() {
+        return Ok(Some(Destination::new(path.to_path_buf(), around)));
+    }
+    let no_folder = |what: &str| {
+        let hint = format!("`mkdir {}` makes it", quoted(what));
+        session.console.error(&format!("'{}' is no folder here", printable(what)), Some(hint));
+        Ok(None)
+    };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match found {
+        _ if !is_single || path.file_name().is_none() => no_folder(to),
+        Found::File(_) if to.ends_with('/') => no_folder(to),
+        _ if !parent.is_dir() => no_folder(&parent.to_string_lossy()),
+        Found::Below(_) if path.exists() => {
+            session.console.error(&format!("'{}' is a file, not a folder", printable(to)), None);
+            Ok(None)
+        }
+        Found::Below(_) => Ok(Some(Destination::new(path.to_path_buf(), folder_of(name)))),
+        Found::File(_) => {
+            let last = path.file_name().unwrap_or_default().to_string_lossy();
+            let to = Destination::of_file(parent.to_path_buf(), &last);
+            to.map(Some).map_err(|why| ClientError::Name(last.into_owned(), why))
+        }
+    }
+}
+
+/// Removes what the local folders have and the stored ones have not.
+fn remove_others(
+    session: &mut Session<'_>,
+    call: &Call,
+    groups: &[Group],
+    excluded: &Excluded,
+) -> Result<u8, ClientError> {
+    let mut others: Vec<(&Destination, FilePath)> = Vec::new();
+    for group in groups {
+        for (folder, stored) in &group.folders {
+            let extra = session.client.extra(&group.to, folder, stored, excluded)?;
+            others.extend(extra.into_iter().map(|path| (&group.to, path)));
+        }
+    }
+    if others.is_empty() {
+        return Ok(0);
+    }
+    let dry_run = call.options.dry_run;
+    let count = counted(others.len(), "name");
+    if !dry_run && !session.may(&format!("remove {count} here that the servers do not have?")) {
+        return Ok(FAILED);
+    }
+    let mut tally = Tally::of(Deed::Remove, others.iter().map(|(_, path)| path)).dry_run(dry_run);
+    for (to, path) in others {
+        let removed = if dry_run { Ok(()) } else { session.client.remove_local(to, &path) };
+        match removed {
+            Ok(()) => {
+                let place = to.place(&path);
+                let line = tally.done_as(&path, &printable(&place.to_string_lossy()).to_string(), None, "");
+                session.tell(&tally, line);
+            }
             Err(error) => session.fail(&mut tally, error),
         }
     }
-    Ok(session.conclude(&tally, unseen))
+    Ok(session.conclude(&tally, Vec::new()))
 }

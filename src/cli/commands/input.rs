@@ -38,9 +38,9 @@ pub(super) fn upload(session: &mut Session<'_>, call: &Call) -> Result<u8, Clien
         );
     }
     if call.options.only_changed {
-        return mistake("-u is for files, and standard input has no time", "leave out -u");
+        return mistake("-u compares times, and standard input has none", "leave out -u");
     }
-    let folder = parse_folder(None)?;
+    let folder = parse_folder(call.options.to.as_deref())?;
     let target = folder.file(name).map_err(|why| ClientError::Name(name.clone(), why))?;
     let input = client::spool(&mut io::stdin().lock(), &env::temp_dir(), mode_of_new_file())?;
     let source = Source::of_input(input, target);

@@ -66,12 +66,12 @@ fn entry(path: &FilePath) -> Result<FilePath, ClientError> {
 
 /// Whether a folder has an entry, and nothing in it.
 fn is_empty(session: &mut Session<'_>, path: &FilePath) -> bool {
-    let found = session.client.find(path.as_str());
-    matches!(found, Ok(Found::Below(Files { files, .. })) if entry(path).is_ok_and(|entry| files.iter().eq([entry])))
+    let found = session.client.find(&[path.as_str().to_owned()]).pop();
+    matches!(found, Some(Ok(Found::Below(Files { files, .. }))) if entry(path).is_ok_and(|entry| files.iter().eq([entry])))
 }
 
 /// Whether the servers have a folder of this name.
 fn is_folder(session: &mut Session<'_>, path: &FilePath) -> bool {
     let is_it = |shown: &Shown| matches!(shown, Shown::Folder(name) if name.as_str() == path.file_name());
-    session.client.show(&path.folder()).is_ok_and(|listing| listing.entries.iter().any(is_it))
+    session.client.show(&path.folder(), false).is_ok_and(|listing| listing.entries.iter().any(is_it))
 }

@@ -1,45 +1,59 @@
 //! Upload: stores files.
 
+use std::collections::HashMap;
+use std::fs;
+
 use super::input::{self, INPUT};
-use crate::cli::arguments::parse_folder;
+use crate::cli::FAILED;
+use crate::cli::arguments::{Given, outermost, parse_folder};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
-use crate::cli::options::{FOLLOW, LONG, ONLY_CHANGED, RECURSIVE};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
-use crate::cli::tally::{AT_A_TIME, Tally};
-use crate::client::{self, ClientError, Selection};
+use crate::cli::tally::{AT_A_TIME, Deed, Tally};
+use crate::cli::text::counted;
+use crate::cli::words::quoted;
+use crate::client::{self, ClientError, Files, Found, Selection, Source, Sources};
+use crate::name::FilePath;
+use crate::pattern::{Excluded, is_pattern};
 
 pub(super) const COMMAND: Command = Command {
     name: "Upload",
     elsewhere: &["put"],
     forms: &[
-        ("Upload FILE [FOLDER]", "store a file"),
-        ("Upload DIRECTORY [FOLDER]", "store everything below it"),
-        ("Upload - NAME", "store standard input"),
+        ("Upload NAME... [--to FOLDER]", "store files and folders"),
+        ("Upload FILE [FOLDER]", "store one in FOLDER"),
+        ("Upload - NAME [--to FOLDER]", "store standard input"),
     ],
     options: &[
+        (&TO, "the folder on the servers; without it, two names are FILE and FOLDER"),
         (
             &ONLY_CHANGED,
             "skip what is already stored with the same size, time and permissions and all its copies",
         ),
+        (&DELETE, "with -u: delete there what a folder here does not have; asks on a terminal"),
+        (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
+        (&DRY_RUN, "only show what would be done"),
         (&FOLLOW, "follow links; otherwise they are stored as links"),
         (&LONG, "list every file, unchanged ones too, even into a pipe"),
         (&RECURSIVE, ""),
     ],
-    details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
-              part of its path, in FOLDER on the servers if one is given; folders are created as needed. An older file of \
-              that name is replaced in one step. A folder is stored with its links and empty folders, times and permission \
-              bits. `Upload .` stores all of DIR. Standard input is first read to its end, and what does not fit into memory is kept \
-              in TMPDIR, in plain text and without a name. If something is left out, the last line says how much, and the exit \
-              status is 1.",
+    details: "NAME is a file or folder in DIR, the client's first argument, an absolute path, or a pattern with *, ?, \
+              [a-z] or ** for any number of folders. It is stored under the last part of its path, in FOLDER on the \
+              servers if one is given; folders are created as needed. An older file of that name is replaced in one step. \
+              A folder is stored with its links and empty folders, times and permission bits. `Upload .` stores all of \
+              DIR. Standard input is first read to its end; what does not fit into memory is kept in TMPDIR, in plain text and \
+              without a name. If something is left out, the last line says how much, the exit status is 1, and --delete deletes \
+              nothing.",
     examples: &[
+        "Upload *.txt --to papers",
         "Upload poem.txt papers",
-        "Upload holiday",
         "Upload - dump.sql",
         "Upload poem.txt",
         "Upload \"my notes.txt\" papers",
         "Upload /etc/hosts",
-        "Upload -u .",
+        "Upload -u --delete holiday",
+        "Upload -u . --exclude *.o --exclude target/",
     ],
     action: Action::Run(run),
     ..Command::EMPTY
@@ -49,27 +63,216 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if call.needed(0) == INPUT {
         return input::upload(session, call);
     }
-    let folder = parse_folder(call.optional())?;
+    let options = &call.options;
+    let given = Given::of(call);
+    let into = parse_folder(given.folder.or(given.to))?;
+    if given.folder.is_some_and(|folder| is_ambiguous(session, &given.names[0], folder)) {
+        return Ok(FAILED);
+    }
     let journals = Journal::files(&session.conf);
-    let from = Selection { dir: &session.dir, follow: call.options.follow, journals: &journals };
-    let all = client::find(from, call.needed(0), &folder, session.console)?;
-    session.console.expect_files(all.count());
-    let mut tally = Tally::of_upload(all.names(), all.left_out, call.options.long);
-    for sources in all.batches(AT_A_TIME) {
-        for result in session.client.upload(&sources, call.options.only_changed) {
+    let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
+    let dir = session.dir.clone();
+    let from = Selection { dir: &dir, follow: options.follow, journals: &journals, excluded: &excluded };
+    let console = session.console;
+    let mut found: Vec<(String, Sources)> = Vec::new();
+    let mut refused = Vec::new();
+    for name in given.names {
+        let names = if is_pattern(name) && fs::symlink_metadata(dir.join(name)).is_err() {
+            client::matching(&dir, name).map(outermost)
+        } else {
+            Ok(vec![name.clone()])
+        };
+        let all = names.and_then(|names| {
+            let find = |name: String| client::find(from, &name, &into, console).map(|all| (name, all));
+            names.into_iter().map(find).collect::<Result<Vec<_>, _>>()
+        });
+        match all {
+            Ok(all) => found.extend(all),
+            Err(error) if given.names.len() == 1 => return Err(error),
+            Err(error) => refused.push(session.report(error, None)),
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found.dedup_by(|(a, _), (b, _)| a == b);
+    if let Some((first, second, name)) = same_target(&found) {
+        console.error(&format!("'{first}' and '{second}' would both be stored as '{name}'"), None);
+        return Ok(FAILED);
+    }
+    if options.delete && !may_mirror(session, call, &found) {
+        return Ok(FAILED);
+    }
+    let count = found.iter().map(|(_, sources)| sources.count()).sum();
+    let left_out = found.iter().map(|(_, sources)| sources.left_out).sum();
+    console.expect_files(count);
+    let names = found.iter().flat_map(|(_, sources)| sources.names());
+    let mut tally = Tally::of_upload(names, left_out, options.long).dry_run(options.dry_run);
+    refused.into_iter().for_each(|status| tally.refused(status));
+    let renamed = renamed(&found);
+    let mut sources = found.iter().flat_map(|(_, sources)| sources.iter());
+    loop {
+        let batch: Vec<Source> = sources.by_ref().take(AT_A_TIME).collect();
+        if batch.is_empty() {
+            break;
+        }
+        for (path, size, result) in upload(session, call, &batch) {
             let line = match result {
-                Ok(file) if file.unchanged => tally.unchanged(&file.path),
-                Ok(file) => tally.done(&file.path, Some(file.size), ""),
+                Ok(true) => tally.unchanged(&path),
+                Ok(false) => match renamed.get(&path) {
+                    Some(name) => tally.done_as(&path, name, Some(size), &format!(", stored as {path}")),
+                    None => tally.done(&path, Some(size), ""),
+                },
                 Err(error) => {
                     session.fail(&mut tally, error);
                     None
                 }
             };
             match line {
-                Some(line) if call.options.long && !call.options.quiet => session.console.result(&line),
-                line => session.done(line),
+                Some(line) if options.long && !options.quiet => console.result(&line),
+                line => session.tell(&tally, line),
             }
         }
     }
-    Ok(session.conclude(&tally, Vec::new()))
+    drop(sources);
+    let status = session.conclude(&tally, Vec::new());
+    if !options.delete {
+        return Ok(status);
+    }
+    if !tally.is_whole() {
+        console.error(&"--delete deleted nothing, because not everything was stored", None);
+        return Ok(status);
+    }
+    let deleted = delete_others(session, call, &found, &excluded)?;
+    Ok(if status == 0 { deleted } else { status })
+}
+
+/// Uploads sources, or only finds out which have changed: for each its name, its size, and whether it was unchanged.
+fn upload(
+    session: &mut Session<'_>,
+    call: &Call,
+    batch: &[Source],
+) -> Vec<(FilePath, u64, Result<bool, ClientError>)> {
+    let options = &call.options;
+    let client = &mut session.client;
+    let results: Vec<_> = if options.dry_run {
+        let unchanged =
+            if options.only_changed { client.are_unchanged(batch) } else { vec![false; batch.len()] };
+        unchanged.into_iter().map(Ok).collect()
+    } else {
+        let results = client.upload(batch, options.only_changed);
+        return results
+            .into_iter()
+            .zip(batch)
+            .map(|(result, source)| {
+                let size = result.as_ref().map_or(source.size, |file| file.size);
+                (source.target.clone(), size, result.map(|file| file.unchanged))
+            })
+            .collect();
+    };
+    results.into_iter().zip(batch).map(|(result, of)| (of.target.clone(), of.size, result)).collect()
+}
+
+/// Whether FOLDER of `FILE FOLDER` is a local file, or a pattern: then two names were meant, perhaps by the shell, which
+/// must not be guessed. That is reported.
+fn is_ambiguous(session: &Session<'_>, file: &str, folder: &str) -> bool {
+    let local = session.dir.join(folder);
+    let is_file = fs::symlink_metadata(&local).is_ok_and(|metadata| !metadata.is_dir());
+    let is_names = is_pattern(folder) && client::matching(&session.dir, folder).is_ok();
+    if !is_file && !is_names {
+        return false;
+    }
+    let (file, quoted_folder) = (quoted(file), quoted(folder));
+    let what = if is_file { "a file in DIR" } else { "a pattern" };
+    let error = format!("'{folder}' is {what}, and two names without --to are a FILE and a FOLDER");
+    let both = format!("`Upload {file} {quoted_folder} --to .` stores both");
+    let hint = format!("{both}; `Upload {file} --to {quoted_folder}` stores {file} in {quoted_folder}/");
+    session.console.error(&error, Some(hint));
+    true
+}
+
+/// Two names that would be stored under the same.
+fn same_target(found: &[(String, Sources)]) -> Option<(&str, &str, String)> {
+    let mut targets: HashMap<String, &str> = HashMap::new();
+    found.iter().find_map(|(name, sources)| {
+        let target = sources.names().next()?.as_str().trim_end_matches('/').to_owned();
+        let first = targets.insert(target.clone(), name)?;
+        Some((first, name.as_str(), target))
+    })
+}
+
+/// The files that are stored under a part of the name that was given.
+fn renamed(found: &[(String, Sources)]) -> HashMap<FilePath, String> {
+    let is_renamed = |(name, sources): &&(String, Sources)| sources.folder.is_none() && name.contains('/');
+    let name = |(name, sources): &(String, Sources)| Some((sources.names().next()?, name.clone()));
+    found.iter().filter(is_renamed).filter_map(name).collect()
+}
+
+/// Whether `--delete` makes sense here; if not, that is reported.
+fn may_mirror(session: &Session<'_>, call: &Call, found: &[(String, Sources)]) -> bool {
+    let console = session.console;
+    if !call.options.only_changed {
+        let hint = "-u --delete makes the stored folder the same as the one here";
+        console.error(&"--delete needs -u", Some(hint.into()));
+        return false;
+    }
+    if let Some((name, _)) = found.iter().find(|(_, sources)| sources.folder.is_none()) {
+        console.error(&format!("--delete needs a folder, and '{name}' is none"), None);
+        return false;
+    }
+    // The folder on which a disk should be mounted looks like this.
+    if let Some((name, _)) = found.iter().find(|(_, sources)| sources.count() == 1) {
+        let hint = "Delete -r deletes what is stored; is its disk mounted?";
+        console.error(
+            &format!("'{name}' is empty, and --delete would delete all of it there"),
+            Some(hint.into()),
+        );
+        return false;
+    }
+    true
+}
+
+/// Deletes what is stored below the folders and not here.
+fn delete_others(
+    session: &mut Session<'_>,
+    call: &Call,
+    found: &[(String, Sources)],
+    excluded: &Excluded,
+) -> Result<u8, ClientError> {
+    let options = &call.options;
+    let (mut others, mut not_seen) = (Vec::new(), Vec::new());
+    for (_, sources) in found {
+        let Some(folder) = &sources.folder else { continue };
+        let name = if folder.is_root() { "." } else { folder.as_str() };
+        let found = session.client.find(&[name.to_owned()]).into_iter().next();
+        let Some(Ok(Found::Below(Files { files, unseen }))) = found else { continue };
+        not_seen.extend(unseen);
+        let is_excluded = |path: &FilePath| {
+            let below = folder.relative(path);
+            below.is_some_and(|path| excluded.has(path.as_str().trim_end_matches('/'), path.is_of_folder()))
+        };
+        others.extend(files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)));
+    }
+    if others.is_empty() {
+        return Ok(session.unless_unseen(0, not_seen));
+    }
+    let count = counted(others.len(), "name");
+    if !options.dry_run && !session.may(&format!("delete {count} that the servers have and DIR has not?")) {
+        return Ok(FAILED);
+    }
+    let mut tally = Tally::of(Deed::Delete, &others).dry_run(options.dry_run);
+    for files in others.chunks(AT_A_TIME) {
+        let results = match options.dry_run {
+            true => files.iter().cloned().map(Ok).collect(),
+            false => session.client.delete(files),
+        };
+        for result in results {
+            match result {
+                Ok(path) => {
+                    let line = tally.done(&path, None, "");
+                    session.tell(&tally, line);
+                }
+                Err(error) => session.fail(&mut tally, error),
+            }
+        }
+    }
+    Ok(session.conclude(&tally, not_seen))
 }

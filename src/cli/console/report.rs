@@ -107,6 +107,7 @@ impl Report for Console {
             Notice::NotPlaced { path, server, why } => {
                 self.warn_of(&path, &format!("{server} did not accept it ({why}); stored on other servers"));
             }
+            Notice::NewerReplaced { path } => self.warn_of(&path, "the local file that it replaces is newer"),
             Notice::KeptNarrower { path, kept, stored } => {
                 self.warn_of(
                     &path,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
-use crate::client::core::find::{Files, Found, find};
+use crate::client::core::find::{Files, Found, find_one};
 use crate::client::core::look::{ask, settle};
 use crate::client::core::name_map::Names;
 use crate::client::core::report::{Notice, Progress};
@@ -88,7 +88,7 @@ struct Burial<'a> {
 
 /// See [`Client::find_to_delete`](crate::client::Client::find_to_delete).
 pub(crate) fn find_to_delete(core: &mut Core, name: &str, recursive: bool) -> Result<Files, ClientError> {
-    match find(core, name)? {
+    match find_one(core, name)? {
         Found::File(file) => Ok(Files { files: Names::from_iter([file.path().clone()]), unseen: Vec::new() }),
         Found::Below(files) if recursive => Ok(files),
         Found::Below(_) => Err(ClientError::IsFolder(FolderPath::parse(name).unwrap_or_default())),

@@ -6,6 +6,7 @@ use crate::client::core::files::{self, Entries, ShownFile, shown_survey};
 use crate::client::core::look::survey;
 use crate::client::core::sight::Unseen;
 use crate::name::{FolderPath, ServerName};
+use crate::pattern::Pattern;
 
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +28,14 @@ pub struct ShownFolder {
 }
 
 /// See [`Client::show`](crate::client::Client::show).
-pub(crate) fn show(core: &mut Core, folder: &FolderPath) -> Result<ShownFolder, ClientError> {
+pub(crate) fn show(
+    core: &mut Core,
+    folder: &FolderPath,
+    recursive: bool,
+) -> Result<ShownFolder, ClientError> {
     core.cluster.refresh();
     core.require_server()?;
-    let Entries { folders, files, is_unknown, mut unseen } = files::entries(core, folder);
+    let Entries { folders, files, is_unknown, mut unseen } = files::entries(core, folder, recursive);
     let mut entries: Vec<Shown> = folders.into_iter().map(Shown::Folder).collect();
     entries.extend(files.into_iter().map(Shown::File));
     if is_unknown && !folder.is_root() {
@@ -39,6 +44,33 @@ pub(crate) fn show(core: &mut Core, folder: &FolderPath) -> Result<ShownFolder, 
     }
     entries.sort_by(|a, b| sort_key(a).cmp(sort_key(b)));
     Ok(ShownFolder { entries, unseen: unseen.out_of_sight(core) })
+}
+
+/// See [`Client::matching`](crate::client::Client::matching).
+pub(crate) fn matching(core: &mut Core, pattern: &str) -> Result<Vec<String>, ClientError> {
+    let form = Pattern::new(pattern);
+    let (fixed, depth) = form.fixed();
+    let no_match = || ClientError::NoMatch(pattern.to_owned());
+    let folder = match &fixed[..] {
+        [] => FolderPath::root(),
+        names => FolderPath::parse(&names.join("/")).map_err(|_| no_match())?,
+    };
+    let shown = match show(core, &folder, depth != Some(0)) {
+        Err(ClientError::NotFound(_)) => return Err(no_match()),
+        shown => shown?,
+    };
+    let whole = |shown: &Shown| match shown {
+        Shown::Folder(name) => folder.folder(name.as_str()).map(|path| (path.as_str().to_owned(), "/")),
+        Shown::File(file) => folder.absolute(&file.path).map(|path| (path.as_str().to_owned(), "")),
+    };
+    let names = shown.entries.iter().filter_map(|entry| whole(entry).ok());
+    let found: Vec<String> =
+        names.filter(|(name, _)| form.matches(name)).map(|(name, end)| format!("{name}{end}")).collect();
+    match (found.is_empty(), shown.unseen) {
+        (true, unseen) if !unseen.is_empty() => Err(ClientError::OutOfSight(pattern.to_owned(), unseen)),
+        (true, _) => Err(no_match()),
+        (false, _) => Ok(found),
+    }
 }
 
 /// A name that is no folder may be a file's.

@@ -1,5 +1,7 @@
 //! The files of a folder, and the state of each. If the servers' lists are in doubt, the seals are requested.
 
+use std::collections::BTreeSet;
+
 use super::base::Core;
 use super::error::ClientError;
 use super::listing::{Agreed, Listed, Listing, Named, list};
@@ -66,14 +68,30 @@ pub(crate) struct Entries {
     pub(crate) unseen: Unseen,
 }
 
-/// What is in a folder.
-pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
-    let Listing { folders, files, unseen, .. } = list(core, folder, false);
+/// What is in a folder, or with `recursive` everything below it.
+pub(crate) fn entries(core: &mut Core, folder: &FolderPath, recursive: bool) -> Entries {
+    let Listing { folders, files, unseen, .. } = list(core, folder, recursive);
     let is_unknown = folders.is_empty() && files.is_empty();
     let mut shown = Vec::new();
-    // The folder's own entry is not in it.
-    show_files(core, folder, files, |file| shown.extend(Some(file).filter(|file| !file.path.is_of_folder())));
-    Entries { folders: folders.into_keys().collect(), files: shown, is_unknown, unseen }
+    let mut folders: BTreeSet<FolderPath> = folders.into_keys().collect();
+    show_files(core, folder, files, |file| {
+        if recursive {
+            add_folders_around(&file.path, &mut folders);
+        }
+        // The entry of a folder is not in it.
+        shown.extend(Some(file).filter(|file| !file.path.is_of_folder()));
+    });
+    Entries { folders: folders.into_iter().collect(), files: shown, is_unknown, unseen }
+}
+
+fn add_folders_around(path: &FilePath, folders: &mut BTreeSet<FolderPath>) {
+    let mut folder = path.folder();
+    while !folder.is_root() {
+        let parent = folder.parent();
+        if !folders.insert(std::mem::replace(&mut folder, parent)) {
+            break;
+        }
+    }
 }
 
 /// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not report what they have are

@@ -37,22 +37,48 @@ pub struct Files {
     pub unseen: Vec<(ServerName, String)>,
 }
 
+/// Names about which the servers are asked together.
+const AT_ONCE: usize = 1024;
+
 /// See [`Client::find`](crate::client::Client::find).
-pub(crate) fn find(core: &mut Core, name: &str) -> Result<Found, ClientError> {
+pub(crate) fn find(core: &mut Core, names: &[String]) -> Vec<Result<Found, ClientError>> {
+    names.chunks(AT_ONCE).flat_map(|names| find_at_once(core, names)).collect()
+}
+
+/// What one name refers to.
+pub(crate) fn find_one(core: &mut Core, name: &str) -> Result<Found, ClientError> {
+    let found = find(core, &[name.to_owned()]).pop();
+    found.unwrap_or_else(|| Err(ClientError::NotFound(name.to_owned())))
+}
+
+fn find_at_once(core: &mut Core, names: &[String]) -> Vec<Result<Found, ClientError>> {
     core.cluster.refresh();
-    core.require_server()?;
-    let bad_name = |why| ClientError::Name(name.to_owned(), why);
-    let mut unseen = Unseen::default();
-    if name != "." {
-        let path = FilePath::parse(name).map_err(bad_name)?;
-        let surveys = survey_to_read(core, std::slice::from_ref(&path));
-        surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
-        if let Some(survey) = surveys.into_iter().find(Survey::is_a_file) {
-            return Ok(Found::File(Box::new(Looked(survey))));
+    let is_file = |name: &&String| *name != ".";
+    let paths: Vec<FilePath> =
+        names.iter().filter(is_file).filter_map(|name| FilePath::parse(name).ok()).collect();
+    let mut surveys = survey_to_read(core, &paths).into_iter();
+    let mut find = |name: &String| {
+        core.require_server()?;
+        let bad_name = |why| ClientError::Name(name.clone(), why);
+        if name == "." {
+            return below(core, name, &FolderPath::root(), Unseen::default());
         }
-    }
-    let folder = if name == "." { FolderPath::root() } else { FolderPath::parse(name).map_err(bad_name)? };
-    let files = files_below(core, &folder, &mut unseen)?;
+        FilePath::parse(name).map_err(bad_name)?;
+        let mut unseen = Unseen::default();
+        if let Some(survey) = surveys.next() {
+            unseen.add(&survey.unseen);
+            if survey.is_a_file() {
+                return Ok(Found::File(Box::new(Looked(survey))));
+            }
+        }
+        below(core, name, &FolderPath::parse(name).map_err(bad_name)?, unseen)
+    };
+    names.iter().map(&mut find).collect()
+}
+
+/// The files below a folder.
+fn below(core: &mut Core, name: &str, folder: &FolderPath, mut unseen: Unseen) -> Result<Found, ClientError> {
+    let files = files_below(core, folder, &mut unseen)?;
     if files.is_empty() {
         return Err(unseen.not_found(core, name));
     }

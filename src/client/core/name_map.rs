@@ -57,6 +57,13 @@ impl<V> NameMap<V> {
         })
     }
 
+    /// Whether a name is among them.
+    pub fn contains(&self, name: &FilePath) -> bool {
+        let name = name.as_str();
+        let at = self.blocks.partition_point(|block| block.name(0) <= name);
+        at.checked_sub(1).is_some_and(|at| self.blocks[at].find(name).is_ok())
+    }
+
     /// The names, up to so many at a time.
     pub fn batches(&self, most: usize) -> impl Iterator<Item = Vec<FilePath>> {
         let mut names = self.iter();
@@ -212,6 +219,8 @@ mod tests {
             }
             assert_eq!(map.len(), known.len());
             assert!(map.iter().eq(known.keys().cloned()), "{range}");
+            assert!(known.keys().all(|name| map.contains(name)));
+            assert!(!map.contains(&path("!")) && !map.contains(&path("~")));
             map.retain(|count| *count > 1);
             known.retain(|_, count| *count > 1);
             assert_eq!(map.len(), known.len());

@@ -99,6 +99,11 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// A download over a local file that was modified after the stored one.
+    NewerReplaced {
+        /// The file.
+        path: FilePath,
+    },
     /// A download over something with fewer permission bits than were stored, which it did not get.
     KeptNarrower {
         /// The file, or the entry of the folder.

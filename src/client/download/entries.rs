@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fchmod, mkdirat, openat,
-    statat,
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat, mkdirat,
+    openat, statat,
 };
 use rustix::io::Errno;
 
 use crate::client::core::error::LocalError;
 use crate::name::{FilePath, FolderPath};
-use crate::sealed::{MODE_BITS, ModifiedTime};
+use crate::sealed::{Facts, Kind, MODE_BITS, ModifiedTime};
 
 /// The owner's bits, without which nobody but root can make anything in a folder.
 pub(super) const OWNERS: u16 = 0o700;
@@ -77,6 +77,32 @@ pub(super) fn open_folder(downloads: &Path, folder: &FolderPath, make: bool) -> 
 /// An entry of a folder, no link followed; none if it does not exist.
 pub(super) fn existing(folder: &OwnedFd, name: &str) -> Option<Stat> {
     statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()
+}
+
+/// What has this path below `downloads`, no link followed; none if nothing does.
+pub(super) fn existing_at(downloads: &Path, path: &FilePath) -> Option<Stat> {
+    let folder = open_folder(downloads, &path.folder(), false).ok()?;
+    if path.is_of_folder() { fstat(&folder).ok() } else { existing(&folder, path.file_name()) }
+}
+
+/// Whether something has the kind, size and time that are stored; a folder, whether it is one.
+pub(super) fn is_same(now: &Stat, stored: &Facts) -> bool {
+    let is_like = u64::try_from(now.st_size) == Ok(stored.size) && modified(now) == stored.modified;
+    match FileType::from_raw_mode(now.st_mode) {
+        FileType::RegularFile => stored.kind == Kind::Data && is_like,
+        FileType::Symlink => stored.kind == Kind::Link && is_like,
+        FileType::Directory => stored.kind == Kind::Folder,
+        _ => false,
+    }
+}
+
+/// Whether something is a file that was modified after what is stored.
+pub(super) fn is_newer(now: &Stat, stored: &Facts) -> bool {
+    FileType::from_raw_mode(now.st_mode).is_file() && modified(now) > stored.modified
+}
+
+fn modified(now: &Stat) -> ModifiedTime {
+    ModifiedTime { seconds: now.st_mtime, nanos: u32::try_from(now.st_mtime_nsec).unwrap_or(0) }
 }
 
 /// The kind of an entry of a folder, without following links; none if it does not exist.

@@ -27,6 +27,13 @@ pub(super) struct Incoming<O> {
     pub(super) failed: Option<LocalError>,
 }
 
+impl<O> Incoming<O> {
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.claim.header.piece_size).sum()
+    }
+}
+
 /// Fetches until every piece is whole or no server is left to ask. In each round, each missing piece is requested from
 /// a server that has it and was not asked yet.
 ///

@@ -1,7 +1,9 @@
 //! Download: ask which server holds what, fetch each missing byte from one server, put the file together.
 
 mod cat;
+mod destination;
 mod entries;
+pub(crate) mod extra;
 pub(crate) mod fetch;
 pub(crate) mod gather;
 mod leftovers;
@@ -13,10 +15,11 @@ mod syncing;
 mod target;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub(crate) use cat::cat;
-use entries::{LastFolder, Shortfall, place};
+pub use destination::Destination;
+use entries::{LastFolder, Shortfall, existing_at, is_newer, is_same};
 use fetch::Piece;
 use gather::{Incoming, gather};
 use leftovers::{has_remains, remove_remains, sweep};
@@ -36,6 +39,7 @@ use super::core::sight::Unseen;
 use super::core::survey::Survey;
 use crate::name::{FilePath, FolderPath};
 use crate::placement;
+use crate::sealed::Kind;
 use crate::version::Version;
 
 /// Open files of a download: the file and its folder.
@@ -49,8 +53,21 @@ pub struct Downloaded {
     pub place: PathBuf,
     /// Its size in bytes.
     pub size: u64,
+    /// Whether it was there already, and nothing was fetched.
+    pub unchanged: bool,
     /// If it is a folder's entry: what is still to be done when everything in the folder is there.
     pub folder: Option<MadeFolder>,
+}
+
+/// What to do with files.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Where they go.
+    pub to: &'a Destination,
+    /// Whether a local file of the same size and time is left as it is.
+    pub only_changed: bool,
+    /// Whether nothing is written, and only found out what would be.
+    pub dry_run: bool,
 }
 
 type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
@@ -59,12 +76,15 @@ type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
 pub(crate) fn download(
     core: &mut Core,
     files: &[FilePath],
-    downloads: &Path,
+    terms: Terms<'_>,
 ) -> Vec<Result<Downloaded, ClientError>> {
-    make_folders_around(core, files, downloads);
-    let folders: BTreeSet<FolderPath> = files.iter().map(FilePath::folder).collect();
+    let to = terms.to;
+    if !terms.dry_run {
+        make_folders_around(core, files, to);
+    }
+    let folders: BTreeSet<FolderPath> = files.iter().map(|file| to.local(file).folder()).collect();
     let with_drafts: BTreeSet<&FolderPath> =
-        folders.iter().filter(|folder| sweep(downloads, folder)).collect();
+        folders.iter().filter(|folder| !terms.dry_run && sweep(to.root(), folder)).collect();
     let mut unseen = Unseen::default();
     let mut results = Vec::with_capacity(files.len());
     let mut batches = files.chunks(core.batch_files(DESCRIPTORS)).peekable();
@@ -73,13 +93,13 @@ pub(crate) fn download(
         core.cluster.refresh();
         let looked = looks.and_then(|looks| looked_to_read(core, looks));
         let next = batches.peek().copied().unwrap_or_default();
-        let (of_batch, of_next) = download_batch(core, batch, looked, next, downloads, &mut unseen);
+        let (of_batch, of_next) = download_batch(core, batch, looked, next, terms, &mut unseen);
         results.extend(of_batch);
         looks = of_next;
     }
     core.report.end();
     for (path, result) in files.iter().zip(&results) {
-        look_after_drafts(core, path, result, with_drafts.contains(&path.folder()), downloads);
+        look_after_drafts(core, path, result, with_drafts.contains(&to.local(path).folder()), to);
     }
     if results.iter().any(Result::is_ok) {
         unseen.warn_of_newer(core);
@@ -91,19 +111,18 @@ pub(crate) fn download(
 pub(crate) fn download_looked(
     core: &mut Core,
     file: Looked,
-    downloads: &Path,
+    terms: Terms<'_>,
 ) -> Result<Downloaded, ClientError> {
-    let path = file.path().clone();
-    make_folders_around(core, std::slice::from_ref(&path), downloads);
-    let had_drafts = sweep(downloads, &path.folder());
+    let (path, to) = (file.path().clone(), terms.to);
+    make_folders_around(core, std::slice::from_ref(&path), to);
+    let had_drafts = sweep(to.root(), &to.local(&path).folder());
     let mut unseen = Unseen::default();
     let looked = Some(vec![file.0]);
-    let (mut results, _) =
-        download_batch(core, std::slice::from_ref(&path), looked, &[], downloads, &mut unseen);
+    let (mut results, _) = download_batch(core, std::slice::from_ref(&path), looked, &[], terms, &mut unseen);
     let result = results.pop();
     core.report.end();
     let result = result.unwrap_or_else(|| Err(ClientError::Contended(path.clone())));
-    look_after_drafts(core, &path, &result, had_drafts, downloads);
+    look_after_drafts(core, &path, &result, had_drafts, to);
     if result.is_ok() {
         unseen.warn_of_newer(core);
     }
@@ -117,11 +136,13 @@ fn look_after_drafts(
     path: &FilePath,
     result: &Result<Downloaded, ClientError>,
     had_drafts: bool,
-    downloads: &Path,
+    to: &Destination,
 ) {
     match result {
-        Ok(_) if had_drafts => remove_remains(downloads, path),
-        Err(ClientError::Incomplete { .. } | ClientError::NoServer(_)) if has_remains(downloads, path) => {
+        Ok(_) if had_drafts => remove_remains(to.root(), &to.local(path)),
+        Err(ClientError::Incomplete { .. } | ClientError::NoServer(_))
+            if has_remains(to.root(), &to.local(path)) =>
+        {
             core.report.notice(Notice::DownloadKept { path: path.clone() });
         }
         _ => {}
@@ -131,11 +152,11 @@ fn look_after_drafts(
 /// Makes the folders in which the files will be, as far as they do not exist, with the permission bits of their
 /// entries: what is in a private folder must not be open to all because only it was asked for. Without an entry that
 /// can be read, a folder gets those of the umask when it is needed.
-fn make_folders_around(core: &mut Core, files: &[FilePath], downloads: &Path) {
+fn make_folders_around(core: &mut Core, files: &[FilePath], to: &Destination) {
     let mut missing: BTreeSet<FolderPath> = BTreeSet::new();
     for file in files {
         let mut folder = if file.is_of_folder() { file.folder().parent() } else { file.folder() };
-        while !folder.is_root() && !downloads.join(folder.as_str()).exists() {
+        while to.has(&folder) && !to.place(&FilePath::of_folder(&folder)).exists() {
             let parent = folder.parent();
             if !missing.insert(std::mem::replace(&mut folder, parent)) {
                 break;
@@ -149,7 +170,8 @@ fn make_folders_around(core: &mut Core, files: &[FilePath], downloads: &Path) {
         for survey in survey(core, batch) {
             if let Ok(Plan { survey, facts }) = plan(core, survey) {
                 // Whatever is wrong is reported with the first file.
-                let _ = Target::create(downloads, &survey.path, &facts, &mut LastFolder::default());
+                let _ =
+                    Target::create(to.root(), &to.local(&survey.path), &facts, &mut LastFolder::default());
             }
         }
     }
@@ -162,7 +184,7 @@ fn download_batch(
     batch: &[FilePath],
     mut looked: Option<Vec<Survey>>,
     mut next: &[FilePath],
-    downloads: &Path,
+    terms: Terms<'_>,
     unseen: &mut Unseen,
 ) -> (Vec<Result<Downloaded, ClientError>>, Option<Looks>) {
     let mut looks = 0;
@@ -174,7 +196,7 @@ fn download_batch(
             survey_to_read(core, &paths)
         });
         surveys.iter().for_each(|survey| unseen.add(&survey.unseen));
-        let (arrived, found) = attempt(core, surveys, std::mem::take(&mut next), downloads);
+        let (arrived, found) = attempt(core, surveys, std::mem::take(&mut next), terms);
         of_next = of_next.take().or(found);
         for (file, arrived) in pending.into_iter().zip(arrived) {
             file.result = match arrived {
@@ -182,7 +204,9 @@ fn download_batch(
                 // The servers are not asked at one instant: to a look that an upload overlaps, the file
                 // may seem incomplete.
                 Err(Failure::Failed(ClientError::Incomplete { .. })) if looks <= MORE_LOOKS => None,
-                Err(Failure::Failed(ClientError::Local(error))) => Some(Err(error.below(downloads).into())),
+                Err(Failure::Failed(ClientError::Local(error))) => {
+                    Some(Err(error.below(terms.to.root()).into()))
+                }
                 Err(Failure::Failed(error)) => Some(Err(error)),
                 Err(Failure::Replaced) => None,
             };
@@ -198,28 +222,60 @@ fn attempt(
     core: &mut Core,
     surveys: Vec<Survey>,
     next: &[FilePath],
-    downloads: &Path,
+    terms: Terms<'_>,
 ) -> (Vec<Result<Downloaded, Failure>>, Option<Looks>) {
     let plans: Vec<_> = surveys.into_iter().map(|survey| plan(core, survey)).collect();
-    let (files, bytes) = (plans.len(), plans.iter().flatten().map(|plan| plan.facts.size).sum());
     let mut folder = LastFolder::default();
-    let begin = |plan: Result<Plan, ClientError>| {
-        let plan = plan?;
-        let target = Target::create(downloads, &plan.survey.path, &plan.facts, &mut folder)?;
-        let pieces = pieces(core, &plan);
-        Ok((Incoming { survey: plan.survey, output: target, pieces, failed: None }, plan.facts.version))
-    };
-    let mut begun: Vec<Result<_, ClientError>> = plans.into_iter().map(begin).collect();
-    begun.iter_mut().flatten().for_each(|(file, _)| resume(core, file));
-    core.report.begin(files, bytes);
-    begun.iter().flatten().for_each(|(file, _)| report_resumed(core, file));
-    let mut files: Vec<&mut Incoming<Target>> = begun.iter_mut().flatten().map(|(file, _)| file).collect();
+    let begin = |plan: Result<Plan, ClientError>| begin(core, plan?, terms, &mut folder);
+    let mut begun: Vec<Result<Begun, ClientError>> = plans.into_iter().map(begin).collect();
+    begun.iter_mut().flatten().filter_map(Begun::incoming).for_each(|file| resume(core, file));
+    let mut files: Vec<&mut Incoming<Target>> =
+        begun.iter_mut().flatten().filter_map(Begun::incoming).collect();
+    core.report.begin(files.len(), files.iter().map(|file| file.size()).sum());
+    files.iter().for_each(|file| report_resumed(core, file));
     let looks = gather(core, &mut files, next);
-    let conclude = |begun: Result<(Incoming<Target>, Version), ClientError>| {
-        let (file, version) = begun?;
-        conclude(core, file, version, downloads)
+    let conclude = |begun: Result<Begun, ClientError>| match begun? {
+        Begun::Done(downloaded) => Ok(downloaded),
+        Begun::Fetching(file, version) => conclude(core, *file, version, terms.to),
     };
     (begun.into_iter().map(conclude).collect(), looks)
+}
+
+/// What is left to do for a file.
+enum Begun {
+    Fetching(Box<Incoming<Target>>, Version),
+    Done(Downloaded),
+}
+
+impl Begun {
+    fn incoming(&mut self) -> Option<&mut Incoming<Target>> {
+        match self {
+            Begun::Fetching(file, _) => Some(file),
+            Begun::Done(_) => None,
+        }
+    }
+}
+
+fn begin(core: &Core, plan: Plan, terms: Terms<'_>, last: &mut LastFolder) -> Result<Begun, ClientError> {
+    let (path, facts) = (&plan.survey.path, &plan.facts);
+    let local = terms.to.local(path);
+    let now = existing_at(terms.to.root(), &local);
+    let unchanged = terms.only_changed && now.as_ref().is_some_and(|now| is_same(now, facts));
+    if !unchanged && facts.kind == Kind::Data && now.is_some_and(|now| is_newer(&now, facts)) {
+        core.report.notice(Notice::NewerReplaced { path: path.clone() });
+    }
+    // A folder gets its permission bits and time in any case.
+    if terms.dry_run || (unchanged && facts.kind != Kind::Folder) {
+        let (path, place, size) = (path.clone(), terms.to.place(path), facts.size);
+        return Ok(Begun::Done(Downloaded { path, place, size, unchanged, folder: None }));
+    }
+    let target = Target::create(terms.to.root(), &local, facts, last)?;
+    let pieces = pieces(core, &plan);
+    let version = plan.facts.version;
+    Ok(Begun::Fetching(
+        Box::new(Incoming { survey: plan.survey, output: target, pieces, failed: None }),
+        version,
+    ))
 }
 
 /// Puts a fetched file in its place, or returns why that is not possible.
@@ -227,7 +283,7 @@ fn conclude(
     core: &Core,
     file: Incoming<Target>,
     version: Version,
-    downloads: &Path,
+    to: &Destination,
 ) -> Result<Downloaded, Failure> {
     let Incoming { survey, output: mut target, pieces, failed } = file;
     if let Some(error) = failed {
@@ -242,25 +298,25 @@ fn conclude(
         }
         return Err(failure(core, &survey, version, &pieces));
     }
-    let folder = target.finish(&survey.path).map_err(ClientError::from)?;
+    let folder = target.finish(&survey.path, &to.local(&survey.path)).map_err(ClientError::from)?;
     report_shortfall(core, &survey.path, target.shortfall());
     report_bad_copies(core, &survey, bad_copies(&pieces));
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
-    Ok(Downloaded { place: place(downloads, &survey.path), path: survey.path, size, folder })
+    Ok(Downloaded { place: to.place(&survey.path), path: survey.path, size, unchanged: false, folder })
 }
 
 /// Gives a folder its permission bits and time, now that everything in it is there.
 ///
 /// # Errors
 /// If the folder cannot be used anymore.
-pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, downloads: &Path) -> Result<(), ClientError> {
-    let refused = folder.finish(downloads)?;
+pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, to: &Destination) -> Result<(), ClientError> {
+    let refused = folder.finish(to.root())?;
     report_shortfall(core, folder.path(), refused);
     Ok(())
 }
 
 fn report_resumed(core: &Core, file: &Incoming<Target>) {
-    let size: u64 = file.pieces.iter().map(|piece| piece.claim.header.piece_size).sum();
+    let size = file.size();
     let there = size - file.pieces.iter().map(Piece::bytes_missing).sum::<u64>();
     if there > 0 {
         core.report.notice(Notice::DownloadContinued { path: file.survey.path.clone(), there, size });

@@ -75,6 +75,8 @@ enum Draft {
 #[derive(Debug)]
 pub struct MadeFolder {
     path: FilePath,
+    /// Its path below the downloads.
+    local: FilePath,
     mode: u16,
     modified: ModifiedTime,
 }
@@ -245,13 +247,17 @@ impl Target {
         }
     }
 
-    /// Moves the whole file or link to its place, over an older one in one step. A folder is left to
+    /// Moves the whole file or link to its place, over an older one in one step. `local` is its path below the downloads. A folder is left to
     /// [`MadeFolder::finish`].
-    pub(super) fn finish(&mut self, path: &FilePath) -> Result<Option<MadeFolder>, LocalError> {
+    pub(super) fn finish(
+        &mut self,
+        stored: &FilePath,
+        local: &FilePath,
+    ) -> Result<Option<MadeFolder>, LocalError> {
         match &self.draft {
             Draft::Folder => {
-                let path = path.clone();
-                return Ok(Some(MadeFolder { path, mode: self.mode, modified: self.modified }));
+                let (path, local) = (stored.clone(), local.clone());
+                return Ok(Some(MadeFolder { path, local, mode: self.mode, modified: self.modified }));
             }
             Draft::File(file, Some(draft)) => {
                 self.put_in_place(file, draft).map_err(|error| self.failed(error))?;
@@ -370,8 +376,8 @@ impl MadeFolder {
 
     /// Sets permission bits and time, now that everything in the folder is there.
     pub(super) fn finish(&self, downloads: &Path) -> Result<Option<Shortfall>, LocalError> {
-        let local = |error: Errno| LocalError::Failed(place(downloads, &self.path), error.into());
-        let folder = open_folder(downloads, &self.path.folder(), false)?;
+        let local = |error: Errno| LocalError::Failed(place(downloads, &self.local), error.into());
+        let folder = open_folder(downloads, &self.local.folder(), false)?;
         // Somebody may have closed it to others in the meantime.
         let now = fstat(&folder).map_err(local)?;
         let refused = set_bits(&folder, &now, self.mode & (bits(&now) | OWNERS)).map_err(local)?;
@@ -402,7 +408,7 @@ mod tests {
                 let size = if number % 2 == 0 { 0 } else { SMALL + 1 };
                 let facts = Facts { mode: 0o600, size, ..Facts::default() };
                 Target::create(&folder, &path, &facts, &mut LastFolder::default())
-                    .and_then(|mut target| target.finish(&path).map_err(ClientError::from))
+                    .and_then(|mut target| target.finish(&path, &path).map_err(ClientError::from))
                     .err()
             });
             over.store(true, Ordering::Relaxed);

@@ -109,16 +109,25 @@ impl Outgoing {
         let reasons: Vec<(ServerName, String)> = self.excluded.iter().map(reason).collect();
         (!reasons.is_empty()).then(|| ClientError::NotTaken(self.source.target.clone(), reasons))
     }
+}
 
-    /// The size of the local file, if the stored one is of the same kind, size, time and mode, and has all its copies.
-    fn unchanged(&self, core: &Core, survey: &Survey) -> Option<u64> {
-        let version = survey.file_version()?;
-        let stored = &survey.any_claim(version)?.header;
-        let local = Attributes::now(&self.source)?;
-        let wanted = core.config.replicas;
-        let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
-        (whole && Attributes::from(stored) == local).then_some(local.size)
-    }
+/// The size of the local file, if the stored one is of the same kind, size, time and mode, and has all its copies.
+fn unchanged(core: &Core, source: &Source, survey: &Survey) -> Option<u64> {
+    let version = survey.file_version()?;
+    let stored = &survey.any_claim(version)?.header;
+    let local = Attributes::now(source)?;
+    let wanted = core.config.replicas;
+    let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
+    (whole && Attributes::from(stored) == local).then_some(local.size)
+}
+
+/// See [`Client::are_unchanged`](crate::client::Client::are_unchanged).
+pub(crate) fn are_unchanged(core: &mut Core, sources: &[Source]) -> Vec<bool> {
+    core.cluster.refresh();
+    let paths: Vec<FilePath> = sources.iter().map(|source| source.target.clone()).collect();
+    let surveys = ask(core, &paths);
+    let is_unchanged = |(source, survey): (&Source, &Survey)| unchanged(core, source, survey).is_some();
+    sources.iter().zip(&surveys).map(is_unchanged).collect()
 }
 
 /// See [`Client::upload`](crate::client::Client::upload).
@@ -185,7 +194,7 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
         if held > MAX_HELD {
             break;
         }
-        if only_changed && let Some(size) = file.of.unchanged(core, survey) {
+        if only_changed && let Some(size) = unchanged(core, &file.of.source, survey) {
             let path = survey.path.clone();
             file.result = Some(Ok(Uploaded { path, size, unchanged: true }));
             continue;

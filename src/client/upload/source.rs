@@ -12,6 +12,7 @@ use crate::client::core::error::{ClientError, LocalError, Shown};
 use crate::client::core::name_map::NameMap;
 use crate::client::core::report::{Notice, Report};
 use crate::name::{FilePath, FolderPath, NameError};
+use crate::pattern::{Excluded, Pattern};
 use crate::sealed::Kind;
 
 /// The bits of a mode that are not stored: setuid, setgid and sticky.
@@ -50,7 +51,7 @@ pub struct Sources {
     /// The local file, or the folder that they are in.
     local: PathBuf,
     /// The name of that folder on the servers; none for a single file.
-    folder: Option<FolderPath>,
+    pub folder: Option<FolderPath>,
     /// As in [`Source`].
     inside: Option<Arc<Path>>,
     /// How many others were skipped, because they cannot be stored. A folder that cannot be read is one.
@@ -68,18 +69,21 @@ impl Sources {
         self.all.len()
     }
 
-    /// All of them, up to so many at a time, in the order of their names.
-    pub fn batches(&self, most: usize) -> impl Iterator<Item = Vec<Source>> {
-        let mut sources = self.all.entries().map(|(target, (kind, size))| Source {
+    /// Whether one of this name on the servers is among them.
+    pub fn contains(&self, name: &FilePath) -> bool {
+        self.all.contains(name)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = Source> {
+        self.all.entries().map(|(target, (kind, size))| Source {
             local: self.local_path(&target),
             target,
             kind: *kind,
             size: *size,
             inside: self.inside.clone(),
             spooled: None,
-        });
-        let next = move || Some(sources.by_ref().take(most).collect()).filter(|all: &Vec<_>| !all.is_empty());
-        std::iter::from_fn(next)
+        })
     }
 
     fn local_path(&self, target: &FilePath) -> PathBuf {
@@ -100,18 +104,71 @@ pub struct Selection<'a> {
     pub follow: bool,
     /// Files that are never taken, besides drafts of downloads: those of a change of password.
     pub journals: &'a [PathBuf],
+    /// What is skipped without a word. Patterns with a slash are about paths in the folder that is uploaded.
+    pub excluded: &'a Excluded,
 }
 
-/// What `Upload WHAT FOLDER` uploads: WHAT itself and, if it is a folder, everything below it. A path that is not
+/// The paths below `dir` that match a pattern, sorted. Links to folders are not followed where the pattern has `**`.
+///
+/// # Errors
+/// If there are none, or a folder cannot be read.
+pub fn matching(dir: &Path, text: &str) -> Result<Vec<String>, ClientError> {
+    let pattern = Pattern::new(text);
+    let (fixed, depth) = pattern.fixed();
+    let below = fixed.iter().map(|name| format!("{name}/")).collect::<String>();
+    let mut found = Vec::new();
+    collect(dir, &below, depth, &mut |path| {
+        if pattern.matches(path) {
+            found.push(path.to_owned());
+        }
+    })?;
+    found.sort_unstable();
+    if found.is_empty() {
+        return Err(LocalError::NoMatch(text.to_owned(), dir.to_path_buf()).into());
+    }
+    Ok(found)
+}
+
+/// All paths in a folder, and so many levels below it. `below` is empty or ends with a slash.
+fn collect(
+    dir: &Path,
+    below: &str,
+    depth: Option<usize>,
+    found: &mut dyn FnMut(&str),
+) -> Result<(), ClientError> {
+    let folder = dir.join(below);
+    let failed = |error| LocalError::Failed(folder.clone(), error);
+    let entries = match fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        // What cannot be stored matches nothing.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let path = format!("{below}{name}");
+        found(&path);
+        let kind = entry.file_type().map_err(failed)?;
+        let is_folder = kind.is_dir() || (depth.is_some() && kind.is_symlink() && dir.join(&path).is_dir());
+        if is_folder && depth != Some(0) {
+            collect(dir, &format!("{path}/"), depth.map(|depth| depth - 1), found)?;
+        }
+    }
+    Ok(())
+}
+
+/// What `Upload WHAT --to FOLDER` uploads: WHAT itself and, if it is a folder, everything below it. A path that is not
 /// absolute must not leave `dir`. What is skipped is reported to `report`.
 ///
 /// # Errors
 /// If WHAT itself cannot be stored.
-pub fn find(
-    of: Selection<'_>,
+pub fn find<'a>(
+    of: Selection<'a>,
     what: &str,
     folder: &FolderPath,
-    report: &dyn Report,
+    report: &'a dyn Report,
 ) -> Result<Sources, ClientError> {
     if what.is_empty() {
         // Joined to DIR, it would be all of DIR, which is written as `.`.
@@ -146,8 +203,11 @@ pub fn find(
         if let Some(what) = walk.temporary(&name, &metadata) {
             return Err(LocalError::Temporary(local, what).into());
         }
+        let is_excluded = of.excluded.has(&name, false);
         let target = folder.file(&name).map_err(|why| ClientError::Name(name, why))?;
-        walk.add(&target, kind, &metadata);
+        if !is_excluded {
+            walk.add(&target, kind, &metadata);
+        }
     }
     Ok(walk.found)
 }
@@ -167,16 +227,18 @@ struct Walk<'a> {
     found: Sources,
     follow: bool,
     journals: Vec<(u64, u64)>,
+    excluded: &'a Excluded,
     /// The folders around the present one, to find loops of links.
     on_the_way: Vec<(u64, u64)>,
     report: &'a dyn Report,
 }
 
 impl<'a> Walk<'a> {
-    fn new(of: Selection<'_>, local: PathBuf, report: &'a dyn Report) -> Self {
+    fn new(of: Selection<'a>, local: PathBuf, report: &'a dyn Report) -> Self {
         let journals = of.journals.iter().filter_map(|path| Some(id(&fs::symlink_metadata(path).ok()?)));
         let found = Sources { all: NameMap::default(), local, folder: None, inside: None, left_out: 0 };
-        Self { found, follow: of.follow, journals: journals.collect(), on_the_way: Vec::new(), report }
+        let (journals, on_the_way) = (journals.collect(), Vec::new());
+        Self { found, follow: of.follow, journals, excluded: of.excluded, on_the_way, report }
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -203,6 +265,9 @@ impl<'a> Walk<'a> {
         self.on_the_way.push(id(metadata));
         for name in names {
             let path = local.join(&*name);
+            if self.is_excluded(&path) {
+                continue;
+            }
             if let Err(why) = self.take(&path, folder) {
                 self.found.left_out += 1;
                 self.report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why });
@@ -227,6 +292,13 @@ impl<'a> Walk<'a> {
         let target = folder.file(name).map_err(|why| why.to_string())?;
         self.add(&target, kind, &metadata);
         Ok(())
+    }
+
+    fn is_excluded(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.found.local).unwrap_or(path);
+        let is_folder = || self.metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        // What is in a folder that is left out is not looked at.
+        !self.excluded.is_empty() && self.excluded.has_itself(&below.to_string_lossy(), is_folder())
     }
 
     fn add(&mut self, target: &FilePath, kind: Kind, metadata: &Metadata) {

@@ -32,7 +32,7 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
-    let ShownFolder { entries, unseen } = session.client.show(&parse_folder(call.optional())?)?;
+    let ShownFolder { entries, unseen } = session.client.show(&parse_folder(call.optional())?, false)?;
     console.end_work();
     if !unseen.is_empty() {
         let names: Vec<_> = unseen.iter().map(|(server, _)| server.to_string()).collect();

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::words::Shown;
+use crate::name::printable;
 
 /// What is wrong with a local file.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub enum LocalError {
     Outside(PathBuf),
     /// A local file that does not exist.
     Missing(PathBuf),
+    /// No local file matches a pattern; and where it was looked for.
+    NoMatch(String, PathBuf),
     /// A local path that is neither a file nor a folder.
     Kind(PathBuf),
     /// A local file that cannot be read or written.
@@ -42,6 +45,7 @@ impl fmt::Display for LocalError {
                 write!(f, "'{}' is outside the folder that Upload reads from", Shown(path))
             }
             LocalError::Missing(path) => write!(f, "no such file: '{}'", Shown(path)),
+            LocalError::NoMatch(pattern, _) => write!(f, "no file matches '{}'", printable(pattern)),
             LocalError::Kind(path) => write!(f, "neither a file nor a folder: '{}'", Shown(path)),
             LocalError::Failed(path, error) => write!(f, "cannot use '{}' ({error})", Shown(path)),
             LocalError::Disk(folder, error) => write!(f, "cannot write to '{}' ({error})", Shown(folder)),
@@ -86,6 +90,7 @@ impl LocalError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             LocalError::Outside(_) => "use an absolute path for a file elsewhere".into(),
+            LocalError::NoMatch(_, dir) => format!("looked for it in {}", Shown(dir)),
             LocalError::Missing(path) if path.is_relative() => {
                 "paths are looked up in DIR; put a name with spaces in quotes".into()
             }

@@ -84,6 +84,8 @@ pub enum ClientError {
     Name(String, NameError),
     /// Nothing of that name on the servers.
     NotFound(String),
+    /// Nothing on the servers matches a pattern.
+    NoMatch(String),
     /// Nothing of that name on the servers that answered, and so many did not, each with the reason, that one of them
     /// may be the only one to know of it.
     OutOfSight(String, Vec<(ServerName, String)>),
@@ -159,6 +161,7 @@ impl fmt::Display for ClientError {
             ClientError::Passwd(error) => error.fmt(f),
             ClientError::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
             ClientError::NotFound(name) => write!(f, "not found: '{}'", printable(name)),
+            ClientError::NoMatch(pattern) => write!(f, "nothing stored matches '{}'", printable(pattern)),
             ClientError::OutOfSight(name, unseen) => {
                 write!(f, "cannot tell whether '{}' exists ({})", printable(name), Reasons(unseen))
             }
@@ -272,7 +275,7 @@ impl ClientError {
                 "fix that, then run the same Move again: it continues where it stopped".into()
             }
             ClientError::NotTaken(..) => "Verify gives details; Repair restores lost copies".into(),
-            ClientError::NotFound(_) => "ShowFiles lists what is stored".into(),
+            ClientError::NotFound(_) | ClientError::NoMatch(_) => "ShowFiles lists what is stored".into(),
             ClientError::OutOfSight(..) => {
                 "no server that answered has it; start the servers that are down and try again".into()
             }
