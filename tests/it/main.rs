@@ -23,6 +23,7 @@ mod scenarios_disk;
 mod scenarios_faults;
 mod scenarios_hang_up;
 mod scenarios_input;
+mod scenarios_json;
 mod scenarios_local;
 mod scenarios_output;
 mod scenarios_passwd;

@@ -44,6 +44,9 @@ fn files_of_all_sizes_follow_one_another_byte_for_byte() {
     let (found, outcome) = cat(&aditi, &names.join(" "));
     assert_eq!(outcome.succeeds().stderr, "");
     is(&found, &files.concat());
+    let (found, outcome) = cat(&aditi, "'folder/*' 'folder/1*' 'folder/1 of them'");
+    outcome.succeeds();
+    is(&found, &[&files.concat()[..], &files[1], &files[1]].concat());
     // From a pipe of commands.
     aditi.put("poem", b"roses\n");
     aditi.pipe("Upload poem\nCat poem poem\nShowFiles poem\n").succeeds().prints(&["roses", "roses", "poem"]);

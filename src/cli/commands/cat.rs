@@ -13,10 +13,11 @@ use crate::name::printable;
 pub(super) const COMMAND: Command = Command {
     name: "Cat",
     elsewhere: &["type", "print", "dump"],
-    forms: &[("Cat NAME...", "write files to standard output")],
-    details: "NAME may be a pattern with *, ?, [a-z] or ** for any number of folders. The files follow one another, and no byte comes before it is verified. If one fails, the others are written, and \
-              the exit status is that of the first failure. A terminal gets the bytes as they are: `Cat NAME | less` makes \
-              control characters harmless. A link is not followed.",
+    forms: &[("Cat NAME...", "print files")],
+    details: "NAME may be a pattern with *, ?, [a-z] or ** for any number of folders. The files follow one another, and \
+              no byte comes before it is verified. If one fails, the others are written, and the exit status is that of \
+              the first failure. A terminal gets the bytes as they are: `Cat NAME | less` makes control characters \
+              harmless. A link is not followed.",
     examples: &["Cat poem.txt", "Cat notes/2025.txt notes/2026.txt", "Cat logs/*.txt"],
     action: Action::Run(run),
     ..Command::EMPTY

@@ -37,18 +37,27 @@ pub(super) fn upload(session: &mut Session<'_>, call: &Call) -> Result<u8, Clien
             "put the command after DIR and CONF: Client DIR CONF Upload - NAME",
         );
     }
-    if call.options.only_changed {
-        return mistake("-u compares times, and standard input has none", "leave out -u");
+    let options = &call.options;
+    if options.only_changed || options.delete || !options.exclude.is_empty() {
+        return mistake("-u, --delete and --exclude are for files and folders", "usage: Upload - NAME");
     }
-    let folder = parse_folder(call.options.to.as_deref())?;
+    let folder = parse_folder(options.to.as_deref())?;
     let target = folder.file(name).map_err(|why| ClientError::Name(name.clone(), why))?;
+    let mut tally = Tally::of_upload([&target], 0, options.long).dry_run(options.dry_run).json(options.json);
+    if options.dry_run {
+        let line = tally.done(&target, None, "");
+        session.tell(&tally, line);
+        return Ok(0);
+    }
     let input = client::spool(&mut io::stdin().lock(), &env::temp_dir(), mode_of_new_file())?;
-    let source = Source::of_input(input, target);
-    let mut tally = Tally::of_upload([&source.target], 0, call.options.long);
+    let source = Source::of_input(input, target.clone());
     for result in session.client.upload(&[source], false) {
         match result {
-            Ok(file) => session.done(tally.done(&file.path, Some(file.size), "")),
-            Err(error) => session.fail(&mut tally, error),
+            Ok(file) => {
+                let line = tally.done(&file.path, Some(file.size), "");
+                session.tell(&tally, line);
+            }
+            Err(error) => session.fail(&mut tally, &target, error),
         }
     }
     Ok(session.conclude(&tally, Vec::new()))

@@ -4,6 +4,8 @@ use crate::cli::FAILED;
 use crate::cli::arguments::{parse_file, parse_folder, without_slash};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::hints::did_you_mean;
+use crate::cli::json;
+use crate::cli::options::JSON;
 use crate::cli::session::Session;
 use crate::cli::words::quoted;
 use crate::client::{ClientError, Files, Found, Shown};
@@ -16,6 +18,7 @@ pub(super) const COMMAND: Command = Command {
     details: "The bytes do not travel again. An existing file is never replaced; of folders, only empty ones can be moved. At \
               least as many servers must be up as the file should have copies. If the old name is uploaded again in the meantime, \
               the newer version is kept, and the exit status is 1. To finish a Move that was interrupted, run it again.",
+    options: &[(&JSON, "a JSON object")],
     examples: &["Move a.txt papers/b.txt", "Move a.txt b.txt"],
     action: Action::Run(run),
     ..Command::EMPTY
@@ -54,6 +57,10 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
             return into_folder(session, &error);
         }
         moved => moved?,
+    }
+    if call.options.json {
+        let to = [("to", json::text(to.as_str()))];
+        session.console.result(&json::fate(from.as_str(), "moved", true, to));
     }
     session.console.done(&format!("moved {from} to {to}"));
     Ok(0)

@@ -15,6 +15,7 @@ use rustix::fs::{FileType, fstat};
 use super::alike::{Alike, Kind};
 use super::colour::{Paint, Palette};
 use super::grid::View;
+use super::json;
 use super::meter::Servers;
 use super::options::Options;
 use super::progress::ProgressLine;
@@ -30,6 +31,8 @@ const CLIENT: &str = "Client";
 #[derive(Default)]
 pub(super) struct Console {
     quiet: AtomicBool,
+    /// Whether results are JSON.
+    json: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
     /// What this command has warned of, of that for which one warning is enough.
@@ -43,6 +46,7 @@ pub(super) struct Console {
 impl Console {
     pub(super) fn set_options(&self, options: &Options) {
         self.quiet.store(options.quiet, Ordering::Relaxed);
+        self.json.store(options.json, Ordering::Relaxed);
         self.traced.store(options.trace, Ordering::Relaxed);
         self.warned_of.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.start.get_or_init(Instant::now);
@@ -55,6 +59,10 @@ impl Console {
 
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Relaxed)
+    }
+
+    fn is_json(&self) -> bool {
+        self.json.load(Ordering::Relaxed)
     }
 
     pub(super) fn out_is_terminal(&self) -> bool {
@@ -150,9 +158,17 @@ impl Console {
         lines.iter().for_each(|line| self.result(line));
     }
 
+    /// In JSON, what could not be done with a file, and why, is a result too.
+    pub(super) fn result_without(&self, action: &str, name: &str, why: &dyn Display) {
+        if self.is_json() {
+            let why = [("why", json::text(&why.to_string()))];
+            self.result(&json::fate(name, action, false, why));
+        }
+    }
+
     /// A result that is only for people: a script has the exit status.
     pub(super) fn done(&self, line: &dyn Display) {
-        if self.out_is_terminal() && !self.is_quiet() {
+        if self.out_is_terminal() && !self.is_quiet() && !self.is_json() {
             self.result(line);
         }
     }

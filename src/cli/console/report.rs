@@ -158,6 +158,7 @@ impl Report for Console {
                 self.say_alike(Kind::Ignored, what, &format!("skipped '{}' ({what})", printable(&path)));
             }
             Notice::LeftOut { what, why } => {
+                self.result_without("skipped", &what, &why);
                 let skipped = format!("skipped '{}' ({why})", printable(&what));
                 self.say_alike(Kind::Skipped, &why, &skipped);
             }
