@@ -135,8 +135,11 @@ impl Tally {
         if let Some(size) = size {
             *self.bytes.get_or_insert(0) += size;
         }
-        let is_file = !path.is_of_folder() || self.only_folders && self.dry_run;
-        let is_listed = self.all_listed || (is_file && (self.dry_run || self.files <= LISTED));
+        let is_shown = match self.dry_run {
+            true => !path.is_of_folder() || matches!(self.deed, Deed::Delete | Deed::Remove),
+            false => !path.is_of_folder() && self.files <= LISTED,
+        };
+        let is_listed = self.all_listed || is_shown;
         let verb = if self.dry_run { self.deed.would() } else { self.deed.done() };
         is_listed.then(|| format!("{verb} {name}{}{place}", in_brackets(size)))
     }
