@@ -135,9 +135,7 @@ impl Call {
     pub(super) fn given(&self) -> Given<'_> {
         let to = self.options.to.as_deref();
         match (&self.arguments[..], to) {
-            ([name, folder], None) => {
-                Given { names: std::slice::from_ref(name), folder: Some(folder), to }
-            }
+            ([name, folder], None) => Given { names: std::slice::from_ref(name), folder: Some(folder), to },
             (names, to) => Given { names, folder: None, to },
         }
     }

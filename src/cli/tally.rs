@@ -146,7 +146,8 @@ impl Tally {
 
     pub(super) fn unchanged(&mut self, path: &FilePath) -> Option<String> {
         self.unchanged += usize::from(self.counts(path));
-        let is_listed = self.all_listed || (self.files == 1 && !path.is_of_folder());
+        let is_alone = self.files == 1 && !path.is_of_folder() && !self.dry_run;
+        let is_listed = self.all_listed || is_alone;
         is_listed.then(|| format!("unchanged {path}"))
     }
 

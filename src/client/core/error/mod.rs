@@ -11,8 +11,8 @@ pub use local::LocalError;
 pub use passwd::PasswdError;
 
 use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
-use words::{PATTERNS, Reasons};
 pub(crate) use words::Shown;
+use words::{PATTERNS, Reasons};
 
 /// Why a client could not be launched.
 #[derive(Debug)]
