@@ -2,33 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::command::Call;
 use crate::client::ClientError;
 use crate::name::{FilePath, FolderPath};
 
 /// Everything that a user has stored.
 pub(super) const ALL: &str = ".";
-
-/// The names of a command that takes several, and where to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Given<'a> {
-    pub(super) names: &'a [String],
-    /// FOLDER of `FILE FOLDER`.
-    pub(super) folder: Option<&'a str>,
-    /// PATH of `--to PATH`.
-    pub(super) to: Option<&'a str>,
-}
-
-impl<'a> Given<'a> {
-    /// Two names without `--to` are `FILE FOLDER`, as the original has it.
-    pub(super) fn of(call: &'a Call) -> Self {
-        let to = call.options.to.as_deref();
-        match (&call.arguments[..], to) {
-            ([name, folder], None) => Self { names: std::slice::from_ref(name), folder: Some(folder), to },
-            (names, to) => Self { names, folder: None, to },
-        }
-    }
-}
 
 /// The name that `FILE [FOLDER]` refers to.
 pub(super) fn join(folder: Option<&str>, what: &str) -> Result<String, ClientError> {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::hints;
 use super::options::{END, Flag, HELP, HELP_SHORT, Options, QUIET, TRACE};
 use super::session::Session;
 use crate::client::ClientError;
@@ -119,7 +120,26 @@ impl fmt::Debug for Command {
     }
 }
 
+/// The names of a command that takes several, and where to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Given<'a> {
+    pub(super) names: &'a [String],
+    /// FOLDER of `FILE FOLDER`.
+    pub(super) folder: Option<&'a str>,
+    /// The value of `--to`.
+    pub(super) to: Option<&'a str>,
+}
+
 impl Call {
+    /// The names that were given. Two without `--to` are FILE and FOLDER, as the original has it.
+    pub(super) fn given(&self) -> Given<'_> {
+        let to = self.options.to.as_deref();
+        match (&self.arguments[..], to) {
+            ([name, folder], None) => Given { names: std::slice::from_ref(name), folder: Some(folder), to },
+            (names, to) => Given { names, folder: None, to },
+        }
+    }
+
     /// A required argument; the parser has checked that it is there.
     pub(super) fn needed(&self, index: usize) -> &str {
         self.arguments.get(index).map_or("", String::as_str)
@@ -130,8 +150,11 @@ impl Call {
         self.arguments.get(self.command.needed().count()).map(String::as_str)
     }
 
-    /// The argument after a name that may belong to it: `my notes.txt` without quotes is two words.
-    pub(super) fn after_name(&self) -> Option<&str> {
-        self.optional().filter(|_| self.command.needed().count() > 0)
+    /// The argument after a name that may belong to it, and what may have been meant: `my notes.txt` without quotes is
+    /// two words.
+    pub(super) fn after_name(&self) -> Option<(&str, &'static str)> {
+        let takes_several = self.command.most_arguments().is_none();
+        let meant = if takes_several { hints::TWO_NAMES } else { hints::IN_QUOTES };
+        self.optional().filter(|_| self.command.needed().count() > 0).map(|word| (word, meant))
     }
 }

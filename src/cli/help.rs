@@ -113,7 +113,7 @@ mod tests {
     fn the_list_fits_80_columns_with_examples_and_60_without() {
         let at = list(80);
         assert!(at.iter().all(|line| line.len() < 80), "{at:#?}");
-        assert!(at.iter().any(|line| line.ends_with("Upload poem.txt papers")), "{at:#?}");
+        assert!(at.iter().any(|line| line.ends_with("Upload *.txt --to docs")), "{at:#?}");
         assert!(list(60).iter().all(|line| line.len() <= 60), "{:#?}", list(60));
         assert!(list(40).iter().all(|line| line.len() <= 40), "{:#?}", list(40));
         assert!(client().lines().all(|line| line.len() <= 80), "{}", client());

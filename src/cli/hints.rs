@@ -14,6 +14,7 @@ const COMPARED_LETTERS: usize = 128;
 const COMPARED_NAMES: usize = 10_000;
 
 pub(super) const IN_QUOTES: &str = "put a name with spaces in quotes";
+pub(super) const TWO_NAMES: &str = "put a name with spaces in quotes; of two names, the second is a folder on the servers, unless --to says where to";
 
 pub(super) fn did_you_mean(name: &str) -> String {
     format!("did you mean {name}?")
@@ -66,17 +67,17 @@ pub(super) fn option(word: &str, own: &[&Flag]) -> Option<String> {
 }
 
 /// What to do about an error: more than the client can suggest, because it does not know how the command was written.
-/// `folder` is the word after the name, which may belong to the name; `list` asks the servers for a folder's entries.
+/// `folder` is the word after the name, which may belong to it, and what else may have been meant; `list` asks the servers for a folder's entries.
 pub(super) fn error(
     error: &ClientError,
     dir: &Path,
-    folder: Option<&str>,
+    folder: Option<(&str, &str)>,
     list: impl FnMut(&FolderPath) -> Option<Vec<Shown>>,
 ) -> Option<String> {
     match error {
         ClientError::Local(LocalError::Missing(path)) => {
             let sought = format!("looked for {}", dir.join(path).display());
-            let in_one = folder.map(|folder| format!("{} {folder}", path.display()));
+            let in_one = folder.map(|(folder, _)| format!("{} {folder}", path.display()));
             if let Some(name) = in_one.filter(|name| dir.join(name).exists()) {
                 return Some(did_you_mean(&quoted(&name)));
             }
@@ -85,7 +86,7 @@ pub(super) fn error(
             }
             let near = local(dir, path).map(|name| did_you_mean(&quoted(&name)));
             near.or_else(|| match folder {
-                Some(_) => Some(format!("{sought}; {IN_QUOTES}")),
+                Some((_, meant)) => Some(format!("{sought}; {meant}")),
                 None if path.is_relative() => Some(format!("{sought}; paths are looked up in DIR")),
                 None => None,
             })
@@ -93,7 +94,7 @@ pub(super) fn error(
         ClientError::NotFound(name) => {
             let near = stored(name, list).map(|name| did_you_mean(&quoted(&name)));
             near.or_else(|| match folder {
-                Some(_) => error.hint().map(|hint| format!("{hint}; {IN_QUOTES}")),
+                Some((_, meant)) => error.hint().map(|hint| format!("{hint}; {meant}")),
                 None => error.hint(),
             })
         }

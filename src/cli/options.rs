@@ -87,7 +87,7 @@ pub(super) const RECURSIVE: Flag =
 pub(super) const DRY_RUN: Flag =
     Flag::new("-n", "only show what would be done", switch!(dry_run)).elsewhere(&["--dry-run"]);
 pub(super) const ONLY_CHANGED: Flag =
-    Flag::new("-u", "upload only what has changed", switch!(only_changed)).elsewhere(&["--update"]);
+    Flag::new("-u", "only what has changed", switch!(only_changed)).elsewhere(&["--update"]);
 pub(super) const FOLLOW: Flag = Flag::new("-L", "follow links instead of storing them", switch!(follow))
     .elsewhere(&["--dereference", "--copy-links", "--follow"]);
 pub(super) const READ: Flag =

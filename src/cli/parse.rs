@@ -224,9 +224,10 @@ mod tests {
         let upload = row("Upload");
         assert_eq!(mistake(""), UsageError::NoCommand);
         assert_eq!(mistake("x"), UsageError::Unknown("x".into()));
-        assert_eq!(mistake("Upload"), UsageError::Missing(upload, "FILE"));
+        assert_eq!(mistake("Upload"), UsageError::Missing(upload, "NAME"));
         assert_eq!(mistake("Move a"), UsageError::Missing(row("Move"), "NEW"));
-        assert_eq!(mistake("Upload a b c"), UsageError::Unexpected(upload, "c".into()));
+        assert_eq!(mistake("Delete a b c"), UsageError::Unexpected(row("Delete"), "c".into()));
+        assert_eq!(call("Upload a b c").unwrap().1, ["a", "b", "c"]);
         assert_eq!(mistake("Upload -x a"), UsageError::Option(upload, "-x".into()));
         assert_eq!(mistake("Upload 'a"), UsageError::Line(BadLine::Quote));
     }
@@ -243,8 +244,8 @@ mod tests {
         assert_eq!(hint("Status --jsno"), "did you mean --json?");
         assert_eq!(hint("Delete --recursive x"), "did you mean -r?");
         assert_eq!(hint("Delete -rq x"), "did you mean -r -q?");
-        let takes = "takes -r, -q, --trace; put -- before a name that begins with -";
-        for line in ["Delete -x a", "Delete -rn a", "Delete --al a", "Delete -n a", "Delete --dry-run a"] {
+        let takes = "takes -r, -n, -q, --trace; put -- before a name that begins with -";
+        for line in ["Delete -x a", "Delete -ru a", "Delete --al a", "Delete -u a", "Delete --update a"] {
             assert_eq!(hint(line), format!("Delete {takes}"), "{line}");
         }
         assert_eq!(hint("-q Upload x"), "options come after the command: Upload -q poem.txt");
@@ -252,8 +253,8 @@ mod tests {
         assert_eq!(hint("Status now"), "Help lists the commands");
         assert!(hint("Upload it's").ends_with("it\\'s.txt"), "{}", hint("Upload it's"));
         assert_eq!(hint("Move a"), "usage: Move OLD NEW");
-        assert_eq!(hint("Upload"), "usage: Upload FILE [FOLDER], or Upload DIRECTORY [FOLDER]");
-        assert_eq!(hint("Upload a b c"), "put a name with spaces in quotes");
+        assert_eq!(hint("Upload"), "usage: Upload NAME... [--to FOLDER], or Upload FILE [FOLDER]");
+        assert_eq!(hint("Delete a b c"), "put a name with spaces in quotes");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use super::alike::Kind;
-use super::arguments::{outermost, without_slash};
+use super::arguments::{outermost, parse_folder, without_slash};
 use super::console::Console;
 use super::hints;
 use super::journal::Journal;
@@ -12,7 +12,7 @@ use super::tally::Tally;
 use super::words::{quoted, read_line};
 use super::{DENIED, FAILED, NO_SERVER};
 use crate::client::{Client, ClientError, Found, LocalError, Names};
-use crate::name::{FilePath, ServerName, printable};
+use crate::name::{FilePath, FolderPath, ServerName, printable};
 use crate::pattern::is_pattern;
 
 /// A client that is logged in, and where its commands read and write.
@@ -38,7 +38,7 @@ pub(super) struct Stored {
 
 impl Session<'_> {
     /// Reports why a command failed, with a hint, which `folder` helps to find (see [`hints::error`]); its exit status.
-    pub(super) fn report(&mut self, error: ClientError, folder: Option<&str>) -> u8 {
+    pub(super) fn report(&mut self, error: ClientError, folder: Option<(&str, &str)>) -> u8 {
         let error = self.client.find_reason(error);
         // A list is another question to the servers; a script that tries many names can do without, with -q.
         let quiet = self.console.is_quiet();
@@ -63,7 +63,7 @@ impl Session<'_> {
     /// If there is only one, and it refers to nothing.
     pub(super) fn find(&mut self, names: &[String]) -> Result<Stored, ClientError> {
         let mut stored = Stored { found: Vec::new(), statuses: Vec::new() };
-        let results = self.client.find(names);
+        let results = self.client.find_all(names);
         for (name, result) in names.iter().zip(results) {
             let found = match result {
                 Ok(found) => Ok(vec![(name.clone(), found)]),
@@ -81,10 +81,24 @@ impl Session<'_> {
         Ok(stored)
     }
 
+    /// The folders, or files, that an optional argument refers to: several if it is a pattern, and nothing has just that
+    /// name.
+    ///
+    /// # Errors
+    /// If the name is none, or a pattern matches nothing.
+    pub(super) fn folders(&mut self, name: Option<&str>) -> Result<Vec<FolderPath>, ClientError> {
+        match name {
+            Some(name) if is_pattern(name) && self.client.find(name).is_err() => {
+                outermost(self.client.matching(name)?).iter().map(|name| parse_folder(Some(name))).collect()
+            }
+            name => Ok(vec![parse_folder(name)?]),
+        }
+    }
+
     fn matching(&mut self, pattern: &str) -> Result<Vec<(String, Found)>, ClientError> {
         let names = outermost(self.client.matching(pattern)?);
         let names: Vec<String> = names.iter().map(|name| without_slash(name).to_owned()).collect();
-        let found = self.client.find(&names);
+        let found = self.client.find_all(&names);
         names.into_iter().zip(found).map(|(name, found)| Ok((name, found?))).collect()
     }
 

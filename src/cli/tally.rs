@@ -153,8 +153,11 @@ impl Tally {
             let name = if self.deed == Deed::Remove { name } else { path.as_str() };
             return Some(self.object(name, self.deed.action(), size));
         }
-        let is_file = !path.is_of_folder() || self.only_folders && self.dry_run;
-        let is_listed = self.all_listed || (is_file && (self.dry_run || self.files <= LISTED));
+        let is_shown = match self.dry_run {
+            true => !path.is_of_folder() || matches!(self.deed, Deed::Delete | Deed::Remove),
+            false => !path.is_of_folder() && self.files <= LISTED,
+        };
+        let is_listed = self.all_listed || is_shown;
         let verb = if self.dry_run { self.deed.would() } else { self.deed.done() };
         is_listed.then(|| format!("{verb} {}{}{place}", printable(name), in_brackets(size)))
     }
@@ -166,7 +169,8 @@ impl Tally {
             let size = Some(size).filter(|_| !path.is_of_folder());
             return Some(self.object(path.as_str(), "unchanged", size));
         }
-        let is_listed = self.all_listed || (self.files == 1 && !path.is_of_folder());
+        let is_alone = self.files == 1 && !path.is_of_folder() && !self.dry_run;
+        let is_listed = self.all_listed || is_alone;
         is_listed.then(|| format!("unchanged {path}"))
     }
 

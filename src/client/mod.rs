@@ -89,10 +89,17 @@ impl Client {
         commands::show::show(&mut self.0, folder, recursive)
     }
 
-    /// Finds out whether each name is a file or a folder; an error if it is neither, as far as can be seen. `.` is the
-    /// folder of everything.
-    pub fn find(&mut self, names: &[String]) -> Vec<Result<Found, ClientError>> {
-        core::find::find(&mut self.0, names)
+    /// Finds out whether a name is a file or a folder. `.` is the folder of everything.
+    ///
+    /// # Errors
+    /// If it is neither, as far as can be seen.
+    pub fn find(&mut self, name: &str) -> Result<Found, ClientError> {
+        core::find::find(&mut self.0, name)
+    }
+
+    /// The same for several names: a result for each, in order.
+    pub fn find_all(&mut self, names: &[String]) -> Vec<Result<Found, ClientError>> {
+        core::find::find_all(&mut self.0, names)
     }
 
     /// The stored names that match a pattern, sorted: files, and folders with a slash at their end.
@@ -101,6 +108,14 @@ impl Client {
     /// If none does, or no server is up.
     pub fn matching(&mut self, pattern: &str) -> Result<Vec<String>, ClientError> {
         commands::show::matching(&mut self.0, pattern)
+    }
+
+    /// The entries that match a pattern, by their whole names; with `recursive` also everything below those.
+    ///
+    /// # Errors
+    /// If there is none, or no server is up.
+    pub fn show_matching(&mut self, pattern: &str, recursive: bool) -> Result<ShownFolder, ClientError> {
+        commands::show::show_matching(&mut self.0, pattern, recursive)
     }
 
     /// For each source, whether it is stored already: of the same kind, size, time and permission bits, with all its
@@ -168,14 +183,6 @@ impl Client {
     /// ([`ClientError::Output`]).
     pub fn cat(&mut self, file: Looked, out: &mut (dyn Write + Send)) -> Result<(), ClientError> {
         download::cat(&mut self.0, file, out)
-    }
-
-    /// The files that `Delete NAME` would delete: the file, or with `recursive` the files below the folder.
-    ///
-    /// # Errors
-    /// If neither exists, as far as can be seen, or if it is a folder and `recursive` is not set.
-    pub fn find_to_delete(&mut self, name: &str, recursive: bool) -> Result<Files, ClientError> {
-        commands::delete::find_to_delete(&mut self.0, name, recursive)
     }
 
     /// Deletes files; one result for each, in order.

@@ -25,6 +25,7 @@ mod scenarios_hang_up;
 mod scenarios_input;
 mod scenarios_json;
 mod scenarios_local;
+mod scenarios_names;
 mod scenarios_output;
 mod scenarios_passwd;
 mod scenarios_prompt;

@@ -549,7 +549,8 @@ fn the_next_files_are_looked_at_once_and_while_others_are_fetched() {
 
 #[test]
 fn a_file_that_changes_after_it_was_looked_at_is_looked_at_again() {
-    use shareit::client::{Client, Found, Looked, Notice, Report};
+    use shareit::client::{Client, Destination, Found, Looked, Notice, Report, Terms};
+    use shareit::name::FolderPath;
     struct Silent;
     impl Report for Silent {
         fn notice(&self, _: Notice) {}
@@ -569,12 +570,13 @@ fn a_file_that_changes_after_it_was_looked_at_is_looked_at_again() {
     aditi.upload("a", b"new");
     let renewed = looked();
     let deleted = looked();
-    client.download_looked(replaced, &aditi.downloads()).unwrap();
+    let to = Destination::new(aditi.downloads(), FolderPath::root());
+    client.download_looked(replaced, Terms::new(&to)).unwrap();
     assert_eq!(aditi.downloaded("a").unwrap(), b"new");
-    client.download_looked(renewed, &aditi.downloads()).unwrap();
+    client.download_looked(renewed, Terms::new(&to)).unwrap();
     assert_eq!(aditi.downloaded("a").unwrap(), b"new");
     aditi.run(&["Delete", "a"]).succeeds();
-    let error = client.download_looked(deleted, &aditi.downloads()).unwrap_err();
+    let error = client.download_looked(deleted, Terms::new(&to)).unwrap_err();
     assert!(error.to_string().contains("not found"), "{error}");
     assert_eq!(aditi.downloaded("a").unwrap(), b"new");
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::FAILED;
-use crate::cli::arguments::{Given, join};
+use crate::cli::arguments::join;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, JSON, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::{Session, Stored};
@@ -19,8 +19,8 @@ pub(super) const COMMAND: Command = Command {
     name: "Download",
     elsewhere: &["get"],
     forms: &[
-        ("Download NAME... [--to PATH]", "get files and folders back"),
-        ("Download FILE [FOLDER]", "get one that is in FOLDER"),
+        ("Download NAME... [--to PATH]", "get files and folders"),
+        ("Download FILE [FOLDER]", "get one from FOLDER"),
     ],
     options: &[
         (&TO, "a folder that exists, or the new name of a single file or folder; else Downloads/USER"),
@@ -37,11 +37,10 @@ pub(super) const COMMAND: Command = Command {
               come back as they were stored; what exists is never given more permissions. A link below Downloads/USER or \
               PATH is not followed. `Download .` gets everything.",
     examples: &[
-        "Download holiday poem.txt --to .",
-        "Download beach.jpg holiday",
+        "Download *.txt --to .",
+        "Download a.jpg holiday",
         "Download poem.txt",
         "Download holiday/beach.jpg",
-        "Download *.txt --to papers",
         "Download -u --delete holiday",
         "Download .",
     ],
@@ -62,7 +61,7 @@ struct Group {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
-    let given = Given::of(call);
+    let given = call.given();
     if given.folder.is_some_and(|folder| is_local(session, &given.names[0], folder)) {
         return Ok(FAILED);
     }

@@ -73,8 +73,8 @@ fn entry(path: &FilePath) -> Result<FilePath, ClientError> {
 
 /// Whether a folder has an entry, and nothing in it.
 fn is_empty(session: &mut Session<'_>, path: &FilePath) -> bool {
-    let found = session.client.find(&[path.as_str().to_owned()]).pop();
-    matches!(found, Some(Ok(Found::Below(Files { files, .. }))) if entry(path).is_ok_and(|entry| files.iter().eq([entry])))
+    let found = session.client.find(path.as_str());
+    matches!(found, Ok(Found::Below(Files { files, .. })) if entry(path).is_ok_and(|entry| files.iter().eq([entry])))
 }
 
 /// Whether the servers have a folder of this name.

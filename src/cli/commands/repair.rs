@@ -1,7 +1,6 @@
 //! Repair: makes lost copies again.
 
 use crate::cli::FAILED;
-use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
 use crate::cli::options::{DRY_RUN, JSON, RECURSIVE};
@@ -19,7 +18,7 @@ pub(super) const COMMAND: Command = Command {
         (&RECURSIVE, ""),
     ],
     details: "Everything below FOLDER gets the copies that were asked for. They are made from other copies, without \
-              decrypting anything. FOLDER may also be the name of a single file.",
+              decrypting anything. FOLDER may also be the name of a single file, or a pattern.",
     examples: &["Repair -n", "Repair", "Repair holiday"],
     action: Action::Run(run),
     ..Command::EMPTY
@@ -28,16 +27,19 @@ pub(super) const COMMAND: Command = Command {
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
     let mut other_key = 0;
-    let mut summary = session.client.repair(&parse_folder(call.optional())?, options.dry_run, |step| {
-        other_key += usize::from(matches!(step, Repaired::Failed { why: NotRepaired::OtherKey, .. }));
-        if options.json {
-            console.result(&step_json(step, options.dry_run));
-        } else if options.dry_run && !options.quiet {
-            console.result(&would(step));
-        } else if !options.quiet {
-            console.result(step);
-        }
-    })?;
+    let mut summary = RepairSummary::default();
+    for folder in session.folders(call.optional())? {
+        summary += session.client.repair(&folder, options.dry_run, |step| {
+            other_key += usize::from(matches!(step, Repaired::Failed { why: NotRepaired::OtherKey, .. }));
+            if options.json {
+                console.result(&step_json(step, options.dry_run));
+            } else if options.dry_run && !options.quiet {
+                console.result(&would(step));
+            } else if !options.quiet {
+                console.result(step);
+            }
+        })?;
+    }
     let unseen = std::mem::take(&mut summary.unseen);
     if summary.failed > 0 {
         let could = if options.dry_run { "cannot" } else { "could not" };
@@ -53,8 +55,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     }
     let names = counted(summary.names, "name");
     if summary.steps > 0 {
-        let would = if options.dry_run { "would be " } else { "" };
-        console.done(&format!("{names} checked, {} {would}done", counted(summary.steps, "step")));
+        let steps = counted(summary.steps, "step");
+        console.done(&match options.dry_run {
+            true => format!("{names} checked, {steps} would be done; Repair without -n does them"),
+            false => format!("{names} checked, {steps} done"),
+        });
     } else if unseen.is_empty() {
         console.done(&format!("nothing to repair ({names} checked)"));
     }

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::input::{self, INPUT};
 use crate::cli::FAILED;
-use crate::cli::arguments::{Given, outermost, parse_folder};
+use crate::cli::arguments::{outermost, parse_folder};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
 use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LONG, ONLY_CHANGED, RECURSIVE, TO};
@@ -46,14 +46,14 @@ pub(super) const COMMAND: Command = Command {
               DIR. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
               something is left out, the last line says how much, the exit status is 1, and --delete deletes nothing.",
     examples: &[
-        "Upload *.txt --to papers",
+        "Upload *.txt --to docs",
         "Upload poem.txt papers",
         "Upload - dump.sql",
         "Upload poem.txt",
         "Upload \"my notes.txt\" papers",
         "Upload /etc/hosts",
         "Upload -u --delete holiday",
-        "Upload -u . --exclude *.o --exclude target/",
+        "Upload -u . --exclude *.o",
     ],
     action: Action::Run(run),
     ..Command::EMPTY
@@ -64,7 +64,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return input::upload(session, call);
     }
     let options = &call.options;
-    let given = Given::of(call);
+    let given = call.given();
     let into = parse_folder(given.folder.or(given.to))?;
     if given.folder.is_some_and(|folder| is_ambiguous(session, &given.names[0], folder)) {
         return Ok(FAILED);
@@ -216,15 +216,6 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &[(String, Sources)]) -
         console.error(&format!("--delete needs a folder, and '{name}' is none"), None);
         return false;
     }
-    // The folder on which a disk should be mounted looks like this.
-    if let Some((name, _)) = found.iter().find(|(_, sources)| sources.count() == 1) {
-        let hint = "Delete -r deletes what is stored; is its disk mounted?";
-        console.error(
-            &format!("'{name}' is empty, and --delete would delete all of it there"),
-            Some(hint.into()),
-        );
-        return false;
-    }
     true
 }
 
@@ -240,14 +231,23 @@ fn delete_others(
     for (_, sources) in found {
         let Some(folder) = &sources.folder else { continue };
         let name = if folder.is_root() { "." } else { folder.as_str() };
-        let found = session.client.find(&[name.to_owned()]).into_iter().next();
-        let Some(Ok(Found::Below(Files { files, unseen }))) = found else { continue };
+        let Ok(Found::Below(Files { files, unseen })) = session.client.find(name) else { continue };
         not_seen.extend(unseen);
         let is_excluded = |path: &FilePath| {
             let below = folder.relative(path);
             below.is_some_and(|path| excluded.has(path.as_str().trim_end_matches('/'), path.is_of_folder()))
         };
+        let before = others.len();
         others.extend(files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)));
+        // The folder on which a disk should be mounted looks like this.
+        if sources.count() == 1 && others.len() > before {
+            let hint = format!("is its disk mounted? `Delete -r {}` deletes what is stored", quoted(name));
+            session.console.error(
+                &format!("'{name}' is empty here, and --delete would delete all of it there"),
+                Some(hint),
+            );
+            return Ok(FAILED);
+        }
     }
     if others.is_empty() {
         return Ok(session.unless_unseen(0, not_seen));

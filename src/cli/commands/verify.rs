@@ -1,14 +1,13 @@
 //! Verify: checks every copy.
 
 use crate::cli::FAILED;
-use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
 use crate::cli::options::{JSON, READ, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::text::{counted, grouped};
 use crate::cli::units;
-use crate::client::{ClientError, Problem};
+use crate::client::{ClientError, Problem, VerifySummary};
 
 pub(super) const COMMAND: Command = Command {
     name: "Verify",
@@ -23,7 +22,7 @@ pub(super) const COMMAND: Command = Command {
               that its copy is good. With --read the client fetches and checks every copy; with --read=5% it does so with \
               a random 5% of the chunks of each copy, at least one. Each problem is a line, and if there is one, the exit \
               status is 1. If there is none, but so many servers did not answer that they alone may know of files, deletes \
-              or damage, it is 4. FOLDER may also be the name of a single file.",
+              or damage, it is 4. FOLDER may also be the name of a single file, or a pattern.",
     examples: &["Verify -r", "Verify", "Verify --read=5% -r", "Verify holiday"],
     action: Action::Run(run),
     ..Command::EMPTY
@@ -31,10 +30,12 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
-    let folder = parse_folder(call.optional())?;
-    let verified = session.client.verify(&folder, options.recursive, options.read, |problem| {
-        if options.json { console.result(&problem_json(problem)) } else { console.result(problem) }
-    })?;
+    let mut verified = VerifySummary::default();
+    for folder in session.folders(call.optional())? {
+        verified += session.client.verify(&folder, options.recursive, options.read, |problem| {
+            if options.json { console.result(&problem_json(problem)) } else { console.result(problem) }
+        })?;
+    }
     let files = counted(verified.files, "file");
     let copies = match options.read {
         None => format!("{} copies checked", grouped(verified.copies)),

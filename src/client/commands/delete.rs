@@ -8,16 +8,14 @@ use std::collections::HashSet;
 
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
-use crate::client::core::find::{Files, Found, find_one};
 use crate::client::core::look::{ask, settle};
-use crate::client::core::name_map::Names;
 use crate::client::core::report::{Notice, Progress};
 use crate::client::core::retry::{Pending, until_settled};
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::client::core::versions::{Ready, abort_all, commit_all, writer};
 use crate::commit::{Outcome, Staging, Writer};
-use crate::name::{FilePath, FolderPath, ServerName};
+use crate::name::{FilePath, ServerName};
 use crate::peer::{Answer, No, Peer};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
@@ -84,15 +82,6 @@ struct Burial<'a> {
     writer: Writer<Staging>,
     /// By server, the floors that were seen: for a tombstone that may be below them.
     floors: Option<Vec<u64>>,
-}
-
-/// See [`Client::find_to_delete`](crate::client::Client::find_to_delete).
-pub(crate) fn find_to_delete(core: &mut Core, name: &str, recursive: bool) -> Result<Files, ClientError> {
-    match find_one(core, name)? {
-        Found::File(file) => Ok(Files { files: Names::from_iter([file.path().clone()]), unseen: Vec::new() }),
-        Found::Below(files) if recursive => Ok(files),
-        Found::Below(_) => Err(ClientError::IsFolder(FolderPath::parse(name).unwrap_or_default())),
-    }
 }
 
 /// See [`Client::delete`](crate::client::Client::delete).

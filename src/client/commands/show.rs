@@ -48,6 +48,19 @@ pub(crate) fn show(
 
 /// See [`Client::matching`](crate::client::Client::matching).
 pub(crate) fn matching(core: &mut Core, pattern: &str) -> Result<Vec<String>, ClientError> {
+    let name = |shown: &Shown| match shown {
+        Shown::Folder(folder) => format!("{}/", folder.as_str()),
+        Shown::File(file) => file.path.as_str().to_owned(),
+    };
+    Ok(show_matching(core, pattern, false)?.entries.iter().map(name).collect())
+}
+
+/// See [`Client::show_matching`](crate::client::Client::show_matching).
+pub(crate) fn show_matching(
+    core: &mut Core,
+    pattern: &str,
+    recursive: bool,
+) -> Result<ShownFolder, ClientError> {
     let form = Pattern::new(pattern);
     let (fixed, depth) = form.fixed();
     let no_match = || ClientError::NoMatch(pattern.to_owned());
@@ -55,21 +68,30 @@ pub(crate) fn matching(core: &mut Core, pattern: &str) -> Result<Vec<String>, Cl
         [] => FolderPath::root(),
         names => FolderPath::parse(&names.join("/")).map_err(|_| no_match())?,
     };
-    let shown = match show(core, &folder, depth != Some(0)) {
+    let shown = match show(core, &folder, recursive || depth != Some(0)) {
         Err(ClientError::NotFound(_)) => return Err(no_match()),
         shown => shown?,
     };
-    let whole = |shown: &Shown| match shown {
-        Shown::Folder(name) => folder.folder(name.as_str()).map(|path| (path.as_str().to_owned(), "/")),
-        Shown::File(file) => folder.absolute(&file.path).map(|path| (path.as_str().to_owned(), "")),
+    let is_it = |name: &str| {
+        let mut around = name.match_indices('/').map(|(end, _)| &name[..end]);
+        form.matches(name) || (recursive && around.any(|folder| form.matches(folder)))
     };
-    let names = shown.entries.iter().filter_map(|entry| whole(entry).ok());
-    let found: Vec<String> =
-        names.filter(|(name, _)| form.matches(name)).map(|(name, end)| format!("{name}{end}")).collect();
-    match (found.is_empty(), shown.unseen) {
-        (true, unseen) if !unseen.is_empty() => Err(ClientError::OutOfSight(pattern.to_owned(), unseen)),
-        (true, _) => Err(no_match()),
-        (false, _) => Ok(found),
+    let whole = |shown: Shown| match shown {
+        Shown::Folder(name) => {
+            let path = folder.folder(name.as_str()).ok()?;
+            is_it(path.as_str()).then_some(Shown::Folder(path))
+        }
+        Shown::File(file) => {
+            let path = folder.absolute(&file.path).ok()?;
+            is_it(path.as_str()).then_some(Shown::File(ShownFile { path, ..file }))
+        }
+    };
+    let ShownFolder { entries, unseen } = shown;
+    let entries: Vec<Shown> = entries.into_iter().filter_map(whole).collect();
+    match entries.is_empty() {
+        true if !unseen.is_empty() => Err(ClientError::OutOfSight(pattern.to_owned(), unseen)),
+        true => Err(no_match()),
+        false => Ok(ShownFolder { entries, unseen }),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::ops::AddAssign;
 
 use crate::client::core::base::Core;
 use crate::client::core::checks::{BATCH, Check, Copy, check, check_copies, claimed_copies, good_holders};
@@ -164,6 +165,22 @@ pub struct VerifySummary {
     /// Servers that did not report what they have, each with the reason, if they are so many that they alone may know
     /// of files, deletes or damage; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
+}
+
+impl AddAssign for VerifySummary {
+    fn add_assign(&mut self, other: Self) {
+        let Self { files, bad, copies, problems, other_key, unnoticed, read, unseen } = other;
+        self.files += files;
+        self.bad += bad;
+        self.copies += copies;
+        self.problems += problems;
+        self.other_key += other_key;
+        self.unnoticed += unnoticed;
+        self.read += read;
+        if !unseen.is_empty() {
+            self.unseen = unseen;
+        }
+    }
 }
 
 impl VerifySummary {

@@ -40,14 +40,14 @@ pub struct Files {
 /// Names about which the servers are asked together.
 const AT_ONCE: usize = 1024;
 
-/// See [`Client::find`](crate::client::Client::find).
-pub(crate) fn find(core: &mut Core, names: &[String]) -> Vec<Result<Found, ClientError>> {
+/// See [`Client::find_all`](crate::client::Client::find_all).
+pub(crate) fn find_all(core: &mut Core, names: &[String]) -> Vec<Result<Found, ClientError>> {
     names.chunks(AT_ONCE).flat_map(|names| find_at_once(core, names)).collect()
 }
 
-/// What one name refers to.
-pub(crate) fn find_one(core: &mut Core, name: &str) -> Result<Found, ClientError> {
-    let found = find(core, &[name.to_owned()]).pop();
+/// See [`Client::find`](crate::client::Client::find).
+pub(crate) fn find(core: &mut Core, name: &str) -> Result<Found, ClientError> {
+    let found = find_all(core, &[name.to_owned()]).pop();
     found.unwrap_or_else(|| Err(ClientError::NotFound(name.to_owned())))
 }
 

@@ -70,6 +70,13 @@ pub struct Terms<'a> {
     pub dry_run: bool,
 }
 
+impl<'a> Terms<'a> {
+    /// All files, whatever is there.
+    pub fn new(to: &'a Destination) -> Self {
+        Self { to, only_changed: false, dry_run: false }
+    }
+}
+
 type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
 
 /// See [`Client::download`](crate::client::Client::download).

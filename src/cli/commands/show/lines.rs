@@ -1,6 +1,7 @@
 //! A listing as lines for pipes. Scripts read them: they change with their documents or not at all.
 
 use crate::cli::json::{object, or_null, text};
+use crate::cli::text::{counted, grouped};
 use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::name::printable;
 use crate::placement::PieceSet;
@@ -99,6 +100,63 @@ pub(super) fn json(shown: &Shown) -> String {
         ("damaged", by_server(file, |held| held.damaged)),
         ("other_key", by_server(file, |held| held.other_key)),
     ])
+}
+
+/// How many files and folders there are, the bytes of the files, and their states.
+pub(super) fn totals(listing: &[Shown]) -> String {
+    let Totals { files, folders, bytes, states } = Totals::of(listing);
+    let names = ["whole", "degraded", "incomplete", "under another key"];
+    let states = states.into_iter().zip(names).filter(|(count, _)| *count > 0);
+    let states: Vec<String> = states.map(|(count, state)| format!("{} {state}", grouped(count))).collect();
+    let states = if states.is_empty() { String::new() } else { format!(": {}", states.join(", ")) };
+    let bytes = grouped(usize::try_from(bytes).unwrap_or(usize::MAX));
+    format!("{} in {}, {bytes} bytes{states}", counted(files, "file"), counted(folders, "folder"))
+}
+
+/// The same as JSON.
+pub(super) fn totals_json(listing: &[Shown]) -> String {
+    let Totals { files, folders, bytes, states: [whole, degraded, incomplete, other_key] } =
+        Totals::of(listing);
+    object([
+        ("type", text("total")),
+        ("files", files.to_string()),
+        ("folders", folders.to_string()),
+        ("bytes", bytes.to_string()),
+        ("whole", whole.to_string()),
+        ("degraded", degraded.to_string()),
+        ("incomplete", incomplete.to_string()),
+        ("other_key", other_key.to_string()),
+    ])
+}
+
+#[derive(Default)]
+struct Totals {
+    files: usize,
+    folders: usize,
+    bytes: u64,
+    /// Whole, degraded, incomplete, and under another key.
+    states: [usize; 4],
+}
+
+impl Totals {
+    fn of(listing: &[Shown]) -> Self {
+        let mut totals = Self::default();
+        for shown in listing {
+            let Shown::File(file) = shown else {
+                totals.folders += 1;
+                continue;
+            };
+            totals.files += 1;
+            totals.bytes += file.facts.as_ref().map_or(0, |facts| facts.size);
+            totals.states[match file.health {
+                Health::Whole => 0,
+                Health::Degraded => 1,
+                Health::Incomplete => 2,
+                Health::OtherKey => 3,
+            }] += 1;
+        }
+        totals
+    }
 }
 
 fn numbers(pieces: PieceSet) -> String {

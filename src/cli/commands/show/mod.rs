@@ -7,10 +7,11 @@ mod table;
 
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::{JSON, LONG};
+use crate::cli::options::{JSON, LONG, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::text::and;
 use crate::client::{ClientError, ShownFolder};
+use crate::pattern::is_pattern;
 
 pub(super) const COMMAND: Command = Command {
     name: "ShowFiles",
@@ -18,6 +19,7 @@ pub(super) const COMMAND: Command = Command {
     elsewhere: &["dir", "list", "ls", "show"],
     forms: &[("ShowFiles [FOLDER]", "list what is stored")],
     options: &[
+        (&RECURSIVE, "everything below it, and a last line with the totals"),
         (&LONG, "all columns, even into a pipe; exact sizes and times"),
         (&JSON, "one JSON object per line"),
     ],
@@ -25,14 +27,21 @@ pub(super) const COMMAND: Command = Command {
               file's four pieces. [degraded] marks a file with fewer copies than asked for, [incomplete] one that cannot \
               be rebuilt now. A file that needs another password or Key line is marked [other key] if you name the file \
               itself; a folder's list is not sealed and seldom shows it. A pipe gets only the names and these marks. \
-              Show_files is the same command.",
-    examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles poem.txt"],
+              FOLDER may also be a single file, or a pattern with *, ?, [a-z] or **. Show_files is the same command.",
+    examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles -r", "ShowFiles *.txt"],
     action: Action::Run(run),
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
-    let ShownFolder { entries, unseen } = session.client.show(&parse_folder(call.optional())?, false)?;
+    let name = call.optional();
+    let shown = match session.client.show(&parse_folder(name)?, options.recursive) {
+        Err(ClientError::NotFound(name) | ClientError::OutOfSight(name, _)) if is_pattern(&name) => {
+            session.client.show_matching(&name, options.recursive)
+        }
+        shown => shown,
+    };
+    let ShownFolder { entries, unseen } = shown?;
     console.end_work();
     if !unseen.is_empty() {
         let names: Vec<_> = unseen.iter().map(|(server, _)| server.to_string()).collect();
@@ -50,6 +59,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         console.done(&"nothing is stored here; Upload stores a file");
     } else {
         console.done(&"nothing was found here on the servers that answered");
+    }
+    if options.recursive && options.json {
+        console.result(&lines::totals_json(&entries));
+    } else if options.recursive && !options.quiet {
+        console.result(&lines::totals(&entries));
     }
     Ok(0)
 }

@@ -40,21 +40,21 @@ enum Map {
     Short,
     /// A column for each piece, with the places of its holders.
     Holders,
+    Omitted,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Layout {
     when: When,
-    size: bool,
     map: Map,
 }
 
 const LAYOUTS: [Layout; 5] = [
-    Layout { when: When::Time, size: true, map: Map::Names },
-    Layout { when: When::Date, size: true, map: Map::Short },
-    Layout { when: When::Omitted, size: true, map: Map::Short },
-    Layout { when: When::Date, size: true, map: Map::Holders },
-    Layout { when: When::Omitted, size: false, map: Map::Holders },
+    Layout { when: When::Time, map: Map::Names },
+    Layout { when: When::Date, map: Map::Short },
+    Layout { when: When::Date, map: Map::Holders },
+    Layout { when: When::Date, map: Map::Omitted },
+    Layout { when: When::Omitted, map: Map::Omitted },
 ];
 
 /// The lines of a listing.
@@ -75,7 +75,7 @@ pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
         return listing.iter().map(short).chain(legend(&files, &table.down(), false, view)).collect();
     };
     let mut lines = table.drawn(layout, room);
-    lines.extend(legend(&files, &table.down(), true, view));
+    lines.extend(legend(&files, &table.down(), layout.map != Map::Omitted, view));
     lines
 }
 
@@ -144,9 +144,11 @@ impl Table<'_> {
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);
         let rooms = || LAYOUTS.into_iter().map(|layout| (layout, self.room(layout, (mark + 6).min(longest))));
         let with = |wanted: usize| rooms().find(|(_, room)| *room >= wanted.min(longest));
+        // The date is not given up for a long name.
+        let with_date = |wanted| with(wanted).filter(|(layout, _)| layout.when != When::Omitted);
         // Where names are cut short anyway, no other column comes before them.
         let with_most = || rooms().rev().max_by_key(|(_, room)| *room).filter(|(_, room)| *room > 0);
-        with(LONG_NAME).or_else(|| with(SHORT_NAME.max(mark + 8))).or_else(with_most)
+        with_date(LONG_NAME).or_else(|| with(SHORT_NAME.max(mark + 8))).or_else(with_most)
     }
 
     /// The columns of the terminal that a layout leaves for the names; 0 if they are fewer than `least`.
@@ -170,9 +172,7 @@ impl Table<'_> {
     /// All columns but the name.
     fn fields(&self, layout: Layout) -> Vec<Field<'_>> {
         let mut fields = Vec::new();
-        if layout.size {
-            fields.push(Field::new(Column::right(2), "Size", |file| self.size(file)));
-        }
+        fields.push(Field::new(Column::right(2), "Size", |file| self.size(file)));
         if layout.when != When::Omitted {
             let zone = if layout.when == When::Time && !self.view.exact { " (UTC)" } else { "" };
             let when = move |file: &ShownFile| self.when(file, layout.when);
@@ -183,6 +183,9 @@ impl Table<'_> {
                 let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
                 Field::new(Column::left(2), head, move |file| holders(file, piece))
             }));
+            return fields;
+        }
+        if layout.map == Map::Omitted {
             return fields;
         }
         let names = || self.servers.iter().map(|(name, _)| name.to_string()).collect();
@@ -256,7 +259,7 @@ impl Table<'_> {
 
     /// Which server is which, if the columns do not have their names.
     fn key(&self, map: Map) -> Vec<String> {
-        if map == Map::Names || map == Map::Short && self.short_names().is_some() {
+        if matches!(map, Map::Names | Map::Omitted) || map == Map::Short && self.short_names().is_some() {
             return Vec::new();
         }
         let named = |(index, (name, _)): (usize, &(&ServerName, bool))| format!("{}={name}", index + 1);
@@ -360,22 +363,26 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_loses_columns_and_not_the_map_or_the_marks() {
+    fn a_narrow_terminal_loses_the_map_and_then_the_date_and_the_size_but_not_the_marks() {
         let listing = [on("odd-size.bin", Health::Incomplete, &FOUR, &[1, 2])];
         let expected = [
-            "Servers: 1=Server1 2=Server2 3=Server3 4=Server4",
-            "Down:    Server2, Server3",
-            "Name                       Piece 1  2     3  4",
-            "odd-size.bin [incomplete]  1        none  4  1,4",
+            "Name                       Size  Modified",
+            "odd-size.bin [incomplete]  12 B  1970-01-01",
             "[incomplete]  cannot be rebuilt now: start Server2, Server3",
         ];
         assert_eq!(drawn(&listing, 60), expected);
-        let expected =
-            ["odd-size.bin [incomplete]", "[incomplete] cannot be rebuilt", "now: start Server2, Server3"];
+        assert_eq!(drawn(&listing, 50)[..2], expected[..2]);
+        let expected = [
+            "Name                      Size",
+            "odd-si...in [incomplete]  12 B",
+            "[incomplete] cannot be rebuilt",
+            "now: start Server2, Server3",
+        ];
         assert_eq!(drawn(&listing, 30), expected);
         let listing = [on("a-name-of-some-length.txt", Health::Degraded, &FOUR, &[1])];
-        let expected = ["Name                Piece 1  2  3    4", "a-n...t [degraded]  1        3  3,4  1,4"];
-        assert_eq!(drawn(&listing, 40)[3..5], expected);
+        let expected =
+            ["Name                       Size  Modified", "a-name-o...txt [degraded]  12 B  1970-01-01"];
+        assert_eq!(drawn(&listing, 43)[..2], expected);
         (1..150).for_each(|width| drop(drawn(&listing, width)));
     }
 

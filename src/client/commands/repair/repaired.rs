@@ -1,6 +1,7 @@
 //! What Repair reports: its steps, and why one could not be done.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use crate::client::core::copying::NotCopied;
 use crate::name::{FilePath, ServerName};
@@ -157,4 +158,17 @@ pub struct RepairSummary {
     /// Servers that did not report what they have, each with the reason, if they are so many that there may be more to
     /// repair; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
+}
+
+impl AddAssign for RepairSummary {
+    fn add_assign(&mut self, other: Self) {
+        let Self { names, steps, failed, lost, unseen } = other;
+        self.names += names;
+        self.steps += steps;
+        self.failed += failed;
+        self.lost += lost;
+        if !unseen.is_empty() {
+            self.unseen = unseen;
+        }
+    }
 }

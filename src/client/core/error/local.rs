@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::words::Shown;
+use super::words::{PATTERNS, Shown};
 use crate::name::printable;
 
 /// What is wrong with a local file.
@@ -90,7 +90,7 @@ impl LocalError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             LocalError::Outside(_) => "use an absolute path for a file elsewhere".into(),
-            LocalError::NoMatch(_, dir) => format!("looked for it in {}", Shown(dir)),
+            LocalError::NoMatch(_, dir) => format!("looked for it in {}; {PATTERNS}", Shown(dir)),
             LocalError::Missing(path) if path.is_relative() => {
                 "paths are looked up in DIR; put a name with spaces in quotes".into()
             }

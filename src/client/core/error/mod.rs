@@ -11,8 +11,8 @@ pub use local::LocalError;
 pub use passwd::PasswdError;
 
 use crate::name::{FilePath, FolderPath, NameError, ServerName, printable};
-use words::Reasons;
 pub(crate) use words::Shown;
+use words::{PATTERNS, Reasons};
 
 /// Why a client could not be launched.
 #[derive(Debug)]
@@ -275,9 +275,10 @@ impl ClientError {
                 "fix that, then run the same Move again: it continues where it stopped".into()
             }
             ClientError::NotTaken(..) => "Verify gives details; Repair restores lost copies".into(),
-            ClientError::NotFound(_) | ClientError::NoMatch(_) => "ShowFiles lists what is stored".into(),
+            ClientError::NotFound(_) => "ShowFiles lists what is stored".into(),
+            ClientError::NoMatch(_) => format!("ShowFiles -r lists what is stored; {PATTERNS}"),
             ClientError::OutOfSight(..) => {
-                "no server that answered has it; start the servers that are down and try again".into()
+                "no server that answered has it; try again when the others answer".into()
             }
             ClientError::NotAllSeen(_) => {
                 "servers that did not answer may know of files, deletes or damage: start them and run it again"
@@ -308,6 +309,7 @@ impl ClientError {
                 "start the Client again, with the new password in the .conf".into()
             }
             ClientError::Ended(_) => "try again; a client that changes the password ends all other sessions".into(),
+            ClientError::NeedsServers(_, _, down) if down.is_empty() => return None,
             ClientError::NoServer(_) | ClientError::NeedsServers(..) => START_SERVERS.into(),
             _ => return None,
         })

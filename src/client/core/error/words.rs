@@ -3,6 +3,9 @@
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+/// What a pattern means.
+pub(super) const PATTERNS: &str = "* stands for any part of a name, **/ for any folders";
+
 use crate::name::{ServerName, printable};
 
 /// Servers, each with a reason, as text.
