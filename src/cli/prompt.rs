@@ -79,6 +79,11 @@ fn greet(session: &Session<'_>) {
     let lines = greeting(client.user(), &client.servers(), &session.dir, &session.downloads, width);
     // Where the prompt is: where the user looks.
     lines.iter().for_each(|line| session.console.prompt(&format!("{line}\n")));
+    if !session.dir.is_dir() {
+        session
+            .console
+            .warning(&format!("DIR is not a folder: '{}'; only Upload needs it", session.dir.display()));
+    }
 }
 
 /// Who is logged in, which servers are up, and the commands to begin with.

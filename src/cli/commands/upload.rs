@@ -1,5 +1,8 @@
 //! Upload: stores files.
 
+use std::path::Path;
+
+use crate::cli::USAGE;
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
@@ -7,6 +10,7 @@ use crate::cli::options::{FOLLOW, LONG, ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
 use crate::client::{self, ClientError, Selection};
+use crate::name::printable;
 
 pub(super) const COMMAND: Command = Command {
     name: "Upload",
@@ -41,7 +45,20 @@ pub(super) const COMMAND: Command = Command {
     ..Command::EMPTY
 };
 
+/// Why a call cannot read from DIR, if it is an Upload that has to.
+pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
+    let name = call.needed(0);
+    let reads_dir = *call.command == COMMAND && Path::new(name).is_relative() && name != "-";
+    (reads_dir && !dir.is_dir()).then(|| {
+        format!("DIR, from which Upload reads, is not a folder: '{}'", printable(&dir.to_string_lossy()))
+    })
+}
+
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
+    if let Some(why) = lacks_dir(call, &session.dir) {
+        session.console.error(&why, None);
+        return Ok(USAGE);
+    }
     let folder = parse_folder(call.optional())?;
     let journals = Journal::files(&session.conf);
     let from = Selection { dir: &session.dir, follow: call.options.follow, journals: &journals };
