@@ -266,7 +266,7 @@ impl Config {
 
     /// The text of a .conf with another password; all the rest is unchanged. None if it has no password.
     pub fn with_password(text: &str, password: &str) -> Option<String> {
-        let mut out = String::with_capacity(text.len() + password.len());
+        let mut out = String::with_capacity(text.len() + password.len() + ": ".len());
         let mut found = false;
         for line in text.split_inclusive('\n') {
             let content = line.trim_end_matches(['\n', '\r']);

@@ -106,6 +106,7 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
     console.warn_of_down(status.is_none());
     console.begin_work();
     let (pending, no_journal) = journal.map_or_else(|why| (None, Some(why)), |found| (found, None));
+    let is_new = pending.as_ref().is_some_and(|journal| journal.password == config.password);
     let new_password = pending.as_ref().map(|journal| journal.password.as_str());
     let launched = Client::launch(config, new_password, Arc::clone(console) as Arc<dyn client::Report>);
     console.end_work();
@@ -120,6 +121,10 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         }
         (Err(error), _) => {
             let hint = match (&error, &pending, &no_journal) {
+                (LaunchError::Denied, Some(journal), _) if is_new => Some(format!(
+                    "this is the new password of an interrupted change ({}); it goes on with the old one",
+                    journal.path().display()
+                )),
                 (LaunchError::Denied, Some(journal), _) => {
                     let path = journal.path().display();
                     Some(format!("the password in {path}, of an interrupted change, is not accepted either"))

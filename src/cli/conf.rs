@@ -51,6 +51,9 @@ pub(super) fn read(conf: &str) -> Result<(ConfFile, bool), BadConf> {
 
 fn hint(problem: &Problem) -> Option<String> {
     match problem {
+        Problem::UnknownKey(key) if ["/*", "//"].contains(&key.as_str()) => {
+            Some("a comment begins with #".to_owned())
+        }
         Problem::UnknownKey(key) => near(key).map(did_you_mean),
         Problem::ServerKey(key, address) => {
             Some(near(key).map_or_else(|| did_you_mean(&format!("Server {key} {address}")), did_you_mean))
@@ -67,10 +70,7 @@ fn hint(problem: &Problem) -> Option<String> {
 fn near(key: &str) -> Option<&'static str> {
     let lower = key.to_ascii_lowercase();
     let begins = |known: &&&str| lower.len() >= BEGINNING && known.to_ascii_lowercase().starts_with(&lower);
-    KEYS.iter().find(begins).copied().or_else(|| match lower.as_str() {
-        "/*" | "//" => Some("#"),
-        _ => nearest(key, KEYS),
-    })
+    KEYS.iter().find(begins).copied().or_else(|| nearest(key, KEYS))
 }
 
 /// Gets the password from where the .conf says that it is.
@@ -135,7 +135,7 @@ mod tests {
             ("Sever1 localhost:8008", "did you mean Server?"),
             ("DFS1 127.0.0.1:10001", "did you mean Server DFS1 127.0.0.1:10001?"),
             ("DFS1=127.0.0.1:10001", "did you mean Server DFS1 127.0.0.1:10001?"),
-            ("// mine", "did you mean #?"),
+            ("// mine", "a comment begins with #"),
             ("Colour red", ""),
         ] {
             let error = ConfFile::parse(line).err().unwrap();

@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 use super::console::Console;
+use super::paper::{self, PaperError};
 use super::program::{self, command_line};
-use super::{FAILED, USAGE, conf, paper};
+use super::{FAILED, USAGE, conf};
 use crate::primitives;
 use crate::text::{hex, utc_text};
 
@@ -63,12 +64,13 @@ fn of_conf(console: &Console, conf: &str) -> ExitCode {
 
 fn from_paper(console: &Console) -> ExitCode {
     let stdin = io::stdin();
-    if stdin.is_terminal() {
-        console.prompt(&format!("Type the {} lines of the key, then Ctrl-D.\n", paper::LINES));
+    let by_hand = stdin.is_terminal();
+    if by_hand {
+        console.prompt(&format!("Type the {} lines of the key:\n", paper::LINES));
     }
     // One that grows would leave copies behind, which nobody wipes.
     let mut typed = Zeroizing::new(String::with_capacity(MAX_TYPED + 1));
-    match read_lines(&mut stdin.lock(), &mut typed) {
+    match read_lines(&mut stdin.lock(), &mut typed, by_hand) {
         Err(error) => return failed(console, &format!("cannot read standard input ({error})")),
         Ok(()) if typed.len() > MAX_TYPED => {
             return failed(console, &format!("standard input has more than {MAX_TYPED} bytes"));
@@ -84,10 +86,17 @@ fn from_paper(console: &Console) -> ExitCode {
     }
 }
 
-/// Reads to the end, or until what was read is a key: nobody has to know about Ctrl-D.
-fn read_lines(input: &mut impl BufRead, typed: &mut String) -> io::Result<()> {
+/// Reads to the end, or until it is clear what it is: nobody has to know about Ctrl-D.
+fn read_lines(input: &mut impl BufRead, typed: &mut String, by_hand: bool) -> io::Result<()> {
     let mut input = input.take(MAX_TYPED as u64 + 1);
-    while input.read_line(typed)? > 0 && paper::decode(typed).is_err() {}
+    while input.read_line(typed)? > 0 {
+        match paper::decode(typed) {
+            // Four lines of another length may be the beginning of more lines, but not by hand.
+            Err(PaperError::Length(..)) if !by_hand => {}
+            Err(PaperError::Total(characters)) if characters < paper::CHARACTERS => {}
+            _ => break,
+        }
+    }
     Ok(())
 }
 

@@ -18,6 +18,8 @@ const LINE_BYTES: usize = 8;
 const CHECK_BYTES: usize = 2;
 /// Characters of a line, of five bits each.
 const LINE_CHARACTERS: usize = (LINE_BYTES + CHECK_BYTES) * 8 / 5;
+/// Characters of a key.
+pub(super) const CHARACTERS: usize = LINES * LINE_CHARACTERS;
 /// Characters of a group.
 const GROUP: usize = 4;
 /// What the checksums are for, so that they are those of no other thing.
@@ -34,7 +36,7 @@ pub(super) enum PaperError {
     Character(usize, char),
     /// A line with so many characters.
     Length(usize, usize),
-    /// So many characters in all, in another number of lines than four.
+    /// So many characters in all, instead of [`CHARACTERS`], in another number of lines than four.
     Total(usize),
     /// A line that does not match its checksum.
     Checksum(usize),
@@ -100,8 +102,9 @@ pub(super) fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, PaperError> {
             return Err(PaperError::Length(index + 1, typed[index].len()));
         }
     }
-    let all = Zeroizing::new(typed.iter().flat_map(|line| line.iter().copied()).collect::<Vec<u8>>());
-    if all.len() != LINES * LINE_CHARACTERS {
+    let mut all = Zeroizing::new(Vec::with_capacity(typed.iter().map(|line| line.len()).sum()));
+    typed.iter().for_each(|line| all.extend_from_slice(line));
+    if all.len() != CHARACTERS {
         return Err(PaperError::Total(all.len()));
     }
     let mut key = Zeroizing::new([0; 32]);
