@@ -35,7 +35,7 @@ impl fmt::Display for NoPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoPassword::Input(error) => write!(f, "cannot read a password ({error})"),
-            NoPassword::NoTerminal => f.write_str("there is no terminal to ask for the password"),
+            NoPassword::NoTerminal => f.write_str("there is no terminal to ask"),
             NoPassword::Empty => f.write_str("the password is empty"),
             NoPassword::Form => write!(
                 f,

@@ -87,7 +87,7 @@ fn not_rewritten(session: &Session<'_>, error: &io::Error) -> u8 {
     let hint = match error.kind() {
         io::ErrorKind::AlreadyExists => "another client is changing it, or was interrupted",
         NO_PASSWORD_LINE => {
-            "write your password in a Password line for the change, and take the line out again afterwards"
+            "for the change, write your password in a Password line, in place of PasswordCommand if that is there"
         }
         _ => "Passwd writes a new .conf beside the old one",
     };
