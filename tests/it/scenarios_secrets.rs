@@ -51,12 +51,11 @@ fn the_first_line_that_a_program_prints_is_the_password() {
     for line in [
         "PasswordCommand printf '%s\\n' Aditi@123 notes",
         "passwordcommand: sh -c \"echo asked >&2; cat secret\"",
-        "PasswordCommand = ./print",
+        "PasswordCommand = sh print",
     ] {
         let aditi = cluster.client("Aditi").instead_of_password(line);
         disk::write(&aditi.folder().join("secret"), b"  Aditi@123\r\nanother\n");
-        disk::write(&aditi.folder().join("print"), b"#!/bin/sh\ncat secret\n");
-        run(Command::new("chmod").arg("+x").arg(aditi.folder().join("print")), "").succeeds();
+        disk::write(&aditi.folder().join("print"), b"cat secret\n");
         aditi.download("a", b"a");
         aditi.pipe("ShowFiles\nStatus\n").succeeds();
     }
