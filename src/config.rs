@@ -1,7 +1,7 @@
 //! The client's .conf file: who the user is, and which servers to use.
 //!
-//! One `KEY VALUE` per line, keys in any order and case, with an optional colon after the key; a line that
-//! begins with `#` is a comment. The grammar is in `docs/ARCHITECTURE.md`. Errors carry the line number.
+//! One `KEY VALUE` per line, keys in any order and case, with an optional colon or equals sign after the key; a line
+//! that begins with `#` is a comment. The grammar is in `docs/ARCHITECTURE.md`. Errors carry the line number.
 
 use std::fmt;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Config {
     pub servers: Vec<ServerAddress>,
     /// Who logs in.
     pub user: UserName,
-    /// The password, in plain text, as in the file.
+    /// The password, in plain text.
     pub password: Zeroizing<String>,
     /// Copies of each piece, 1 to the number of servers.
     pub replicas: usize,
@@ -60,6 +60,25 @@ pub struct Config {
     /// Fewest PBKDF2 iterations that a server may ask for at login: with fewer, a rogue server could
     /// guess the password from the proof at a lower cost.
     pub min_iterations: u32,
+}
+
+/// A .conf file whose password may be elsewhere.
+pub struct ConfFile {
+    /// Where the password is.
+    pub source: PasswordSource,
+    /// All the rest.
+    config: Config,
+}
+
+/// Where the password of a .conf is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// In the file.
+    Stated(Zeroizing<String>),
+    /// A program prints it: the words as they are in the file, and the line that they are on, from 1.
+    Command(String, usize),
+    /// The file does not say: somebody has to be asked.
+    Asked,
 }
 
 /// What is wrong with a .conf file, and on which line (from 1; `None` if something is missing).
@@ -82,6 +101,12 @@ pub enum Problem {
     Twice(String),
     /// A required key is missing.
     Missing(&'static str),
+    /// A password, and a program that prints it.
+    TwoPasswords,
+    /// A server's name in place of a key, and its address.
+    ServerKey(String, String),
+    /// A user's name and more on one line. It is not shown: it may be the password.
+    UserAndMore,
     /// A server or user name that breaks the grammar.
     Name(String, NameError),
     /// An address that is not `host:port` with a port from 1 to 65535.
@@ -116,6 +141,13 @@ impl fmt::Display for Problem {
                 f.write_str("there is no line for a server, such as 'Server1 localhost:8008'")
             }
             Problem::Missing(key) => write!(f, "there is no '{key}' line"),
+            Problem::TwoPasswords => f.write_str("'Password' and 'PasswordCommand' exclude each other"),
+            Problem::ServerKey(key, _) => {
+                write!(f, "unknown key '{}': a server's line begins with Server", printable(key))
+            }
+            Problem::UserAndMore => {
+                f.write_str("a user name has no spaces; each key is on a line of its own")
+            }
             Problem::Name(name, why) => write!(f, "bad name '{}': {why}", printable(name)),
             Problem::Address(address) => {
                 write!(
@@ -141,9 +173,7 @@ impl fmt::Display for Problem {
                     printable(value)
                 )
             }
-            Problem::Key => {
-                write!(f, "bad Key: expected 64 hexadecimal digits (`Client keygen` prints a Key line)")
-            }
+            Problem::Key => f.write_str("bad Key: expected 64 hexadecimal digits"),
             Problem::MinIterations(value) => {
                 write!(
                     f,
@@ -173,19 +203,19 @@ impl std::error::Error for ConfigError {}
 struct Unchecked {
     servers: Vec<ServerAddress>,
     user: Option<UserName>,
-    password: Option<Zeroizing<String>>,
+    source: Option<PasswordSource>,
     replicas: Option<(usize, String)>,
     timeout: Option<Duration>,
     key: Option<Zeroizing<[u8; 32]>>,
     min_iterations: Option<u32>,
 }
 
-impl Config {
+impl ConfFile {
     /// Parses the text of a .conf file.
     ///
     /// # Errors
     /// The first mistake, with its line number.
-    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if text.len() > MAX_CONFIG {
             return Err(ConfigError { line: None, problem: Problem::TooLong });
         }
@@ -199,81 +229,159 @@ impl Config {
         unchecked.finish()
     }
 
+    /// Who logs in.
+    pub fn user(&self) -> &UserName {
+        &self.config.user
+    }
+
+    /// The file with the password that its source has given.
+    pub fn with_password(self, password: Zeroizing<String>) -> Config {
+        Config { password, ..self.config }
+    }
+
+    /// Source of the master key instead of the password.
+    pub fn key(&self) -> Option<&[u8; 32]> {
+        self.config.key.as_deref()
+    }
+}
+
+impl Config {
+    /// Parses the text of a .conf file that contains the password; others are for [`ConfFile`].
+    ///
+    /// # Errors
+    /// The first mistake, with its line number.
+    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        let mut file = ConfFile::parse(text)?;
+        match std::mem::replace(&mut file.source, PasswordSource::Asked) {
+            PasswordSource::Stated(password) => Ok(file.with_password(password)),
+            _ => Err(ConfigError { line: None, problem: Problem::Missing("Password") }),
+        }
+    }
+
     /// Whether a password can be written in a .conf and in Users.conf.
     pub fn is_password(password: &str) -> bool {
         let plain = password.trim() == password && !password.chars().any(char::is_control);
         plain && !password.is_empty() && password.len() <= MAX_PASSWORD
     }
 
-    /// The text of a .conf with another password; every other line is unchanged.
-    pub fn with_password(text: &str, password: &str) -> String {
-        let mut out = String::with_capacity(text.len());
+    /// The text of a .conf with another password; all the rest is unchanged. None if it has no password.
+    pub fn with_password(text: &str, password: &str) -> Option<String> {
+        let mut out = String::with_capacity(text.len() + password.len() + ": ".len());
+        let mut found = false;
         for line in text.split_inclusive('\n') {
             let content = line.trim_end_matches(['\n', '\r']);
             let inner = content.trim_start_matches(|c: char| c == BYTE_ORDER_MARK || c.is_whitespace());
-            let key = inner.split(char::is_whitespace).next().unwrap_or("");
-            if key.trim_end_matches(':').eq_ignore_ascii_case("password") {
-                let indent = &content[..content.len() - inner.len()];
-                out.push_str(&format!("{indent}{key} {password}{}", &line[content.len()..]));
-            } else {
+            let (key, value) = split_key(inner);
+            if !key.eq_ignore_ascii_case("password") {
                 out.push_str(line);
+                continue;
             }
+            found = true;
+            let (indent, before) =
+                (&content[..content.len() - inner.len()], &inner[..inner.len() - value.len()]);
+            let rewritten = Zeroizing::new(format!("{before}{password}"));
+            out.push_str(indent);
+            // One that begins like a separator needs one before it.
+            match split_key(&rewritten) == (key, password) {
+                true => out.push_str(&rewritten),
+                false => out.push_str(&Zeroizing::new(format!("{key}: {password}"))),
+            }
+            out.push_str(&line[content.len()..]);
         }
-        out
+        found.then_some(out)
     }
+}
+
+/// The key and the value of a line without blanks before it. A colon or an equals sign may follow the key, or stand
+/// between blanks after it: one that is not alone there begins the value.
+fn split_key(line: &str) -> (&str, &str) {
+    let is_separator = |c: char| c == ':' || c == '=';
+    let end = line.find(|c: char| is_separator(c) || c.is_whitespace()).unwrap_or(line.len());
+    let (key, rest) = line.split_at(end);
+    let value = rest.strip_prefix(is_separator).unwrap_or_else(|| without_separator(rest.trim_start()));
+    (key, value.trim_start())
+}
+
+/// A value without the colon or equals sign that stands alone before it.
+fn without_separator(value: &str) -> &str {
+    value.strip_prefix([':', '=']).filter(|rest| rest.starts_with(char::is_whitespace)).unwrap_or(value)
+}
+
+/// `HOST PORT` as `HOST:PORT`; anything else is unchanged.
+fn with_colon(address: &str) -> String {
+    match address.split_once(char::is_whitespace) {
+        Some((host, port)) if is_digits(port.trim_start()) => format!("{host}:{}", port.trim_start()),
+        _ => address.to_owned(),
+    }
+}
+
+/// Whether it is `HOST:PORT`, with a port from 1 to 65535.
+fn is_address(address: &str) -> bool {
+    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+    let is_port = port.is_some_and(|p| p.parse::<u16>().is_ok_and(|p| p > 0));
+    is_port && !address.contains(char::is_whitespace)
 }
 
 impl Unchecked {
     fn take(&mut self, line: &str, line_number: usize) -> Result<(), Problem> {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        // Other programs' files have headings in brackets.
+        let is_heading = line.starts_with('[') && line.ends_with(']');
+        if line.is_empty() || line.starts_with('#') || is_heading {
             return Ok(());
         }
-        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let key = key.strip_suffix(':').unwrap_or(key);
-        let value = value.trim();
+        let (key, value) = split_key(line);
         if value.is_empty() && is_known(key) {
             return Err(Problem::NoValue(key.to_owned()));
         }
         match key.to_ascii_lowercase().as_str() {
             "username" => set(&mut self.user, key, parse_user(value)?),
-            "password" => set(&mut self.password, key, parse_password(value)?),
+            "password" => self.set_source(key, PasswordSource::Stated(parse_password(value)?)),
+            "passwordcommand" => self.set_source(key, PasswordSource::Command(value.to_owned(), line_number)),
             "replicas" => set(&mut self.replicas, key, (line_number, value.to_owned())),
             "timeout" => set(&mut self.timeout, key, parse_timeout(value)?),
             "key" => set(&mut self.key, key, parse_key(value)?),
             "miniterations" => set(&mut self.min_iterations, key, parse_iterations(value)?),
             "server" => {
                 let (name, address) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
-                self.add_server(name, address.trim())
+                self.add_server(name, without_separator(address.trim_start()).trim_start())
             }
             lower if lower.starts_with("server") => {
                 self.add_server(&format!("Server{}", &key["server".len()..]), value)
             }
+            _ if is_address(&with_colon(value)) => Err(Problem::ServerKey(key.to_owned(), with_colon(value))),
             _ => Err(Problem::UnknownKey(key.to_owned())),
         }
     }
 
+    fn set_source(&mut self, key: &str, source: PasswordSource) -> Result<(), Problem> {
+        let is_stated = |source: &PasswordSource| matches!(source, PasswordSource::Stated(_));
+        if self.source.as_ref().is_some_and(|other| is_stated(other) != is_stated(&source)) {
+            return Err(Problem::TwoPasswords);
+        }
+        set(&mut self.source, key, source)
+    }
+
     fn add_server(&mut self, name: &str, address: &str) -> Result<(), Problem> {
         let name = ServerName::parse(name).map_err(|why| Problem::Name(name.to_owned(), why))?;
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-        let is_port = port.is_some_and(|p| p.parse::<u16>().is_ok_and(|p| p > 0));
-        if !is_port || address.contains(char::is_whitespace) {
-            return Err(Problem::Address(address.to_owned()));
+        let address = with_colon(address);
+        if !is_address(&address) {
+            return Err(Problem::Address(address));
         }
         if self.servers.iter().any(|s| s.name.as_str().eq_ignore_ascii_case(name.as_str())) {
             return Err(Problem::ServerTwice(name.to_string()));
         }
-        if self.servers.iter().any(|s| s.address.eq_ignore_ascii_case(address)) {
-            return Err(Problem::AddressTwice(address.to_owned()));
+        if self.servers.iter().any(|s| s.address.eq_ignore_ascii_case(&address)) {
+            return Err(Problem::AddressTwice(address));
         }
         if self.servers.len() == MAX_SERVERS {
             return Err(Problem::TooManyServers);
         }
-        self.servers.push(ServerAddress { name, address: address.to_owned() });
+        self.servers.push(ServerAddress { name, address });
         Ok(())
     }
 
-    fn finish(self) -> Result<Config, ConfigError> {
+    fn finish(self) -> Result<ConfFile, ConfigError> {
         let missing = |key| ConfigError { line: None, problem: Problem::Missing(key) };
         if self.servers.is_empty() {
             return Err(missing("Server"));
@@ -286,21 +394,23 @@ impl Unchecked {
                 .filter(|r| (1..=self.servers.len()).contains(r))
                 .ok_or(ConfigError { line: Some(line), problem: Problem::Replicas(value) })?,
         };
-        Ok(Config {
+        let config = Config {
             user: self.user.ok_or(missing("Username"))?,
-            password: self.password.ok_or(missing("Password"))?,
+            password: Zeroizing::default(),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             key: self.key,
             min_iterations: self.min_iterations.unwrap_or(DEFAULT_ITERATIONS),
             servers: self.servers,
             replicas,
-        })
+        };
+        Ok(ConfFile { source: self.source.unwrap_or(PasswordSource::Asked), config })
     }
 }
 
 fn is_known(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
-    ["username", "password", "replicas", "timeout", "key", "miniterations"].contains(&lower.as_str())
+    ["username", "password", "passwordcommand", "replicas", "timeout", "key", "miniterations"]
+        .contains(&lower.as_str())
         || lower.starts_with("server")
 }
 
@@ -313,6 +423,9 @@ fn set<T>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), Problem> {
 }
 
 fn parse_user(value: &str) -> Result<UserName, Problem> {
+    if value.contains(char::is_whitespace) {
+        return Err(Problem::UserAndMore);
+    }
     UserName::parse(value).map_err(|why| Problem::Name(value.to_owned(), why))
 }
 
@@ -385,13 +498,109 @@ mod tests {
 
     #[test]
     fn a_new_password_changes_only_its_line() {
-        let changed = Config::with_password("# x\r\n  password:  old one\r\nUsername u", "new one");
-        assert_eq!(changed, "# x\r\n  password: new one\r\nUsername u");
+        let changed = |text, password| Config::with_password(text, password).unwrap();
+        assert_eq!(
+            changed("# x\r\n  password:  old one\r\nUsername u", "new one"),
+            "# x\r\n  password:  new one\r\nUsername u"
+        );
         let marked = "\u{feff}Password old\n";
-        assert_eq!(Config::with_password(marked, "new"), "\u{feff}Password new\n");
+        assert_eq!(changed(marked, "new"), "\u{feff}Password new\n");
+        assert_eq!(Config::with_password("PasswordCommand pass\nUsername u\n", "new"), None);
         assert!(Config::parse(&format!("{marked}Server1 a:1\nUsername u\n")).is_ok());
         assert!(Config::is_password("a b"));
         assert!(["", " a", "a\n", &"x".repeat(MAX_PASSWORD + 1)].iter().all(|p| !Config::is_password(p)));
+    }
+
+    #[test]
+    fn any_password_is_read_back_from_any_form_of_its_line() {
+        for line in ["Password old", "password:old", "PASSWORD:\told", "Password = old", "Password=old"] {
+            for password in ["new", ":new", "=new", ": new", "= new", "= = new", "a:b c=d", "="] {
+                let text = format!("Server1 a:1\nUsername u\n{line}\n");
+                let text = Config::with_password(&text, password).unwrap();
+                let read = Config::parse(&text).ok().unwrap_or_else(|| panic!("{text}"));
+                assert_eq!(*read.password, password, "{text}");
+            }
+        }
+    }
+
+    /// The kinds of files that people have from the classic assignment, with their own names and passwords replaced.
+    #[test]
+    fn the_forms_of_the_classic_assignment_are_read() {
+        let one = "127.0.0.1:10001";
+        for (text, name, address, user, password) in [
+            ("Server DFS1 127.0.0.1:10001\nUsername: Alice\nPassword: pw", "DFS1", one, "Alice", "pw"),
+            ("server dfs1 127.0.0.1:10001 \r\nusername Alice\r\npassword pw ", "dfs1", one, "Alice", "pw"),
+            ("Server\tDFS1\t127.0.0.1:10001\t\nUsername:\tAlice\nPassword:\tpw", "DFS1", one, "Alice", "pw"),
+            ("Server DFS1 127.0.0.1:10001\n\nUsername:Alice\nPassword:p:w", "DFS1", one, "Alice", "p:w"),
+            ("Server DFS1 127.0.0.1 10001 \nUsername: Alice \nPassword: pw \n", "DFS1", one, "Alice", "pw"),
+            (
+                "Server1 localhost 8008\nUsername Alice\nPassword p w",
+                "Server1",
+                "localhost:8008",
+                "Alice",
+                "p w",
+            ),
+            (
+                "[Servers]\nServer:DFS1 127.0.0.1:10001\n\n[User]\nUsername Alice\nPassword :pw",
+                "DFS1",
+                one,
+                "Alice",
+                ":pw",
+            ),
+            (
+                "[Servers]\nserver dfs1 = 127.0.0.1:10001\n[Credentials]\nusername = Alice\npassword = =pw\n",
+                "dfs1",
+                one,
+                "Alice",
+                "=pw",
+            ),
+            ("Server DFS1 = 127.0.0.1 10001\nusername=Alice\npassword=pw=", "DFS1", one, "Alice", "pw="),
+        ] {
+            let config = Config::parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            assert_eq!(config.servers[0].name.as_str(), name, "{text}");
+            assert_eq!(config.servers[0].address, address, "{text}");
+            assert_eq!((config.user.as_str(), config.password.as_str()), (user, password), "{text}");
+        }
+        for (text, expected) in [
+            ("DFS1 127.0.0.1:10001\n", "line 1: unknown key 'DFS1': a server's line begins with Server"),
+            ("DFS1=127.0.0.1:10001\n", "line 1: unknown key 'DFS1': a server's line begins with Server"),
+            ("127.0.0.1:8080\n", "line 1: unknown key '127.0.0.1'"),
+            ("User: alice\n", "line 1: unknown key 'User'"),
+            ("/* mine */\n", "line 1: unknown key '/*'"),
+            (
+                "Username: Bob Password: pw\n",
+                "line 1: a user name has no spaces; each key is on a line of its own",
+            ),
+            ("Username:A\nPassword:p\nUsername:B\n", "line 3: 'Username' appears twice"),
+            ("server dfs1 127.0.0.1:10001\n", "there is no 'Username' line"),
+        ] {
+            assert_eq!(error_of(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_password_may_be_elsewhere_and_only_in_one_place() {
+        let source =
+            |text: &str| ConfFile::parse(&format!("Server1 a:1\nUsername u\n{text}")).map(|f| f.source);
+        let command = |text: &str| PasswordSource::Command(text.into(), 3);
+        assert!(source("PasswordCommand: pass show 'x y' # z\n") == Ok(command("pass show 'x y' # z")));
+        assert!(source("passwordcommand=gpg -d x\n") == Ok(command("gpg -d x")));
+        assert!(source("") == Ok(PasswordSource::Asked));
+        assert!(source("Password p") == Ok(PasswordSource::Stated("p".to_owned().into())));
+        for (text, expected) in [
+            (
+                "Password p\nPasswordCommand c\n",
+                "line 4: 'Password' and 'PasswordCommand' exclude each other",
+            ),
+            (
+                "PasswordCommand c\nPassword p\n",
+                "line 4: 'Password' and 'PasswordCommand' exclude each other",
+            ),
+            ("PasswordCommand c\nPasswordCommand c\n", "line 4: 'PasswordCommand' appears twice"),
+            ("PasswordCommand\n", "line 3: 'PasswordCommand' has no value"),
+        ] {
+            assert_eq!(source(text).err().unwrap().to_string(), expected);
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub fn conf(input: &[u8]) {
     for server in &config.servers {
         let _ = writeln!(plain, "Server {} {}", server.name, server.address);
     }
-    let _ = writeln!(plain, "Username {}\nPassword {}", config.user, *config.password);
+    let _ = writeln!(plain, "Username {}\nPassword: {}", config.user, *config.password);
     let _ = writeln!(plain, "Replicas {}\nTimeout {}", config.replicas, config.timeout.as_secs_f64());
     let _ = writeln!(plain, "MinIterations {}", config.min_iterations);
     if let Some(key) = &config.key {

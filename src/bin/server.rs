@@ -6,5 +6,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shareit::cli::run_server(std::env::args_os().skip(1))
+    shareit::cli::run_server(std::env::args_os())
 }

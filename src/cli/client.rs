@@ -1,36 +1,34 @@
 //! `Client`: its arguments, and the launch.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::commands::{self, status};
+use super::commands::{self, status, upload};
 use super::conf;
 use super::console::Console;
 use super::hints::{did_you_mean, nearest};
 use super::journal::Journal;
 use super::parse::{Parsed, parse};
+use super::program::{self, command_line};
 use super::session::Session;
-use super::{DENIED, FAILED, NO_SERVER, USAGE, help, prompt};
+use super::{DENIED, NO_SERVER, USAGE, help, keygen, prompt};
 use crate::client::{self, Client, LaunchError, ServerStatus};
 use crate::descriptors;
-use crate::name::printable;
-use crate::primitives;
-use crate::text::hex;
 
 /// Where downloads go, below the current folder.
 const DOWNLOADS: &str = "Downloads";
 
-/// Runs the client's command line.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+/// Runs the client's command line; its first word is what the program was called by.
+pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    program::set(arguments.next(), program::CLIENT);
     descriptors::raise_limit();
     let console = Arc::new(Console::default());
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
         Err(argument) => {
-            return usage(&console, &format!("argument is not UTF-8: {argument:?}"), None);
+            return console.usage(&format!("argument is not UTF-8: {argument:?}"), None);
         }
     };
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -40,13 +38,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         ["--version" | "-V"] => {
-            console.result(&format!("Client (ShareIt) {}", env!("CARGO_PKG_VERSION")));
+            console.result(&format!("{} (ShareIt) {}", program::name(), env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
-        ["keygen"] => keygen(&console),
-        ["keygen", ..] => usage(&console, &"keygen takes no arguments", None),
+        ["keygen", ..] => keygen::run(&console, &words[1..]),
         [conf, dir, ..] if Path::new(conf).is_file() && Path::new(dir).is_dir() => {
-            usage(&console, &"DIR comes before CONF", Some(did_you_mean(&format!("Client {dir} {conf}"))))
+            console.usage(&"DIR comes before CONF", Some(did_you_mean(&command_line(&[dir, conf]))))
         }
         [dir, conf] => run_session(&console, dir, conf, None),
         [dir, conf, ..] => match parse(&arguments[2..]) {
@@ -55,38 +52,20 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
                 ExitCode::SUCCESS
             }
             Ok(parsed) => run_session(&console, dir, conf, Some(&parsed)),
-            Err(error) => usage(&console, &error, Some(error.hint())),
+            Err(error) => console.usage(&error, Some(error.hint())),
         },
         [word] => {
             let plain = word.trim_start_matches('-');
             let same = ALONE.into_iter().find(|alone| alone.trim_start_matches('-') == plain);
             let near = same.or(nearest(word, ALONE)).or_else(|| nearest(&format!("--{plain}"), ALONE));
-            usage(&console, &"expected DIR and CONF", near.map(did_you_mean))
+            console.usage(&"expected DIR and CONF", near.map(did_you_mean))
         }
-        [] => usage(&console, &"expected DIR and CONF", None),
+        [] => console.usage(&"expected DIR and CONF", None),
     }
 }
 
 /// Arguments that must be the only one.
 const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
-
-fn usage(console: &Console, what: &dyn Display, hint: Option<String>) -> ExitCode {
-    console.error(what, Some(hint.unwrap_or_else(|| "`Client --help` shows the usage".into())));
-    ExitCode::from(USAGE)
-}
-
-fn keygen(console: &Console) -> ExitCode {
-    match primitives::random::<32>() {
-        Ok(key) => {
-            console.result(&format!("Key {}", hex(&key)));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            console.error(&format!("cannot get random bytes from the system ({error})"), None);
-            ExitCode::from(FAILED)
-        }
-    }
-}
 
 /// Logs in, and runs one command or those of standard input.
 fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parsed>) -> ExitCode {
@@ -96,15 +75,15 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
     };
     // Read before the .conf: a change that ends between the two would otherwise leave an old password and no journal.
     let journal = Journal::find(Path::new(conf));
-    let (config, exposed) = match conf::read(conf) {
+    let (file, exposed) = match conf::read(conf) {
         Ok(read) => read,
         Err((what, hint)) => {
             console.error(&what, hint);
             return ExitCode::from(USAGE);
         }
     };
-    if !Path::new(dir).is_dir() {
-        return usage(console, &format!("DIR is not a folder: '{}'", printable(dir)), None);
+    if let Some(why) = call.and_then(|call| upload::lacks_dir(call, Path::new(dir))) {
+        return console.usage(&why, None);
     }
     if let Some(call) = call {
         console.set_options(&call.options);
@@ -115,11 +94,19 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         ));
         console.hint(&conf::protect(conf));
     }
+    let config = match conf::with_password(conf, file) {
+        Ok(config) => config,
+        Err((what, hint)) => {
+            console.error(&what, hint);
+            return ExitCode::from(USAGE);
+        }
+    };
     console.set_servers(config.servers.iter().map(|server| &server.name));
     let status = call.filter(|call| *call.command == status::COMMAND);
     console.warn_of_down(status.is_none());
     console.begin_work();
     let (pending, no_journal) = journal.map_or_else(|why| (None, Some(why)), |found| (found, None));
+    let is_new = pending.as_ref().is_some_and(|journal| journal.password == config.password);
     let new_password = pending.as_ref().map(|journal| journal.password.as_str());
     let launched = Client::launch(config, new_password, Arc::clone(console) as Arc<dyn client::Report>);
     console.end_work();
@@ -134,6 +121,10 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         }
         (Err(error), _) => {
             let hint = match (&error, &pending, &no_journal) {
+                (LaunchError::Denied, Some(journal), _) if is_new => Some(format!(
+                    "this is the new password of an interrupted change ({}); it goes on with the old one",
+                    journal.path().display()
+                )),
                 (LaunchError::Denied, Some(journal), _) => {
                     let path = journal.path().display();
                     Some(format!("the password in {path}, of an interrupted change, is not accepted either"))

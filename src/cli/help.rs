@@ -4,49 +4,73 @@ use super::command::Command;
 use super::commands::TABLE;
 use super::console::Console;
 use super::options;
+use super::program;
 use super::text::{fold, hang};
 
 /// Longer lines are hard to read.
 const DETAILS_WIDTH: usize = 80;
 
-/// What `Client --help` prints.
+/// What `Client --help` prints, under whatever name it was called by.
 pub(super) fn client() -> String {
     let (room, _, _) = rooms();
     let commands = forms().map(|(usage, summary, _)| format!("  {usage:room$}{summary}\n"));
     let options = options::ALL.iter().map(|flag| format!("  {:20}{}\n", flag.usage(), flag.means));
+    let name = program::name();
     format!(
-        "{BEFORE_COMMANDS}{}\noptions, anywhere after the command:\n{}\n\
+        "ShareIt client: stores files in four encrypted pieces on a few servers.\n\n\
+         {}\n{AFTER_USAGE}\n\
+         commands (case does not matter); `{name} DIR CONF Help COMMAND` explains one:\n\
+         {}\noptions, anywhere after the command:\n{}\n\
          exit status: 0 done, 1 failed, 2 usage or .conf, 3 refused, 4 too few servers\n",
+        usage(name, &CLIENT_USAGE),
         commands.collect::<String>(),
         options.collect::<String>()
     )
 }
 
-const BEFORE_COMMANDS: &str = "\
-ShareIt client: stores files in four encrypted pieces on a few servers.
+/// The arguments of each form of use, and what it does.
+type Usage = (&'static str, &'static str);
 
-usage: Client DIR CONF                  run commands from the prompt or a pipe
-       Client DIR CONF COMMAND [ARGS]   run one command
-       Client keygen                    print a `Key` line for a .conf
-       Client --help | --version
+const CLIENT_USAGE: [Usage; 6] = [
+    ("DIR CONF", "run commands from the prompt or a pipe"),
+    ("DIR CONF COMMAND [ARGS]", "run one command"),
+    ("keygen", "print a `Key` line for a .conf"),
+    ("keygen --paper [CONF]", "print a new key, or CONF's, for paper"),
+    ("keygen --from-paper", "print the `Key` line of a key on paper"),
+    ("--help | --version", ""),
+];
 
+const AFTER_USAGE: &str = "\
 DIR is the folder that Upload reads from; CONF names the user and the servers.
 In a pipe, a line that begins with # is a comment.
-
-commands (case does not matter); `Client DIR CONF Help COMMAND` explains one:
 ";
+
+const SERVER_USAGE: [Usage; 4] = [
+    ("ROOT NAME PORT", "listen on 127.0.0.1:PORT"),
+    ("ROOT NAME ADDR:PORT", "listen on ADDR:PORT"),
+    ("adduser ROOT USER", "read a password from standard input"),
+    ("--help | --version", ""),
+];
 
 /// What `Server --help` prints.
-pub(super) const SERVER: &str = "\
-ShareIt server: keeps pieces of files that it cannot read.
+pub(super) fn server() -> String {
+    format!(
+        "ShareIt server: keeps pieces of files that it cannot read.\n\n\
+         {}\n\
+         Pieces are stored at ROOT/NAME/USER/FOLDER/.FILE.1 to .4; users are in ROOT/Users.conf.\n",
+        usage(program::name(), &SERVER_USAGE)
+    )
+}
 
-usage: Server ROOT NAME PORT            listen on 127.0.0.1:PORT
-       Server ROOT NAME ADDR:PORT       listen on ADDR:PORT
-       Server adduser ROOT USER         read a password from standard input
-       Server --help | --version
-
-Pieces are stored at ROOT/NAME/USER/FOLDER/.FILE.1 to .4; users are in ROOT/Users.conf.
-";
+/// The forms of use of a program with this name.
+fn usage(name: &str, forms: &[Usage]) -> String {
+    let room = forms.iter().map(|(arguments, _)| arguments.len()).max().unwrap_or(0) + 3;
+    let line = |(index, (arguments, does)): (usize, &Usage)| {
+        let head = if index == 0 { "usage:" } else { "" };
+        format!("{head:6} {name} {arguments:room$}{does}").trim_end().to_owned() + "\n"
+    };
+    forms.iter().enumerate().map(line).collect()
+}
 
 /// Shows the list of commands, or the full help for one.
 pub(super) fn show(console: &Console, topic: Option<&Command>) {

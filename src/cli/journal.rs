@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, MAX_CONFIG};
 
+/// Of the error if a .conf has no line for another password.
+pub(super) const NO_PASSWORD_LINE: io::ErrorKind = io::ErrorKind::Unsupported;
 /// The suffix of a journal's name, after that of the .conf.
 const JOURNAL: &str = ".passwd";
 
@@ -42,7 +44,7 @@ impl fmt::Display for NoJournal {
             NoJournal::Taken(path) => {
                 write!(
                     f,
-                    "another Client is changing the password of this .conf ({} is locked)",
+                    "another client is changing the password of this .conf ({} is locked)",
                     path.display()
                 )
             }
@@ -100,11 +102,11 @@ impl Journal {
     /// Writes a journal, and syncs it. Only the password's line differs from the .conf.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one already, or an error of the disk; then nothing is left behind.
+    /// [`io::ErrorKind::AlreadyExists`] if there is one already, [`NO_PASSWORD_LINE`], or an error of the disk; then
+    /// nothing is left behind.
     pub(super) fn write(conf: &Path, password: &str) -> io::Result<Self> {
-        let text = Zeroizing::new(fs::read_to_string(conf)?);
         let place = fs::canonicalize(conf)?;
-        let temporary = Temporary::write(&place, &Zeroizing::new(Config::with_password(&text, password)))?;
+        let temporary = Temporary::write(&place, &with_password(&place, password)?)?;
         let path = beside(&place, JOURNAL);
         // It has its lock and all its bytes when it gets its name, and never replaces another.
         rename_new(&temporary.path, &path)?;
@@ -115,6 +117,14 @@ impl Journal {
             return Err(error);
         }
         Ok(journal)
+    }
+
+    /// Whether a .conf could be replaced by one with another password.
+    ///
+    /// # Errors
+    /// Of the kind [`NO_PASSWORD_LINE`], or why it cannot be read.
+    pub(super) fn require_password_line(conf: &Path) -> io::Result<()> {
+        with_password(conf, "").map(drop)
     }
 
     /// The files that a change of password makes beside a .conf.
@@ -145,9 +155,8 @@ impl Journal {
 
     /// Replaces the .conf with it, in one step. Edits that were made there in the meantime are kept.
     pub(super) fn publish(&self) -> io::Result<()> {
-        let text = |path: &Path| fs::read_to_string(path).map(Zeroizing::new);
-        let wanted = Zeroizing::new(Config::with_password(&text(&self.place)?, &self.password));
-        if text(&self.path)? == wanted {
+        let wanted = with_password(&self.place, &self.password)?;
+        if read(&self.path)? == wanted {
             if let Ok(metadata) = self.place.metadata() {
                 // Anyone who could read the old one can read the new one, if that is possible.
                 let _ = fs::set_permissions(&self.path, metadata.permissions());
@@ -162,6 +171,19 @@ impl Journal {
         }
         sync_folder(&self.place)
     }
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    fs::read_to_string(path).map(Zeroizing::new)
+}
+
+/// The text of a .conf with another password.
+///
+/// # Errors
+/// Of the kind [`NO_PASSWORD_LINE`], or why it cannot be read.
+fn with_password(conf: &Path, password: &str) -> io::Result<Zeroizing<String>> {
+    let text = Config::with_password(&read(conf)?, password);
+    text.map(Zeroizing::new).ok_or_else(|| io::Error::new(NO_PASSWORD_LINE, "it has no Password line"))
 }
 
 /// The suffix of a temporary file's name, after that of the .conf. Always the same: a file that a killed process left,
@@ -296,6 +318,18 @@ mod tests {
         assert_eq!(folder.names(), ["home.conf"]);
         let conf = fs::read_to_string(folder.conf()).unwrap();
         assert_eq!(conf, "Server1 b:1\nUsername u\nPassword new\n");
+    }
+
+    #[test]
+    fn a_conf_without_a_password_gets_none_and_the_journal_stays() {
+        let folder = Folder::of("elsewhere");
+        let journal = Journal::write(&folder.conf(), "new").unwrap();
+        fs::write(folder.conf(), "Server1 b:1\nUsername u\nPasswordCommand pass\n").unwrap();
+        assert_eq!(journal.publish().err().unwrap().kind(), NO_PASSWORD_LINE);
+        assert_eq!(folder.names(), ["home.conf", "home.conf.passwd"]);
+        journal.discard().unwrap();
+        assert_eq!(Journal::write(&folder.conf(), "new").err().unwrap().kind(), NO_PASSWORD_LINE);
+        assert_eq!(folder.names(), ["home.conf"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::command::{Action, Call, Command, Meaning};
 use super::commands::TABLE;
 use super::hints::{self, did_you_mean, nearest};
 use super::options::{END, Flag, Options, Value};
+use super::program;
 use super::words::BadLine;
 use crate::name::printable;
 
@@ -89,7 +90,8 @@ impl UsageError {
                 "put a backslash before a quote that is part of a name: it\\'s.txt".into()
             }
             UsageError::Line(BadLine::EditingKey) => {
-                "`rlwrap Client DIR CONF` has line editing and a history".into()
+                let line = program::command_line(&["DIR", "CONF"]);
+                format!("`rlwrap {line}` has line editing and a history")
             }
             UsageError::Unexpected(command, _) if takes_names(command) => hints::IN_QUOTES.into(),
             _ => list(),

@@ -1,7 +1,9 @@
-//! A new password from standard input: one line, not shown where it is typed, and typed twice.
+//! Passwords that are typed, or come from a pipe: one line, not shown where it is typed; a new one is typed twice.
 
 use std::fmt;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::exit;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
@@ -14,11 +16,13 @@ use crate::config::{Config, MAX_PASSWORD};
 /// What Ctrl-C sends if it does not interrupt.
 const CTRL_C: u8 = 3;
 
-/// Why there is no new password.
+/// Why there is no password.
 #[derive(Debug)]
 pub(super) enum NoPassword {
-    /// Standard input cannot be read.
+    /// Standard input, or the terminal, cannot be read.
     Input(io::Error),
+    /// There is no terminal to ask.
+    NoTerminal,
     /// An empty line, or none.
     Empty,
     /// One that a .conf or Users.conf cannot contain.
@@ -30,7 +34,8 @@ pub(super) enum NoPassword {
 impl fmt::Display for NoPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoPassword::Input(error) => write!(f, "cannot read a password from standard input ({error})"),
+            NoPassword::Input(error) => write!(f, "cannot read a password ({error})"),
+            NoPassword::NoTerminal => f.write_str("there is no terminal to ask"),
             NoPassword::Empty => f.write_str("the password is empty"),
             NoPassword::Form => write!(
                 f,
@@ -49,7 +54,8 @@ pub(super) fn read_new(question: &str) -> Result<Zeroizing<String>, NoPassword> 
         return checked(read_line(&mut stdin.lock(), None).map_err(NoPassword::Input)?.unwrap_or_default());
     }
     // Hidden from beginning to end: what is typed between the two questions must not be seen either.
-    let hidden = Hidden::begin();
+    let hidden = Hidden::begin(stdin.as_fd());
+    let ask = |question: &str| ask(question, &mut stdin.lock(), &mut io::stderr());
     let typed = ask(question).and_then(|first| match first {
         None => Ok(None),
         Some(first) => {
@@ -64,17 +70,40 @@ pub(super) fn read_new(question: &str) -> Result<Zeroizing<String>, NoPassword> 
     typed?.map_or_else(|| exit(i32::from(INTERRUPTED)), Ok)
 }
 
+/// Asks for a password that exists, without echo: on the terminal of this process even if commands come from a pipe.
+/// Ctrl-C ends the process, after the terminal has been restored.
+pub(super) fn read_existing(question: &str) -> Result<Zeroizing<String>, NoPassword> {
+    let terminal = terminal().ok_or(NoPassword::NoTerminal)?;
+    let hidden = Hidden::begin(terminal.as_fd());
+    let typed = ask(question, &mut BufReader::new(&terminal), &mut &terminal);
+    drop(hidden);
+    typed?.map_or_else(|| exit(i32::from(INTERRUPTED)), checked)
+}
+
+/// The terminal of this process, or else the one at standard input.
+fn terminal() -> Option<File> {
+    let controlling = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    controlling.ok().or_else(|| {
+        let stdin = io::stdin();
+        stdin.is_terminal().then(|| stdin.as_fd().try_clone_to_owned().ok().map(File::from)).flatten()
+    })
+}
+
 /// The answer to a question; none for Ctrl-C.
-fn ask(question: &str) -> Result<Option<Zeroizing<String>>, NoPassword> {
-    show(&format!("{question}: "));
-    let typed = read_line(&mut io::stdin().lock(), Some(CTRL_C));
-    show("\n");
+fn ask(
+    question: &str,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> Result<Option<Zeroizing<String>>, NoPassword> {
+    show(output, &format!("{question}: "));
+    let typed = read_line(input, Some(CTRL_C));
+    show(output, "\n");
     typed.map_err(NoPassword::Input)
 }
 
 /// A question that cannot be shown is still answered.
-fn show(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+fn show(output: &mut impl Write, text: &str) {
+    let _ = output.write_all(text.as_bytes());
 }
 
 fn checked(password: Zeroizing<String>) -> Result<Zeroizing<String>, NoPassword> {
@@ -109,40 +138,41 @@ fn read_line(input: &mut impl BufRead, stop: Option<u8>) -> io::Result<Option<Ze
     Ok(Some(password.strip_suffix('\r').unwrap_or(password).to_owned().into()))
 }
 
-/// The terminal at standard input, which does not show what is typed until this is dropped.
+/// A terminal that does not show what is typed until this is dropped.
 ///
 /// Ctrl-C must not end the process in the meantime, or the shell would be left without echo, and a process without
 /// `unsafe` cannot catch a signal. So the key sends a byte that ends the line instead of a signal (no ISIG, and VEOL): it
 /// arrives at once, and the settings are restored first.
-struct Hidden {
+struct Hidden<'a> {
+    terminal: BorrowedFd<'a>,
     settings: Option<Termios>,
 }
 
-impl Hidden {
-    fn begin() -> Self {
+impl<'a> Hidden<'a> {
+    fn begin(terminal: BorrowedFd<'a>) -> Self {
         // If the terminal cannot be set, the password is shown as it is typed: that is not good, but it works.
-        let settings = tcgetattr(io::stdin()).ok();
+        let settings = tcgetattr(terminal).ok();
         if let Some(settings) = &settings {
             let mut hidden = settings.clone();
             hidden.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
             hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
-            set(&hidden);
+            set(terminal, &hidden);
         }
-        Self { settings }
+        Self { terminal, settings }
     }
 }
 
-impl Drop for Hidden {
+impl Drop for Hidden<'_> {
     fn drop(&mut self) {
         if let Some(settings) = &self.settings {
-            set(settings);
+            set(self.terminal, settings);
         }
     }
 }
 
-fn set(settings: &Termios) {
+fn set(terminal: BorrowedFd<'_>, settings: &Termios) {
     // A terminal that cannot be set can still be read.
-    let _ = tcsetattr(io::stdin(), OptionalActions::Drain, settings);
+    let _ = tcsetattr(terminal, OptionalActions::Drain, settings);
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ const ESCAPE: char = '\u{1b}';
 /// Begins a line that is for people alone.
 const COMMENT: char = '#';
 
-/// Runs commands to the end of the input; the status is that of the first that failed.
+/// Runs commands to the end of the input. From a pipe the status is that of the first that failed; a person has seen
+/// each failure, and leaves with 0.
 pub(super) fn run(session: &mut Session<'_>) -> u8 {
     let stdin = io::stdin();
     let interactive = stdin.is_terminal();
@@ -66,7 +67,7 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
                 USAGE
             }
         };
-        if status == 0 {
+        if status == 0 && !interactive {
             status = result;
         }
     }
@@ -78,6 +79,11 @@ fn greet(session: &Session<'_>) {
     let lines = greeting(client.user(), &client.servers(), &session.dir, &session.downloads, width);
     // Where the prompt is: where the user looks.
     lines.iter().for_each(|line| session.console.prompt(&format!("{line}\n")));
+    if !session.dir.is_dir() {
+        session
+            .console
+            .warning(&format!("DIR is not a folder: '{}'; only Upload needs it", session.dir.display()));
+    }
 }
 
 /// Who is logged in, which servers are up, and the commands to begin with.

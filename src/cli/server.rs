@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::console::{server_error, server_line, server_result, server_warning};
-use super::{FAILED, USAGE, help, password};
+use super::{FAILED, USAGE, help, password, program};
 use crate::name::{ServerName, UserName, printable};
 use crate::server::{self, StartError};
 
-/// Runs the server's command line.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+/// Runs the server's command line; its first word is what the program was called by.
+pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    program::set(arguments.next(), program::SERVER);
     let arguments: Vec<String> = match arguments.map(OsString::into_string).collect() {
         Ok(arguments) => arguments,
         Err(argument) => return usage(&format!("argument is not UTF-8: {argument:?}")),
@@ -20,8 +21,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     server::make_private_files();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--help" | "-h"] => server_result(&help::SERVER.trim_end()),
-        ["--version" | "-V"] => server_result(&format!("Server (ShareIt) {}", env!("CARGO_PKG_VERSION"))),
+        ["--help" | "-h"] => server_result(&help::server().trim_end()),
+        ["--version" | "-V"] => {
+            server_result(&format!("{} (ShareIt) {}", program::name(), env!("CARGO_PKG_VERSION")))
+        }
         ["adduser", root, user] => add_user(root, user),
         ["adduser"] => usage("ROOT and USER are missing"),
         ["adduser", _] => usage("USER, the user name, is missing"),
@@ -40,7 +43,8 @@ fn error(what: &dyn Display, hint: Option<&str>) -> ExitCode {
 }
 
 fn usage(what: &str) -> ExitCode {
-    server_error(&what, Some("`Server --help` shows the usage"));
+    let help = format!("`{}` shows the usage", program::command_line(&["--help"]));
+    server_error(&what, Some(&help));
     ExitCode::from(USAGE)
 }
 

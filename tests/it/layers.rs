@@ -22,7 +22,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["std::net"], &["link", "peer", "server", "tcp"]),
     (&["TcpListener::bind(", "TcpStream::connect(", "TcpStream::connect_timeout("], &["tcp"]),
     (&["rustix"], &["descriptors", "cli", "client", "link", "server", "store", "tcp"]),
-    (&["SystemTime"], &["client", "server"]),
+    (&["SystemTime"], &["cli", "client", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "dbg!"], &["cli", "bin"]),
 ];
 

@@ -32,6 +32,7 @@ mod scenarios_prompt;
 mod scenarios_races;
 mod scenarios_redownload;
 mod scenarios_resume;
+mod scenarios_secrets;
 mod scenarios_trees;
 mod scenarios_upload;
 mod scenarios_verify;

@@ -602,9 +602,9 @@ fn a_name_is_a_file_or_a_folder_even_if_it_was_neither_a_moment_ago() {
     aditi.put("b", b"b");
     aditi.put("folder", b"a file of this name");
     aditi.upload("file", b"f");
-    aditi.run(&["Upload", "b", "file"]).fails_with(1).complains_of("cannot have the same name");
+    aditi.run(&["Upload", "b", "--to", "file"]).fails_with(1).complains_of("cannot have the same name");
     aditi.run(&["Upload", "b", "file/below"]).fails_with(1).complains_of("cannot have the same name");
-    aditi.run(&["Upload", "b", "folder"]).succeeds();
+    aditi.run(&["Upload", "b", "--to", "folder"]).succeeds();
     aditi.run(&["Upload", "folder"]).fails_with(1).complains_of("cannot have the same name");
     aditi.run(&["ShowFiles"]).succeeds().prints(&["file", "folder/"]);
     aditi.run(&["Delete", "file"]).succeeds();

@@ -61,11 +61,12 @@ fn what_stands_in_its_way_is_told_and_nothing_is_stored() {
         ("$client Upload - <input", 2, "standard input, which needs one name"),
         ("$client Upload - a b <input", 2, ""),
         ("$client Upload - a -u <input", 2, "-u"),
+        ("$client Upload - a --delete <input", 2, "--delete"),
         ("$client Upload - ../a <input", 1, "bad name '../a'"),
         ("$client Upload - /a <input", 1, "bad name '/a'"),
         ("$client Upload - folder <input", 1, "a file and a folder cannot have the same name"),
         ("$client Upload - a <tmp", 1, "cannot read standard input (Is a directory"),
-        ("echo 'Upload - a' | $client", 2, "standard input is where the commands come from"),
+        ("echo 'Upload - a' | $client", 2, "Client files user.conf Upload - a"),
     ] {
         with_input(&aditi, b"bytes", command).fails_with(status).complains_of(why);
     }
@@ -73,6 +74,12 @@ fn what_stands_in_its_way_is_told_and_nothing_is_stored() {
     let outcome = with_input(&aditi, &large, "TMPDIR=nowhere $client Upload - a <input").fails_with(1);
     outcome.complains_of("cannot keep standard input in 'nowhere' (").complains_of("hint: set TMPDIR");
     aditi.run(&["ShowFiles"]).succeeds().prints(&["folder/"]);
+
+    // Only said; and without DIR.
+    with_input(&aditi, b"", "$client Upload - a --to b -n").succeeds().prints(&["would upload b/a"]);
+    let elsewhere = "echo there | ${client%% *} nowhere user.conf Upload - a --to b";
+    with_input(&aditi, b"", elsewhere).succeeds();
+    with_input(&aditi, b"", "$client Cat b/a").succeeds().prints(&["there"]);
 
     // A file of that name.
     aditi.put("-", b"dash");

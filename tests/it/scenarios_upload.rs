@@ -95,7 +95,7 @@ fn a_tree_that_is_stored_whole_says_so_on_a_terminal_alone() {
     let seen = as_seen(&session.finish().succeeds().stdout).join("\n");
     let seen = seen.trim_end();
     assert!(seen.contains("uploaded t/a (4 B)\nuploaded t/b (4 B)\n2 files stored (8 B)\n"), "{seen}");
-    assert_eq!(last_line(seen), "uploaded a (4 B)", "{seen}");
+    assert_eq!(last_line(seen), "uploaded t/a (4 B), stored as a", "{seen}");
 }
 
 #[test]

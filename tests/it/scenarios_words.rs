@@ -110,7 +110,7 @@ fn words_that_are_missing_for_a_server_are_named() {
         (&["Servers", "Server9", "99999"], "a port must be a number from 1 to 65535"),
         (&["Servers", "Server9", "localhost:18008"], "ADDR must be an IP address such as 127.0.0.1"),
     ] {
-        server(&cluster, args, "").exits(2).complains_of(said).complains_of("hint: `Server --help`");
+        server(&cluster, args, "").exits(2).complains_of(said).complains_of("Server --help` shows the usage");
     }
 }
 

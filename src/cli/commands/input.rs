@@ -9,10 +9,12 @@ use rustix::process::umask;
 use crate::cli::USAGE;
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::Call;
+use crate::cli::program::command_line;
 use crate::cli::session::Session;
 use crate::cli::tally::Tally;
 use crate::client::{self, ClientError, Source};
 
+const COMMAND: &str = "Upload";
 /// Stands for standard input instead of a file's name.
 pub(super) const INPUT: &str = "-";
 /// What a program asks for when it makes a new file, of which the umask takes away.
@@ -32,10 +34,10 @@ pub(super) fn upload(session: &mut Session<'_>, call: &Call) -> Result<u8, Clien
         );
     };
     if session.reads_commands {
-        return mistake(
-            "standard input is where the commands come from",
-            "put the command after DIR and CONF: Client DIR CONF Upload - NAME",
-        );
+        let (dir, conf) = (session.dir.to_string_lossy(), session.conf.to_string_lossy());
+        let alone = command_line(&[&dir, &conf, COMMAND, INPUT, name]);
+        let hint = format!("as a command of its own it can read one: {alone}");
+        return mistake("standard input is where the commands come from", &hint);
     }
     let options = &call.options;
     if options.only_changed || options.delete || !options.exclude.is_empty() {

@@ -10,7 +10,7 @@ mod rename;
 mod repair;
 mod show;
 pub(super) mod status;
-mod upload;
+pub(super) mod upload;
 mod verify;
 
 use super::command::{Action, Call, Command};

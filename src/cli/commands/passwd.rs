@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use crate::cli::FAILED;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::journal::Journal;
+use crate::cli::journal::{Journal, NO_PASSWORD_LINE};
 use crate::cli::password;
 use crate::cli::session::Session;
 use crate::client::{ClientError, LocalError, NotChanged};
@@ -29,7 +29,7 @@ fn run(session: &mut Session<'_>, _: &Call) -> Result<u8, ClientError> {
     change(session, finished).or_else(|error| {
         let status = session.report(error, None);
         match &session.pending {
-            Some(journal) => session.console.hint(&will_continue(journal)),
+            Some(journal) => session.console.hint(&will_continue(session, journal)),
             None => session.console.hint("no password was changed"),
         }
         Ok(status)
@@ -43,6 +43,9 @@ fn change(session: &mut Session<'_>, finished: Result<bool, ClientError>) -> Res
     // The next line of a pipe is the password even if it cannot be changed: it is never a command.
     let piped = (!io::stdin().is_terminal()).then(ask);
     let finished = finished?;
+    if let Err(error) = Journal::require_password_line(&session.conf) {
+        return Ok(not_rewritten(session, &error));
+    }
     console.begin_work();
     session.client.can_change_password()?;
     console.end_work();
@@ -58,18 +61,7 @@ fn change(session: &mut Session<'_>, finished: Result<bool, ClientError>) -> Res
         // first.
         session.pending = match Journal::write(&session.conf, &password) {
             Ok(journal) => Some(journal),
-            Err(error) => {
-                let conf = session.conf.display();
-                let hint = match error.kind() {
-                    io::ErrorKind::AlreadyExists => "another Client is changing it, or was interrupted",
-                    _ => "Passwd writes a new .conf beside the old one",
-                };
-                console.error(
-                    &format!("cannot rewrite {conf} ({error}); no password was changed"),
-                    Some(hint.into()),
-                );
-                return Ok(FAILED);
-            }
+            Err(error) => return Ok(not_rewritten(session, &error)),
         };
         console.begin_work();
         if let Err(NotChanged { error, begun }) = carry_out(session, false) {
@@ -89,6 +81,22 @@ fn change(session: &mut Session<'_>, finished: Result<bool, ClientError>) -> Res
     Ok(0)
 }
 
+/// Reports that the .conf cannot get the new password; the exit status.
+fn not_rewritten(session: &Session<'_>, error: &io::Error) -> u8 {
+    let conf = session.conf.display();
+    let hint = match error.kind() {
+        io::ErrorKind::AlreadyExists => "another client is changing it, or was interrupted",
+        NO_PASSWORD_LINE => {
+            "for the change, write your password in a Password line, in place of PasswordCommand if that is there"
+        }
+        _ => "Passwd writes a new .conf beside the old one",
+    };
+    session
+        .console
+        .error(&format!("cannot rewrite {conf} ({error}); no password was changed"), Some(hint.into()));
+    FAILED
+}
+
 /// Finishes an interrupted change, if there is one; warns if that is not possible.
 pub(super) fn finish_or_warn(session: &mut Session<'_>) {
     if let Err(error) = finish(session)
@@ -99,13 +107,15 @@ pub(super) fn finish_or_warn(session: &mut Session<'_>) {
             "an interrupted password change cannot be finished now ({error}); until it is, some files may not open, \
              and none may be stored"
         ));
-        session.console.hint(&will_continue(journal));
+        session.console.hint(&will_continue(session, journal));
     }
 }
 
 /// Finishes an interrupted change, if that is possible; returns whether there was one.
 fn finish(session: &mut Session<'_>) -> Result<bool, ClientError> {
     let Some(journal) = &session.pending else { return Ok(false) };
+    // At the end the new password must find a place.
+    Journal::require_password_line(&session.conf).map_err(|error| of_conf(session, error))?;
     session.console.begin_work();
     session.client.can_go_on_with(&journal.password)?;
     session.console.warning(&"finishing an interrupted password change");
@@ -118,13 +128,24 @@ fn finish(session: &mut Session<'_>) -> Result<bool, ClientError> {
 fn carry_out(session: &mut Session<'_>, again: bool) -> Result<(), NotChanged> {
     let Some(journal) = &session.pending else { return Ok(()) };
     session.client.change_password(&journal.password, again)?;
-    let local = |error| ClientError::from(LocalError::Failed(session.conf.clone(), error));
-    journal.publish().map_err(|error| NotChanged { error: local(error), begun: true })?;
+    journal.publish().map_err(|error| NotChanged { error: of_conf(session, error), begun: true })?;
     session.pending = None;
     Ok(())
 }
 
-fn will_continue(journal: &Journal) -> String {
+fn of_conf(session: &Session<'_>, error: io::Error) -> ClientError {
+    LocalError::Failed(session.conf.clone(), error).into()
+}
+
+fn will_continue(session: &Session<'_>, journal: &Journal) -> String {
     let path = journal.path().display();
-    format!("the new password is in {path}; the next command with this .conf continues the change")
+    match Journal::require_password_line(&session.conf) {
+        Err(error) if error.kind() == NO_PASSWORD_LINE => format!(
+            "the new password is in {path}; to continue the change, write the old one in a Password line of {}",
+            session.conf.display()
+        ),
+        _ => {
+            format!("the new password is in {path}; the next command with this .conf continues the change")
+        }
+    }
 }

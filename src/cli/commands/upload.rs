@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use super::input::{self, INPUT};
-use crate::cli::FAILED;
 use crate::cli::arguments::{outermost, parse_folder};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
@@ -13,8 +13,9 @@ use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
+use crate::cli::{FAILED, USAGE};
 use crate::client::{self, ClientError, Files, Found, Selection, Source, Sources};
-use crate::name::FilePath;
+use crate::name::{FilePath, printable};
 use crate::pattern::{Excluded, is_pattern};
 
 pub(super) const COMMAND: Command = Command {
@@ -59,9 +60,23 @@ pub(super) const COMMAND: Command = Command {
     ..Command::EMPTY
 };
 
+/// Why a call cannot read from DIR, if it is an Upload that has to.
+pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
+    let is_in_dir = |name: &String| Path::new(name).is_relative();
+    let is_upload = *call.command == COMMAND && call.needed(0) != INPUT;
+    let reads_dir = is_upload && call.given().names.iter().any(is_in_dir);
+    (reads_dir && !dir.is_dir()).then(|| {
+        format!("DIR, from which Upload reads, is not a folder: '{}'", printable(&dir.to_string_lossy()))
+    })
+}
+
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if call.needed(0) == INPUT {
         return input::upload(session, call);
+    }
+    if let Some(why) = lacks_dir(call, &session.dir) {
+        session.console.error(&why, None);
+        return Ok(USAGE);
     }
     let options = &call.options;
     let given = call.given();

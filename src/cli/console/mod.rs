@@ -19,13 +19,10 @@ use super::json;
 use super::meter::Servers;
 use super::options::Options;
 use super::progress::ProgressLine;
-use super::text::wrap;
-use super::{FAILED, terminal};
+use super::text::{columns, wrap};
+use super::{FAILED, USAGE, program, terminal};
 use crate::client::Notice;
 use crate::name::{ServerName, printable};
-
-/// What the client calls itself.
-const CLIENT: &str = "Client";
 
 /// The console of a client.
 #[derive(Default)]
@@ -180,6 +177,13 @@ impl Console {
         }
     }
 
+    /// An error in how the program was called; its exit status.
+    pub(super) fn usage(&self, what: &dyn Display, hint: Option<String>) -> ExitCode {
+        let help = || format!("`{}` shows the usage", program::command_line(&["--help"]));
+        self.error(what, Some(hint.unwrap_or_else(help)));
+        ExitCode::from(USAGE)
+    }
+
     pub(super) fn hint(&self, hint: &str) {
         self.say("hint", Paint::Bold, &hint);
     }
@@ -202,11 +206,12 @@ impl Console {
         let mut text = printable(&what.to_string()).to_string();
         // A line of the protocol stays one.
         if kind != "trace" && self.err_is_terminal() {
-            let before = format!("{CLIENT}: {kind}: ").len();
-            text = wrap(&text, before, CLIENT.len() + 2, terminal::width(&io::stderr()));
+            let name = columns(program::name());
+            let before = name + format!(": {kind}: ").len();
+            text = wrap(&text, before, name + 2, terminal::width(&io::stderr()));
         }
         let _hidden = self.progress.hide();
-        say(CLIENT, err_palette().paint(paint, &format!("{kind}:")), &text);
+        say(err_palette().paint(paint, &format!("{kind}:")), &text);
     }
 
     /// Whether to warn about a server that is down: not if the result shows it anyway.
@@ -231,9 +236,9 @@ fn not_written(error: &io::Error) -> String {
 }
 
 /// One line on standard error.
-fn say(program: &str, kind: String, what: &dyn Display) {
+fn say(kind: String, what: &dyn Display) {
     // If standard error is closed, nothing can be reported.
-    let _ = io::stderr().write_all(format!("{program}: {kind} {what}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("{}: {kind} {what}\n", program::name()).as_bytes());
 }
 
 /// A result from the server's command line; its exit status.
@@ -255,13 +260,13 @@ pub(super) fn server_line(what: &dyn Display) {
 
 /// A warning from the server's command line.
 pub(super) fn server_warning(what: &dyn Display) {
-    say("Server", err_palette().paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
+    say(err_palette().paint(Paint::Yellow, "warning:"), &printable(&what.to_string()));
 }
 
 /// An error from the server's command line.
 pub(super) fn server_error(what: &dyn Display, hint: Option<&str>) {
-    say("Server", err_palette().paint(Paint::Red, "error:"), &printable(&what.to_string()));
+    say(err_palette().paint(Paint::Red, "error:"), &printable(&what.to_string()));
     if let Some(hint) = hint {
-        say("Server", err_palette().paint(Paint::Bold, "hint:"), &hint);
+        say(err_palette().paint(Paint::Bold, "hint:"), &hint);
     }
 }

@@ -4,6 +4,10 @@ use super::client::{CONF, Client, PROGRAM};
 use super::process::Session;
 use std::process::{Command, Stdio};
 
+/// Says `hidden` when the terminal has stopped to send signals for keys, as it does while a password is typed.
+pub(crate) const TELL_WHEN_HIDDEN: &str = "(tries=0; while [ $tries -lt 5000 ]; do tries=$((tries + 1)); \
+    if stty -a </dev/tty | grep -q -e -isig; then echo hidden; break; fi; done) &";
+
 impl Client {
     /// Runs shell commands on a terminal of this width, with `$client` for `Client DIR CONF`. Both outputs come on
     /// the session's standard output, with the terminal's line ends. None, with a message, without `script`.

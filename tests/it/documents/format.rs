@@ -1,6 +1,11 @@
 //! docs/FORMAT.md: its tables, its golden pieces, and what becomes of a golden piece that is altered.
 
+use std::process::Command;
+
 use super::markdown::{Document, Values};
+use crate::common::client::PROGRAM;
+use crate::common::disk::TempFolder;
+use crate::common::process::run;
 use shareit::auth::{UserTable, Verifier};
 use shareit::config::Config;
 use shareit::name::{FilePath, UserName, piece_file};
@@ -67,16 +72,46 @@ fn unescaped(text: &str) -> String {
 #[test]
 fn the_password_is_what_the_table_says() {
     let rows = document().section("Keys").table("line of the .conf, as a JSON string");
-    assert_eq!(rows.len(), 6);
+    assert_eq!(rows.len(), 8);
     for row in rows {
         let line = unescaped(&row[0]);
         let config = Config::parse(&format!("Server1 localhost:8008\nUsername Aditi\n{line}\n"));
         let password = config.unwrap_or_else(|error| panic!("{line:?}: {error}")).password;
         assert_eq!(hex(password.as_bytes()), row[1], "{line:?}");
-        let (_, in_users) = line.split_once(char::is_whitespace).unwrap();
+        // There, only white space parts name and password.
+        let Some((_, in_users)) =
+            line.split_once(char::is_whitespace).filter(|(_, value)| !value.starts_with("= "))
+        else {
+            continue;
+        };
         let users = UserTable::new([1; 32]).read(&format!("Aditi {in_users}\n")).ok().unwrap();
         let verifier = users.verifier(&user());
         assert!(verifier == Verifier::derive(&password, &verifier.salt, verifier.iterations), "{line:?}");
+    }
+}
+
+#[test]
+fn a_key_on_paper_is_printed_and_read_as_the_examples_say() {
+    let folder = TempFolder::new();
+    let conf = folder.path().join("a.conf");
+    let keygen = || {
+        let mut command = Command::new(PROGRAM);
+        command.arg("keygen");
+        command
+    };
+    let document = document();
+    let section = document.section("A key on paper");
+    let values: Vec<&str> = section.fenced("paper").map(|line| line.split_once("= ").unwrap().1).collect();
+    assert_eq!(values.len() % 5, 0, "{values:?}");
+    for example in values.chunks(5) {
+        let (key, lines) = (format!("Key {}", example[0]), example[1..].join("\n"));
+        let typed = run(keygen().arg("--from-paper"), &lines).succeeds();
+        assert_eq!(typed.lines(), [key.as_str()]);
+        std::fs::write(&conf, format!("Server1 localhost:1\nUsername u\n{key}\n")).unwrap();
+        let printed = run(keygen().arg("--paper").arg(&conf), "").succeeds();
+        let printed: Vec<&str> =
+            printed.lines().into_iter().filter_map(|line| line.strip_prefix("    ")).collect();
+        assert_eq!(printed, example[1..]);
     }
 }
 

@@ -302,11 +302,11 @@ impl ClientError {
             }
             ClientError::Rekeyed(_) => {
                 "wait until that Passwd has ended, or run it again where it was interrupted; \
-                then start the Client with the new password in the .conf"
+                then start the client with the new password in the .conf"
                     .into()
             }
             ClientError::PasswordChanged | ClientError::UndecidedAtChange(_) => {
-                "start the Client again, with the new password in the .conf".into()
+                "start the client again, with the new password in the .conf".into()
             }
             ClientError::Ended(_) => "try again; a client that changes the password ends all other sessions".into(),
             ClientError::NeedsServers(_, _, down) if down.is_empty() => return None,
