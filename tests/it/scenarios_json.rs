@@ -127,8 +127,8 @@ fn every_line_is_an_object_as_the_man_page_has_it() {
     let gotten = reader.run(&aditi, 0, "Download tree");
     let count = gotten.iter().filter(|object| object.text("action") == "downloaded").count();
     assert_eq!(count, 4, "{gotten:?}");
-    let again = reader.run(&aditi, 0, "Download -u b");
-    assert_eq!(fates(&again), [("b", "unchanged", true)]);
+    assert_eq!(fates(&reader.run(&aditi, 0, "Download -u b")), [("b", "downloaded", true)]);
+    assert_eq!(fates(&reader.run(&aditi, 0, "Download -u b")), [("b", "unchanged", true)]);
     assert_eq!(
         fates(&reader.run(&aditi, 1, "Download b nothing")),
         [("nothing", "failed", false), ("b", "downloaded", true)]
