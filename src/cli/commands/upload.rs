@@ -1,7 +1,7 @@
 //! Upload: stores files.
 
 use crate::cli::arguments::parse_folder;
-use crate::cli::command::{Action, Call, Command};
+use crate::cli::command::{Action, Call, Command, Names};
 use crate::cli::journal::Journal;
 use crate::cli::options::{FOLLOW, LONG, ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
@@ -15,6 +15,7 @@ pub(super) const COMMAND: Command = Command {
         ("Upload FILE [FOLDER]", "store a file"),
         ("Upload DIRECTORY [FOLDER]", "store everything below it"),
     ],
+    names: Names::Local,
     options: &[
         (
             &ONLY_CHANGED,

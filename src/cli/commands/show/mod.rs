@@ -28,6 +28,7 @@ pub(super) const COMMAND: Command = Command {
               Show_files is the same command.",
     examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles poem.txt"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
