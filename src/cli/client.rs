@@ -13,7 +13,7 @@ use super::hints::{did_you_mean, nearest};
 use super::journal::Journal;
 use super::parse::{Parsed, parse};
 use super::session::Session;
-use super::{DENIED, FAILED, NO_SERVER, USAGE, help, prompt};
+use super::{DENIED, FAILED, NO_SERVER, USAGE, help, prompt, shell};
 use crate::client::{self, Client, LaunchError, ServerStatus};
 use crate::descriptors;
 use crate::name::printable;
@@ -42,6 +42,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         ["--version" | "-V"] => {
             console.result(&format!("Client (ShareIt) {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
+        }
+        ["completion"] => completion(&console, ""),
+        // DIR might have this name.
+        ["completion", shell] if shell::SHELLS.contains(&shell) || !Path::new("completion").is_dir() => {
+            completion(&console, shell)
         }
         ["keygen"] => keygen(&console),
         ["keygen", ..] => usage(&console, &"keygen takes no arguments", None),
@@ -73,6 +78,17 @@ const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
 fn usage(console: &Console, what: &dyn Display, hint: Option<String>) -> ExitCode {
     console.error(what, Some(hint.unwrap_or_else(|| "`Client --help` shows the usage".into())));
     ExitCode::from(USAGE)
+}
+
+fn completion(console: &Console, shell: &str) -> ExitCode {
+    let program = std::env::args_os().next().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    match shell::script(shell, &program) {
+        Some(script) => {
+            console.result(&script.trim_end());
+            ExitCode::SUCCESS
+        }
+        None => usage(console, &"expected bash, zsh or fish", None),
+    }
 }
 
 fn keygen(console: &Console) -> ExitCode {

@@ -30,6 +30,7 @@ mod progress;
 mod prompt;
 mod server;
 mod session;
+mod shell;
 mod tally;
 mod terminal;
 mod text;
