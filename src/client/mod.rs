@@ -94,8 +94,8 @@ impl Client {
         commands::show::show(&mut self.0, folder)
     }
 
-    /// The names in a folder, its folders with a slash at the end, as far as the servers' lists that arrive agree: a
-    /// glance for suggestions, which reports nothing.
+    /// The names in a folder, its folders with a slash at the end, as any of the servers' lists has them that
+    /// arrive: a glance for suggestions, which proves and reports nothing.
     pub fn glance(&mut self, folder: &FolderPath) -> Vec<String> {
         let (folders, files) = core::files::glance(&mut self.0, folder);
         let folders = folders.iter().map(|folder| format!("{folder}/"));

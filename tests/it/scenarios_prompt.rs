@@ -192,7 +192,7 @@ fn to_delete_everything_is_asked_about_on_a_terminal_and_nowhere_else() {
     session.send("y");
     session.wait_for_text("2 files deleted");
     session.send("Exit");
-    session.finish().exits(1);
+    session.finish().succeeds();
     aditi.upload("a", b"a");
     aditi.run(&["Delete", "-r", "."]).succeeds();
     aditi.run(&["ShowFiles"]).succeeds().prints(&[]);
@@ -221,12 +221,14 @@ fn an_arrow_at_the_prompt_does_nothing_and_says_what_would_help() {
     let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"a");
-    let Some(mut session) = aditi.on_terminal(80, "$client") else { return };
+    // A build with line editing has this prompt where the terminal knows no escape sequences.
+    let plain = if cfg!(feature = "line-editing") { "TERM=dumb $client" } else { "$client" };
+    let Some(mut session) = aditi.on_terminal(80, plain) else { return };
     session.wait_for_text("ShareIt> ");
     session.send("Delete a\x1b[A");
     session.wait_for_text("`rlwrap Client DIR CONF` has line editing and a history");
     session.send("Exit");
-    session.finish().exits(2);
+    session.finish().succeeds();
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
 }
 
@@ -494,8 +496,9 @@ fn the_end_of_input_leaves_the_prompt() {
     let Some(mut session) = aditi.on_terminal(80, "$client; echo \"status $?\"") else { return };
     session.wait_for_text("ShareIt> ");
     session.press("\x04");
-    session.wait_for_text("ShareIt> \r\nstatus 0");
-    let Some(mut session) = aditi.on_terminal(80, "trap : INT; $client; echo \"status $?\"") else { return };
+    session.wait_for_text("\r\nstatus 0");
+    let plain = "trap : INT; TERM=dumb $client; echo \"status $?\"";
+    let Some(mut session) = aditi.on_terminal(80, plain) else { return };
     session.wait_for_text("ShareIt> ");
     session.press("\x03");
     session.wait_for_text("status 130");

@@ -76,13 +76,13 @@ pub(crate) fn entries(core: &mut Core, folder: &FolderPath) -> Entries {
     Entries { folders: folders.into_keys().collect(), files: shown, is_unknown, unseen }
 }
 
-/// The names in a folder, as far as the lists that arrive agree on them: a glance, which reports nothing.
+/// The names in a folder, as any of the lists has them that arrive: a glance, which reports nothing.
 pub(crate) fn glance(core: &mut Core, folder: &FolderPath) -> (Vec<FolderPath>, Vec<FilePath>) {
     core.cluster.end_stop();
     let listing = core.quietly(|core| list::<Agreed>(core, folder, false));
     core.cluster.report_later();
     let files =
-        listing.files.into_entries().filter(|(path, listed)| listed.is_file() && !path.is_of_folder());
+        listing.files.into_entries().filter(|(path, listed)| listed.may_be_file() && !path.is_of_folder());
     (listing.folders.into_keys().collect(), files.map(|(path, _)| path).collect())
 }
 
