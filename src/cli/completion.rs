@@ -2,7 +2,7 @@
 
 use super::command::{Action, Command, Names};
 use super::commands::TABLE;
-use super::options::{END, Flag, Value};
+use super::options::{END, FOLDER, Flag, PATH, Value};
 use super::parse::find;
 use super::words::{begun_in_quotes, needs_quotes, quoted, unfinished};
 use crate::name::printable;
@@ -79,45 +79,42 @@ fn of_command(
     last: &str,
     mut list: impl FnMut(Place, &str) -> Vec<String>,
 ) -> Vec<Found> {
-    let takes_value = |word: &String| option(command, word).is_some_and(|flag| is_needed(flag));
     let (mut arguments, mut waiting, mut has_ended) = (0, None, false);
     for word in before {
-        if let Some(flag) = waiting.take() {
-            let _: &Flag = flag;
-        } else if has_ended || !word.starts_with('-') || word.len() == 1 {
+        let is_value = waiting.take().is_some();
+        if is_value {
+            continue;
+        }
+        if has_ended || !word.starts_with('-') || word.len() == 1 {
             arguments += 1;
-        } else if *word == END.name {
-            has_ended = true;
-        } else if takes_value(word) {
-            waiting = option(command, word);
+        } else {
+            has_ended = *word == END.name;
+            waiting = option(command, word).filter(|flag| matches!(flag.value, Value::Needed(_)));
         }
     }
     if let Some(flag) = waiting {
         return value(flag, last, "", list);
     }
     if last.starts_with('-') && !has_ended {
-        return match last.split_once('=') {
-            Some((name, begin)) => option(command, name)
-                .map_or_else(Vec::new, |flag| value(flag, begin, &last[..=name.len()], list)),
-            None => options(command, last),
-        };
+        let Some((name, begin)) = last.split_once('=') else { return options(command, last) };
+        let flag = option(command, name);
+        return flag.map_or_else(Vec::new, |flag| value(flag, begin, &last[..=name.len()], list));
     }
-    let last_argument = command.arguments().last().filter(|_| command.most_arguments().is_none());
-    match (command.arguments().nth(arguments).or(last_argument), command.names, &command.action) {
-        (None, ..) => Vec::new(),
-        (Some(_), _, Action::Help | Action::Exit) => commands(last),
-        (Some(label), ..) if label.contains("FOLDER") => names(last, "", true, |f| list(Place::Servers, f)),
-        (Some(_), Names::Local, _) => names(last, "", false, |folder| list(Place::Dir, folder)),
-        (Some(_), Names::Stored, _) => names(last, "", false, |folder| list(Place::Servers, folder)),
-    }
+    let repeated = command.arguments().last().filter(|_| command.most_arguments().is_none());
+    let place = match (command.arguments().nth(arguments).or(repeated), command.names) {
+        (None, _) => return Vec::new(),
+        (Some(_), _) if !matches!(command.action, Action::Run(_)) => return commands(last),
+        (Some(label), _) if label.contains(FOLDER) => {
+            return names(last, "", true, |folder| list(Place::Servers, folder));
+        }
+        (Some(_), Names::Local) => Place::Dir,
+        (Some(_), Names::Stored) => Place::Servers,
+    };
+    names(last, "", false, |folder| list(place, folder))
 }
 
 fn option(command: &Command, word: &str) -> Option<&'static Flag> {
     command.options().map(|(flag, _)| *flag).find(|flag| flag.name == word)
-}
-
-fn is_needed(flag: &Flag) -> bool {
-    matches!(flag.value, Value::Needed(_))
 }
 
 fn options(command: &Command, begin: &str) -> Vec<Found> {
@@ -125,7 +122,7 @@ fn options(command: &Command, begin: &str) -> Vec<Found> {
     listed.filter(|name| *name != END.name && name.starts_with(begin)).map(Found::whole).collect()
 }
 
-/// The value of an option, which the help calls PATH, FOLDER, or what has no names.
+/// The value of an option.
 fn value(
     flag: &Flag,
     begin: &str,
@@ -133,8 +130,8 @@ fn value(
     mut list: impl FnMut(Place, &str) -> Vec<String>,
 ) -> Vec<Found> {
     match flag.value {
-        Value::Needed("PATH") => names(begin, before, false, |folder| list(Place::Here, folder)),
-        Value::Needed("FOLDER") => names(begin, before, true, |folder| list(Place::Servers, folder)),
+        Value::Needed(PATH) => names(begin, before, false, |folder| list(Place::Here, folder)),
+        Value::Needed(FOLDER) => names(begin, before, true, |folder| list(Place::Servers, folder)),
         _ => Vec::new(),
     }
 }

@@ -171,7 +171,9 @@ fn local(base: &Path, folder: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(base.join(folder)) else { return Vec::new() };
     let name = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
-        Some(if entry.path().is_dir() { name + "/" } else { name })
+        let kind = entry.file_type().ok()?;
+        let is_folder = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
+        Some(if is_folder { name + "/" } else { name })
     };
     entries.take(LOCAL_NAMES).filter_map(|entry| name(entry.ok()?)).collect()
 }

@@ -28,6 +28,7 @@ ShareIt client: stores files in four encrypted pieces on a few servers.
 usage: Client DIR CONF                  run commands from the prompt or a pipe
        Client DIR CONF COMMAND [ARGS]   run one command
        Client keygen                    print a `Key` line for a .conf
+       Client completion SHELL          print a script for bash, zsh or fish
        Client --help | --version
 
 DIR is the folder that Upload reads from; CONF names the user and the servers.

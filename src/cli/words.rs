@@ -141,7 +141,7 @@ mod tests {
     fn of_an_unfinished_line_the_last_word_is_read_as_far_as_it_goes() {
         let read = |line: &str| {
             let (words, start, last) = unfinished(line);
-            (words.join("|"), &line[start..] == "", last)
+            (words.join("|"), line[start..].is_empty(), last)
         };
         let typed = |words: &str, last: &str| (words.to_owned(), false, last.to_owned());
         assert_eq!(read("Upload 'my no"), typed("Upload", "my no"));

@@ -216,6 +216,7 @@ impl Session {
     }
 
     /// Waits until this text has been printed so often.
+    #[cfg(feature = "line-editing")]
     #[track_caller]
     pub(crate) fn wait_for_text_again(&self, text: &str, times: usize) {
         let seen = self.stdout.wait_for(|printed| (printed.matches(text).count() >= times).then_some(()));
