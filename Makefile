@@ -9,11 +9,17 @@ PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+
+# The prompt edits lines. Plain `cargo build` leaves that out, and the packages that it needs.
+FEATURES := --features line-editing
 
 .PHONY: build install uninstall demo servers stop test check deploy-check chaos fuzz bench clean help
 
 build: ## build, and leave ./Server and ./Client here (plain `make` does this)
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(FEATURES)
 	@# A changed program is moved into place, so a running one keeps its own file. An unchanged one gets a new time:
 	@# `make install` takes it for up to date by that.
 	@for b in Server Client; do \
@@ -40,6 +46,11 @@ install: built ## install shareit and shareit-server below PREFIX (/usr/local); 
 	$(INSTALL) -m 644 man/shareit.1 "$(DESTDIR)$(MANDIR)/man1/shareit.1"
 	$(INSTALL) -m 644 man/shareit.conf.5 "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
 	$(INSTALL) -m 644 man/shareit-server.8 "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
+	$(INSTALL) -d "$(DESTDIR)$(BASHCOMPDIR)" "$(DESTDIR)$(ZSHCOMPDIR)" "$(DESTDIR)$(FISHCOMPDIR)"
+	"$(DESTDIR)$(BINDIR)/shareit" completion bash >"$(DESTDIR)$(BASHCOMPDIR)/shareit"
+	"$(DESTDIR)$(BINDIR)/shareit" completion zsh >"$(DESTDIR)$(ZSHCOMPDIR)/_shareit"
+	"$(DESTDIR)$(BINDIR)/shareit" completion fish >"$(DESTDIR)$(FISHCOMPDIR)/shareit.fish"
+	chmod 644 "$(DESTDIR)$(BASHCOMPDIR)/shareit" "$(DESTDIR)$(ZSHCOMPDIR)/_shareit" "$(DESTDIR)$(FISHCOMPDIR)/shareit.fish"
 ifneq ($(UNITDIR),)
 	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)"
 	sed 's|/usr/local/bin|$(BINDIR)|' dist/shareit@.service >"$(DESTDIR)$(UNITDIR)/shareit@.service"
@@ -50,6 +61,7 @@ uninstall: ## remove what `make install` installed, with the same PREFIX and DES
 	rm -f "$(DESTDIR)$(BINDIR)/shareit" "$(DESTDIR)$(BINDIR)/shareit-server"
 	rm -f "$(DESTDIR)$(MANDIR)/man1/shareit.1" "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
 	rm -f "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
+	rm -f "$(DESTDIR)$(BASHCOMPDIR)/shareit" "$(DESTDIR)$(ZSHCOMPDIR)/_shareit" "$(DESTDIR)$(FISHCOMPDIR)/shareit.fish"
 ifneq ($(UNITDIR),)
 	rm -f "$(DESTDIR)$(UNITDIR)/shareit@.service"
 endif
@@ -65,12 +77,15 @@ stop: ## end the servers that `make servers` started
 
 test: ## every test; ARGS='...' is passed to cargo test
 	@# Most of them wait for other processes most of the time, so it takes several of them to keep a processor busy.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(ARGS)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(FEATURES) $(ARGS)
 
 check: ## formatting, lints, every test, the documentation of the code
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
 	$(MAKE) test
+	@# The prompt that plain `cargo build` makes.
+	$(CARGO) test --locked --test it -- scenarios_prompt
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
 deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page
@@ -78,7 +93,7 @@ deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespace
 
 chaos: ## random users and faults for a few minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the run
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-2000} \
-	  $(CARGO) test --locked --test it -- --nocapture nobody_has_seen
+	  $(CARGO) test --locked $(FEATURES) --test it -- --nocapture nobody_has_seen
 
 # What cargo-fuzz passes to the compiler, except the sanitizer, which needs a nightly Rust and would find little in a
 # program without unsafe code: with this the fuzzer sees which code an input reaches. libFuzzer itself is C++; without a
@@ -104,7 +119,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (5) seconds, from the corpus in fuzz/
 	done
 
 bench: ## the benchmarks, in one table; ARGS='...' chooses parts, see benches/README.md
-	$(CARGO) bench --locked --bench bench -- $(ARGS)
+	$(CARGO) bench --locked $(FEATURES) --bench bench -- $(ARGS)
 
 clean: ## remove what was built; the servers' files are kept
 	$(CARGO) clean

@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -29,6 +30,27 @@ pub enum Limit {
     Each(Duration, Option<Instant>),
 }
 
+/// Ends what waits on connections, from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on every call that may wait fails, within a quarter of a second, as if the connection had ended.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was requested.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Allows new connections to wait; returns whether it was requested.
+    pub fn withdraw(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// One direction of a stream.
 struct Half {
     stream: Arc<TcpStream>,
@@ -36,11 +58,15 @@ struct Half {
     /// The timeout that is set on the socket.
     timeout: Option<Duration>,
     limit: Limit,
+    stop: Stop,
 }
 
 impl Half {
     fn call<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
+            if self.stop.is_requested() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             let timeout = self.timeout_of_a_call().ok_or(io::ErrorKind::TimedOut)?;
             if self.timeout != Some(timeout) {
                 (self.set_timeout)(&self.stream, Some(timeout))?;
@@ -85,6 +111,11 @@ impl Inbound {
     /// The limit from now on.
     pub fn limit(&mut self, limit: Limit) {
         self.0.limit = limit;
+    }
+
+    /// From now on this ends what waits here.
+    pub fn stop_by(&mut self, stop: &Stop) {
+        self.0.stop = stop.clone();
     }
 
     /// What is left of a [`Limit::Waited`]; nothing of any other.
@@ -137,6 +168,11 @@ impl Outbound {
     /// The limit from now on.
     pub fn limit(&mut self, limit: Limit) {
         self.half.limit = limit;
+    }
+
+    /// From now on this ends what waits here.
+    pub fn stop_by(&mut self, stop: &Stop) {
+        self.half.stop = stop.clone();
     }
 
     /// Bytes that wait in the buffer.
@@ -213,9 +249,12 @@ impl Write for Outbound {
 /// The system refuses an option of the socket.
 pub fn open(stream: Arc<TcpStream>, capacity: usize, limit: Limit) -> io::Result<(Inbound, Outbound)> {
     stream.set_nodelay(true)?;
-    let inbound =
-        Half { stream: Arc::clone(&stream), set_timeout: TcpStream::set_read_timeout, timeout: None, limit };
-    let outbound = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
+    let half = |set_timeout| {
+        let stop = Stop::default();
+        Half { stream: Arc::clone(&stream), set_timeout, timeout: None, limit, stop }
+    };
+    let inbound = half(TcpStream::set_read_timeout);
+    let outbound = half(TcpStream::set_write_timeout);
     Ok((Inbound(inbound), Outbound { half: outbound, buffer: Vec::new(), capacity }))
 }
 
@@ -242,6 +281,23 @@ mod tests {
             let ((mut reader, _), _other) = pair(16, limit);
             assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut, "{limit:?}");
         }
+    }
+
+    #[test]
+    fn a_stop_ends_a_wait_and_is_withdrawn_once() {
+        let ((mut reader, mut out), _other) = pair(16, Limit::Waited(Duration::from_secs(60)));
+        let stop = Stop::default();
+        reader.stop_by(&stop);
+        out.stop_by(&stop);
+        let waits = std::thread::spawn(move || (reader.read(&mut [0]), reader));
+        stop.request();
+        let (ended, mut reader) = waits.join().unwrap();
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert!(out.send(b"x").is_err());
+        assert!(stop.withdraw() && !stop.withdraw());
+        out.send(b"x").unwrap();
+        reader.limit(Limit::Waited(Duration::from_millis(5)));
+        assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

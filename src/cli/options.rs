@@ -47,6 +47,12 @@ pub(super) enum Value {
     Needed(&'static str),
 }
 
+/// What the help calls a local file or folder that is a value.
+pub(super) const PATH: &str = "PATH";
+/// What it calls a folder on the servers.
+#[cfg(any(test, feature = "line-editing"))]
+pub(super) const FOLDER: &str = "FOLDER";
+
 impl Flag {
     const fn new(name: &'static str, means: &'static str, set: Set) -> Self {
         Self { name, value: Value::None, means, elsewhere: &[], set }

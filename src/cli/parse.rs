@@ -108,7 +108,7 @@ fn takes_names(command: &Command) -> bool {
 }
 
 /// The command that a word names.
-fn find(word: &str) -> Option<&'static Command> {
+pub(super) fn find(word: &str) -> Option<&'static Command> {
     let is_it = |name: &&str| name.eq_ignore_ascii_case(word);
     TABLE.into_iter().find(|command| is_it(&command.name) || command.aliases.iter().any(&is_it))
 }

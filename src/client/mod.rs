@@ -10,6 +10,7 @@ mod upload;
 
 use std::sync::Arc;
 
+pub use crate::peer::Stop;
 pub use commands::passwd::NotChanged;
 pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
 pub use commands::show::{Shown, ShownFolder};
@@ -64,9 +65,16 @@ impl Client {
         self.0.find_reason(error)
     }
 
-    /// To be called before each command that follows another: a server that has fallen silent in between is then given
-    /// up sooner than during a command.
+    /// With this another thread ends what the client is doing, as if it had lost all servers: nothing that was stored
+    /// is lost, and the next command, after [`Client::probe`], logs in again.
+    pub fn stop(&self) -> Stop {
+        self.0.cluster.stop().clone()
+    }
+
+    /// To be called before each command that follows another, and ends a stop: a server that has fallen silent in
+    /// between is then given up sooner than during a command.
     pub fn probe(&mut self) {
+        self.0.cluster.end_stop();
         self.0.cluster.probe();
     }
 
@@ -85,6 +93,14 @@ impl Client {
     /// If nothing has that name, as far as can be seen, or no server is up.
     pub fn show(&mut self, folder: &FolderPath, recursive: bool) -> Result<ShownFolder, ClientError> {
         commands::show::show(&mut self.0, folder, recursive)
+    }
+
+    /// The names in a folder, its folders with a slash at the end, as any of the servers' lists has them that
+    /// arrive: a glance for suggestions, which proves and reports nothing.
+    pub fn glance(&mut self, folder: &FolderPath) -> Vec<String> {
+        let (folders, files) = core::files::glance(&mut self.0, folder);
+        let folders = folders.iter().map(|folder| format!("{folder}/"));
+        folders.chain(files.iter().map(|file| file.as_str().to_owned())).collect()
     }
 
     /// Finds out whether a name is a file or a folder. `.` is the folder of everything.

@@ -17,6 +17,8 @@ pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 pub use silence::WaitClock;
 
+pub use crate::link::Stop;
+
 use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
 use crate::tcp;

@@ -18,7 +18,10 @@ mod layers;
 mod privacy;
 mod scenarios_basic;
 mod scenarios_care;
+mod scenarios_completion;
 mod scenarios_disk;
+#[cfg(feature = "line-editing")]
+mod scenarios_editor;
 mod scenarios_faults;
 mod scenarios_hang_up;
 mod scenarios_local;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cli::arguments::{outermost, parse_folder};
-use crate::cli::command::{Action, Call, Command};
+use crate::cli::command::{Action, Call, Command, Names};
 use crate::cli::journal::Journal;
 use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
@@ -24,6 +24,7 @@ pub(super) const COMMAND: Command = Command {
         ("Upload NAME... [--to FOLDER]", "store files and folders"),
         ("Upload FILE [FOLDER]", "store one in FOLDER"),
     ],
+    names: Names::Local,
     options: &[
         (&TO, "the folder on the servers; without it, two names are FILE and FOLDER"),
         (

@@ -12,7 +12,7 @@ use super::login::{Ended, Logins};
 use super::report::{Notice, Report};
 use crate::config::Config;
 use crate::name::ServerName;
-use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received, WaitClock};
+use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received, Stop, WaitClock};
 use crate::wire::{Refusal, Request};
 use server::{Connection, Server};
 
@@ -34,6 +34,8 @@ pub(crate) struct Cluster {
     report: Arc<dyn Report>,
     /// Whether servers that are lost or back go unreported.
     is_quiet: bool,
+    /// The servers that were up before what may have been stopped.
+    were_up: Vec<usize>,
 }
 
 impl Cluster {
@@ -53,6 +55,7 @@ impl Cluster {
             rounds: 0,
             report: Arc::clone(report),
             is_quiet: false,
+            were_up: Vec::new(),
         };
         cluster.log_in((0..cluster.len()).collect());
         if cluster.up().next().is_none() {
@@ -205,6 +208,26 @@ impl Cluster {
     pub(crate) fn refresh(&mut self) {
         self.servers.iter_mut().for_each(|server| server.allow_returns(true));
         self.replace(&[]);
+    }
+
+    /// Ends whatever waits for a server, from another thread.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.logins.stop
+    }
+
+    /// Before something that may be stopped.
+    pub(crate) fn end_stop(&mut self) {
+        if self.logins.stop.withdraw() {
+            self.report_later();
+        }
+        self.were_up = self.up().collect();
+    }
+
+    /// Has servers that were lost since [`Cluster::end_stop`] reported if they are still down when they are tried again.
+    pub(crate) fn report_later(&mut self) {
+        for &server in &self.were_up {
+            self.servers[server].set_reported(false);
+        }
     }
 
     /// Before a command: has servers that have fallen silent since the last one found when they are asked for
