@@ -11,6 +11,7 @@ mod upload;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use commands::move_folder::{FolderMove, Moved};
 pub use commands::passwd::NotChanged;
 pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
 pub use commands::show::{Shown, ShownFolder};
@@ -143,6 +144,21 @@ impl Client {
     /// free: the newer version is kept, and `new` has the previous one.
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         commands::rename::rename(&mut self.0, old, new)
+    }
+
+    /// What is below a folder that is to be moved, for a [`FolderMove`]; this changes nothing.
+    ///
+    /// # Errors
+    /// If `old` is no folder, if `new` is below it, if `new` exists, unless this very Move was interrupted, if a new
+    /// name would be too long, or if too few servers are up for the copies.
+    pub fn find_to_move(&mut self, old: &FolderPath, new: &FolderPath) -> Result<Files, ClientError> {
+        commands::move_folder::find_to_move(&mut self.0, old, new)
+    }
+
+    /// Moves the next files; what came of some of them, or `None` if nothing is left to do. An entry of a folder in which
+    /// something could not be moved stays, and is not reported.
+    pub fn move_next(&mut self, moving: &mut FolderMove) -> Option<Vec<Moved>> {
+        commands::move_folder::move_next(&mut self.0, moving)
     }
 
     /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share`, this

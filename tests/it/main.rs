@@ -22,6 +22,7 @@ mod scenarios_disk;
 mod scenarios_faults;
 mod scenarios_hang_up;
 mod scenarios_local;
+mod scenarios_move_folder;
 mod scenarios_output;
 mod scenarios_passwd;
 mod scenarios_prompt;

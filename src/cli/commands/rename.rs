@@ -1,22 +1,24 @@
-//! Move: gives a file another name.
+//! Move: gives a file or folder another name.
 
 use crate::cli::FAILED;
 use crate::cli::arguments::{parse_file, parse_folder, without_slash};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::hints::did_you_mean;
 use crate::cli::session::Session;
+use crate::cli::tally::Tally;
 use crate::cli::words::quoted;
-use crate::client::{ClientError, Files, Found, Shown};
+use crate::client::{ClientError, Files, FolderMove, Shown};
 use crate::name::FilePath;
 
 pub(super) const COMMAND: Command = Command {
     name: "Move",
     elsewhere: &["mv", "rename"],
-    forms: &[("Move OLD NEW", "give a file another name")],
-    details: "The bytes do not travel again. An existing file is never replaced; of folders, only empty ones can be moved. At \
-              least as many servers must be up as the file should have copies. If the old name is uploaded again in the meantime, \
-              the newer version is kept, and the exit status is 1. To finish a Move that was interrupted, run it again.",
-    examples: &["Move a.txt papers/b.txt", "Move a.txt b.txt"],
+    forms: &[("Move OLD NEW", "give a file or folder another name")],
+    details: "The bytes do not travel again. What exists is never replaced. At least as many servers must be up as there \
+              should be copies. Of a folder, what cannot be moved stays where it is, and the exit status is 1; so it is \
+              if an old name is uploaded again in the meantime: the newer version is kept. To finish a Move that was \
+              interrupted, run it again.",
+    examples: &["Move a.txt papers/b.txt", "Move holiday trips/crete"],
     action: Action::Run(run),
     ..Command::EMPTY
 };
@@ -24,34 +26,19 @@ pub(super) const COMMAND: Command = Command {
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (old, new) = (call.needed(0), call.needed(1));
     let (from, to) = (parse_file(without_slash(old))?, parse_file(without_slash(new))?);
-    let into_folder = |session: &Session<'_>, error: &ClientError| {
-        let name = format!("{}/{}", to.as_str(), from.file_name());
-        session.console.error(error, Some(did_you_mean(&quoted(&name))));
-        Ok(FAILED)
-    };
     let moved = match (parse_file(old), parse_file(new)) {
-        (Err(error), _) if !is_folder(session, &from) => return Err(error),
-        (Err(_), _) => Err(ClientError::NotFound(from.as_str().to_owned())),
-        (_, Err(error)) => return into_folder(session, &error),
-        _ => session.client.rename(&from, &to),
+        (Ok(_), Ok(_)) => session.client.rename(&from, &to),
+        // Written as ShowFiles shows a folder.
+        _ if is_folder(session, &from) => Err(ClientError::NotFound(from.as_str().to_owned())),
+        (Err(error), _) => return Err(error),
+        (_, Err(error)) => return Ok(into_folder(session, &from, &to, &error)),
     };
     match moved {
         Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if is_folder(session, &from) => {
-            if !is_empty(session, &from) {
-                let error = format!(
-                    "'{from}' is a folder with something in it; Move accepts files and empty folders"
-                );
-                session.console.error(&error, None);
-                return Ok(FAILED);
-            }
-            // The same Move, interrupted, has left nothing but an entry.
-            if is_folder(session, &to) && !is_empty(session, &to) {
-                return Err(ClientError::Exists(to));
-            }
-            session.client.rename(&entry(&from)?, &entry(&to)?)?;
+            return move_folder(session, &from, &to);
         }
         Err(error @ ClientError::Conflict(_)) if is_folder(session, &to) => {
-            return into_folder(session, &error);
+            return Ok(into_folder(session, &from, &to, &error));
         }
         moved => moved?,
     }
@@ -59,15 +46,34 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     Ok(0)
 }
 
-/// The entry of a folder.
-fn entry(path: &FilePath) -> Result<FilePath, ClientError> {
-    Ok(FilePath::of_folder(&parse_folder(Some(path.as_str()))?))
+fn move_folder(session: &mut Session<'_>, from: &FilePath, to: &FilePath) -> Result<u8, ClientError> {
+    let (old, new) = (parse_folder(Some(from.as_str()))?, parse_folder(Some(to.as_str()))?);
+    let Files { files, unseen } = match session.client.find_to_move(&old, &new) {
+        Err(error @ ClientError::Exists(_)) if from != to && is_folder(session, to) => {
+            return Ok(into_folder(session, from, to, &error));
+        }
+        files => files?,
+    };
+    let mut tally = Tally::of("moved", files.iter());
+    session.console.expect_files(files.len());
+    let mut moving = FolderMove::new(&old, &new, files);
+    while let Some(results) = session.client.move_next(&mut moving) {
+        for (path, result) in results {
+            match result {
+                Ok(place) => session.done(tally.done(&path, None, &format!(" to {place}"))),
+                Err(error) => session.fail(&mut tally, error),
+            }
+        }
+    }
+    Ok(session.conclude(&tally, unseen))
 }
 
-/// Whether a folder has an entry, and nothing in it.
-fn is_empty(session: &mut Session<'_>, path: &FilePath) -> bool {
-    let found = session.client.find(path.as_str());
-    matches!(found, Ok(Found::Below(Files { files, .. })) if entry(path).is_ok_and(|entry| files.iter().eq([entry])))
+/// The new name is a folder's: it may have been meant as the place for the old one. The exit status.
+fn into_folder(session: &Session<'_>, from: &FilePath, to: &FilePath, error: &ClientError) -> u8 {
+    let name = format!("{to}/{}", from.file_name(), to = to.as_str());
+    let hint = Some(did_you_mean(&quoted(&name))).filter(|_| name != from.as_str());
+    session.console.error(error, hint);
+    FAILED
 }
 
 /// Whether the servers have a folder of this name.

@@ -57,6 +57,13 @@ impl<V> NameMap<V> {
         })
     }
 
+    /// Whether this is one of the names.
+    pub(crate) fn contains(&self, name: &FilePath) -> bool {
+        let name = name.as_str();
+        let after = self.blocks.partition_point(|block| block.name(0) <= name);
+        after.checked_sub(1).is_some_and(|at| self.blocks[at].find(name).is_ok())
+    }
+
     /// The names, up to so many at a time.
     pub fn batches(&self, most: usize) -> impl Iterator<Item = Vec<FilePath>> {
         let mut names = self.iter();
