@@ -107,7 +107,7 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         return usage(console, &format!("DIR is not a folder: '{}'", printable(dir)), None);
     }
     if let Some(call) = call {
-        console.set_options(call.options);
+        console.set_options(&call.options);
     }
     if exposed {
         console.warning(&format!(
@@ -130,7 +130,7 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
             // This is what Status is for.
             let down = |(server, why)| ServerStatus { server, state: Err(why) };
             let servers: Vec<_> = reasons.into_iter().map(down).collect();
-            return ExitCode::from(status::show(console, &servers, call.options));
+            return ExitCode::from(status::show(console, &servers, &call.options));
         }
         (Err(error), _) => {
             let hint = match (&error, &pending, &no_journal) {

@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::client::ClientError;
 
 /// An option, and what it means for a command.
-type Meaning = (&'static Flag, &'static str);
+pub(super) type Meaning = (&'static Flag, &'static str);
 
 /// A row of the table of commands.
 pub(super) struct Command {
@@ -21,7 +21,7 @@ pub(super) struct Command {
     /// What other programs call it, for a hint.
     pub(super) elsewhere: &'static [&'static str],
     /// The ways to write it, each with a line that says what it does. The first has all arguments; those in brackets
-    /// are optional.
+    /// are optional, and one that ends in `...` may be repeated. Options with values stand in brackets of their own.
     pub(super) forms: &'static [(&'static str, &'static str)],
     /// Its own options. One with an empty meaning is accepted, but not listed.
     pub(super) options: &'static [Meaning],
@@ -50,6 +50,9 @@ pub(super) struct Call {
     pub(super) arguments: Vec<String>,
     pub(super) options: Options,
 }
+
+/// Ends an argument that may be repeated.
+const REPEATED: &str = "...";
 
 /// Options of every command.
 const COMMON: [Meaning; 5] =
@@ -80,12 +83,20 @@ impl Command {
 
     /// Its arguments, as the help shows them.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.forms.first().into_iter().flat_map(|(usage, _)| usage.split(' ').skip(1))
+        let form = self.forms.first().map_or("", |(usage, _)| usage);
+        form.split(" [--").next().unwrap_or(form).split(' ').skip(1)
     }
 
     /// Those that must be given.
     pub(super) fn needed(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.arguments().filter(|argument| !argument.starts_with('['))
+        let needed = self.arguments().filter(|argument| !argument.starts_with('['));
+        needed.map(|argument| argument.trim_end_matches(REPEATED))
+    }
+
+    /// How many arguments it takes; none if there is no limit.
+    pub(super) fn most_arguments(&self) -> Option<usize> {
+        let is_limited = !self.arguments().any(|argument| argument.ends_with(REPEATED));
+        is_limited.then(|| self.arguments().count())
     }
 
     /// Its forms, for a hint.

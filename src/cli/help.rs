@@ -13,9 +13,7 @@ const DETAILS_WIDTH: usize = 80;
 pub(super) fn client() -> String {
     let (room, _, _) = rooms();
     let commands = forms().map(|(usage, summary, _)| format!("  {usage:room$}{summary}\n"));
-    let options = options::ALL
-        .iter()
-        .map(|flag| format!("  {:14}{}\n", format!("{}{}", flag.name, flag.value), flag.means));
+    let options = options::ALL.iter().map(|flag| format!("  {:20}{}\n", flag.usage(), flag.means));
     format!(
         "{BEFORE_COMMANDS}{}\noptions, anywhere after the command:\n{}\n\
          exit status: 0 done, 1 failed, 2 usage or .conf, 3 refused, 4 too few servers\n",
@@ -91,8 +89,7 @@ fn command(command: &Command, width: usize) -> Vec<String> {
     let room = command.forms.iter().map(|(usage, _)| usage.len()).max().unwrap_or(0) + 2;
     let forms = command.forms.iter().flat_map(|(usage, summary)| hang(usage, room, summary, width));
     let mut lines: Vec<String> = forms.collect();
-    let options =
-        command.listed_options().map(|(flag, means)| (format!("  {}{}", flag.name, flag.value), means));
+    let options = command.listed_options().map(|(flag, means)| (format!("  {}", flag.usage()), means));
     let room = options.clone().map(|(option, _)| option.len()).max().unwrap_or(0) + 2;
     lines.extend(options.flat_map(|(option, means)| hang(&option, room, means, width)));
     if !command.details.is_empty() {

@@ -3,7 +3,7 @@
 use crate::client::Share;
 
 /// The options of one command.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) long: bool,
     pub(super) json: bool,
@@ -21,26 +21,47 @@ pub(super) struct Options {
 /// An option of some command.
 pub(super) struct Flag {
     pub(super) name: &'static str,
-    /// The value it may have, as the help shows it; empty if it takes none.
-    pub(super) value: &'static str,
+    pub(super) value: Value,
     pub(super) means: &'static str,
     /// What other programs call it.
     pub(super) elsewhere: &'static [&'static str],
-    /// Notes it, with its value; `None` if the value is invalid.
-    pub(super) set: fn(&mut Options, Option<&str>) -> Option<()>,
+    /// Notes it, with its value; if the value is invalid, says what was expected.
+    pub(super) set: Set,
+}
+
+type Set = fn(&mut Options, Option<&str>) -> Result<(), &'static str>;
+
+/// The value of an option, as the help shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value {
+    None,
+    /// After `=` in the same word, or left out.
+    Optional(&'static str),
+    /// After `=` in the same word, or the next word.
+    #[allow(dead_code, reason = "the next options have one")]
+    Needed(&'static str),
 }
 
 impl Flag {
-    const fn new(
-        name: &'static str,
-        means: &'static str,
-        set: fn(&mut Options, Option<&str>) -> Option<()>,
-    ) -> Self {
-        Self { name, value: "", means, elsewhere: &[], set }
+    const fn new(name: &'static str, means: &'static str, set: Set) -> Self {
+        Self { name, value: Value::None, means, elsewhere: &[], set }
+    }
+
+    const fn with(self, value: Value) -> Self {
+        Self { value, ..self }
     }
 
     const fn elsewhere(self, elsewhere: &'static [&'static str]) -> Self {
         Self { elsewhere, ..self }
+    }
+
+    /// How it is written, with its value.
+    pub(super) fn usage(&self) -> String {
+        match self.value {
+            Value::None => self.name.to_owned(),
+            Value::Optional(value) => format!("{}[={value}]", self.name),
+            Value::Needed(value) => format!("{} {value}", self.name),
+        }
     }
 }
 
@@ -48,7 +69,7 @@ macro_rules! switch {
     ($field:ident) => {
         |options, _| {
             options.$field = true;
-            Some(())
+            Ok(())
         }
     };
 }
@@ -64,16 +85,14 @@ pub(super) const ONLY_CHANGED: Flag =
     Flag::new("-u", "upload only what has changed", switch!(only_changed)).elsewhere(&["--update"]);
 pub(super) const FOLLOW: Flag = Flag::new("-L", "follow links instead of storing them", switch!(follow))
     .elsewhere(&["--dereference", "--copy-links", "--follow"]);
-pub(super) const READ: Flag = Flag {
-    name: "--read",
-    value: "[=P%]",
-    means: "fetch and check every copy, or a random P% of it",
-    elsewhere: &["--read-data", "--read-data-subset"],
-    set: |options, value| {
-        options.read = Some(value.map_or(Some(Share::ALL), Share::parse)?);
-        Some(())
-    },
-};
+pub(super) const READ: Flag =
+    Flag::new("--read", "fetch and check every copy, or a random P% of it", |options, value| {
+        let share = value.map_or(Some(Share::ALL), Share::parse);
+        options.read = Some(share.ok_or("a percentage above 0% and up to 100%")?);
+        Ok(())
+    })
+    .with(Value::Optional("P%"))
+    .elsewhere(&["--read-data", "--read-data-subset"]);
 pub(super) const JSON: Flag = Flag::new("--json", "one JSON object per line", switch!(json));
 pub(super) const QUIET: Flag = Flag::new("-q", "quiet: no success messages, no progress", switch!(quiet))
     .elsewhere(&["--quiet", "--silent"]);
@@ -83,7 +102,7 @@ pub(super) const HELP: Flag = Flag::new("--help", "", switch!(help));
 pub(super) const HELP_SHORT: Flag = Flag::new("-h", "", switch!(help));
 /// It ends the options, so nothing is noted of it.
 pub(super) const END: Flag =
-    Flag::new("--", "ends the options: a name after it may begin with a dash", |_, _| Some(()));
+    Flag::new("--", "ends the options: a name after it may begin with a dash", |_, _| Ok(()));
 
 /// Every option that the help lists, in its order.
 pub(super) const ALL: [&Flag; 10] =

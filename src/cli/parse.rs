@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::command::{Action, Call, Command};
+use super::command::{Action, Call, Command, Meaning};
 use super::commands::TABLE;
 use super::hints::{self, did_you_mean, nearest};
-use super::options::{END, Flag, Options};
+use super::options::{END, Flag, Options, Value};
 use super::words::BadLine;
 use crate::name::printable;
 
@@ -26,8 +26,10 @@ pub(super) enum UsageError {
     Unknown(String),
     /// An option that the command does not have.
     Option(&'static Command, String),
-    /// An option with an invalid value.
-    Value(String),
+    /// An option with an invalid value, what was expected, and what it means.
+    Value(String, &'static str, String),
+    /// An option without its value, and what it means.
+    NoValue(&'static str, String),
     /// A required argument.
     Missing(&'static Command, &'static str),
     Unexpected(&'static Command, String),
@@ -48,9 +50,10 @@ impl fmt::Display for UsageError {
             UsageError::Option(command, option) => {
                 write!(f, "{} has no option '{}'", command.name, printable(option))
             }
-            UsageError::Value(option) => {
-                write!(f, "'{}': expected a percentage above 0% and up to 100%", printable(option))
+            UsageError::Value(option, expected, _) => {
+                write!(f, "'{}': expected {expected}", printable(option))
             }
+            UsageError::NoValue(option, _) => write!(f, "{option} has no value"),
             UsageError::Missing(_, argument) => write!(f, "{argument} is missing"),
             UsageError::Unexpected(_, word) => write!(f, "unexpected argument '{}'", printable(word)),
         }
@@ -80,7 +83,7 @@ impl UsageError {
                     }
                 }
             }
-            UsageError::Value(_) => "--read reads everything, --read=5% a random part".into(),
+            UsageError::Value(.., usage) | UsageError::NoValue(_, usage) => usage.clone(),
             UsageError::Missing(command, _) => format!("usage: {}", command.usage()),
             UsageError::Line(BadLine::Quote) => {
                 "put a backslash before a quote that is part of a name: it\\'s.txt".into()
@@ -130,7 +133,7 @@ pub(super) fn parse(words: &[String]) -> Result<Parsed, UsageError> {
     if let Some(missing) = command.needed().nth(arguments.len()) {
         return Err(UsageError::Missing(command, missing));
     }
-    if let Some(word) = arguments.get(command.arguments().count()) {
+    if let Some(word) = command.most_arguments().and_then(|most| arguments.get(most)) {
         return Err(UsageError::Unexpected(command, word.clone()));
     }
     match command.action {
@@ -149,7 +152,7 @@ fn split_options(command: &'static Command, words: &[String]) -> Result<(Options
     let mut options = Options::default();
     let mut arguments = Vec::new();
     let mut words = words.iter();
-    for word in words.by_ref() {
+    while let Some(word) = words.next() {
         if *word == END.name {
             break;
         }
@@ -162,10 +165,22 @@ fn split_options(command: &'static Command, words: &[String]) -> Result<(Options
             Some((name, value)) => (name, Some(value)),
             None => (word.as_str(), None),
         };
-        let is_it = |flag: &&Flag| flag.name == name && (value.is_none() || !flag.value.is_empty());
-        let flag = command.options().map(|(flag, _)| *flag).find(is_it);
-        let flag = flag.ok_or_else(|| UsageError::Option(command, word.to_owned()))?;
-        (flag.set)(&mut options, value).ok_or_else(|| UsageError::Value(word.to_owned()))?;
+        let is_it =
+            |(flag, _): &&Meaning| flag.name == name && (value.is_none() || flag.value != Value::None);
+        let known = command.options().find(is_it);
+        let (flag, means) = known.ok_or_else(|| UsageError::Option(command, word.to_owned()))?;
+        let usage = || format!("{}: {means}", flag.usage());
+        let value = match (value, flag.value) {
+            (None, Value::Needed(_)) => {
+                Some(words.next().ok_or_else(|| UsageError::NoValue(flag.name, usage()))?.as_str())
+            }
+            (value, _) => value,
+        };
+        (flag.set)(&mut options, value).map_err(|expected| {
+            let given = value.filter(|value| !word.ends_with(value));
+            let given = given.map_or(word.to_owned(), |value| format!("{word} {value}"));
+            UsageError::Value(given, expected, usage())
+        })?;
     }
     arguments.extend(words.cloned());
     Ok((options, arguments))
@@ -249,7 +264,11 @@ mod tests {
             let arguments = command.needed().collect::<Vec<_>>().join(" ");
             let listed: Vec<&str> = command.listed_options().map(|(flag, _)| flag.name).collect();
             for flag in options::ALL.into_iter().filter(|flag| flag.name != END.name) {
-                let parsed = call(&format!("{name} {} {arguments}", flag.name));
+                let value = match flag.value {
+                    Value::Needed(_) => " x",
+                    Value::None | Value::Optional(_) => "",
+                };
+                let parsed = call(&format!("{name} {}{value} {arguments}", flag.name));
                 match listed.contains(&flag.name) || (flag.name == "-r" && takes_all(name)) {
                     true => assert_ne!(parsed.unwrap().2, Options::default(), "{name} {}", flag.name),
                     false => assert_eq!(parsed, Err(UsageError::Option(command, flag.name.into()))),
@@ -268,8 +287,9 @@ mod tests {
         assert_eq!(read("Verify --read=2.5% d"), Ok(Share::parse("2.5%")));
         for value in ["0%", "abc", "", "5", "101%", "-1%"] {
             let error = parsed(&format!("Verify --read={value}")).unwrap_err();
-            assert_eq!(error, UsageError::Value(format!("--read={value}")));
-            assert!(error.hint().contains("--read=5%"), "{}", error.hint());
+            let expected = "expected a percentage above 0% and up to 100%";
+            assert_eq!(error.to_string(), format!("'--read={value}': {expected}"));
+            assert!(error.hint().starts_with("--read[=P%]: "), "{}", error.hint());
         }
         assert_eq!(read("Repair --read=5%"), Err(UsageError::Option(row("Repair"), "--read=5%".into())));
         assert_eq!(read("Verify --json=5%"), Err(UsageError::Option(row("Verify"), "--json=5%".into())));

@@ -57,7 +57,7 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
             Ok(Parsed::Call(call)) => {
                 // It takes the next line for the password.
                 number += usize::from(*call.command == passwd::COMMAND);
-                session.console.set_options(call.options);
+                session.console.set_options(&call.options);
                 commands::execute(session, &call)
             }
             Err(error) => {

@@ -26,7 +26,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    let (console, options) = (session.console, call.options);
+    let (console, options) = (session.console, &call.options);
     let mut other_key = 0;
     let mut summary = session.client.repair(&parse_folder(call.optional())?, options.dry_run, |step| {
         other_key += usize::from(matches!(step, Repaired::Failed { why: NotRepaired::OtherKey, .. }));

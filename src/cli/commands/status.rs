@@ -28,11 +28,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let status = session.client.status();
     session.console.warn_of_down(true);
     session.console.end_work();
-    Ok(show(session.console, &status, call.options))
+    Ok(show(session.console, &status, &call.options))
 }
 
 /// Shows the state of all servers; the exit status.
-pub(in crate::cli) fn show(console: &Console, status: &[ServerStatus], options: Options) -> u8 {
+pub(in crate::cli) fn show(console: &Console, status: &[ServerStatus], options: &Options) -> u8 {
     if options.json {
         status.iter().for_each(|server| console.result(&object(server)));
     } else if console.out_is_terminal() {

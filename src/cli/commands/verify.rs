@@ -30,7 +30,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    let (console, options) = (session.console, call.options);
+    let (console, options) = (session.console, &call.options);
     let folder = parse_folder(call.optional())?;
     let verified = session.client.verify(&folder, options.recursive, options.read, |problem| {
         if options.json { console.result(&problem_json(problem)) } else { console.result(problem) }

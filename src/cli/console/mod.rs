@@ -39,7 +39,7 @@ pub(super) struct Console {
 }
 
 impl Console {
-    pub(super) fn set_options(&self, options: Options) {
+    pub(super) fn set_options(&self, options: &Options) {
         self.quiet.store(options.quiet, Ordering::Relaxed);
         self.traced.store(options.trace, Ordering::Relaxed);
         self.warned_of.lock().unwrap_or_else(PoisonError::into_inner).clear();

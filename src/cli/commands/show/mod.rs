@@ -31,7 +31,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    let (console, options) = (session.console, call.options);
+    let (console, options) = (session.console, &call.options);
     let ShownFolder { entries, unseen } = session.client.show(&parse_folder(call.optional())?)?;
     console.end_work();
     if !unseen.is_empty() {
