@@ -5,7 +5,7 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`text`], [`placement`]: pure rules. [`descriptors`]: the limit on open files.
+//! 0. [`name`], [`text`], [`placement`], [`throttle`]: pure rules. [`descriptors`]: the limit on open files.
 //! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
 //! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
 //! 3. [`wire`], [`auth`]: the protocol's lines, login.
@@ -32,5 +32,6 @@ pub mod server;
 pub mod store;
 pub mod tcp;
 pub mod text;
+pub mod throttle;
 pub mod version;
 pub mod wire;

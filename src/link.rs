@@ -6,10 +6,13 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::throttle::Throttle;
 
 /// Most bytes of an empty buffer that is kept.
 const KEPT: usize = 1024;
@@ -29,16 +32,33 @@ pub enum Limit {
     Each(Duration, Option<Instant>),
 }
 
+type SetTimeout = fn(&TcpStream, Option<Duration>) -> io::Result<()>;
+
 /// One direction of a stream.
 struct Half {
     stream: Arc<TcpStream>,
-    set_timeout: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+    set_timeout: SetTimeout,
     /// The timeout that is set on the socket.
     timeout: Option<Duration>,
     limit: Limit,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Half {
+    /// How many of so many bytes may pass at a time.
+    fn part(&self, bytes: usize) -> usize {
+        self.throttle.as_ref().map_or(bytes, |throttle| throttle.part(bytes))
+    }
+
+    /// Waits as the throttle demands, outside of every [`Limit`]: the other end is not to blame.
+    fn pass(&self, bytes: usize) {
+        let wait =
+            self.throttle.as_ref().map_or(Duration::ZERO, |throttle| throttle.take(bytes, Instant::now()));
+        if !wait.is_zero() {
+            thread::sleep(wait);
+        }
+    }
+
     fn call<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
             let timeout = self.timeout_of_a_call().ok_or(io::ErrorKind::TimedOut)?;
@@ -95,6 +115,11 @@ impl Inbound {
         }
     }
 
+    /// From now on what is read counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.0.throttle = Some(Arc::clone(throttle));
+    }
+
     /// Where the other end is, if it is known.
     pub fn other_end(&self) -> Option<IpAddr> {
         Some(self.0.stream.peer_addr().ok()?.ip())
@@ -121,7 +146,10 @@ impl Inbound {
 
 impl Read for Inbound {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.call(|mut stream| stream.read(buffer))
+        let part = self.0.part(buffer.len());
+        let got = self.0.call(|mut stream| stream.read(&mut buffer[..part]))?;
+        self.0.pass(got);
+        Ok(got)
     }
 }
 
@@ -137,6 +165,11 @@ impl Outbound {
     /// The limit from now on.
     pub fn limit(&mut self, limit: Limit) {
         self.half.limit = limit;
+    }
+
+    /// From now on what is sent counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.half.throttle = Some(Arc::clone(throttle));
     }
 
     /// Bytes that wait in the buffer.
@@ -174,7 +207,9 @@ impl Outbound {
 
 impl Write for Half {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.call(|mut stream| stream.write(bytes))
+        let part = self.part(bytes.len());
+        self.pass(part);
+        self.call(|mut stream| stream.write(&bytes[..part]))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -213,9 +248,12 @@ impl Write for Outbound {
 /// The system refuses an option of the socket.
 pub fn open(stream: Arc<TcpStream>, capacity: usize, limit: Limit) -> io::Result<(Inbound, Outbound)> {
     stream.set_nodelay(true)?;
-    let inbound =
-        Half { stream: Arc::clone(&stream), set_timeout: TcpStream::set_read_timeout, timeout: None, limit };
-    let outbound = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
+    let half = |set_timeout| {
+        let stream = Arc::clone(&stream);
+        Half { stream, set_timeout, timeout: None, limit, throttle: None }
+    };
+    let inbound = half(TcpStream::set_read_timeout as SetTimeout);
+    let outbound = half(TcpStream::set_write_timeout);
     Ok((Inbound(inbound), Outbound { half: outbound, buffer: Vec::new(), capacity }))
 }
 

@@ -30,6 +30,7 @@ pub use upload::source::{Selection, Source, Sources, find};
 
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};
+use crate::peer::LEAST_THROTTLE;
 use core::base::Core;
 
 /// A client that is logged in to the servers that are up.
@@ -69,6 +70,17 @@ impl Client {
     /// up sooner than during a command.
     pub fn probe(&mut self) {
         self.0.cluster.probe();
+    }
+
+    /// The least rate for [`Client::throttle`].
+    pub fn least_rate(&self) -> u64 {
+        LEAST_THROTTLE * self.0.cluster.len() as u64
+    }
+
+    /// From now on at most so many bytes are sent and received in a second, over all connections together; without a
+    /// rate, as many as can be. With less than [`Client::least_rate`], servers may end connections.
+    pub fn throttle(&mut self, rate: Option<u64>) {
+        self.0.cluster.throttle(rate);
     }
 
     /// Asks every server, one after another, for its round trip and what it holds.

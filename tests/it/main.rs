@@ -21,6 +21,7 @@ mod scenarios_care;
 mod scenarios_disk;
 mod scenarios_faults;
 mod scenarios_hang_up;
+mod scenarios_limit;
 mod scenarios_local;
 mod scenarios_move_folder;
 mod scenarios_output;

@@ -3,7 +3,7 @@
 use crate::cli::FAILED;
 use crate::cli::arguments::join;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::RECURSIVE;
+use crate::cli::options::{LIMIT, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
 use crate::client::{ClientError, Downloaded, Files, Found, Names};
@@ -13,7 +13,7 @@ pub(super) const COMMAND: Command = Command {
     name: "Download",
     elsewhere: &["get"],
     forms: &[("Download FILE [FOLDER]", "get a file back"), ("Download FOLDER", "get everything below it")],
-    options: &[(&RECURSIVE, "")],
+    options: &[(&RECURSIVE, ""), (&LIMIT, LIMIT.means)],
     details: "It goes to Downloads/USER/FOLDER/FILE in the folder where the client was started. An older download is \
               replaced in one step, and only by a file that is whole. Times and permissions come back as they were \
               stored; what exists is never given more permissions. A link below Downloads/USER is not followed. \

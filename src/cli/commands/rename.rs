@@ -13,7 +13,7 @@ use crate::name::FilePath;
 pub(super) const COMMAND: Command = Command {
     name: "Move",
     elsewhere: &["mv", "rename"],
-    forms: &[("Move OLD NEW", "give a file or folder another name")],
+    forms: &[("Move OLD NEW", "rename a file or folder")],
     details: "The bytes do not travel again. What exists is never replaced. At least as many servers must be up as there \
               should be copies. Of a folder, what cannot be moved stays where it is, and the exit status is 1; so it is \
               if an old name is uploaded again in the meantime: the newer version is kept. To finish a Move that was \

@@ -3,7 +3,7 @@
 use crate::cli::arguments::parse_folder;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::Journal;
-use crate::cli::options::{FOLLOW, LONG, ONLY_CHANGED, RECURSIVE};
+use crate::cli::options::{FOLLOW, LIMIT, LONG, ONLY_CHANGED, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Tally};
 use crate::client::{self, ClientError, Selection};
@@ -22,6 +22,7 @@ pub(super) const COMMAND: Command = Command {
         ),
         (&FOLLOW, "follow links; otherwise they are stored as links"),
         (&LONG, "list every file, unchanged ones too, even into a pipe"),
+        (&LIMIT, LIMIT.means),
         (&RECURSIVE, ""),
     ],
     details: "FILE is a path inside DIR, the client's first argument, or an absolute path. It is stored under the last \
