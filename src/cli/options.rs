@@ -95,17 +95,14 @@ pub(super) const READ: Flag =
     })
     .with(Value::Optional("P%"))
     .elsewhere(&["--read-data", "--read-data-subset"]);
-pub(super) const LIMIT: Flag = Flag::new(
-    "--limit",
-    "move at most so many bytes a second: 500K, 5M, 1.5G",
-    |options, value| {
+pub(super) const LIMIT: Flag =
+    Flag::new("--limit", "move at most so many bytes a second: 500K, 5M, 1.5G", |options, value| {
         let rate = value.and_then(units::parse_bytes).filter(|rate| *rate > 0);
         options.limit = Some(rate.ok_or("bytes a second, such as 500K, 5M or 1.5G")?);
         Ok(())
-    },
-)
-.with(Value::Needed("RATE"))
-.elsewhere(&["--bwlimit", "--limit-rate", "--limit-upload", "--limit-download"]);
+    })
+    .with(Value::Needed("RATE"))
+    .elsewhere(&["--bwlimit", "--limit-rate", "--limit-upload", "--limit-download"]);
 pub(super) const JSON: Flag = Flag::new("--json", "one JSON object per line", switch!(json));
 pub(super) const QUIET: Flag = Flag::new("-q", "quiet: no success messages, no progress", switch!(quiet))
     .elsewhere(&["--quiet", "--silent"]);

@@ -15,6 +15,7 @@ mod dependencies;
 mod documents;
 mod generations;
 mod layers;
+mod packaging;
 mod privacy;
 mod scenarios_basic;
 mod scenarios_care;
