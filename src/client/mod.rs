@@ -23,7 +23,7 @@ pub use core::error::{
 pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::name_map::{NameMap, Names};
-pub use core::report::{Doing, Notice, Phase, Progress, Report};
+pub use core::report::{Doing, Notice, Phase, Progress, Report, Silent};
 pub use download::{Downloaded, MadeFolder};
 pub use upload::Uploaded;
 pub use upload::source::{Selection, Source, Sources, find};
