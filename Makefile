@@ -7,16 +7,29 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 INSTALL ?= install
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
-MANDIR  ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+MANDIR  ?= $(DATADIR)/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
-BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
-ZSHCOMPDIR  ?= $(PREFIX)/share/zsh/site-functions
-FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+USERUNITDIR ?= $(PREFIX)/lib/systemd/user
+BASHCOMPDIR ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR  ?= $(DATADIR)/zsh/site-functions
+FISHCOMPDIR ?= $(DATADIR)/fish/vendor_completions.d
 
 # The prompt edits lines. Plain `cargo build` leaves that out, and the packages that it needs.
 FEATURES := --features line-editing
 
-.PHONY: build install uninstall demo servers stop test check deploy-check chaos fuzz bench clean help
+# What is installed.
+SERVER := Server
+CLIENT := Client
+PAGES  := shareit.1 shareit.conf.5 shareit-server.8
+# Each shell, and where it looks for a program's completion, which the client prints if it runs here.
+COMPLETIONS := bash:$(BASHCOMPDIR)/shareit zsh:$(ZSHCOMPDIR)/_shareit fish:$(FISHCOMPDIR)/shareit.fish
+USERUNITS := $(notdir $(wildcard dist/shareit-*))
+
+# Rust's target of the C library that a program can contain.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+.PHONY: build install uninstall deb static demo servers stop test check deploy-check chaos fuzz bench clean help
 
 build: ## build, and leave ./Server and ./Client here (plain `make` does this)
 	$(CARGO) build --release --locked $(FEATURES)
@@ -38,33 +51,62 @@ built:
 	  $(MAKE) build; \
 	fi
 
+install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= leaves out the systemd units
+	@$(MAKE) --no-print-directory install-files
+
 # Programs are installed under other names: Server and Client say too little among a thousand programs.
-install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= leaves out the systemd unit
+.PHONY: install-files
+install-files:
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
-	$(INSTALL) -m 755 Client "$(DESTDIR)$(BINDIR)/shareit"
-	$(INSTALL) -m 755 Server "$(DESTDIR)$(BINDIR)/shareit-server"
-	$(INSTALL) -m 644 man/shareit.1 "$(DESTDIR)$(MANDIR)/man1/shareit.1"
-	$(INSTALL) -m 644 man/shareit.conf.5 "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
-	$(INSTALL) -m 644 man/shareit-server.8 "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
-	$(INSTALL) -d "$(DESTDIR)$(BASHCOMPDIR)" "$(DESTDIR)$(ZSHCOMPDIR)" "$(DESTDIR)$(FISHCOMPDIR)"
-	"$(DESTDIR)$(BINDIR)/shareit" completion bash >"$(DESTDIR)$(BASHCOMPDIR)/shareit"
-	"$(DESTDIR)$(BINDIR)/shareit" completion zsh >"$(DESTDIR)$(ZSHCOMPDIR)/_shareit"
-	"$(DESTDIR)$(BINDIR)/shareit" completion fish >"$(DESTDIR)$(FISHCOMPDIR)/shareit.fish"
-	chmod 644 "$(DESTDIR)$(BASHCOMPDIR)/shareit" "$(DESTDIR)$(ZSHCOMPDIR)/_shareit" "$(DESTDIR)$(FISHCOMPDIR)/shareit.fish"
+	$(INSTALL) -m 755 "$(CLIENT)" "$(DESTDIR)$(BINDIR)/shareit"
+	$(INSTALL) -m 755 "$(SERVER)" "$(DESTDIR)$(BINDIR)/shareit-server"
+	for page in $(PAGES); do $(INSTALL) -m 644 "man/$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page" || exit 1; done
+	for place in $(COMPLETIONS); do \
+	  file="$(DESTDIR)$${place#*:}"; \
+	  script=$$("$(DESTDIR)$(BINDIR)/shareit" completion $${place%%:*} 2>/dev/null) || continue; \
+	  $(INSTALL) -d "$${file%/*}" && echo "$$script" >"$$file" && chmod 644 "$$file" || exit 1; \
+	done
 ifneq ($(UNITDIR),)
-	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)"
+	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(USERUNITDIR)"
 	sed 's|/usr/local/bin|$(BINDIR)|' dist/shareit@.service >"$(DESTDIR)$(UNITDIR)/shareit@.service"
 	chmod 644 "$(DESTDIR)$(UNITDIR)/shareit@.service"
+	for unit in $(USERUNITS); do \
+	  sed 's|/usr/local/bin|$(BINDIR)|' "dist/$$unit" >"$(DESTDIR)$(USERUNITDIR)/$$unit" && \
+	  chmod 644 "$(DESTDIR)$(USERUNITDIR)/$$unit" || exit 1; \
+	done
 endif
 
 uninstall: ## remove what `make install` installed, with the same PREFIX and DESTDIR
 	rm -f "$(DESTDIR)$(BINDIR)/shareit" "$(DESTDIR)$(BINDIR)/shareit-server"
-	rm -f "$(DESTDIR)$(MANDIR)/man1/shareit.1" "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
-	rm -f "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
-	rm -f "$(DESTDIR)$(BASHCOMPDIR)/shareit" "$(DESTDIR)$(ZSHCOMPDIR)/_shareit" "$(DESTDIR)$(FISHCOMPDIR)/shareit.fish"
+	for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page"; done
+	for place in $(COMPLETIONS); do rm -f "$(DESTDIR)$${place#*:}"; done
 ifneq ($(UNITDIR),)
 	rm -f "$(DESTDIR)$(UNITDIR)/shareit@.service"
+	for unit in $(USERUNITS); do rm -f "$(DESTDIR)$(USERUNITDIR)/$$unit"; done
 endif
+
+deb: $(if $(filter-out Server,$(SERVER)),,built) ## a Debian package of the programs, man pages and units; SERVER= and CLIENT= choose other programs
+	@SERVER="$(SERVER)" CLIENT="$(CLIENT)" bash scripts/deb.sh .
+
+static: ## programs that need no C library, in static/, for any Linux of this kind of processor
+	@rustup target list --installed 2>/dev/null | grep -qx "$(MUSL)" || \
+	  { echo "make: Rust cannot build for $(MUSL) here: run rustup target add $(MUSL)" >&2; exit 1; }
+	$(CARGO) build --release --locked $(FEATURES) --target "$(MUSL)"
+	@mkdir -p static
+	@for b in Server Client; do \
+	  cp "$(TARGET)/$(MUSL)/release/$$b" static/$$b.new && mv -f static/$$b.new static/$$b && \
+	  bash scripts/is-static.sh static/$$b || exit 1; \
+	done
+
+# The same without optimisation, if that is possible here.
+.PHONY: static-check
+static-check:
+	@if rustup target list --installed 2>/dev/null | grep -qx "$(MUSL)"; then \
+	  $(CARGO) build --locked --target "$(MUSL)" || exit 1; \
+	  for b in Server Client; do bash scripts/is-static.sh "$(TARGET)/$(MUSL)/debug/$$b" || exit 1; done; \
+	else \
+	  echo "static programs are skipped: Rust cannot build for $(MUSL) here"; \
+	fi
 
 demo: build ## the narrated demo of four servers; DEMO_PAUSE=key waits for Enter at each step
 	@bash scripts/demo.sh
@@ -86,6 +128,7 @@ check: ## formatting, lints, every test, the documentation of the code
 	$(MAKE) test
 	@# The prompt that plain `cargo build` makes.
 	$(CARGO) test --locked --test it -- scenarios_prompt
+	@$(MAKE) --no-print-directory static-check
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
 deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page
@@ -123,7 +166,7 @@ bench: ## the benchmarks, in one table; ARGS='...' chooses parts, see benches/RE
 
 clean: ## remove what was built; the servers' files are kept
 	$(CARGO) clean
-	rm -f Server Client Server.new Client.new
+	rm -rf Server Client Server.new Client.new static
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

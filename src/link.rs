@@ -7,10 +7,13 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::throttle::Throttle;
 
 /// Most bytes of an empty buffer that is kept.
 const KEPT: usize = 1024;
@@ -50,18 +53,34 @@ impl Stop {
         self.0.swap(false, Ordering::Relaxed)
     }
 }
+type SetTimeout = fn(&TcpStream, Option<Duration>) -> io::Result<()>;
 
 /// One direction of a stream.
 struct Half {
     stream: Arc<TcpStream>,
-    set_timeout: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+    set_timeout: SetTimeout,
     /// The timeout that is set on the socket.
     timeout: Option<Duration>,
     limit: Limit,
     stop: Stop,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Half {
+    /// How many of so many bytes may pass at a time.
+    fn part(&self, bytes: usize) -> usize {
+        self.throttle.as_ref().map_or(bytes, |throttle| throttle.part(bytes))
+    }
+
+    /// Waits as the throttle demands, outside of every [`Limit`]: the other end is not to blame.
+    fn pass(&self, bytes: usize) {
+        let wait =
+            self.throttle.as_ref().map_or(Duration::ZERO, |throttle| throttle.take(bytes, Instant::now()));
+        if !wait.is_zero() {
+            thread::sleep(wait);
+        }
+    }
+
     fn call<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
             if self.stop.is_requested() {
@@ -126,6 +145,11 @@ impl Inbound {
         }
     }
 
+    /// From now on what is read counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.0.throttle = Some(Arc::clone(throttle));
+    }
+
     /// Where the other end is, if it is known.
     pub fn other_end(&self) -> Option<IpAddr> {
         Some(self.0.stream.peer_addr().ok()?.ip())
@@ -152,7 +176,10 @@ impl Inbound {
 
 impl Read for Inbound {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.call(|mut stream| stream.read(buffer))
+        let part = self.0.part(buffer.len());
+        let got = self.0.call(|mut stream| stream.read(&mut buffer[..part]))?;
+        self.0.pass(got);
+        Ok(got)
     }
 }
 
@@ -173,6 +200,11 @@ impl Outbound {
     /// From now on this ends what waits here.
     pub fn stop_by(&mut self, stop: &Stop) {
         self.half.stop = stop.clone();
+    }
+
+    /// From now on what is sent counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.half.throttle = Some(Arc::clone(throttle));
     }
 
     /// Bytes that wait in the buffer.
@@ -210,7 +242,9 @@ impl Outbound {
 
 impl Write for Half {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.call(|mut stream| stream.write(bytes))
+        let part = self.part(bytes.len());
+        self.pass(part);
+        self.call(|mut stream| stream.write(&bytes[..part]))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -250,10 +284,10 @@ impl Write for Outbound {
 pub fn open(stream: Arc<TcpStream>, capacity: usize, limit: Limit) -> io::Result<(Inbound, Outbound)> {
     stream.set_nodelay(true)?;
     let half = |set_timeout| {
-        let stop = Stop::default();
-        Half { stream: Arc::clone(&stream), set_timeout, timeout: None, limit, stop }
+        let (stream, stop) = (Arc::clone(&stream), Stop::default());
+        Half { stream, set_timeout, timeout: None, limit, stop, throttle: None }
     };
-    let inbound = half(TcpStream::set_read_timeout);
+    let inbound = half(TcpStream::set_read_timeout as SetTimeout);
     let outbound = half(TcpStream::set_write_timeout);
     Ok((Inbound(inbound), Outbound { half: outbound, buffer: Vec::new(), capacity }))
 }

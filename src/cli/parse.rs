@@ -268,7 +268,7 @@ mod tests {
             let listed: Vec<&str> = command.listed_options().map(|(flag, _)| flag.name).collect();
             for flag in options::ALL.into_iter().filter(|flag| flag.name != END.name) {
                 let value = match flag.value {
-                    Value::Needed(_) => " x",
+                    Value::Needed(_) => " 1M",
                     Value::None | Value::Optional(_) => "",
                 };
                 let parsed = call(&format!("{name} {}{value} {arguments}", flag.name));

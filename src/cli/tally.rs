@@ -18,6 +18,7 @@ pub(super) enum Deed {
     Upload,
     Download,
     Delete,
+    Move,
     /// The removal of a local file.
     Remove,
 }
@@ -29,6 +30,7 @@ impl Deed {
             Deed::Upload => "uploaded",
             Deed::Download => "downloaded",
             Deed::Delete => "deleted",
+            Deed::Move => "moved",
             Deed::Remove => "removed here",
         }
     }
@@ -39,6 +41,7 @@ impl Deed {
             Deed::Upload => "would upload",
             Deed::Download => "would download",
             Deed::Delete => "would delete",
+            Deed::Move => "would move",
             Deed::Remove => "would remove here",
         }
     }
@@ -136,7 +139,7 @@ impl Tally {
             *self.bytes.get_or_insert(0) += size;
         }
         let is_shown = match self.dry_run {
-            true => !path.is_of_folder() || matches!(self.deed, Deed::Delete | Deed::Remove),
+            true => !path.is_of_folder() || !matches!(self.deed, Deed::Upload | Deed::Download),
             false => !path.is_of_folder() && self.files <= LISTED,
         };
         let is_listed = self.all_listed || is_shown;

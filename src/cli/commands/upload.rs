@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cli::arguments::{outermost, parse_folder};
 use crate::cli::command::{Action, Call, Command, Names};
 use crate::cli::journal::Journal;
-use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, LONG, ONLY_CHANGED, RECURSIVE, TO};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
@@ -36,6 +36,7 @@ pub(super) const COMMAND: Command = Command {
         (&DRY_RUN, "only show what would be done"),
         (&FOLLOW, "follow links; otherwise they are stored as links"),
         (&LONG, "list every file, unchanged ones too, even into a pipe"),
+        (&LIMIT, LIMIT.means),
         (&RECURSIVE, ""),
     ],
     details: "NAME is a file or folder in DIR, the client's first argument, an absolute path, or a pattern with *, ?, \

@@ -13,6 +13,7 @@ use super::report::{Notice, Report};
 use crate::config::Config;
 use crate::name::ServerName;
 use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received, Stop, WaitClock};
+use crate::throttle::Throttle;
 use crate::wire::{Refusal, Request};
 use server::{Connection, Server};
 
@@ -31,6 +32,8 @@ pub(crate) struct Cluster {
     other_password: Option<Zeroizing<String>>,
     /// Counts the rounds of logins.
     rounds: u64,
+    /// Of all connections.
+    throttle: Arc<Throttle>,
     report: Arc<dyn Report>,
     /// Whether servers that are lost or back go unreported.
     is_quiet: bool,
@@ -53,6 +56,7 @@ impl Cluster {
             password: config.password.clone(),
             other_password: other.map(|other| other.to_owned().into()),
             rounds: 0,
+            throttle: Arc::default(),
             report: Arc::clone(report),
             is_quiet: false,
             were_up: Vec::new(),
@@ -376,6 +380,11 @@ impl Cluster {
         self.report_lost_for_good();
     }
 
+    /// From now on at most so many bytes pass in a second, over all connections and both ways together.
+    pub(crate) fn throttle(&self, rate: Option<u64>) {
+        self.throttle.set(rate);
+    }
+
     /// Sends all requests to their servers ahead, then receives the replies in order. For a server that is down, or
     /// goes down, the answer is [`Answer::Lost`].
     ///
@@ -498,6 +507,7 @@ impl Cluster {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
                     report.trace(&name, Direction::Received, "WELCOME (logged in)");
                     peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
+                    peer.throttle(&self.throttle);
                     self.servers[server].welcome(peer, self.rounds);
                 }
                 Err(why) => self.servers[server].turn_away(why, cost),
