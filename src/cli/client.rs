@@ -159,8 +159,8 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         console.warning(&why);
     }
     let downloads = Path::new(DOWNLOADS).join(client.user().as_str());
-    let mut session =
-        Session { console, client, dir: PathBuf::from(dir), conf: PathBuf::from(conf), downloads, pending };
+    let (dir, conf, reads_commands) = (PathBuf::from(dir), PathBuf::from(conf), one.is_none());
+    let mut session = Session { console, client, dir, conf, downloads, pending, reads_commands };
     ExitCode::from(match (one, call) {
         (None, _) => prompt::run(&mut session),
         (_, Some(call)) => commands::execute(&mut session, call),

@@ -10,6 +10,17 @@ pub(super) fn object<N: AsRef<str>>(members: impl IntoIterator<Item = (N, String
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
+/// What became of a file, and whether that is done.
+pub(super) fn fate(
+    name: &str,
+    action: &str,
+    done: bool,
+    more: impl IntoIterator<Item = (&'static str, String)>,
+) -> String {
+    let first = [("name", text(name)), ("action", text(action)), ("done", done.to_string())];
+    object(first.into_iter().chain(more))
+}
+
 /// A value, or null.
 pub(super) fn or_null(value: Option<impl Display>) -> String {
     value.map_or("null".to_owned(), |value| value.to_string())

@@ -12,7 +12,7 @@ use super::tally::Tally;
 use super::words::{quoted, read_line};
 use super::{DENIED, FAILED, NO_SERVER};
 use crate::client::{Client, ClientError, Found, LocalError, Names};
-use crate::name::{FolderPath, ServerName, printable};
+use crate::name::{FilePath, FolderPath, ServerName, printable};
 use crate::pattern::is_pattern;
 
 /// A client that is logged in, and where its commands read and write.
@@ -25,6 +25,8 @@ pub(super) struct Session<'a> {
     pub(super) downloads: PathBuf,
     /// A password change that was interrupted and must still be finished.
     pub(super) pending: Option<Journal>,
+    /// Whether standard input has the commands.
+    pub(super) reads_commands: bool,
 }
 
 /// What names refer to.
@@ -48,6 +50,12 @@ impl Session<'_> {
         status_of(&error)
     }
 
+    /// Reports why one of several names cannot be used; the exit status.
+    pub(super) fn refuse(&mut self, name: &str, error: ClientError) -> u8 {
+        self.console.result_without("failed", name, &error);
+        self.report(error, None)
+    }
+
     /// What stored names refer to; a pattern, unless something has just that name, to all that match it. If there are
     /// several names, the others are found even if one is not, which is reported.
     ///
@@ -65,7 +73,7 @@ impl Session<'_> {
             match found {
                 Ok(found) => stored.found.extend(found),
                 Err(error) if names.len() == 1 => return Err(error),
-                Err(error) => stored.statuses.push(self.report(error, None)),
+                Err(error) => stored.statuses.push(self.refuse(name, error)),
             }
         }
         stored.found.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -104,7 +112,7 @@ impl Session<'_> {
     /// What happened to a file, or would happen, which is a result that was asked for.
     pub(super) fn tell(&self, tally: &Tally, line: Option<String>) {
         match line {
-            Some(line) if tally.is_dry_run() && !self.console.is_quiet() => self.console.result(&line),
+            Some(line) if tally.is_result(self.console.is_quiet()) => self.console.result(&line),
             line => self.done(line),
         }
     }
@@ -130,8 +138,9 @@ impl Session<'_> {
     }
 
     /// One of several files failed. A hint that applies to all of them is shown once, at the end.
-    pub(super) fn fail(&mut self, tally: &mut Tally, error: ClientError) {
+    pub(super) fn fail(&mut self, tally: &mut Tally, path: &FilePath, error: ClientError) {
         let error = self.client.find_reason(error);
+        self.console.result_without("failed", path.as_str(), &error);
         let Some(line) = tally.failed(error.to_string(), status_of(&error), error.hint()) else { return };
         match &error {
             ClientError::Local(LocalError::Failed(_, why)) => {

@@ -3,9 +3,10 @@
 use std::borrow::Borrow;
 
 use super::FAILED;
+use super::json;
 use super::text::{counted, grouped};
 use super::units;
-use crate::name::FilePath;
+use crate::name::{FilePath, printable};
 
 /// Files handed to the client at a time, so that those that are done are reported while the rest is in progress.
 pub(super) const AT_A_TIME: usize = 1024;
@@ -46,6 +47,11 @@ impl Deed {
         }
     }
 
+    /// Of one file, in JSON.
+    fn action(self) -> &'static str {
+        if self == Deed::Remove { "removed" } else { self.done() }
+    }
+
     /// Of several files, in the last line.
     fn counted(self) -> &'static str {
         if self == Deed::Upload { "stored" } else { self.done() }
@@ -57,6 +63,8 @@ pub(super) struct Tally {
     deed: Deed,
     /// Whether nothing is done, but only said: then each file has a line.
     dry_run: bool,
+    /// Whether each file has an object instead of a line.
+    json: bool,
     files: usize,
     /// Whether there are only entries of folders: otherwise these are not counted.
     only_folders: bool,
@@ -87,6 +95,7 @@ impl Tally {
         Self {
             deed,
             dry_run: false,
+            json: false,
             files,
             only_folders,
             all_listed: false,
@@ -107,6 +116,11 @@ impl Tally {
         Self { dry_run, ..self }
     }
 
+    /// Each file has an object instead of a line.
+    pub(super) fn json(self, json: bool) -> Self {
+        Self { json, ..self }
+    }
+
     /// An upload of these files, and of so many more that cannot be stored. With `all_listed`, each has a line.
     pub(super) fn of_upload(
         paths: impl IntoIterator<Item = impl Borrow<FilePath>>,
@@ -121,8 +135,7 @@ impl Tally {
 
     /// A file is done, or would be; with its size if bytes are moved, and where it is then.
     pub(super) fn done(&mut self, path: &FilePath, size: Option<u64>, place: &str) -> Option<String> {
-        let name = path.to_string();
-        self.done_as(path, &name, size, place)
+        self.done_as(path, path.as_str(), size, place)
     }
 
     /// The same, with another name in its line.
@@ -138,17 +151,34 @@ impl Tally {
         if let Some(size) = size {
             *self.bytes.get_or_insert(0) += size;
         }
+        if self.json {
+            // What was removed here has its name here.
+            let name = if self.deed == Deed::Remove { name } else { path.as_str() };
+            return Some(self.object(name, self.deed.action(), size));
+        }
         let is_shown = match self.dry_run {
             true => !path.is_of_folder() || !matches!(self.deed, Deed::Upload | Deed::Download),
             false => !path.is_of_folder() && self.files <= LISTED,
         };
         let is_listed = self.all_listed || is_shown;
         let verb = if self.dry_run { self.deed.would() } else { self.deed.done() };
-        is_listed.then(|| format!("{verb} {name}{}{place}", in_brackets(size)))
+        is_listed.then(|| format!("{verb} {}{}{place}", printable(name), in_brackets(size)))
     }
 
-    pub(super) fn unchanged(&mut self, path: &FilePath) -> Option<String> {
+    /// A name is moved, or would be.
+    pub(super) fn moved(&mut self, path: &FilePath, to: &FilePath) -> Option<String> {
+        let line = self.done(path, None, &format!(" to {to}"));
+        let to = || [("to", json::text(to.as_str()))];
+        if self.json { Some(json::fate(path.as_str(), "moved", !self.dry_run, to())) } else { line }
+    }
+
+    /// A file is as it should be.
+    pub(super) fn unchanged(&mut self, path: &FilePath, size: u64) -> Option<String> {
         self.unchanged += usize::from(self.counts(path));
+        if self.json {
+            let size = Some(size).filter(|_| !path.is_of_folder());
+            return Some(self.object(path.as_str(), "unchanged", size));
+        }
         let is_alone = self.files == 1 && !path.is_of_folder() && !self.dry_run;
         let is_listed = self.all_listed || is_alone;
         is_listed.then(|| format!("unchanged {path}"))
@@ -173,6 +203,13 @@ impl Tally {
         Some(error)
     }
 
+    /// The fate of a file; with its size, if the command moves bytes and it is none of a folder.
+    fn object(&self, name: &str, action: &str, size: Option<u64>) -> String {
+        let moves_bytes = matches!(self.deed, Deed::Upload | Deed::Download);
+        let size = moves_bytes.then(|| ("size", json::or_null(size)));
+        json::fate(name, action, !self.dry_run, size)
+    }
+
     /// A name that was given failed, which has been reported.
     pub(super) fn refused(&mut self, status: u8) {
         (self.failed, self.files) = (self.failed + 1, self.files + 1);
@@ -181,6 +218,11 @@ impl Tally {
 
     pub(super) fn is_dry_run(&self) -> bool {
         self.dry_run
+    }
+
+    /// Whether a line is a result that was asked for, even by a script.
+    pub(super) fn is_result(&self, is_quiet: bool) -> bool {
+        self.json || ((self.dry_run || self.all_listed) && !is_quiet)
     }
 
     /// How many failures were not reported one by one.
@@ -272,7 +314,7 @@ mod tests {
         let mut tally = Tally::of_upload(files(6000), 5980, false);
         assert_eq!(tally.done(&path("a"), Some(1024), ""), None);
         assert_eq!(tally.done(&path("b"), Some(1024), ""), None);
-        assert_eq!(tally.unchanged(&path("c")), None);
+        assert_eq!(tally.unchanged(&path("c"), 1), None);
         tally.failed("no room".into(), 4, None);
         assert_eq!(
             tally.summary().unwrap(),
@@ -288,11 +330,11 @@ mod tests {
     fn folders_count_only_where_there_is_nothing_else() {
         let (a, b) = (folder("a/"), folder("a/b/"));
         let mut tally = Tally::of_upload([&a, &b, &path("a/c")], 0, false);
-        assert_eq!((tally.done(&a, Some(0), ""), tally.unchanged(&b)), (None, None));
+        assert_eq!((tally.done(&a, Some(0), ""), tally.unchanged(&b, 0)), (None, None));
         assert_eq!(tally.done(&path("a/c"), Some(5), "").unwrap(), "uploaded a/c (5 B)");
         assert_eq!(tally.summary(), None);
         let mut tally = Tally::of_upload([&a, &b], 0, false);
-        assert_eq!((tally.done(&a, Some(0), ""), tally.unchanged(&b)), (None, None));
+        assert_eq!((tally.done(&a, Some(0), ""), tally.unchanged(&b, 0)), (None, None));
         assert_eq!(tally.summary().unwrap(), "1 folder stored, 1 unchanged");
         let mut tally = Tally::of_upload([&a], 1, true);
         assert_eq!(tally.done(&a, Some(0), "").unwrap(), "uploaded a/");
@@ -300,9 +342,29 @@ mod tests {
     }
 
     #[test]
+    fn in_json_every_file_has_an_object_with_the_same_members() {
+        let (a, b) = (path("a"), folder("b/"));
+        let mut tally = Tally::of(Deed::Upload, files(LISTED + 1)).json(true);
+        let object =
+            |action, done, size| format!(r#"{{"name":"a","action":"{action}","done":{done},"size":{size}}}"#);
+        assert_eq!(
+            tally.done_as(&a, "b/a", Some(5), ", stored as a").unwrap(),
+            object("uploaded", true, "5")
+        );
+        assert_eq!(tally.unchanged(&a, 5).unwrap(), object("unchanged", true, "5"));
+        let of_folder = tally.done(&b, Some(0), "").unwrap();
+        assert_eq!(of_folder, r#"{"name":"b/","action":"uploaded","done":true,"size":null}"#);
+        let mut tally = Tally::of(Deed::Delete, files(1)).json(true).dry_run(true);
+        assert_eq!(tally.done(&a, None, "").unwrap(), r#"{"name":"a","action":"deleted","done":false}"#);
+        let mut tally = Tally::of(Deed::Remove, files(1)).json(true);
+        let removed = tally.done_as(&a, "Downloads/a", None, "").unwrap();
+        assert_eq!(removed, r#"{"name":"Downloads/a","action":"removed","done":true}"#);
+    }
+
+    #[test]
     fn unchanged_files_are_listed_when_asked_for_or_alone() {
         let unchanged =
-            |count, all_listed| Tally::of_upload(files(count), 0, all_listed).unchanged(&path("a"));
+            |count, all_listed| Tally::of_upload(files(count), 0, all_listed).unchanged(&path("a"), 1);
         assert_eq!(unchanged(2, false), None);
         assert_eq!(unchanged(1, false).unwrap(), "unchanged a");
         assert_eq!(unchanged(LISTED + 1, true).unwrap(), "unchanged a");

@@ -8,6 +8,7 @@ mod core;
 mod download;
 mod upload;
 
+use std::io::Write;
 use std::sync::Arc;
 
 pub use crate::peer::Stop;
@@ -27,6 +28,7 @@ pub use core::report::{Doing, Notice, Phase, Progress, Report, Silent};
 pub use download::{Destination, Downloaded, MadeFolder, Terms};
 pub use upload::Uploaded;
 pub use upload::source::{Selection, Source, Sources, find, matching};
+pub use upload::spool::{Spooled, spool};
 
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};
@@ -200,6 +202,16 @@ impl Client {
     /// Those of [`Client::download`] for one file.
     pub fn download_looked(&mut self, file: Looked, terms: Terms<'_>) -> Result<Downloaded, ClientError> {
         download::download_looked(&mut self.0, file, terms)
+    }
+
+    /// Writes the bytes of a file to `out`, in their order and each only when it is verified, in memory that does not
+    /// grow with the file. If an error comes after the first bytes, [`Notice::CutShort`] says how many were written.
+    ///
+    /// # Errors
+    /// If it is a link or incomplete, if it is replaced after some of it was written, or if `out` fails
+    /// ([`ClientError::Output`]).
+    pub fn cat(&mut self, file: Looked, out: &mut (dyn Write + Send)) -> Result<(), ClientError> {
+        download::cat(&mut self.0, file, out)
     }
 
     /// Deletes files; one result for each, in order.

@@ -19,12 +19,15 @@ mod packaging;
 mod privacy;
 mod scenarios_basic;
 mod scenarios_care;
+mod scenarios_cat;
 mod scenarios_completion;
 mod scenarios_disk;
 #[cfg(feature = "line-editing")]
 mod scenarios_editor;
 mod scenarios_faults;
 mod scenarios_hang_up;
+mod scenarios_input;
+mod scenarios_json;
 mod scenarios_limit;
 mod scenarios_local;
 mod scenarios_move_folder;

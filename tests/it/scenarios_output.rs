@@ -60,9 +60,15 @@ fn results_of_commands_are_never_lost_silently() {
     aditi.upload("a", b"a");
     // So that Verify and Repair have something to say.
     std::fs::remove_file(cluster.piece_file(cluster.holders("a", 1)[0], "a", 1)).unwrap();
-    for args in
-        ["ShowFiles", "ShowFiles -l", "ShowFiles --json", "Status", "Verify --json", "Repair --json -n"]
-    {
+    for args in [
+        "Cat a",
+        "ShowFiles",
+        "ShowFiles -l",
+        "ShowFiles --json",
+        "Status",
+        "Verify --json",
+        "Repair --json -n",
+    ] {
         let command = || aditi.command(&args.split(' ').collect::<Vec<_>>());
         reports_lost_results("Client", command, "");
     }

@@ -3,7 +3,7 @@
 use crate::cli::FAILED;
 use crate::cli::arguments::{ALL, join, parse_folder};
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::{DRY_RUN, RECURSIVE};
+use crate::cli::options::{DRY_RUN, JSON, RECURSIVE};
 use crate::cli::session::{Session, Stored};
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
@@ -13,7 +13,11 @@ pub(super) const COMMAND: Command = Command {
     name: "Delete",
     elsewhere: &["del", "remove", "rm"],
     forms: &[("Delete FILE [FOLDER]", "delete; a folder with -r")],
-    options: &[(&RECURSIVE, "a folder with everything below it"), (&DRY_RUN, "only show what would be done")],
+    options: &[
+        (&RECURSIVE, "a folder with everything below it"),
+        (&DRY_RUN, "only show what would be done"),
+        (&JSON, "one JSON object for each file"),
+    ],
     details: "FILE may be a pattern with *, ?, [a-z] or ** for any number of folders. A server that is down now gets the delete from a Repair once it is back. `Delete -r .` deletes everything \
               you have; on a terminal it asks first. A file that is uploaded under that name in the meantime is kept, and \
               the exit status is 1.",
@@ -57,23 +61,24 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of(Deed::Delete, files.iter()).dry_run(options.dry_run);
+    let mut tally = Tally::of(Deed::Delete, files.iter()).dry_run(options.dry_run).json(options.json);
     for folder in folders {
-        tally.refused(session.report(ClientError::IsFolder(parse_folder(Some(&folder))?), None));
+        let error = ClientError::IsFolder(parse_folder(Some(&folder))?);
+        tally.refused(session.refuse(&folder, error));
     }
     console.expect_files(files.len());
     for files in files.batches(AT_A_TIME) {
         let results = match options.dry_run {
-            true => files.into_iter().map(Ok).collect(),
+            true => files.iter().cloned().map(Ok).collect(),
             false => session.client.delete(&files),
         };
-        for result in results {
+        for (path, result) in files.iter().zip(results) {
             match result {
                 Ok(path) => {
                     let line = tally.done(&path, None, "");
                     session.tell(&tally, line);
                 }
-                Err(error) => session.fail(&mut tally, error),
+                Err(error) => session.fail(&mut tally, path, error),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::FAILED;
 use crate::cli::arguments::join;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, LIMIT, ONLY_CHANGED, RECURSIVE, TO};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, JSON, LIMIT, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::{Session, Stored};
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
@@ -29,6 +29,7 @@ pub(super) const COMMAND: Command = Command {
         (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
         (&DRY_RUN, "only show what would be done"),
         (&LIMIT, LIMIT.means),
+        (&JSON, "one JSON object for each file"),
         (&RECURSIVE, ""),
     ],
     details: "NAME is a stored file or folder, or a pattern with *, ?, [a-z] or ** for any number of folders. It goes to \
@@ -86,7 +87,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let mut groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let all = || groups.iter().flat_map(|group| &group.files);
     console.expect_files(all().count());
-    let mut tally = Tally::of(Deed::Download, all()).dry_run(options.dry_run);
+    let mut tally = Tally::of(Deed::Download, all()).dry_run(options.dry_run).json(options.json);
     statuses.into_iter().for_each(|status| tally.refused(status));
     for group in &mut groups {
         download(session, call, group, &mut tally);
@@ -113,11 +114,11 @@ fn download(session: &mut Session<'_>, call: &Call, group: &mut Group, tally: &m
             Some(file) => vec![session.client.download_looked(file, terms)],
             None => session.client.download(files, terms),
         };
-        for result in results {
+        for (path, result) in files.iter().zip(results) {
             match result {
                 Ok(Downloaded { folder: Some(folder), .. }) => made.push(folder),
                 Ok(file) if file.unchanged => {
-                    let line = tally.unchanged(&file.path);
+                    let line = tally.unchanged(&file.path, file.size);
                     session.tell(tally, line);
                 }
                 Ok(file) => {
@@ -125,14 +126,17 @@ fn download(session: &mut Session<'_>, call: &Call, group: &mut Group, tally: &m
                     let line = tally.done(&file.path, Some(file.size), &place);
                     session.tell(tally, line);
                 }
-                Err(error) => session.fail(tally, error),
+                Err(error) => session.fail(tally, path, error),
             }
         }
     }
     for folder in made.into_iter().rev() {
         match session.client.finish_folder(&folder, &group.to) {
-            Ok(()) => session.done(tally.done(folder.path(), None, "")),
-            Err(error) => session.fail(tally, error),
+            Ok(()) => {
+                let line = tally.done(folder.path(), None, "");
+                session.tell(tally, line);
+            }
+            Err(error) => session.fail(tally, folder.path(), error),
         }
     }
 }
@@ -290,16 +294,17 @@ fn remove_others(
     if !dry_run && !session.may(&format!("remove {count} here that the servers do not have?")) {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of(Deed::Remove, others.iter().map(|(_, path)| path)).dry_run(dry_run);
+    let mut tally =
+        Tally::of(Deed::Remove, others.iter().map(|(_, path)| path)).dry_run(dry_run).json(call.options.json);
     for (to, path) in others {
         let removed = if dry_run { Ok(()) } else { session.client.remove_local(to, &path) };
         match removed {
             Ok(()) => {
                 let place = to.place(&path);
-                let line = tally.done_as(&path, &printable(&place.to_string_lossy()).to_string(), None, "");
+                let line = tally.done_as(&path, &place.to_string_lossy(), None, "");
                 session.tell(&tally, line);
             }
-            Err(error) => session.fail(&mut tally, error),
+            Err(error) => session.fail(&mut tally, &path, error),
         }
     }
     Ok(session.conclude(&tally, Vec::new()))

@@ -1,8 +1,10 @@
 //! The commands: their table and, for each that works with the servers, a file with its row and the function that runs
 //! it.
 
+mod cat;
 mod delete;
 mod download;
+mod input;
 pub(super) mod passwd;
 mod rename;
 mod repair;
@@ -17,10 +19,11 @@ use super::text::counted;
 use super::{USAGE, units};
 
 /// The table of commands, in the order of the help.
-pub(super) const TABLE: [&Command; 11] = [
+pub(super) const TABLE: [&Command; 12] = [
     &show::COMMAND,
     &upload::COMMAND,
     &download::COMMAND,
+    &cat::COMMAND,
     &delete::COMMAND,
     &rename::COMMAND,
     &passwd::COMMAND,

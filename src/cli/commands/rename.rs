@@ -1,10 +1,12 @@
 //! Move: gives a file or folder another name.
 
+use std::borrow::Borrow;
+
 use crate::cli::FAILED;
 use crate::cli::arguments::{outermost, parse_file, parse_folder, without_slash};
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::hints::did_you_mean;
-use crate::cli::options::DRY_RUN;
+use crate::cli::options::{DRY_RUN, JSON};
 use crate::cli::session::Session;
 use crate::cli::tally::{Deed, Tally};
 use crate::cli::text::counted;
@@ -17,9 +19,9 @@ pub(super) const COMMAND: Command = Command {
     name: "Move",
     elsewhere: &["mv", "rename"],
     forms: &[("Move OLD NEW", "rename a file or folder")],
-    options: &[(&DRY_RUN, "only show what would be done")],
-    details: "OLD may be a pattern; several names go to the folder NEW. The bytes do not travel again. What exists is never replaced. At least as many servers must be up as there \
-              should be copies. Of a folder, what cannot be moved stays where it is, and the exit status is 1; so it is \
+    options: &[(&DRY_RUN, "only show what would be done"), (&JSON, "one JSON object for each file")],
+    details: "OLD may be a pattern; several names go to the folder NEW. The bytes do not travel again. What exists is \
+              never replaced. At least as many servers must be up as there should be copies. Of a folder, what cannot be moved stays where it is, and the exit status is 1; so it is \
               if an old name is uploaded again in the meantime: the newer version is kept. To finish a Move that was \
               interrupted, run it again.",
     examples: &["Move a.txt papers/b.txt", "Move holiday trips/crete"],
@@ -28,13 +30,13 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    let (old, new, dry_run) = (call.needed(0), call.needed(1), call.options.dry_run);
+    let (old, new) = (call.needed(0), call.needed(1));
     if !is_pattern(old) || session.client.find(old).is_ok() {
-        return rename(session, old, new, dry_run);
+        return rename(session, call, old, new);
     }
     let names = outermost(session.client.matching(old)?);
     if let [name] = &names[..] {
-        return rename(session, name, new, dry_run);
+        return rename(session, call, name, new);
     }
     let to = parse_folder(Some(new))?;
     if !to.is_root() && !is_folder(session, &parse_file(to.as_str())?) {
@@ -47,17 +49,17 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     for name in names {
         let last = without_slash(&name).rsplit('/').next().unwrap_or(&name);
         let target = to.file(last).map_err(|why| ClientError::Name(format!("{new}/{last}"), why))?;
-        let moved = rename(session, &name, target.as_str(), dry_run);
+        let moved = rename(session, call, &name, target.as_str());
         let moved = moved.unwrap_or_else(|error| session.report(error, None));
         status = if status == 0 { moved } else { status };
     }
     Ok(status)
 }
 
-fn rename(session: &mut Session<'_>, old: &str, new: &str, dry_run: bool) -> Result<u8, ClientError> {
+fn rename(session: &mut Session<'_>, call: &Call, old: &str, new: &str) -> Result<u8, ClientError> {
     let (from, to) = (parse_file(without_slash(old))?, parse_file(without_slash(new))?);
     let moved = match (parse_file(old), parse_file(new)) {
-        (Ok(_), Ok(_)) if dry_run => may_rename(session, &from, &to),
+        (Ok(_), Ok(_)) if call.options.dry_run => may_rename(session, &from, &to),
         (Ok(_), Ok(_)) => session.client.rename(&from, &to),
         // Written as ShowFiles shows a folder.
         _ if is_folder(session, &from) => Err(ClientError::NotFound(from.as_str().to_owned())),
@@ -66,19 +68,21 @@ fn rename(session: &mut Session<'_>, old: &str, new: &str, dry_run: bool) -> Res
     };
     match moved {
         Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if is_folder(session, &from) => {
-            return move_folder(session, &from, &to, dry_run);
+            return move_folder(session, call, &from, &to);
         }
         Err(error @ ClientError::Conflict(_)) if is_folder(session, &to) => {
             return Ok(into_folder(session, &from, &to, &error));
         }
         moved => moved?,
     }
-    if dry_run {
-        session.console.result(&format!("would move {from} to {to}"));
-    } else {
-        session.console.done(&format!("moved {from} to {to}"));
-    }
+    let mut tally = tally(call, [&from]);
+    let line = tally.moved(&from, &to);
+    session.tell(&tally, line);
     Ok(0)
+}
+
+fn tally(call: &Call, paths: impl IntoIterator<Item = impl Borrow<FilePath>>) -> Tally {
+    Tally::of(Deed::Move, paths).dry_run(call.options.dry_run).json(call.options.json)
 }
 
 /// Whether a file could be renamed, as far as a look can tell.
@@ -97,9 +101,9 @@ fn may_rename(session: &mut Session<'_>, from: &FilePath, to: &FilePath) -> Resu
 
 fn move_folder(
     session: &mut Session<'_>,
+    call: &Call,
     from: &FilePath,
     to: &FilePath,
-    dry_run: bool,
 ) -> Result<u8, ClientError> {
     let (old, new) = (parse_folder(Some(from.as_str()))?, parse_folder(Some(to.as_str()))?);
     let Files { files, unseen } = match session.client.find_to_move(&old, &new) {
@@ -108,12 +112,11 @@ fn move_folder(
         }
         files => files?,
     };
-    let mut tally = Tally::of(Deed::Move, files.iter()).dry_run(dry_run);
-    if dry_run {
+    let mut tally = tally(call, files.iter());
+    if tally.is_dry_run() {
         for path in files.iter() {
             let place = old.relative(&path).and_then(|path| new.absolute(&path).ok());
-            let place = place.map_or(String::new(), |place| format!(" to {place}"));
-            let line = tally.done(&path, None, &place);
+            let line = place.and_then(|place| tally.moved(&path, &place));
             session.tell(&tally, line);
         }
         return Ok(session.conclude(&tally, unseen));
@@ -123,8 +126,11 @@ fn move_folder(
     while let Some(results) = session.client.move_next(&mut moving) {
         for (path, result) in results {
             match result {
-                Ok(place) => session.done(tally.done(&path, None, &format!(" to {place}"))),
-                Err(error) => session.fail(&mut tally, error),
+                Ok(place) => {
+                    let line = tally.moved(&path, &place);
+                    session.tell(&tally, line);
+                }
+                Err(error) => session.fail(&mut tally, &path, error),
             }
         }
     }

@@ -117,7 +117,5 @@ fn step_json(step: &Repaired, dry_run: bool) -> String {
         Repaired::Settled { path, dropped } => ("settled", path, vec![("dropped", dropped.to_string())]),
         Repaired::Failed { path, why } => ("failed", path, vec![("why", json::text(&why.to_string()))]),
     };
-    let first =
-        [("name", json::text(path.as_str())), ("action", json::text(action)), ("done", done.to_string())];
-    json::object(first.into_iter().chain(rest))
+    json::fate(path.as_str(), action, done, rest)
 }

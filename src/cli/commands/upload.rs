@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use super::input::{self, INPUT};
 use crate::cli::arguments::{outermost, parse_folder};
 use crate::cli::command::{Action, Call, Command, Names};
 use crate::cli::journal::Journal;
-use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
@@ -23,6 +24,7 @@ pub(super) const COMMAND: Command = Command {
     forms: &[
         ("Upload NAME... [--to FOLDER]", "store files and folders"),
         ("Upload FILE [FOLDER]", "store one in FOLDER"),
+        ("Upload - NAME [--to FOLDER]", "store standard input"),
     ],
     names: Names::Local,
     options: &[
@@ -37,17 +39,19 @@ pub(super) const COMMAND: Command = Command {
         (&FOLLOW, "follow links; otherwise they are stored as links"),
         (&LONG, "list every file, unchanged ones too, even into a pipe"),
         (&LIMIT, LIMIT.means),
+        (&JSON, "one JSON object for each file"),
         (&RECURSIVE, ""),
     ],
     details: "NAME is a file or folder in DIR, the client's first argument, an absolute path, or a pattern with *, ?, \
               [a-z] or ** for any number of folders. It is stored under the last part of its path, in FOLDER on the \
               servers if one is given; folders are created as needed. An older file of that name is replaced in one step. \
               A folder is stored with its links and empty folders, times and permission bits. `Upload .` stores all of \
-              DIR. If something is left out, the last line says how much, the exit status is 1, and --delete deletes \
-              nothing.",
+              DIR. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
+              something is left out, the last line says how much, the exit status is 1, and --delete deletes nothing.",
     examples: &[
         "Upload *.txt --to docs",
         "Upload poem.txt papers",
+        "Upload - dump.sql",
         "Upload poem.txt",
         "Upload \"my notes.txt\" papers",
         "Upload /etc/hosts",
@@ -60,14 +64,18 @@ pub(super) const COMMAND: Command = Command {
 
 /// Why a call cannot read from DIR, if it is an Upload that has to.
 pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
-    let is_in_dir = |name: &String| Path::new(name).is_relative() && name != "-";
-    let reads_dir = *call.command == COMMAND && call.given().names.iter().any(is_in_dir);
+    let is_in_dir = |name: &String| Path::new(name).is_relative();
+    let is_upload = *call.command == COMMAND && call.needed(0) != INPUT;
+    let reads_dir = is_upload && call.given().names.iter().any(is_in_dir);
     (reads_dir && !dir.is_dir()).then(|| {
         format!("DIR, from which Upload reads, is not a folder: '{}'", printable(&dir.to_string_lossy()))
     })
 }
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
+    if call.needed(0) == INPUT {
+        return input::upload(session, call);
+    }
     if let Some(why) = lacks_dir(call, &session.dir) {
         session.console.error(&why, None);
         return Ok(USAGE);
@@ -98,7 +106,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         match all {
             Ok(all) => found.extend(all),
             Err(error) if given.names.len() == 1 => return Err(error),
-            Err(error) => refused.push(session.report(error, None)),
+            Err(error) => refused.push(session.refuse(name, error)),
         }
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -114,7 +122,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let left_out = found.iter().map(|(_, sources)| sources.left_out).sum();
     console.expect_files(count);
     let names = found.iter().flat_map(|(_, sources)| sources.names());
-    let mut tally = Tally::of_upload(names, left_out, options.long).dry_run(options.dry_run);
+    let mut tally =
+        Tally::of_upload(names, left_out, options.long).dry_run(options.dry_run).json(options.json);
     refused.into_iter().for_each(|status| tally.refused(status));
     let renamed = renamed(&found);
     let mut sources = found.iter().flat_map(|(_, sources)| sources.iter());
@@ -125,20 +134,17 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         }
         for (path, size, result) in upload(session, call, &batch) {
             let line = match result {
-                Ok(true) => tally.unchanged(&path),
+                Ok(true) => tally.unchanged(&path, size),
                 Ok(false) => match renamed.get(&path) {
                     Some(name) => tally.done_as(&path, name, Some(size), &format!(", stored as {path}")),
                     None => tally.done(&path, Some(size), ""),
                 },
                 Err(error) => {
-                    session.fail(&mut tally, error);
+                    session.fail(&mut tally, &path, error);
                     None
                 }
             };
-            match line {
-                Some(line) if options.long && !options.quiet => console.result(&line),
-                line => session.tell(&tally, line),
-            }
+            session.tell(&tally, line);
         }
     }
     drop(sources);
@@ -267,19 +273,19 @@ fn delete_others(
     if !options.dry_run && !session.may(&format!("delete {count} that the servers have and DIR has not?")) {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of(Deed::Delete, &others).dry_run(options.dry_run);
+    let mut tally = Tally::of(Deed::Delete, &others).dry_run(options.dry_run).json(options.json);
     for files in others.chunks(AT_A_TIME) {
         let results = match options.dry_run {
             true => files.iter().cloned().map(Ok).collect(),
             false => session.client.delete(files),
         };
-        for result in results {
+        for (path, result) in files.iter().zip(results) {
             match result {
                 Ok(path) => {
                     let line = tally.done(&path, None, "");
                     session.tell(&tally, line);
                 }
-                Err(error) => session.fail(&mut tally, error),
+                Err(error) => session.fail(&mut tally, path, error),
             }
         }
     }

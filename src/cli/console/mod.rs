@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use rustix::fs::{FileType, fstat};
+
 use super::alike::{Alike, Kind};
 use super::colour::{Paint, Palette};
 use super::grid::View;
 use super::interrupt::Running;
+use super::json;
 use super::meter::Servers;
 use super::options::Options;
 use super::progress::ProgressLine;
@@ -26,6 +29,8 @@ use crate::name::{ServerName, printable};
 #[derive(Default)]
 pub(super) struct Console {
     quiet: AtomicBool,
+    /// Whether results are JSON.
+    json: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
     /// Whether nothing is written to standard error.
@@ -42,6 +47,7 @@ pub(super) struct Console {
 impl Console {
     pub(super) fn set_options(&self, options: &Options) {
         self.quiet.store(options.quiet, Ordering::Relaxed);
+        self.json.store(options.json, Ordering::Relaxed);
         self.traced.store(options.trace, Ordering::Relaxed);
         self.warned_of.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.start.get_or_init(Instant::now);
@@ -56,8 +62,17 @@ impl Console {
         self.quiet.load(Ordering::Relaxed)
     }
 
+    fn is_json(&self) -> bool {
+        self.json.load(Ordering::Relaxed)
+    }
+
     pub(super) fn out_is_terminal(&self) -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Whether standard output is a file on a disk.
+    pub(super) fn out_is_file(&self) -> bool {
+        fstat(io::stdout()).is_ok_and(|out| FileType::from_raw_mode(out.st_mode).is_file())
     }
 
     pub(super) fn err_is_terminal(&self) -> bool {
@@ -142,19 +157,32 @@ impl Console {
         let written = writeln!(io::stdout(), "{line}");
         drop(hidden);
         if let Err(error) = written {
-            self.end_work();
-            self.error(&not_written(&error), None);
-            exit(i32::from(FAILED));
+            self.lose_results(&error);
         }
+    }
+
+    /// Ends the program because standard output takes no more.
+    pub(super) fn lose_results(&self, error: &io::Error) -> ! {
+        self.end_work();
+        self.error(&not_written(error), None);
+        exit(i32::from(FAILED))
     }
 
     pub(super) fn results(&self, lines: &[String]) {
         lines.iter().for_each(|line| self.result(line));
     }
 
+    /// In JSON, what could not be done with a file, and why, is a result too.
+    pub(super) fn result_without(&self, action: &str, name: &str, why: &dyn Display) {
+        if self.is_json() {
+            let why = [("why", json::text(&why.to_string()))];
+            self.result(&json::fate(name, action, false, why));
+        }
+    }
+
     /// A result that is only for people: a script has the exit status.
     pub(super) fn done(&self, line: &dyn Display) {
-        if self.out_is_terminal() && !self.is_quiet() {
+        if self.out_is_terminal() && !self.is_quiet() && !self.is_json() {
             self.result(line);
         }
     }

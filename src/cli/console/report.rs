@@ -145,6 +145,9 @@ impl Report for Console {
             Notice::DownloadKept { path } => {
                 self.warn_of(&path, "what has arrived is kept; the same command goes on from there");
             }
+            Notice::CutShort { path, written, size } => {
+                self.warning(&format!("{path}: only the first {written} of {size} bytes were written"));
+            }
             Notice::Grew { path } => {
                 self.warn_of(&path, "grew while it was read; stored as it was when it was opened");
             }
@@ -155,6 +158,7 @@ impl Report for Console {
                 self.say_alike(Kind::Ignored, what, &format!("skipped '{}' ({what})", printable(&path)));
             }
             Notice::LeftOut { what, why } => {
+                self.result_without("skipped", &what, &why);
                 let skipped = format!("skipped '{}' ({why})", printable(&what));
                 self.say_alike(Kind::Skipped, &why, &skipped);
             }

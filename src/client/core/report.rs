@@ -56,6 +56,15 @@ pub enum Notice {
         /// The file.
         path: FilePath,
     },
+    /// A file of which only the beginning could be written to an output.
+    CutShort {
+        /// The file.
+        path: FilePath,
+        /// Bytes that were written.
+        written: u64,
+        /// All its bytes.
+        size: u64,
+    },
     /// An upload that has fewer copies than asked for.
     FewerCopies {
         /// The file.

@@ -2,10 +2,9 @@
 //! to its place.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
 
-use super::target::Target;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::name::FilePath;
@@ -88,6 +87,11 @@ impl Piece {
         }
     }
 
+    /// Wants these chunks and no others.
+    pub(super) fn want(&mut self, chunks: Range<u64>) {
+        self.missing = chunks.collect();
+    }
+
     pub(crate) fn is_whole(&self) -> bool {
         self.missing.is_empty()
     }
@@ -149,9 +153,15 @@ struct Read {
     length: u64,
 }
 
-/// A local file that is being written, for all servers that it comes from.
+/// Takes the verified bytes of a file, in whatever order they arrive.
+pub(super) trait Output: Sync {
+    /// Takes bytes to their place in the file.
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError>;
+}
+
+/// What is being written, for all servers that it comes from.
 pub(super) struct Writing<'a> {
-    pub(super) target: &'a Target,
+    pub(super) output: &'a dyn Output,
     /// Why it cannot be written. Nothing more of it is fetched then.
     pub(super) failed: OnceLock<LocalError>,
 }
@@ -455,8 +465,8 @@ fn take_chunks(
             (Some(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
                 None => false,
                 Some(plain) => {
-                    let Writing { target, failed } = &files[piece.file];
-                    if let Err(error) = target.write(plain, in_file + range.start) {
+                    let Writing { output, failed } = &files[piece.file];
+                    if let Err(error) = output.write(plain, in_file + range.start) {
                         // The first failure is the one that is reported.
                         let _ = failed.set(error);
                         return Ok(());

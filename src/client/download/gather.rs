@@ -2,8 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::fetch::{Fetched, Fetching, Piece, Writing};
-use super::target::Target;
+use super::fetch::{Fetched, Fetching, Output, Piece, Writing};
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
 use crate::client::core::look::{Looks, now};
@@ -19,16 +18,16 @@ use crate::wire::NameReport;
 /// clients download at once. Servers elsewhere have disks and lines of their own.
 const FEW: u64 = 16 << 20;
 
-/// A file that is being downloaded.
-pub(super) struct Incoming {
+/// A file that is being fetched, and what takes its bytes.
+pub(super) struct Incoming<O> {
     pub(super) survey: Survey,
-    pub(super) target: Target,
+    pub(super) output: O,
     pub(super) pieces: Vec<Piece>,
     /// Why it cannot be written here.
     pub(super) failed: Option<LocalError>,
 }
 
-impl Incoming {
+impl<O> Incoming<O> {
     /// Its bytes.
     pub(super) fn size(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.claim.header.piece_size).sum()
@@ -40,7 +39,11 @@ impl Incoming {
 ///
 /// If that does not take long, the servers are then asked about the names `next`, so that they have something to do
 /// while what they sent is written. Returns what they answered.
-pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming], next: &[FilePath]) -> Option<Looks> {
+pub(super) fn gather<O: Output>(
+    core: &mut Core,
+    files: &mut [&mut Incoming<O>],
+    next: &[FilePath],
+) -> Option<Looks> {
     let mut looks = None;
     loop {
         let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
@@ -66,7 +69,7 @@ pub(super) fn gather(core: &mut Core, files: &mut [&mut Incoming], next: &[FileP
         // system does not let it be reserved.
         by_server.iter_mut().for_each(|pieces| pieces.sort_by_key(|piece| piece.claim.header.file_size));
         let writing: Vec<Writing<'_>> =
-            files.iter().map(|file| Writing { target: &file.target, failed: OnceLock::new() }).collect();
+            files.iter().map(|file| Writing { output: &file.output, failed: OnceLock::new() }).collect();
         let next = if bytes <= FEW && looks.is_none() { next } else { &[] };
         let (mut pieces, found) = fetch_all(core, &writing, by_server, next);
         looks = looks.or(found);

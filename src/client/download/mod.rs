@@ -1,24 +1,29 @@
 //! Download: ask which server holds what, fetch each missing byte from one server, put the file together.
 
+mod cat;
 mod destination;
 mod entries;
 pub(crate) mod extra;
 pub(crate) mod fetch;
 pub(crate) mod gather;
 mod leftovers;
+mod plan;
 mod resume;
 mod small;
+mod stream;
 mod syncing;
 mod target;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+pub(crate) use cat::cat;
 pub use destination::Destination;
 use entries::{LastFolder, Shortfall, existing_at, is_newer, is_same};
-use fetch::{Fault, Piece};
+use fetch::Piece;
 use gather::{Incoming, gather};
 use leftovers::{has_remains, remove_remains, sweep};
+use plan::{Failure, MAX_RESTARTS, MORE_LOOKS, Plan, bad_copies, failure, pieces, plan, report_bad_copies};
 use resume::resume;
 pub use target::MadeFolder;
 use target::{Target, WORTH_KEEPING};
@@ -32,20 +37,13 @@ use super::core::report::Notice;
 use super::core::retry::{Pending, until_settled};
 use super::core::sight::Unseen;
 use super::core::survey::Survey;
-use super::core::whole::{Attempted, incomplete, whole_version};
 use crate::name::{FilePath, FolderPath};
 use crate::placement;
-use crate::sealed::{Facts, Kind};
+use crate::sealed::Kind;
 use crate::version::Version;
 
 /// Open files of a download: the file and its folder.
 const DESCRIPTORS: usize = 2;
-/// How often a download is begun again if the file is replaced in the meantime.
-const MAX_RESTARTS: usize = 20;
-
-/// How often a file that seems incomplete is surveyed again before it is reported as such.
-const MORE_LOOKS: usize = 3;
-
 /// The result for one file.
 #[derive(Debug)]
 pub struct Downloaded {
@@ -80,18 +78,6 @@ impl<'a> Terms<'a> {
 }
 
 type Download = Pending<FilePath, Result<Downloaded, ClientError>>;
-
-/// Why a file that was begun was not completed.
-enum Failure {
-    Replaced,
-    Failed(ClientError),
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Failure::Failed(error)
-    }
-}
 
 /// See [`Client::download`](crate::client::Client::download).
 pub(crate) fn download(
@@ -238,12 +224,6 @@ fn download_batch(
     (results, of_next)
 }
 
-/// A file that can be rebuilt.
-struct Plan {
-    survey: Survey,
-    facts: Facts,
-}
-
 /// Tries once to download the surveyed files.
 fn attempt(
     core: &mut Core,
@@ -256,7 +236,8 @@ fn attempt(
     let begin = |plan: Result<Plan, ClientError>| begin(core, plan?, terms, &mut folder);
     let mut begun: Vec<Result<Begun, ClientError>> = plans.into_iter().map(begin).collect();
     begun.iter_mut().flatten().filter_map(Begun::incoming).for_each(|file| resume(core, file));
-    let mut files: Vec<&mut Incoming> = begun.iter_mut().flatten().filter_map(Begun::incoming).collect();
+    let mut files: Vec<&mut Incoming<Target>> =
+        begun.iter_mut().flatten().filter_map(Begun::incoming).collect();
     core.report.begin(files.len(), files.iter().map(|file| file.size()).sum());
     files.iter().for_each(|file| report_resumed(core, file));
     let looks = gather(core, &mut files, next);
@@ -269,12 +250,12 @@ fn attempt(
 
 /// What is left to do for a file.
 enum Begun {
-    Fetching(Box<Incoming>, Version),
+    Fetching(Box<Incoming<Target>>, Version),
     Done(Downloaded),
 }
 
 impl Begun {
-    fn incoming(&mut self) -> Option<&mut Incoming> {
+    fn incoming(&mut self) -> Option<&mut Incoming<Target>> {
         match self {
             Begun::Fetching(file, _) => Some(file),
             Begun::Done(_) => None,
@@ -298,30 +279,20 @@ fn begin(core: &Core, plan: Plan, terms: Terms<'_>, last: &mut LastFolder) -> Re
     let target = Target::create(terms.to.root(), &local, facts, last)?;
     let pieces = pieces(core, &plan);
     let version = plan.facts.version;
-    Ok(Begun::Fetching(Box::new(Incoming { survey: plan.survey, target, pieces, failed: None }), version))
-}
-
-fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
-    let version = whole_version(core, &survey)?;
-    let Some(claim) = survey.any_claim(version) else {
-        return Err(ClientError::NotFound(survey.path.as_str().to_owned()));
-    };
-    let facts = Facts::from(&claim.header);
-    Ok(Plan { survey, facts })
-}
-
-fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
-    let piece = |number| {
-        let claim = plan.survey.claim(plan.facts.version, number)?;
-        let verified = core.key.verify(claim).ok()?;
-        Some(Piece::new(claim.clone(), core.key.unwrap(&verified)))
-    };
-    placement::pieces().filter_map(piece).collect()
+    Ok(Begun::Fetching(
+        Box::new(Incoming { survey: plan.survey, output: target, pieces, failed: None }),
+        version,
+    ))
 }
 
 /// Puts a fetched file in its place, or returns why that is not possible.
-fn conclude(core: &Core, file: Incoming, version: Version, to: &Destination) -> Result<Downloaded, Failure> {
-    let Incoming { survey, mut target, pieces, failed } = file;
+fn conclude(
+    core: &Core,
+    file: Incoming<Target>,
+    version: Version,
+    to: &Destination,
+) -> Result<Downloaded, Failure> {
+    let Incoming { survey, output: mut target, pieces, failed } = file;
     if let Some(error) = failed {
         return Err(Failure::Failed(error.into()));
     }
@@ -332,16 +303,11 @@ fn conclude(core: &Core, file: Incoming, version: Version, to: &Destination) -> 
             // Of what an earlier one has left, perhaps nothing could be proved.
             target.leave();
         }
-        let is_replaced = pieces.iter().flat_map(|p| &p.tried).any(|(_, f)| *f == Some(Fault::Replaced));
-        if is_replaced {
-            return Err(Failure::Replaced);
-        }
-        let fetched: Vec<Attempted> = pieces.iter().map(fetched).collect();
-        return Err(Failure::Failed(incomplete(core, &survey, Some(version), &fetched)));
+        return Err(failure(core, &survey, version, &pieces));
     }
     let folder = target.finish(&survey.path, &to.local(&survey.path)).map_err(ClientError::from)?;
     report_shortfall(core, &survey.path, target.shortfall());
-    report_bad_copies(core, &survey, &pieces);
+    report_bad_copies(core, &survey, bad_copies(&pieces));
     let size = pieces.first().map_or(0, |piece| piece.claim.header.file_size);
     Ok(Downloaded { place: to.place(&survey.path), path: survey.path, size, unchanged: false, folder })
 }
@@ -356,7 +322,7 @@ pub(crate) fn finish_folder(core: &Core, folder: &MadeFolder, to: &Destination) 
     Ok(())
 }
 
-fn report_resumed(core: &Core, file: &Incoming) {
+fn report_resumed(core: &Core, file: &Incoming<Target>) {
     let size = file.size();
     let there = size - file.pieces.iter().map(Piece::bytes_missing).sum::<u64>();
     if there > 0 {
@@ -372,29 +338,5 @@ fn report_shortfall(core: &Core, path: &FilePath, shortfall: Option<Shortfall>) 
             core.report.notice(Notice::KeptNarrower { path, kept, stored });
         }
         Some(Shortfall::Refused(why)) => core.report.notice(Notice::PermissionsNotSet { path, why }),
-    }
-}
-
-/// The fate of a piece, in words.
-fn fetched(piece: &Piece) -> Attempted {
-    let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
-    let faults = piece.tried.iter().filter_map(fault).collect();
-    Attempted { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
-}
-
-fn report_bad_copies(core: &Core, survey: &Survey, pieces: &[Piece]) {
-    let notice = |server: usize, piece: u8, why: String| {
-        let (path, server) = (survey.path.clone(), core.cluster.name(server).clone());
-        core.report.notice(Notice::BadCopy { path, piece, server, why });
-    };
-    for distrusted in &survey.distrusted {
-        notice(distrusted.server, distrusted.piece, distrusted.why.to_string());
-    }
-    for piece in pieces {
-        for (server, fault) in &piece.tried {
-            if let Some(fault @ (Fault::Damaged | Fault::Refused(_))) = fault {
-                notice(*server, piece.claim.header.piece, fault.to_string());
-            }
-        }
     }
 }

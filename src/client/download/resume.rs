@@ -27,8 +27,8 @@ struct Doubted<'a> {
 }
 
 /// Notes what the draft of a file has already, if it is that of an earlier download.
-pub(super) fn resume(core: &mut Core, file: &mut Incoming) {
-    let Incoming { survey, target, pieces, .. } = file;
+pub(super) fn resume(core: &mut Core, file: &mut Incoming<Target>) {
+    let Incoming { survey, output: target, pieces, .. } = file;
     if !target.is_resumed() {
         return;
     }

@@ -27,6 +27,7 @@ use super::entries::{
     LastFolder, OWNER_READS_AND_WRITES, OWNERS, Shortfall, bits, mode, narrowed, narrowed_by, new_file,
     open_folder, place, replaced, set_bits, times,
 };
+use super::fetch::Output;
 use super::leftovers::{kept, sweep, take_up};
 use super::small::{MAX_SWEPT, SMALL, Small, make_link, move_to_place};
 use super::syncing::Syncing;
@@ -208,37 +209,6 @@ impl Target {
         Ok(Self { draft, is_resumed, syncing, folder, name, place, mode, modified, shortfall })
     }
 
-    /// Writes bytes to their place in the file. With the last ones a small file is put in its place.
-    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
-        match &self.draft {
-            Draft::File(file, _) => {
-                let is_due = || self.syncing.is_due(bytes.len() as u64, Instant::now);
-                let written = file.write_all_at(bytes, offset);
-                written.and_then(|()| if is_due() { file.sync_data() } else { Ok(()) }).map_err(|error| {
-                    // What has no room takes none from others. The draft is removed in any case.
-                    let _ = file.set_len(0);
-                    self.failed(error)
-                })
-            }
-            Draft::Small(small) => {
-                let mut small = lock(small);
-                if small.take(bytes, offset) { self.place_small(&mut small) } else { Ok(()) }
-            }
-            Draft::Link(target) => {
-                let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
-                // The format bounds a link's size.
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                let end = start.saturating_add(bytes.len());
-                if target.len() < end {
-                    target.resize(end, 0);
-                }
-                target[start..end].copy_from_slice(bytes);
-                Ok(())
-            }
-            Draft::Folder => Ok(()),
-        }
-    }
-
     /// Whether an earlier download may have written some of it.
     pub(super) fn is_resumed(&self) -> bool {
         self.is_resumed
@@ -324,6 +294,39 @@ impl Target {
             set_bits(file, &fstat(file)?, mode)?;
         }
         move_to_place(&self.folder, &self.name, file, draft, self.modified, old.is_some())
+    }
+}
+
+impl Output for Target {
+    /// Writes bytes to their place in the file. With the last ones a small file is put in its place.
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
+        match &self.draft {
+            Draft::File(file, _) => {
+                let is_due = || self.syncing.is_due(bytes.len() as u64, Instant::now);
+                let written = file.write_all_at(bytes, offset);
+                written.and_then(|()| if is_due() { file.sync_data() } else { Ok(()) }).map_err(|error| {
+                    // What has no room takes none from others. The draft is removed in any case.
+                    let _ = file.set_len(0);
+                    self.failed(error)
+                })
+            }
+            Draft::Small(small) => {
+                let mut small = lock(small);
+                if small.take(bytes, offset) { self.place_small(&mut small) } else { Ok(()) }
+            }
+            Draft::Link(target) => {
+                let mut target = target.lock().unwrap_or_else(PoisonError::into_inner);
+                // The format bounds a link's size.
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let end = start.saturating_add(bytes.len());
+                if target.len() < end {
+                    target.resize(end, 0);
+                }
+                target[start..end].copy_from_slice(bytes);
+                Ok(())
+            }
+            Draft::Folder => Ok(()),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::source::Source;
+use super::spool::{Held, Spooled};
 use crate::client::core::error::LocalError;
 use crate::peer::Stop;
 use crate::sealed::{Header, Kind, MAX_FILE_SIZE, MAX_LINK, MODE_BITS, ModifiedTime};
@@ -50,7 +51,8 @@ impl Attributes {
             Kind::Folder => Metadata::is_dir as _,
             _ => Metadata::is_file as _,
         };
-        metadata(source).ok().filter(is_same).map(|metadata| Self::of(source.kind, &metadata))
+        let named = source.spooled.is_none().then(|| metadata(source).ok());
+        named.flatten().filter(is_same).map(|metadata| Self::of(source.kind, &metadata))
     }
 }
 
@@ -149,6 +151,10 @@ impl OpenSource {
             Some(Errno::LOOP) if source.inside.is_some() => LocalError::Changed(path.clone()),
             _ => LocalError::Failed(path.clone(), error),
         };
+        if let Some(spooled) = &source.spooled {
+            let (content, attributes) = open_spooled(spooled).map_err(local)?;
+            return Ok(Self { content, path: path.clone(), attributes, stop: stop.clone() });
+        }
         let (content, attributes) = match source.kind {
             Kind::Link => open_link(source).map_err(local)?,
             Kind::Folder => {
@@ -236,6 +242,19 @@ fn open_link(source: &Source) -> io::Result<(Content, Attributes)> {
     }
     let attributes = Attributes { size, ..Attributes::of(Kind::Link, &link.metadata()?) };
     Ok((Content::Bytes(target, false), attributes))
+}
+
+fn open_spooled(input: &Spooled) -> io::Result<(Content, Attributes)> {
+    let &Spooled { size, mode, modified, .. } = input;
+    let content = match &input.held {
+        Held::Memory(bytes) => Content::Bytes(bytes.clone(), false),
+        Held::Disk(file) => {
+            let state = State::of(file)?;
+            let opened = Opened { state, is_fresh: state.is_fresh() };
+            Content::File(file.try_clone()?, opened)
+        }
+    };
+    Ok((content, Attributes { kind: Kind::Data, mode, modified, size }))
 }
 
 fn open_file(file: File, path: &Path) -> Result<(Content, Attributes), LocalError> {

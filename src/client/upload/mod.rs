@@ -5,6 +5,7 @@ mod local;
 mod plan;
 mod remains;
 pub(crate) mod source;
+pub(crate) mod spool;
 mod stage;
 
 use std::io;

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::spool::{self, Spooled};
 use crate::client::core::draft::is_draft;
 use crate::client::core::error::{ClientError, LocalError, Shown};
 use crate::client::core::name_map::NameMap;
@@ -18,7 +19,7 @@ use crate::sealed::Kind;
 const SPECIAL_BITS: u32 = 0o7000;
 
 /// A local file, link or folder, and the name under which it will be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Source {
     /// Its path on this machine.
     pub local: PathBuf,
@@ -30,6 +31,16 @@ pub struct Source {
     pub size: u64,
     /// The folder below which no link is followed to it, whatever has changed there since; none if links are followed.
     pub inside: Option<Arc<Path>>,
+    /// Its bytes, if they are not in a file with a name.
+    pub(crate) spooled: Option<Arc<Spooled>>,
+}
+
+impl Source {
+    /// An input that will be stored under this name.
+    pub fn of_input(input: Spooled, target: FilePath) -> Self {
+        let (local, size) = (PathBuf::from(spool::NAME), input.size);
+        Self { local, target, kind: Kind::Data, size, inside: None, spooled: Some(Arc::new(input)) }
+    }
 }
 
 /// What is to be uploaded: files, links and folders. There may be very many.
@@ -71,6 +82,7 @@ impl Sources {
             kind: *kind,
             size: *size,
             inside: self.inside.clone(),
+            spooled: None,
         })
     }
 

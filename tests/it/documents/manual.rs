@@ -123,9 +123,9 @@ fn usage(help: &str, program: &str, installed: &str) -> Vec<String> {
     forms.map(|form| form.replacen(program, installed, 1)).collect()
 }
 
-/// The words of a help text that begin with `-`.
+/// The words of a help text that begin with `-`, which alone is standard input.
 fn options(help: &str) -> BTreeSet<String> {
-    let is_option = |word: &&str| word.starts_with('-');
+    let is_option = |word: &&str| word.starts_with('-') && *word != "-";
     help.split_whitespace()
         .map(|word| word.trim_end_matches([',', ';']))
         .filter(is_option)

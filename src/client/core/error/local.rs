@@ -30,6 +30,10 @@ pub enum LocalError {
     TooLarge(PathBuf),
     /// A local file that has more bytes than fit into memory, and no size that says how many.
     SizeUnknown(PathBuf),
+    /// An input without a name that cannot be read to its end.
+    Input(io::Error),
+    /// A folder in which such an input cannot be kept.
+    Spool(PathBuf, io::Error),
     /// A local file of the client's own that will soon be gone, and what it is.
     Temporary(PathBuf, &'static str),
 }
@@ -54,6 +58,12 @@ impl fmt::Display for LocalError {
             LocalError::TooLarge(path) => write!(f, "'{}' is larger than 1 TiB", Shown(path)),
             LocalError::SizeUnknown(path) => {
                 write!(f, "'{}' has more than 16 MiB, although its reported size is smaller", Shown(path))
+            }
+            LocalError::Input(error) => {
+                write!(f, "cannot read standard input ({error}); nothing was stored")
+            }
+            LocalError::Spool(folder, error) => {
+                write!(f, "cannot keep standard input in '{}' ({error}); nothing was stored", Shown(folder))
             }
             LocalError::Temporary(path, what) => {
                 write!(f, "'{}' is {what}, which is never stored", Shown(path))
@@ -88,6 +98,7 @@ impl LocalError {
                 "remove the link, or move it: Downloads itself and the user's folder in it may be links"
                     .into()
             }
+            LocalError::Spool(..) => "set TMPDIR to a folder with room for all of it".into(),
             _ => return None,
         })
     }

@@ -126,6 +126,12 @@ pub enum ClientError {
     MovedOlder(FilePath, FilePath),
     /// A delete during which the name got a newer version, which is kept.
     Replaced(FilePath),
+    /// A file that was replaced or deleted when some of it had been written to an output.
+    ReplacedWhileRead(FilePath),
+    /// A link where a file was expected, and its target.
+    IsLink(FilePath, String),
+    /// An output that takes no more.
+    Output(io::Error),
     /// Other clients kept replacing the file.
     Contended(FilePath),
     /// No server answered the commit: it may or may not be done.
@@ -195,6 +201,13 @@ impl fmt::Display for ClientError {
             ClientError::Replaced(path) => {
                 write!(f, "{path} was replaced in the meantime; the newer version was kept")
             }
+            ClientError::ReplacedWhileRead(path) => {
+                write!(f, "{path} was replaced or deleted while it was read")
+            }
+            ClientError::IsLink(path, target) => {
+                write!(f, "'{path}' is a link to '{}', which is not followed", printable(target))
+            }
+            ClientError::Output(error) => write!(f, "cannot write results ({error})"),
             ClientError::Contended(path) => write!(f, "other clients kept replacing {path}"),
             ClientError::Undecided(path) => {
                 write!(
@@ -286,6 +299,8 @@ impl ClientError {
             ClientError::Incomplete { .. } => {
                 "start the servers that are down and try again; Verify shows what is missing".into()
             }
+            ClientError::ReplacedWhileRead(_) => "run it again for the newer version".into(),
+            ClientError::IsLink(..) => "name the file that it leads to; Download gets the link itself".into(),
             ClientError::OtherKey(_) => OTHER_KEY_HINT.into(),
             ClientError::Lost(..) => {
                 "run it again; servers that are down at the start are skipped".into()

@@ -1,0 +1,96 @@
+//! A file that can be rebuilt: its version, its pieces, and what was wrong with copies of them.
+
+use super::fetch::{Fault, Piece};
+use crate::client::core::base::Core;
+use crate::client::core::error::ClientError;
+use crate::client::core::report::Notice;
+use crate::client::core::survey::Survey;
+use crate::client::core::whole::{Attempted, incomplete, whole_version};
+use crate::placement;
+use crate::sealed::Facts;
+use crate::version::Version;
+
+/// How often a download is begun again if the file is replaced in the meantime.
+pub(super) const MAX_RESTARTS: usize = 20;
+
+/// How often a file that seems incomplete is surveyed again before it is reported as such.
+pub(super) const MORE_LOOKS: usize = 3;
+
+/// A file that can be rebuilt.
+pub(super) struct Plan {
+    pub(super) survey: Survey,
+    pub(super) facts: Facts,
+}
+
+/// The newest version, if every piece of it is available.
+pub(super) fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
+    let version = whole_version(core, &survey)?;
+    let Some(claim) = survey.any_claim(version) else {
+        return Err(ClientError::NotFound(survey.path.as_str().to_owned()));
+    };
+    let facts = Facts::from(&claim.header);
+    Ok(Plan { survey, facts })
+}
+
+/// Its pieces, of which nothing has arrived.
+pub(super) fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
+    let piece = |number| {
+        let claim = plan.survey.claim(plan.facts.version, number)?;
+        let verified = core.key.verify(claim).ok()?;
+        Some(Piece::new(claim.clone(), core.key.unwrap(&verified)))
+    };
+    placement::pieces().filter_map(piece).collect()
+}
+
+/// Why a file that was begun was not completed.
+pub(super) enum Failure {
+    Replaced,
+    Failed(ClientError),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Failure::Failed(error)
+    }
+}
+
+/// Why the pieces are not whole when no server is left to ask.
+pub(super) fn failure(core: &Core, survey: &Survey, version: Version, pieces: &[Piece]) -> Failure {
+    if pieces.iter().flat_map(|piece| &piece.tried).any(|(_, fault)| *fault == Some(Fault::Replaced)) {
+        return Failure::Replaced;
+    }
+    let fetched: Vec<Attempted> = pieces.iter().filter(|piece| !piece.is_whole()).map(fetched).collect();
+    Failure::Failed(incomplete(core, survey, Some(version), &fetched))
+}
+
+/// The fate of a piece, in words.
+fn fetched(piece: &Piece) -> Attempted {
+    let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
+    let faults = piece.tried.iter().filter_map(fault).collect();
+    Attempted { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
+}
+
+/// A server, the number of a piece, and what was wrong with the copy that the server has of it.
+pub(super) type BadCopy = (usize, u8, String);
+
+/// The copies that were not what the client wrote.
+pub(super) fn bad_copies(pieces: &[Piece]) -> Vec<BadCopy> {
+    let of_piece = |piece: &Piece| {
+        let number = piece.claim.header.piece;
+        let bad = |(server, fault): &(usize, Option<Fault>)| match fault {
+            Some(fault @ (Fault::Damaged | Fault::Refused(_))) => Some((*server, number, fault.to_string())),
+            _ => None,
+        };
+        piece.tried.iter().filter_map(bad).collect::<Vec<_>>()
+    };
+    pieces.iter().flat_map(of_piece).collect()
+}
+
+/// Warns of these copies of a file, and of those that its survey distrusts.
+pub(super) fn report_bad_copies(core: &Core, survey: &Survey, bad: Vec<BadCopy>) {
+    let distrusted = survey.distrusted.iter().map(|d| (d.server, d.piece, d.why.to_string()));
+    for (server, piece, why) in distrusted.chain(bad) {
+        let (path, server) = (survey.path.clone(), core.cluster.name(server).clone());
+        core.report.notice(Notice::BadCopy { path, piece, server, why });
+    }
+}
