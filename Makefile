@@ -7,13 +7,32 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 INSTALL ?= install
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
-MANDIR  ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+MANDIR  ?= $(DATADIR)/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+USERUNITDIR ?= $(PREFIX)/lib/systemd/user
+BASHCOMPDIR ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR  ?= $(DATADIR)/zsh/site-functions
+FISHCOMPDIR ?= $(DATADIR)/fish/vendor_completions.d
 
-.PHONY: build install uninstall demo servers stop test check deploy-check chaos fuzz bench clean help
+# The prompt edits lines. Plain `cargo build` leaves that out, and the packages that it needs.
+FEATURES := --features line-editing
+
+# What is installed.
+SERVER := Server
+CLIENT := Client
+PAGES  := shareit.1 shareit.conf.5 shareit-server.8
+# Each shell, and where it looks for a program's completion, which the client prints if it runs here.
+COMPLETIONS := bash:$(BASHCOMPDIR)/shareit zsh:$(ZSHCOMPDIR)/_shareit fish:$(FISHCOMPDIR)/shareit.fish
+USERUNITS := $(notdir $(wildcard dist/shareit-*))
+
+# Rust's target of the C library that a program can contain.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
+.PHONY: build install uninstall deb static demo servers stop test check deploy-check chaos fuzz bench clean help
 
 build: ## build, and leave ./Server and ./Client here (plain `make` does this)
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(FEATURES)
 	@# A changed program is moved into place, so a running one keeps its own file. An unchanged one gets a new time:
 	@# `make install` takes it for up to date by that.
 	@for b in Server Client; do \
@@ -32,27 +51,62 @@ built:
 	  $(MAKE) build; \
 	fi
 
+install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= leaves out the systemd units
+	@$(MAKE) --no-print-directory install-files
+
 # Programs are installed under other names: Server and Client say too little among a thousand programs.
-install: built ## install shareit and shareit-server below PREFIX (/usr/local); DESTDIR is honoured, UNITDIR= leaves out the systemd unit
+.PHONY: install-files
+install-files:
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
-	$(INSTALL) -m 755 Client "$(DESTDIR)$(BINDIR)/shareit"
-	$(INSTALL) -m 755 Server "$(DESTDIR)$(BINDIR)/shareit-server"
-	$(INSTALL) -m 644 man/shareit.1 "$(DESTDIR)$(MANDIR)/man1/shareit.1"
-	$(INSTALL) -m 644 man/shareit.conf.5 "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
-	$(INSTALL) -m 644 man/shareit-server.8 "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
+	$(INSTALL) -m 755 "$(CLIENT)" "$(DESTDIR)$(BINDIR)/shareit"
+	$(INSTALL) -m 755 "$(SERVER)" "$(DESTDIR)$(BINDIR)/shareit-server"
+	for page in $(PAGES); do $(INSTALL) -m 644 "man/$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page" || exit 1; done
+	for place in $(COMPLETIONS); do \
+	  file="$(DESTDIR)$${place#*:}"; \
+	  script=$$("$(DESTDIR)$(BINDIR)/shareit" completion $${place%%:*} 2>/dev/null) || continue; \
+	  $(INSTALL) -d "$${file%/*}" && echo "$$script" >"$$file" && chmod 644 "$$file" || exit 1; \
+	done
 ifneq ($(UNITDIR),)
-	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)"
+	$(INSTALL) -d "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(USERUNITDIR)"
 	sed 's|/usr/local/bin|$(BINDIR)|' dist/shareit@.service >"$(DESTDIR)$(UNITDIR)/shareit@.service"
 	chmod 644 "$(DESTDIR)$(UNITDIR)/shareit@.service"
+	for unit in $(USERUNITS); do \
+	  sed 's|/usr/local/bin|$(BINDIR)|' "dist/$$unit" >"$(DESTDIR)$(USERUNITDIR)/$$unit" && \
+	  chmod 644 "$(DESTDIR)$(USERUNITDIR)/$$unit" || exit 1; \
+	done
 endif
 
 uninstall: ## remove what `make install` installed, with the same PREFIX and DESTDIR
 	rm -f "$(DESTDIR)$(BINDIR)/shareit" "$(DESTDIR)$(BINDIR)/shareit-server"
-	rm -f "$(DESTDIR)$(MANDIR)/man1/shareit.1" "$(DESTDIR)$(MANDIR)/man5/shareit.conf.5"
-	rm -f "$(DESTDIR)$(MANDIR)/man8/shareit-server.8"
+	for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page"; done
+	for place in $(COMPLETIONS); do rm -f "$(DESTDIR)$${place#*:}"; done
 ifneq ($(UNITDIR),)
 	rm -f "$(DESTDIR)$(UNITDIR)/shareit@.service"
+	for unit in $(USERUNITS); do rm -f "$(DESTDIR)$(USERUNITDIR)/$$unit"; done
 endif
+
+deb: $(if $(filter-out Server,$(SERVER)),,built) ## a Debian package of the programs, man pages and units; SERVER= and CLIENT= choose other programs
+	@SERVER="$(SERVER)" CLIENT="$(CLIENT)" bash scripts/deb.sh .
+
+static: ## programs that need no C library, in static/, for any Linux of this kind of processor
+	@rustup target list --installed 2>/dev/null | grep -qx "$(MUSL)" || \
+	  { echo "make: Rust cannot build for $(MUSL) here: run rustup target add $(MUSL)" >&2; exit 1; }
+	$(CARGO) build --release --locked $(FEATURES) --target "$(MUSL)"
+	@mkdir -p static
+	@for b in Server Client; do \
+	  cp "$(TARGET)/$(MUSL)/release/$$b" static/$$b.new && mv -f static/$$b.new static/$$b && \
+	  bash scripts/is-static.sh static/$$b || exit 1; \
+	done
+
+# The same without optimisation, if that is possible here.
+.PHONY: static-check
+static-check:
+	@if rustup target list --installed 2>/dev/null | grep -qx "$(MUSL)"; then \
+	  $(CARGO) build --locked --target "$(MUSL)" || exit 1; \
+	  for b in Server Client; do bash scripts/is-static.sh "$(TARGET)/$(MUSL)/debug/$$b" || exit 1; done; \
+	else \
+	  echo "static programs are skipped: Rust cannot build for $(MUSL) here"; \
+	fi
 
 demo: build ## the narrated demo of four servers; DEMO_PAUSE=key waits for Enter at each step
 	@bash scripts/demo.sh
@@ -65,12 +119,16 @@ stop: ## end the servers that `make servers` started
 
 test: ## every test; ARGS='...' is passed to cargo test
 	@# Most of them wait for other processes most of the time, so it takes several of them to keep a processor busy.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(ARGS)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(FEATURES) $(ARGS)
 
 check: ## formatting, lints, every test, the documentation of the code
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
 	$(MAKE) test
+	@# The prompt that plain `cargo build` makes.
+	$(CARGO) test --locked --test it -- scenarios_prompt
+	@$(MAKE) --no-print-directory static-check
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
 deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page
@@ -78,7 +136,7 @@ deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespace
 
 chaos: ## random users and faults for a few minutes; CHAOS_SEED and CHAOS_OPERATIONS choose the run
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-2000} \
-	  $(CARGO) test --locked --test it -- --nocapture nobody_has_seen
+	  $(CARGO) test --locked $(FEATURES) --test it -- --nocapture nobody_has_seen
 
 # What cargo-fuzz passes to the compiler, except the sanitizer, which needs a nightly Rust and would find little in a
 # program without unsafe code: with this the fuzzer sees which code an input reaches. libFuzzer itself is C++; without a
@@ -104,11 +162,11 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (5) seconds, from the corpus in fuzz/
 	done
 
 bench: ## the benchmarks, in one table; ARGS='...' chooses parts, see benches/README.md
-	$(CARGO) bench --locked --bench bench -- $(ARGS)
+	$(CARGO) bench --locked $(FEATURES) --bench bench -- $(ARGS)
 
 clean: ## remove what was built; the servers' files are kept
 	$(CARGO) clean
-	rm -f Server Client Server.new Client.new
+	rm -rf Server Client Server.new Client.new static
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

@@ -296,26 +296,27 @@ expect 1 client sh -c "$status" # grep's: no line matches
 prints_nothing
 expect 0 client sh -c "$verify"
 prints_nothing
-units=$world/client/root/root/.config/systemd/user
-mkdir -p "$units"
-for unit in shareit-verify.service shareit-verify.timer; do
-  followed+="$unit "
-  box "$unit" >"$units/$unit"
-done
+units=/usr/local/lib/systemd/user
 if on client sh -c 'command -v systemd-analyze' >/dev/null; then
-  expect 0 client systemd-analyze --man=no verify "${units#"$world/client/root"}"/shareit-verify.{service,timer}
-  prints_nothing
+  for unit in shareit-{verify,repair}@home.{service,timer} shareit-failed@x.service; do
+    expect 0 client env XDG_RUNTIME_DIR=/run systemd-analyze --user --man=no verify "$units/$unit"
+    prints_nothing
+  done
   expect 0 Server1 systemd-analyze --man=no verify shareit@Server1.service
   prints_nothing
 fi
-nightly=$(sed -n 's/^ExecStart=//p' "$units/shareit-verify.service" | sed 's|%h|/root|g')
-expect 0 client sh -c "$nightly"
+# run WHAT UNIT: that line of a unit, as systemd would run it for home.conf.
+run() { sed -n "s/^$1=//p" "$world/client/root$units/$2" | sed 's|%h|/root|g; s|%i|home|g'; }
+expect 0 client sh -c "$(run ExecStart shareit-verify@.service)"
+expect 0 client sh -c "$(run ExecCondition shareit-repair@.service)"
+expect 0 client sh -c "$(run ExecStart shareit-repair@.service)"
 
 heading "A server is down for a while"
 off_the_network 12
 expect 0 client sh -c "$status"
 status_has 'Server2: down'
 expect 1 client sh -c "$verify"
+expect 1 client sh -c "$(run ExecCondition shareit-repair@.service)"
 expect 0 client sh -c 'printf "Upload poem.txt again\nDelete page.html\n" | shareit papers home.conf'
 ip link set port12 up
 follow client repair </dev/null

@@ -6,10 +6,14 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::throttle::Throttle;
 
 /// Most bytes of an empty buffer that is kept.
 const KEPT: usize = 1024;
@@ -29,18 +33,59 @@ pub enum Limit {
     Each(Duration, Option<Instant>),
 }
 
+/// Ends what waits on connections, from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on every call that may wait fails, within a quarter of a second, as if the connection had ended.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was requested.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Allows new connections to wait; returns whether it was requested.
+    pub fn withdraw(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+type SetTimeout = fn(&TcpStream, Option<Duration>) -> io::Result<()>;
+
 /// One direction of a stream.
 struct Half {
     stream: Arc<TcpStream>,
-    set_timeout: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+    set_timeout: SetTimeout,
     /// The timeout that is set on the socket.
     timeout: Option<Duration>,
     limit: Limit,
+    stop: Stop,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Half {
+    /// How many of so many bytes may pass at a time.
+    fn part(&self, bytes: usize) -> usize {
+        self.throttle.as_ref().map_or(bytes, |throttle| throttle.part(bytes))
+    }
+
+    /// Waits as the throttle demands, outside of every [`Limit`]: the other end is not to blame.
+    fn pass(&self, bytes: usize) {
+        let wait =
+            self.throttle.as_ref().map_or(Duration::ZERO, |throttle| throttle.take(bytes, Instant::now()));
+        if !wait.is_zero() {
+            thread::sleep(wait);
+        }
+    }
+
     fn call<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
+            if self.stop.is_requested() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             let timeout = self.timeout_of_a_call().ok_or(io::ErrorKind::TimedOut)?;
             if self.timeout != Some(timeout) {
                 (self.set_timeout)(&self.stream, Some(timeout))?;
@@ -87,12 +132,22 @@ impl Inbound {
         self.0.limit = limit;
     }
 
+    /// From now on this ends what waits here.
+    pub fn stop_by(&mut self, stop: &Stop) {
+        self.0.stop = stop.clone();
+    }
+
     /// What is left of a [`Limit::Waited`]; nothing of any other.
     pub fn left(&self) -> Duration {
         match self.0.limit {
             Limit::Waited(left) => left,
             Limit::Until(_) | Limit::Each(..) => Duration::ZERO,
         }
+    }
+
+    /// From now on what is read counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.0.throttle = Some(Arc::clone(throttle));
     }
 
     /// Where the other end is, if it is known.
@@ -121,7 +176,10 @@ impl Inbound {
 
 impl Read for Inbound {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.call(|mut stream| stream.read(buffer))
+        let part = self.0.part(buffer.len());
+        let got = self.0.call(|mut stream| stream.read(&mut buffer[..part]))?;
+        self.0.pass(got);
+        Ok(got)
     }
 }
 
@@ -137,6 +195,16 @@ impl Outbound {
     /// The limit from now on.
     pub fn limit(&mut self, limit: Limit) {
         self.half.limit = limit;
+    }
+
+    /// From now on this ends what waits here.
+    pub fn stop_by(&mut self, stop: &Stop) {
+        self.half.stop = stop.clone();
+    }
+
+    /// From now on what is sent counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.half.throttle = Some(Arc::clone(throttle));
     }
 
     /// Bytes that wait in the buffer.
@@ -174,7 +242,9 @@ impl Outbound {
 
 impl Write for Half {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.call(|mut stream| stream.write(bytes))
+        let part = self.part(bytes.len());
+        self.pass(part);
+        self.call(|mut stream| stream.write(&bytes[..part]))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -213,9 +283,12 @@ impl Write for Outbound {
 /// The system refuses an option of the socket.
 pub fn open(stream: Arc<TcpStream>, capacity: usize, limit: Limit) -> io::Result<(Inbound, Outbound)> {
     stream.set_nodelay(true)?;
-    let inbound =
-        Half { stream: Arc::clone(&stream), set_timeout: TcpStream::set_read_timeout, timeout: None, limit };
-    let outbound = Half { stream, set_timeout: TcpStream::set_write_timeout, timeout: None, limit };
+    let half = |set_timeout| {
+        let (stream, stop) = (Arc::clone(&stream), Stop::default());
+        Half { stream, set_timeout, timeout: None, limit, stop, throttle: None }
+    };
+    let inbound = half(TcpStream::set_read_timeout as SetTimeout);
+    let outbound = half(TcpStream::set_write_timeout);
     Ok((Inbound(inbound), Outbound { half: outbound, buffer: Vec::new(), capacity }))
 }
 
@@ -242,6 +315,23 @@ mod tests {
             let ((mut reader, _), _other) = pair(16, limit);
             assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut, "{limit:?}");
         }
+    }
+
+    #[test]
+    fn a_stop_ends_a_wait_and_is_withdrawn_once() {
+        let ((mut reader, mut out), _other) = pair(16, Limit::Waited(Duration::from_secs(60)));
+        let stop = Stop::default();
+        reader.stop_by(&stop);
+        out.stop_by(&stop);
+        let waits = std::thread::spawn(move || (reader.read(&mut [0]), reader));
+        stop.request();
+        let (ended, mut reader) = waits.join().unwrap();
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert!(out.send(b"x").is_err());
+        assert!(stop.withdraw() && !stop.withdraw());
+        out.send(b"x").unwrap();
+        reader.limit(Limit::Waited(Duration::from_millis(5)));
+        assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::journal::Journal;
 use super::parse::{Parsed, parse};
 use super::program::{self, command_line};
 use super::session::Session;
-use super::{DENIED, NO_SERVER, USAGE, help, keygen, prompt};
+use super::{DENIED, NO_SERVER, USAGE, help, keygen, prompt, shell};
 use crate::client::{self, Client, LaunchError, ServerStatus};
 use crate::descriptors;
 
@@ -41,6 +41,11 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
             console.result(&format!("{} (ShareIt) {}", program::name(), env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
+        ["completion"] => completion(&console, ""),
+        // DIR might have this name.
+        ["completion", shell] if shell::SHELLS.contains(&shell) || !Path::new("completion").is_dir() => {
+            completion(&console, shell)
+        }
         ["keygen", ..] => keygen::run(&console, &words[1..]),
         [conf, dir, ..] if Path::new(conf).is_file() && Path::new(dir).is_dir() => {
             console.usage(&"DIR comes before CONF", Some(did_you_mean(&command_line(&[dir, conf]))))
@@ -66,6 +71,17 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Arguments that must be the only one.
 const ALONE: [&str; 3] = ["--help", "--version", "keygen"];
+
+fn completion(console: &Console, shell: &str) -> ExitCode {
+    let program = std::env::args_os().next().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    match shell::script(shell, &program) {
+        Some(script) => {
+            console.result(&script.trim_end());
+            ExitCode::SUCCESS
+        }
+        None => console.usage(&"expected bash, zsh or fish", None),
+    }
+}
 
 /// Logs in, and runs one command or those of standard input.
 fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parsed>) -> ExitCode {

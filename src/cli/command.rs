@@ -24,6 +24,8 @@ pub(super) struct Command {
     /// The ways to write it, each with a line that says what it does. The first has all arguments; those in brackets
     /// are optional, and one that ends in `...` may be repeated. Options with values stand in brackets of their own.
     pub(super) forms: &'static [(&'static str, &'static str)],
+    /// Where the names are that it takes.
+    pub(super) names: Names,
     /// Its own options. One with an empty meaning is accepted, but not listed.
     pub(super) options: &'static [Meaning],
     /// What else is worth knowing.
@@ -35,6 +37,15 @@ pub(super) struct Command {
 
 /// Runs a command that works with the servers: prints its results, and returns its exit status.
 type Run = fn(&mut Session<'_>, &Call) -> Result<u8, ClientError>;
+
+/// Where names are that a command takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Below DIR.
+    Local,
+    /// On the servers.
+    Stored,
+}
 
 /// What a command does.
 pub(super) enum Action {
@@ -66,6 +77,7 @@ impl Command {
         aliases: &[],
         elsewhere: &[],
         forms: &[],
+        names: Names::Stored,
         options: &[],
         details: "",
         examples: &[],

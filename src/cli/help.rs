@@ -31,12 +31,13 @@ pub(super) fn client() -> String {
 /// The arguments of each form of use, and what it does.
 type Usage = (&'static str, &'static str);
 
-const CLIENT_USAGE: [Usage; 6] = [
+const CLIENT_USAGE: [Usage; 7] = [
     ("DIR CONF", "run commands from the prompt or a pipe"),
     ("DIR CONF COMMAND [ARGS]", "run one command"),
     ("keygen", "print a `Key` line for a .conf"),
     ("keygen --paper [CONF]", "print a new key, or CONF's, for paper"),
     ("keygen --from-paper", "print the `Key` line of a key on paper"),
+    ("completion SHELL", "print a script for bash, zsh or fish"),
     ("--help | --version", ""),
 ];
 

@@ -7,14 +7,19 @@ mod client;
 mod colour;
 mod command;
 mod commands;
+#[cfg(any(test, feature = "line-editing"))]
+mod completion;
 mod conf;
 mod console;
+#[cfg(feature = "line-editing")]
+mod editor;
 mod exit;
 #[cfg(test)]
 mod fixtures;
 mod grid;
 mod help;
 mod hints;
+mod interrupt;
 mod journal;
 mod json;
 mod keygen;
@@ -29,6 +34,7 @@ mod progress;
 mod prompt;
 mod server;
 mod session;
+mod shell;
 mod tally;
 mod terminal;
 mod text;

@@ -1,5 +1,6 @@
 //! The options: which exist, and which were given to a command.
 
+use super::units;
 use crate::client::Share;
 
 /// The options of one command.
@@ -20,6 +21,8 @@ pub(super) struct Options {
     pub(super) follow: bool,
     /// How much of each copy Verify reads.
     pub(super) read: Option<Share>,
+    /// Bytes a second.
+    pub(super) limit: Option<u64>,
     pub(super) trace: bool,
     pub(super) help: bool,
 }
@@ -46,6 +49,12 @@ pub(super) enum Value {
     /// After `=` in the same word, or the next word.
     Needed(&'static str),
 }
+
+/// What the help calls a local file or folder that is a value.
+pub(super) const PATH: &str = "PATH";
+/// What it calls a folder on the servers.
+#[cfg(any(test, feature = "line-editing"))]
+pub(super) const FOLDER: &str = "FOLDER";
 
 impl Flag {
     const fn new(name: &'static str, means: &'static str, set: Set) -> Self {
@@ -112,6 +121,14 @@ pub(super) const EXCLUDE: Flag = Flag::new("--exclude", "skip what matches", |op
 .with(Value::Needed("PATTERN"));
 pub(super) const DELETE: Flag =
     Flag::new("--delete", "delete there what is not here", switch!(delete)).elsewhere(&["--delete-after"]);
+pub(super) const LIMIT: Flag =
+    Flag::new("--limit", "move at most so many bytes a second: 500K, 5M, 1.5G", |options, value| {
+        let rate = value.and_then(units::parse_bytes).filter(|rate| *rate > 0);
+        options.limit = Some(rate.ok_or("bytes a second, such as 500K, 5M or 1.5G")?);
+        Ok(())
+    })
+    .with(Value::Needed("RATE"))
+    .elsewhere(&["--bwlimit", "--limit-rate", "--limit-upload", "--limit-download"]);
 pub(super) const JSON: Flag = Flag::new("--json", "one JSON object per line", switch!(json));
 pub(super) const QUIET: Flag = Flag::new("-q", "quiet: no success messages, no progress", switch!(quiet))
     .elsewhere(&["--quiet", "--silent"]);
@@ -124,7 +141,7 @@ pub(super) const END: Flag =
     Flag::new("--", "ends the options: a name after it may begin with a dash", |_, _| Ok(()));
 
 /// Every option that the help lists, in its order.
-pub(super) const ALL: [&Flag; 13] = [
+pub(super) const ALL: [&Flag; 14] = [
     &LONG,
     &RECURSIVE,
     &DRY_RUN,
@@ -134,6 +151,7 @@ pub(super) const ALL: [&Flag; 13] = [
     &TO,
     &FOLLOW,
     &READ,
+    &LIMIT,
     &JSON,
     &QUIET,
     &TRACE,

@@ -108,7 +108,7 @@ fn takes_names(command: &Command) -> bool {
 }
 
 /// The command that a word names.
-fn find(word: &str) -> Option<&'static Command> {
+pub(super) fn find(word: &str) -> Option<&'static Command> {
     let is_it = |name: &&str| name.eq_ignore_ascii_case(word);
     TABLE.into_iter().find(|command| is_it(&command.name) || command.aliases.iter().any(&is_it))
 }
@@ -268,7 +268,7 @@ mod tests {
             let listed: Vec<&str> = command.listed_options().map(|(flag, _)| flag.name).collect();
             for flag in options::ALL.into_iter().filter(|flag| flag.name != END.name) {
                 let value = match flag.value {
-                    Value::Needed(_) => " x",
+                    Value::Needed(_) => " 1M",
                     Value::None | Value::Optional(_) => "",
                 };
                 let parsed = call(&format!("{name} {}{value} {arguments}", flag.name));

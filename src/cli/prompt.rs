@@ -1,14 +1,18 @@
 //! Commands from standard input: at a prompt, or from a pipe.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use super::commands::{self, passwd};
+use super::console::Console;
+#[cfg(feature = "line-editing")]
+use super::editor::{self, Editor};
 use super::parse::{Parsed, UsageError, parse};
 use super::session::Session;
 use super::text::{NAMED, fold, hang, some};
 use super::words::{self, BadLine, read_line};
-use super::{USAGE, help};
+use super::{INTERRUPTED, USAGE, help};
 use crate::name::{ServerName, UserName, printable};
 
 const PROMPT: &str = "ShareIt> ";
@@ -20,29 +24,56 @@ const COMMENT: char = '#';
 /// Runs commands to the end of the input. From a pipe the status is that of the first that failed; a person has seen
 /// each failure, and leaves with 0.
 pub(super) fn run(session: &mut Session<'_>) -> u8 {
-    let stdin = io::stdin();
-    let interactive = stdin.is_terminal();
-    if interactive {
+    let console = session.console;
+    let is_terminal = io::stdin().is_terminal();
+    if is_terminal {
         greet(session);
     }
+    // A line editor uses it too, for Tab, as long as no command runs.
+    let session = RefCell::new(session);
+    #[cfg(feature = "line-editing")]
+    if let Some(mut editor) = Editor::new(&session) {
+        editor::handle_interrupts(console.running(), session.borrow().client.stop());
+        return run_all(&session, is_terminal, || editor.next(PROMPT));
+    }
+    run_all(&session, is_terminal, || {
+        if is_terminal { ask(console) } else { read_line(&mut io::stdin().lock()) }
+    })
+}
+
+/// A line from a terminal without a line editor.
+fn ask(console: &Console) -> Option<Result<String, BadLine>> {
+    console.prompt(PROMPT);
+    let line = read_line(&mut io::stdin().lock());
+    match line {
+        // The shell's prompt must not follow ours.
+        None => console.prompt("\n"),
+        // The line is not what the user sees.
+        Some(Ok(line)) if line.contains(ESCAPE) => return Some(Err(BadLine::EditingKey)),
+        _ => {}
+    }
+    line
+}
+
+/// Ctrl-C has ended a command.
+fn interrupted(console: &Console) -> u8 {
+    console.error(&"interrupted", Some("what is done is kept; the same command again does the rest".into()));
+    INTERRUPTED
+}
+
+/// Runs commands from wherever the lines come; see [`run`].
+fn run_all(
+    session: &RefCell<&mut Session<'_>>,
+    is_terminal: bool,
+    mut next: impl FnMut() -> Option<Result<String, BadLine>>,
+) -> u8 {
     let (mut status, mut number) = (0, 0);
-    loop {
-        if interactive {
-            session.console.prompt(PROMPT);
-        }
+    while let Some(line) = next() {
         number += 1;
-        let Some(line) = read_line(&mut stdin.lock()) else {
-            if interactive {
-                // The shell's prompt must not follow ours.
-                session.console.prompt("\n");
-            }
-            break;
-        };
-        let words = line.and_then(|line| match line.contains(ESCAPE) {
-            // The line is not what the user sees.
-            true if interactive => Err(BadLine::EditingKey),
-            _ if line.trim_start().starts_with(COMMENT) => Ok(Vec::new()),
-            _ => words::split(&line),
+        let session = &mut **session.borrow_mut();
+        let words = line.and_then(|line| match line.trim_start().starts_with(COMMENT) {
+            true => Ok(Vec::new()),
+            false => words::split(&line),
         });
         let parsed = match words {
             Ok(words) if words.is_empty() => continue,
@@ -59,19 +90,21 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
                 // It takes the next line for the password.
                 number += usize::from(*call.command == passwd::COMMAND);
                 session.console.set_options(&call.options);
-                commands::execute(session, &call)
+                let status = commands::execute(session, &call);
+                if session.console.running().reset() { interrupted(session.console) } else { status }
             }
             Err(error) => {
-                let place = if interactive { String::new() } else { format!(" (line {number})") };
+                let place = if is_terminal { String::new() } else { format!(" (line {number})") };
                 session.console.error(&format!("{error}{place}"), Some(error.hint()));
                 USAGE
             }
         };
-        if status == 0 && !interactive {
+        if status == 0 {
             status = result;
         }
     }
-    status
+    // What went wrong was shown where somebody saw it.
+    if is_terminal { 0 } else { status }
 }
 
 fn greet(session: &Session<'_>) {

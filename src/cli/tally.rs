@@ -19,6 +19,7 @@ pub(super) enum Deed {
     Upload,
     Download,
     Delete,
+    Move,
     /// The removal of a local file.
     Remove,
 }
@@ -30,6 +31,7 @@ impl Deed {
             Deed::Upload => "uploaded",
             Deed::Download => "downloaded",
             Deed::Delete => "deleted",
+            Deed::Move => "moved",
             Deed::Remove => "removed here",
         }
     }
@@ -40,6 +42,7 @@ impl Deed {
             Deed::Upload => "would upload",
             Deed::Download => "would download",
             Deed::Delete => "would delete",
+            Deed::Move => "would move",
             Deed::Remove => "would remove here",
         }
     }
@@ -154,12 +157,19 @@ impl Tally {
             return Some(self.object(name, self.deed.action(), size));
         }
         let is_shown = match self.dry_run {
-            true => !path.is_of_folder() || matches!(self.deed, Deed::Delete | Deed::Remove),
+            true => !path.is_of_folder() || !matches!(self.deed, Deed::Upload | Deed::Download),
             false => !path.is_of_folder() && self.files <= LISTED,
         };
         let is_listed = self.all_listed || is_shown;
         let verb = if self.dry_run { self.deed.would() } else { self.deed.done() };
         is_listed.then(|| format!("{verb} {}{}{place}", printable(name), in_brackets(size)))
+    }
+
+    /// A name is moved, or would be.
+    pub(super) fn moved(&mut self, path: &FilePath, to: &FilePath) -> Option<String> {
+        let line = self.done(path, None, &format!(" to {to}"));
+        let to = || [("to", json::text(to.as_str()))];
+        if self.json { Some(json::fate(path.as_str(), "moved", !self.dry_run, to())) } else { line }
     }
 
     /// A file is as it should be.
@@ -204,6 +214,10 @@ impl Tally {
     pub(super) fn refused(&mut self, status: u8) {
         (self.failed, self.files) = (self.failed + 1, self.files + 1);
         self.status = if self.status == 0 { status } else { self.status };
+    }
+
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// Whether a line is a result that was asked for, even by a script.

@@ -35,6 +35,16 @@ pub(super) fn bytes_of(part: f64, whole: f64) -> String {
     format!("{} of {} {}", number(part, unit), number(whole, unit), UNITS[unit])
 }
 
+/// What `5M` or `1.5G` means in bytes, with units of 1024 in either case; without a unit, bytes.
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+    let units = [('k', 1), ('m', 2), ('g', 3), ('t', 4)];
+    let unit = units.into_iter().find(|(unit, _)| text.ends_with([*unit, unit.to_ascii_uppercase()]));
+    let (number, power) = unit.map_or((text, 0), |(_, power)| (&text[..text.len() - 1], power));
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let bytes = number.parse::<f64>().ok().filter(|_| is_number)? * 1024_f64.powi(power);
+    (bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
 /// `42 s`, `3:05 min`, `2:10 h`.
 pub(super) fn seconds(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
@@ -56,6 +66,33 @@ pub(super) fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_read_with_units_of_1024() {
+        for (text, bytes) in
+            [("0", 0), ("700", 700), ("10K", 10_240), ("5m", 5 << 20), ("1.5G", 3 << 29), ("2T", 2 << 40)]
+        {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "K",
+            "5MB",
+            "5 M",
+            "-1",
+            "+1",
+            "1e9",
+            "inf",
+            "NaN",
+            "0x10",
+            "1..2",
+            ".",
+            "9999999999999999T",
+            "\u{fc}",
+        ] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_three_digits_or_one_decimal() {

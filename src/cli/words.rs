@@ -6,7 +6,7 @@ use std::io::{BufRead, Read};
 use crate::name::MAX_PATH;
 
 /// Longest line, in bytes: two quoted paths fit.
-const MAX_LINE: usize = 4 * MAX_PATH + 1024;
+pub(super) const MAX_LINE: usize = 4 * MAX_PATH + 1024;
 
 /// Why a line has no words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,40 +65,65 @@ fn skip_line(input: &mut impl BufRead) {
 /// # Errors
 /// [`BadLine::Quote`] if a quote or backslash has nothing after it.
 pub(super) fn split(line: &str) -> Result<Vec<String>, BadLine> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
+    let Scanned { mut words, last, is_whole } = scan(line);
+    words.extend(last.map(|(_, word)| word));
+    if is_whole { Ok(words) } else { Err(BadLine::Quote) }
+}
+
+/// A line as far as it is typed: its words, where in it the last one begins, and that one as far as it goes. Nothing
+/// of a word is typed after a space.
+#[cfg(any(test, feature = "line-editing"))]
+pub(super) fn unfinished(line: &str) -> (Vec<String>, usize, String) {
+    let Scanned { words, last, .. } = scan(line);
+    let (start, last) = last.unwrap_or((line.len(), String::new()));
+    (words, start, last)
+}
+
+struct Scanned {
+    words: Vec<String>,
+    /// The word that the line ends in, and where it begins.
+    last: Option<(usize, String)>,
+    /// Whether all quotes are closed, and a character follows each backslash.
+    is_whole: bool,
+}
+
+fn scan(line: &str) -> Scanned {
+    let (mut words, mut last) = (Vec::new(), None);
+    let (mut quote, mut is_whole) = (None, true);
+    let mut chars = line.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c.is_whitespace() && quote.is_none() {
+            words.extend(last.take().map(|(_, word)| word));
+            continue;
+        }
+        let (_, word) = last.get_or_insert_with(|| (at, String::new()));
         match (c, quote) {
             (c, Some(q)) if c == q => quote = None,
-            ('\\', None | Some('"')) => {
-                word.get_or_insert_default().push(chars.next().ok_or(BadLine::Quote)?);
-            }
-            (c, Some(_)) => word.get_or_insert_default().push(c),
-            ('"' | '\'', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, None) => word.get_or_insert_default().push(c),
+            ('\\', None | Some('"')) => match chars.next() {
+                Some((_, c)) => word.push(c),
+                None => is_whole = false,
+            },
+            ('"' | '\'', None) => quote = Some(c),
+            (c, _) => word.push(c),
         }
     }
-    if quote.is_some() {
-        return Err(BadLine::Quote);
-    }
-    words.extend(word);
-    Ok(words)
+    Scanned { words, last, is_whole: is_whole && quote.is_none() }
+}
+
+/// Whether a name is typed in quotes at the prompt.
+pub(super) fn needs_quotes(name: &str) -> bool {
+    name.is_empty() || name.chars().any(|c| c.is_whitespace() || "\"'\\".contains(c))
 }
 
 /// A name as it is typed at the prompt.
 pub(super) fn quoted(name: &str) -> String {
-    let plain = |c: char| !c.is_whitespace() && !"\"'\\".contains(c);
-    if name.chars().all(plain) && !name.is_empty() {
-        return name.to_owned();
-    }
+    if needs_quotes(name) { begun_in_quotes(name) + "\"" } else { name.to_owned() }
+}
+
+/// The beginning of a name as it is typed in quotes.
+pub(super) fn begun_in_quotes(name: &str) -> String {
     let escape = |c: char| if "\"\\".contains(c) { format!("\\{c}") } else { c.to_string() };
-    format!("\"{}\"", name.chars().map(escape).collect::<String>())
+    format!("\"{}", name.chars().map(escape).collect::<String>())
 }
 
 #[cfg(test)]
@@ -110,6 +135,20 @@ mod tests {
         assert_eq!(split(r#" a  "b c"d 'e\f' g\ h "" "#).unwrap(), ["a", "b cd", r"e\f", "g h", ""]);
         assert_eq!(split("\"a"), Err(BadLine::Quote));
         assert_eq!(split("a\\"), Err(BadLine::Quote));
+    }
+
+    #[test]
+    fn of_an_unfinished_line_the_last_word_is_read_as_far_as_it_goes() {
+        let read = |line: &str| {
+            let (words, start, last) = unfinished(line);
+            (words.join("|"), line[start..].is_empty(), last)
+        };
+        let typed = |words: &str, last: &str| (words.to_owned(), false, last.to_owned());
+        assert_eq!(read("Upload 'my no"), typed("Upload", "my no"));
+        assert_eq!(read("Upload a b\\ c\\"), typed("Upload|a", "b c"));
+        assert_eq!(read("Upl"), typed("", "Upl"));
+        assert_eq!(read("Upload \"a b\" "), ("Upload|a b".to_owned(), true, String::new()));
+        assert_eq!(unfinished("Upload ä 'b").1, "Upload ä ".len());
     }
 
     #[test]

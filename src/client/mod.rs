@@ -11,6 +11,8 @@ mod upload;
 use std::io::Write;
 use std::sync::Arc;
 
+pub use crate::peer::Stop;
+pub use commands::move_folder::{FolderMove, Moved};
 pub use commands::passwd::NotChanged;
 pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
 pub use commands::show::{Shown, ShownFolder};
@@ -22,7 +24,7 @@ pub use core::error::{
 pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::name_map::{NameMap, Names};
-pub use core::report::{Doing, Notice, Phase, Progress, Report};
+pub use core::report::{Doing, Notice, Phase, Progress, Report, Silent};
 pub use download::{Destination, Downloaded, MadeFolder, Terms};
 pub use upload::Uploaded;
 pub use upload::source::{Selection, Source, Sources, find, matching};
@@ -31,6 +33,7 @@ pub use upload::spool::{Spooled, spool};
 use crate::config::Config;
 use crate::name::{FilePath, FolderPath, ServerName, UserName};
 use crate::pattern::Excluded;
+use crate::peer::LEAST_THROTTLE;
 use core::base::Core;
 
 /// A client that is logged in to the servers that are up.
@@ -66,10 +69,28 @@ impl Client {
         self.0.find_reason(error)
     }
 
-    /// To be called before each command that follows another: a server that has fallen silent in between is then given
-    /// up sooner than during a command.
+    /// With this another thread ends what the client is doing, as if it had lost all servers: nothing that was stored
+    /// is lost, and the next command, after [`Client::probe`], logs in again.
+    pub fn stop(&self) -> Stop {
+        self.0.cluster.stop().clone()
+    }
+
+    /// To be called before each command that follows another, and ends a stop: a server that has fallen silent in
+    /// between is then given up sooner than during a command.
     pub fn probe(&mut self) {
+        self.0.cluster.end_stop();
         self.0.cluster.probe();
+    }
+
+    /// The least rate for [`Client::throttle`].
+    pub fn least_rate(&self) -> u64 {
+        LEAST_THROTTLE * self.0.cluster.len() as u64
+    }
+
+    /// From now on at most so many bytes are sent and received in a second, over all connections together; without a
+    /// rate, as many as can be. With less than [`Client::least_rate`], servers may end connections.
+    pub fn throttle(&mut self, rate: Option<u64>) {
+        self.0.cluster.throttle(rate);
     }
 
     /// Asks every server, one after another, for its round trip and what it holds.
@@ -87,6 +108,14 @@ impl Client {
     /// If nothing has that name, as far as can be seen, or no server is up.
     pub fn show(&mut self, folder: &FolderPath, recursive: bool) -> Result<ShownFolder, ClientError> {
         commands::show::show(&mut self.0, folder, recursive)
+    }
+
+    /// The names in a folder, its folders with a slash at the end, as any of the servers' lists has them that
+    /// arrive: a glance for suggestions, which proves and reports nothing.
+    pub fn glance(&mut self, folder: &FolderPath) -> Vec<String> {
+        let (folders, files) = core::files::glance(&mut self.0, folder);
+        let folders = folders.iter().map(|folder| format!("{folder}/"));
+        folders.chain(files.iter().map(|file| file.as_str().to_owned())).collect()
     }
 
     /// Finds out whether a name is a file or a folder. `.` is the folder of everything.
@@ -198,6 +227,21 @@ impl Client {
     /// free: the newer version is kept, and `new` has the previous one.
     pub fn rename(&mut self, old: &FilePath, new: &FilePath) -> Result<(), ClientError> {
         commands::rename::rename(&mut self.0, old, new)
+    }
+
+    /// What is below a folder that is to be moved, for a [`FolderMove`]; this changes nothing.
+    ///
+    /// # Errors
+    /// If `old` is no folder, if `new` is below it, if `new` exists, unless this very Move was interrupted, if a new
+    /// name would be too long, or if too few servers are up for the copies.
+    pub fn find_to_move(&mut self, old: &FolderPath, new: &FolderPath) -> Result<Files, ClientError> {
+        commands::move_folder::find_to_move(&mut self.0, old, new)
+    }
+
+    /// Moves the next files; what came of some of them, or `None` if nothing is left to do. An entry of a folder in which
+    /// something could not be moved stays, and is not reported.
+    pub fn move_next(&mut self, moving: &mut FolderMove) -> Option<Vec<Moved>> {
+        commands::move_folder::move_next(&mut self.0, moving)
     }
 
     /// Checks the files of a folder, or with `recursive` all below it; each problem goes to `tell`. With `share`, this

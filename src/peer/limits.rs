@@ -11,6 +11,10 @@ pub const LEAST_RATE: u64 = 16 * 1024;
 /// Bytes of a piece per second: a server that hashes fewer, for a CHECK or a COPY, is down. Even a disk that many
 /// share reads several times as many.
 pub const LEAST_DISK_RATE: u64 = 1024 * 1024;
+/// Bytes per second and server: a client that limits itself to fewer may lose its connections, even if it gives each its
+/// turn. A server waits a minute for the next bytes of a payload, which come in steps of 256 KiB; and a minute until it
+/// can send more, which it can only when a third of its socket's buffer is free, of 2.6 MB on a line with large packets.
+pub const LEAST_THROTTLE: u64 = 32 * 1024;
 /// How long a server may keep a client waiting for one answer with signs of life.
 const LIFE: Duration = Duration::from_secs(600);
 /// How many times as long a server may send signs of life for a LIST: it may have to read the header of every piece

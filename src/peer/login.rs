@@ -6,6 +6,7 @@ use super::silence::WaitClock;
 use super::socket::Socket;
 use crate::auth::{ClientChallenge, ClientFirst, ClientProof, Salted, SessionKeys};
 use crate::config::ServerAddress;
+use crate::link::Stop;
 use crate::name::{ServerName, UserName};
 use crate::wire::{Login, ParseError, Reply};
 
@@ -50,6 +51,11 @@ impl Connected {
     /// From now on the time that is spent waiting for this server is counted on this clock.
     pub fn count_on(&mut self, clock: &WaitClock) {
         self.socket.count_on(clock);
+    }
+
+    /// From now on this ends what waits for this server.
+    pub fn stop_by(&mut self, stop: &Stop) {
+        self.socket.stop_by(stop);
     }
 
     /// Waits for the challenge.

@@ -10,16 +10,20 @@ mod silence;
 mod socket;
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{Answer, No, PeerError, Received};
-pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LIST_FACTOR, Limits};
+pub use limits::{LEAST_DISK_RATE, LEAST_RATE, LEAST_THROTTLE, LIST_FACTOR, Limits};
 pub use login::{Challenged, Connected, Proven};
 pub use silence::WaitClock;
+
+pub use crate::link::Stop;
 
 use crate::auth::{SessionKeys, Verifier};
 use crate::primitives::{Bytes32, Key, Keystream, PayloadMac, sha256};
 use crate::tcp;
+use crate::throttle::Throttle;
 use crate::wire::{
     LineOpener, LineSealer, MAX_LIFE_SIGNS, MAX_TEXT, ParseError, Refusal, Reply, Request, StageEnd,
 };
@@ -89,6 +93,12 @@ impl Peer {
     /// From now on `tracer` sees each line.
     pub fn trace(&mut self, tracer: Tracer) {
         self.tracer = Some(tracer);
+    }
+
+    /// From now on what is sent and received counts there, and waits.
+    pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
+        self.socket.reader.get_mut().throttle(throttle);
+        self.socket.writer.throttle(throttle);
     }
 
     /// Whether the server has closed the connection, or sent something unasked.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::error::PeerError;
 use super::limits::Limits;
 use super::silence::{Silence, WaitClock};
-use crate::link::{self, Inbound, Limit, Outbound};
+use crate::link::{self, Inbound, Limit, Outbound, Stop};
 use crate::tcp;
 use crate::wire::{Reply, read_line};
 
@@ -33,6 +33,12 @@ impl Socket {
     /// From now on the time that is spent waiting for this server is counted on this clock.
     pub(super) fn count_on(&mut self, clock: &WaitClock) {
         self.silence = Silence::new(clock);
+    }
+
+    /// From now on this ends what waits for the server.
+    pub(super) fn stop_by(&mut self, stop: &Stop) {
+        self.reader.get_mut().stop_by(stop);
+        self.writer.stop_by(stop);
     }
 
     /// Receives a line, waiting for all of it no longer than `limit`; returns what is left of that too. If nothing has

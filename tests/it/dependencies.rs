@@ -2,13 +2,31 @@
 //! program, and compiles nothing.
 
 use crate::common::Json;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 /// Who may run something while it is built. Each build script was read: it asks rustc for its version and what it
 /// knows, and no other program. A new one must be read too.
-const BUILD_SCRIPTS: &[&str] = &["getrandom", "libc", "rustix"];
+const BUILD_SCRIPTS: &[&str] = &["getrandom", "libc", "nix", "rustix"];
+
+/// What the feature `line-editing` adds, and nothing else does.
+const OF_LINE_EDITING: &[&str] = &[
+    "buffer-redux",
+    "cfg_aliases",
+    "ctrlc",
+    "log",
+    "memchr",
+    "nix",
+    "rustyline",
+    "unicode-segmentation",
+    "unicode-width",
+    "utf8parse",
+];
+
+/// Files that nothing compiles: a kernel module, for that package's own tests.
+const NEVER_COMPILED: &[&str] = &["test/test_kmod/hello_mod/hello.c"];
 
 /// Packages that compile or find what is not Rust. Cargo.lock has those of tests and other systems too.
 const FOREIGN: &[&str] = &[
@@ -39,8 +57,21 @@ fn nothing_that_compiles_c_is_in_the_lock_file() {
 }
 
 #[test]
+fn only_the_line_editor_brings_what_it_needs() {
+    let names = |features: &[&str]| {
+        let metadata = metadata(features);
+        let programs = packages_of_the_programs(&metadata);
+        let of_programs = list(metadata.get("packages")).iter().filter(|p| programs.contains(&p.text("id")));
+        of_programs.map(|package| package.text("name").to_owned()).collect::<BTreeSet<String>>()
+    };
+    let (without, with) = (names(&[]), names(LINE_EDITING));
+    assert!(without.is_subset(&with), "{without:?}");
+    assert_eq!(with.difference(&without).collect::<Vec<_>>(), OF_LINE_EDITING);
+}
+
+#[test]
 fn no_package_of_this_system_links_or_brings_what_is_not_rust() {
-    let metadata = metadata();
+    let metadata = metadata(LINE_EDITING);
     let programs = packages_of_the_programs(&metadata);
     assert!(programs.len() > 10, "the list is read wrongly: {programs:?}");
     for package in list(metadata.get("packages")) {
@@ -58,8 +89,10 @@ fn no_package_of_this_system_links_or_brings_what_is_not_rust() {
     }
 }
 
+const LINE_EDITING: &[&str] = &["--features", "line-editing"];
+
 /// What cargo knows of all packages, tests' included, that are built on this system.
-fn metadata() -> Json {
+fn metadata(features: &[&str]) -> Json {
     let cargo = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO"))
             .args(arguments)
@@ -72,7 +105,7 @@ fn metadata() -> Json {
     let version = cargo(&["-vV"]);
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let arguments = ["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", host];
-    Json::parse(&cargo(&arguments))
+    Json::parse(&cargo(&[&arguments, features].concat()))
 }
 
 /// The ids of all packages that the programs, and their build scripts, are built from.
@@ -106,7 +139,8 @@ fn foreign_files(folder: &Path) -> Vec<String> {
             found.extend(foreign_files(&entry));
         }
         let ending = entry.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if FOREIGN_FILES.contains(&ending.as_str()) {
+        let is_compiled = !NEVER_COMPILED.iter().any(|file| entry.ends_with(file));
+        if FOREIGN_FILES.contains(&ending.as_str()) && is_compiled {
             found.push(entry.display().to_string());
         }
     }

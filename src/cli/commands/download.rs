@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::FAILED;
 use crate::cli::arguments::join;
 use crate::cli::command::{Action, Call, Command};
-use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, JSON, ONLY_CHANGED, RECURSIVE, TO};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, JSON, LIMIT, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::{Session, Stored};
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
@@ -28,6 +28,7 @@ pub(super) const COMMAND: Command = Command {
         (&DELETE, "with -u: remove here what a stored folder does not have; asks on a terminal"),
         (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
         (&DRY_RUN, "only show what would be done"),
+        (&LIMIT, LIMIT.means),
         (&JSON, "one JSON object for each file"),
         (&RECURSIVE, ""),
     ],

@@ -15,6 +15,8 @@ mod verify;
 
 use super::command::{Action, Call, Command};
 use super::session::Session;
+use super::text::counted;
+use super::{USAGE, units};
 
 /// The table of commands, in the order of the help.
 pub(super) const TABLE: [&Command; 12] = [
@@ -54,6 +56,12 @@ const EXIT: Command = Command {
 
 /// Runs a command, and reports it if it fails; its exit status.
 pub(super) fn execute(session: &mut Session<'_>, call: &Call) -> u8 {
+    let least = session.client.least_rate();
+    if let Some(rate) = call.options.limit.filter(|rate| *rate < least) {
+        refuse_limit(session, rate, least);
+        return USAGE;
+    }
+    session.client.throttle(call.options.limit);
     session.client.probe();
     // Passwd first reads a line.
     if *call.command != passwd::COMMAND {
@@ -63,4 +71,13 @@ pub(super) fn execute(session: &mut Session<'_>, call: &Call) -> u8 {
     let status = (call.run)(session, call).unwrap_or_else(|error| session.report(error, call.after_name()));
     session.console.end_work();
     status
+}
+
+fn refuse_limit(session: &Session<'_>, rate: u64, least: u64) {
+    let (rate, least_kib) = (units::bytes(rate as f64), least.div_ceil(1024));
+    let why = "a server ends a connection that stands still";
+    let servers = counted(session.client.servers().len(), "server");
+    let hint =
+        format!("with {servers} it must be at least {}, --limit {least_kib}K", units::bytes(least as f64));
+    session.console.error(&format!("--limit of {rate} a second is too low ({why})"), Some(hint));
 }

@@ -3,7 +3,7 @@
 use crate::cli::FAILED;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
-use crate::cli::options::{DRY_RUN, JSON, RECURSIVE};
+use crate::cli::options::{DRY_RUN, JSON, LIMIT, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::text::counted;
 use crate::client::{self, ClientError, NotRepaired, RepairSummary, Repaired};
@@ -14,6 +14,7 @@ pub(super) const COMMAND: Command = Command {
     forms: &[("Repair [FOLDER]", "make lost copies again")],
     options: &[
         (&DRY_RUN, "only show what would be done"),
+        (&LIMIT, LIMIT.means),
         (&JSON, "one JSON object for each step"),
         (&RECURSIVE, ""),
     ],

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::input::{self, INPUT};
 use crate::cli::arguments::{outermost, parse_folder};
-use crate::cli::command::{Action, Call, Command};
+use crate::cli::command::{Action, Call, Command, Names};
 use crate::cli::journal::Journal;
-use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LONG, ONLY_CHANGED, RECURSIVE, TO};
+use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
@@ -26,6 +26,7 @@ pub(super) const COMMAND: Command = Command {
         ("Upload FILE [FOLDER]", "store one in FOLDER"),
         ("Upload - NAME [--to FOLDER]", "store standard input"),
     ],
+    names: Names::Local,
     options: &[
         (&TO, "the folder on the servers; without it, two names are FILE and FOLDER"),
         (
@@ -37,6 +38,7 @@ pub(super) const COMMAND: Command = Command {
         (&DRY_RUN, "only show what would be done"),
         (&FOLLOW, "follow links; otherwise they are stored as links"),
         (&LONG, "list every file, unchanged ones too, even into a pipe"),
+        (&LIMIT, LIMIT.means),
         (&JSON, "one JSON object for each file"),
         (&RECURSIVE, ""),
     ],

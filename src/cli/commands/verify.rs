@@ -3,7 +3,7 @@
 use crate::cli::FAILED;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::json;
-use crate::cli::options::{JSON, READ, RECURSIVE};
+use crate::cli::options::{JSON, LIMIT, READ, RECURSIVE};
 use crate::cli::session::Session;
 use crate::cli::text::{counted, grouped};
 use crate::cli::units;
@@ -16,6 +16,7 @@ pub(super) const COMMAND: Command = Command {
     options: &[
         (&RECURSIVE, "everything below the folder"),
         (&READ, "also fetch and check the bytes: all of them, or a random part such as 5%"),
+        (&LIMIT, LIMIT.means),
         (&JSON, "one JSON object for each problem"),
     ],
     details: "Each server hashes every byte of its copies; the client checks the seals. This believes a server that says \

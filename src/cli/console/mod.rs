@@ -15,6 +15,7 @@ use rustix::fs::{FileType, fstat};
 use super::alike::{Alike, Kind};
 use super::colour::{Paint, Palette};
 use super::grid::View;
+use super::interrupt::Running;
 use super::json;
 use super::meter::Servers;
 use super::options::Options;
@@ -32,6 +33,9 @@ pub(super) struct Console {
     json: AtomicBool,
     traced: AtomicBool,
     silent_about_down: AtomicBool,
+    /// Whether nothing is written to standard error.
+    muted: AtomicBool,
+    running: Running,
     /// What this command has warned of, of that for which one warning is enough.
     warned_of: Mutex<Vec<Discriminant<Notice>>>,
     start: OnceLock<Instant>,
@@ -87,9 +91,21 @@ impl Console {
 
     /// Something begins that may take a while.
     pub(super) fn begin_work(&self) {
+        self.running.begin();
         if !self.is_quiet() {
             self.progress.begin();
         }
+    }
+
+    /// What Ctrl-C ends.
+    pub(super) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Turns messages off, or on again: while a line is edited they would be written into it.
+    #[cfg(feature = "line-editing")]
+    pub(super) fn mute(&self, muted: bool) {
+        self.muted.store(muted, Ordering::Relaxed);
     }
 
     /// The work will go through this many files.
@@ -98,6 +114,7 @@ impl Console {
     }
 
     pub(super) fn end_work(&self) {
+        self.running.end();
         self.progress.end();
         self.report_alike();
     }
@@ -202,6 +219,9 @@ impl Console {
     }
 
     fn say(&self, kind: &str, paint: Paint, what: &dyn Display) {
+        if self.muted.load(Ordering::Relaxed) || self.running.is_ending() {
+            return;
+        }
         // It may contain a name, a path, or a server's words.
         let mut text = printable(&what.to_string()).to_string();
         // A line of the protocol stays one.

@@ -103,14 +103,16 @@ pub(crate) fn delete(core: &mut Core, files: &[FilePath]) -> Vec<Result<FilePath
     results
 }
 
-/// Deletes a version of a file, and what is older.
-///
-/// # Errors
-/// [`ClientError::Replaced`] if there is a newer one, which is kept; or if the servers fail.
-pub(crate) fn delete_version(core: &mut Core, path: &FilePath, version: Version) -> Result<(), ClientError> {
-    let doomed = Doomed { path: path.clone(), seen: Some(Some(version)), alone: true };
-    let deleted = delete_all(core, [doomed], &mut Unseen::default());
-    deleted.into_iter().try_for_each(|result| result.map(drop))
+/// Deletes versions of files, and what is older; one result for each, in order. These are [`ClientError::Replaced`] if
+/// there is a newer one, which is kept.
+pub(super) fn delete_versions(
+    core: &mut Core,
+    versions: impl IntoIterator<Item = (FilePath, Version)>,
+) -> Vec<Result<(), ClientError>> {
+    let doomed =
+        versions.into_iter().map(|(path, version)| Doomed { path, seen: Some(Some(version)), alone: true });
+    let deleted = delete_all(core, doomed, &mut Unseen::default());
+    deleted.into_iter().map(|result| result.map(drop)).collect()
 }
 
 fn delete_all(

@@ -1,7 +1,8 @@
-//! The commands that are neither an upload nor a download. `repair`, `rename` and `passwd` use some of the others,
-//! which do not use them.
+//! The commands that are neither an upload nor a download. `repair`, `rename`, `move_folder` and `passwd` use some
+//! of the others, which do not use them.
 
 pub(crate) mod delete;
+pub(crate) mod move_folder;
 pub(crate) mod passwd;
 pub(crate) mod rename;
 pub(crate) mod repair;

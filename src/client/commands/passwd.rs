@@ -6,7 +6,7 @@
 //! as long as the new password is known. The caller must keep it, before the first step.
 
 use super::repair::{NotRepaired, Repaired, Terms, repair_names};
-use super::reseal::{NotResealed, reseal};
+use super::reseal::{NotResealed, Original, reseal};
 use crate::auth::{DEFAULT_ITERATIONS, Verifier};
 use crate::client::core::base::Core;
 use crate::client::core::checks::BATCH;
@@ -291,7 +291,8 @@ fn rewrap(core: &mut Core, path: &FilePath, new_key: &MasterKey, done: &mut Done
     }
     let version = whole_version(core, survey)?;
     done.begun = true;
-    let resealed = reseal(core, survey, version, survey, new_key).map_err(|why| match why {
+    let original = Original { from: survey, version, to: survey };
+    let resealed = reseal(core, original, new_key).map_err(|why| match why {
         NotResealed::Refused(reasons) => PasswdError::NotConfirmed(path.clone(), reasons).into(),
         NotResealed::Undecided => PasswdError::NotConfirmed(path.clone(), core.cluster.down()).into(),
         NotResealed::Other(error) => error,

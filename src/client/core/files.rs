@@ -94,6 +94,16 @@ fn add_folders_around(path: &FilePath, folders: &mut BTreeSet<FolderPath>) {
     }
 }
 
+/// The names in a folder, as any of the lists has them that arrive: a glance, which reports nothing.
+pub(crate) fn glance(core: &mut Core, folder: &FolderPath) -> (Vec<FolderPath>, Vec<FilePath>) {
+    core.cluster.end_stop();
+    let listing = core.quietly(|core| list::<Agreed>(core, folder, false));
+    core.cluster.report_later();
+    let files =
+        listing.files.into_entries().filter(|(path, listed)| listed.may_be_file() && !path.is_of_folder());
+    (listing.folders.into_keys().collect(), files.map(|(path, _)| path).collect())
+}
+
 /// The files below a folder, sorted, even those that cannot be rebuilt. Servers that do not report what they have are
 /// added to `unseen`.
 pub(crate) fn files_below(

@@ -257,6 +257,11 @@ impl Agreed {
         !self.disputed && self.decided && self.is_file && self.witnesses.count_ones() > 1
     }
 
+    /// Whether it may be one, which a single server can claim of anything: enough to suggest the name.
+    pub(super) fn may_be_file(&self) -> bool {
+        self.decided && self.is_file
+    }
+
     /// Whether there is every piece.
     pub(super) fn is_complete(&self) -> bool {
         placement::suffices(|piece| self.pieces.contains(piece))

@@ -9,7 +9,7 @@ use super::report::{Phase, Report};
 use crate::auth::Salted;
 use crate::config::{MAX_SERVERS, ServerAddress};
 use crate::name::UserName;
-use crate::peer::{Challenged, Connected, Limits, Peer, PeerError, Proven, WaitClock};
+use crate::peer::{Challenged, Connected, Limits, Peer, PeerError, Proven, Stop, WaitClock};
 use crate::primitives;
 use crate::text::base64_encode;
 use crate::wire::Refusal;
@@ -25,6 +25,8 @@ pub(super) struct Logins {
     pub(super) report: Arc<dyn Report>,
     /// Of all that is waited for outside of threads.
     pub(super) clock: WaitClock,
+    /// Ends whatever waits for a server.
+    pub(super) stop: Stop,
     derived: Vec<Derived>,
 }
 
@@ -87,7 +89,8 @@ fn advance<S, T>(
 
 impl Logins {
     pub(super) fn new(user: UserName, min_iterations: u32, limits: Limits, report: Arc<dyn Report>) -> Self {
-        Self { user, min_iterations, limits, report, clock: WaitClock::default(), derived: Vec::new() }
+        let (clock, stop) = (WaitClock::default(), Stop::default());
+        Self { user, min_iterations, limits, report, clock, stop, derived: Vec::new() }
     }
 
     /// Drops everything that was derived from passwords.
@@ -112,6 +115,9 @@ impl Logins {
         let limits = Limits { login: limit, ..self.limits };
         let start = |(server, address)| Attempt { server, cost: Duration::ZERO, state: address };
         let connected = advance(servers.map(start).collect(), limits.connect, &mut ended, |address| {
+            if self.stop.is_requested() {
+                return Err(PeerError::Closed);
+            }
             let nonce = primitives::random::<18>().map_err(PeerError::Io)?;
             let nonce = base64_encode(&nonce);
             let begin = Instant::now();
@@ -120,6 +126,7 @@ impl Logins {
             self.clock.advance(begin.elapsed().min(limits.connect));
             let mut connected = connected?;
             connected.count_on(&self.clock);
+            connected.stop_by(&self.stop);
             Ok(connected)
         });
         end(Phase::Connect);

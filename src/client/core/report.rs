@@ -268,7 +268,8 @@ pub trait Report: Send + Sync {
 }
 
 /// Reports nothing.
-pub(crate) struct Silent;
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
 
 impl Report for Silent {
     fn notice(&self, _: Notice) {}

@@ -166,7 +166,7 @@ fn look_after<T>(core: &mut Core, key: &MasterKey, mut sent: Vec<&mut Sent<T>>) 
             is_hopeful |= !sent.outcome.is_certain() && sent.servers.iter().any(may_say_more);
         }
         sent.retain(|sent| !sent.outcome.is_certain());
-        if !is_hopeful || Instant::now() + pause > deadline {
+        if !is_hopeful || core.cluster.stop().is_requested() || Instant::now() + pause > deadline {
             return;
         }
         thread::sleep(pause);

@@ -12,7 +12,7 @@ use super::gather::{Incoming, candidates};
 use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::chunks::{Known, Question, list_chunks};
-use crate::peer::Answer;
+use crate::peer::{Answer, Stop};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{ChunkCipher, NONCE};
@@ -40,6 +40,7 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming<Target>) {
         was_written.then_some(Doubted { piece, servers, list: Vec::new() })
     });
     let mut doubted: Vec<Doubted<'_>> = doubted.collect();
+    let stop = &core.cluster.stop().clone();
     // A list from which nothing is proved may be a lie: another server is asked.
     while !doubted.is_empty() {
         doubted.retain_mut(|doubted| !doubted.servers.is_empty());
@@ -50,7 +51,7 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming<Target>) {
         let questions: Vec<_> = doubted.iter_mut().filter_map(question).collect();
         let answers = core.cluster.repeat_lost(&questions, list_chunks);
         let is_proved: Vec<bool> = thread::scope(|scope| {
-            let prove = |(doubted, answer)| scope.spawn(move || prove(target, doubted, answer));
+            let prove = |(doubted, answer)| scope.spawn(move || prove(target, doubted, answer, stop));
             let threads: Vec<_> = doubted.iter_mut().zip(answers).map(prove).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
         });
@@ -60,19 +61,19 @@ pub(super) fn resume(core: &mut Core, file: &mut Incoming<Target>) {
 }
 
 /// Returns whether anything of a piece is proved.
-fn prove(target: &Target, doubted: &mut Doubted<'_>, answer: Answer<Vec<Known>>) -> bool {
+fn prove(target: &Target, doubted: &mut Doubted<'_>, answer: Answer<Vec<Known>>, stop: &Stop) -> bool {
     let (Doubted { piece, list: last, .. }, Answer::Done(list)) = (doubted, answer) else { return false };
     let table: Vec<Bytes32> = list.iter().map(|known| known.hash).collect();
     if list == *last || sha256(&table.concat()) != piece.claim.root {
         return false;
     }
-    let there = chunks_there(target, piece, &list);
+    let there = chunks_there(target, piece, &list, stop);
     piece.resume(table, &there);
     *last = list;
     !there.is_empty()
 }
 
-fn chunks_there(target: &Target, piece: &Piece, list: &[Known]) -> Vec<u64> {
+fn chunks_there(target: &Target, piece: &Piece, list: &[Known], stop: &Stop) -> Vec<u64> {
     let (header, Some(key)) = (&piece.claim.header, piece.key()) else { return Vec::new() };
     let in_file = placement::range(header.file_size, header.piece).start;
     let mut buffer = Vec::new();
@@ -88,6 +89,6 @@ fn chunks_there(target: &Target, piece: &Piece, list: &[Known]) -> Vec<u64> {
         ChunkCipher::new(key, &known.nonce).encrypt(bytes);
         sha256(&buffer) == known.hash
     };
-    let chunks = (0..header.chunks()).zip(list);
+    let chunks = (0..header.chunks()).zip(list).take_while(|_| !stop.is_requested());
     chunks.filter(|(chunk, known)| is_there(*chunk, known)).map(|(chunk, _)| chunk).collect()
 }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::source::Source;
 use super::spool::{Held, Spooled};
 use crate::client::core::error::LocalError;
+use crate::peer::Stop;
 use crate::sealed::{Header, Kind, MAX_FILE_SIZE, MAX_LINK, MODE_BITS, ModifiedTime};
 
 /// Files of up to this size are read when they are opened: those that the kernel makes up, as in /proc and /sys, have
@@ -95,6 +96,8 @@ pub(super) struct OpenSource {
     content: Content,
     path: PathBuf,
     pub(super) attributes: Attributes,
+    /// Ends the reading.
+    stop: Stop,
 }
 
 /// The state of a file when it was opened, and whether it was fresh then.
@@ -140,7 +143,7 @@ impl State {
 }
 
 impl OpenSource {
-    pub(super) fn open(source: &Source) -> Result<Self, LocalError> {
+    pub(super) fn open(source: &Source, stop: &Stop) -> Result<Self, LocalError> {
         let path = &source.local;
         let local = |error: io::Error| match Errno::from_io_error(&error) {
             Some(Errno::NOENT) => LocalError::Missing(path.clone()),
@@ -150,7 +153,7 @@ impl OpenSource {
         };
         if let Some(spooled) = &source.spooled {
             let (content, attributes) = open_spooled(spooled).map_err(local)?;
-            return Ok(Self { content, path: path.clone(), attributes });
+            return Ok(Self { content, path: path.clone(), attributes, stop: stop.clone() });
         }
         let (content, attributes) = match source.kind {
             Kind::Link => open_link(source).map_err(local)?,
@@ -168,11 +171,14 @@ impl OpenSource {
                 open_file(file, path)?
             }
         };
-        Ok(Self { content, path: path.clone(), attributes })
+        Ok(Self { content, path: path.clone(), attributes, stop: stop.clone() })
     }
 
     /// Fills `buffer` from a place in the file.
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), LocalError> {
+        if self.stop.is_requested() {
+            return Err(LocalError::Failed(self.path.clone(), io::ErrorKind::Interrupted.into()));
+        }
         match &self.content {
             Content::File(file, _) => {
                 file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {

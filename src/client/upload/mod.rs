@@ -263,7 +263,7 @@ fn plan(
     let path_hash = sha256(file.source.target.as_str().as_bytes());
     let holders = placement::holders(&path_hash, &usable, core.config.replicas);
     let writer = writer(core, survey, holders.iter().flatten().copied().collect())?;
-    let source = OpenSource::open(&file.source)?;
+    let source = OpenSource::open(&file.source, core.cluster.stop())?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
     let wrap_block = primitives::random().map_err(ClientError::Random)?;
     let runs = placement::pieces().map(|_| primitives::random()).collect::<io::Result<_>>();

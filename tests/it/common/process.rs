@@ -215,6 +215,19 @@ impl Session {
         assert!(seen.is_some(), "{} did not print {text:?}, but:\n{}", self.command, self.stdout.text());
     }
 
+    /// Waits until this text has been printed so often.
+    #[cfg(feature = "line-editing")]
+    #[track_caller]
+    pub(crate) fn wait_for_text_again(&self, text: &str, times: usize) {
+        let seen = self.stdout.wait_for(|printed| (printed.matches(text).count() >= times).then_some(()));
+        assert!(
+            seen.is_some(),
+            "{} did not print {text:?} {times} times:\n{}",
+            self.command,
+            self.stdout.text()
+        );
+    }
+
     /// Types keys, without an end of line.
     pub(crate) fn press(&mut self, keys: &str) {
         let stdin = self.stdin.as_mut().unwrap();

@@ -30,6 +30,7 @@ pub(super) const COMMAND: Command = Command {
               FOLDER may also be a single file, or a pattern with *, ?, [a-z] or **. Show_files is the same command.",
     examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles -r", "ShowFiles *.txt"],
     action: Action::Run(run),
+    ..Command::EMPTY
 };
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {

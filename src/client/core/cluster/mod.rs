@@ -12,7 +12,8 @@ use super::login::{Ended, Logins};
 use super::report::{Notice, Report};
 use crate::config::Config;
 use crate::name::ServerName;
-use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received, WaitClock};
+use crate::peer::{Answer, Direction, Limits, Peer, PeerError, Received, Stop, WaitClock};
+use crate::throttle::Throttle;
 use crate::wire::{Refusal, Request};
 use server::{Connection, Server};
 
@@ -31,9 +32,13 @@ pub(crate) struct Cluster {
     other_password: Option<Zeroizing<String>>,
     /// Counts the rounds of logins.
     rounds: u64,
+    /// Of all connections.
+    throttle: Arc<Throttle>,
     report: Arc<dyn Report>,
     /// Whether servers that are lost or back go unreported.
     is_quiet: bool,
+    /// The servers that were up before what may have been stopped.
+    were_up: Vec<usize>,
 }
 
 impl Cluster {
@@ -51,8 +56,10 @@ impl Cluster {
             password: config.password.clone(),
             other_password: other.map(|other| other.to_owned().into()),
             rounds: 0,
+            throttle: Arc::default(),
             report: Arc::clone(report),
             is_quiet: false,
+            were_up: Vec::new(),
         };
         cluster.log_in((0..cluster.len()).collect());
         if cluster.up().next().is_none() {
@@ -207,6 +214,26 @@ impl Cluster {
         self.replace(&[]);
     }
 
+    /// Ends whatever waits for a server, from another thread.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.logins.stop
+    }
+
+    /// Before something that may be stopped.
+    pub(crate) fn end_stop(&mut self) {
+        if self.logins.stop.withdraw() {
+            self.report_later();
+        }
+        self.were_up = self.up().collect();
+    }
+
+    /// Has servers that were lost since [`Cluster::end_stop`] reported if they are still down when they are tried again.
+    pub(crate) fn report_later(&mut self) {
+        for &server in &self.were_up {
+            self.servers[server].set_reported(false);
+        }
+    }
+
     /// Before a command: has servers that have fallen silent since the last one found when they are asked for
     /// something, sooner than during a command. See [`Peer::probe`].
     pub(crate) fn probe(&mut self) {
@@ -353,6 +380,11 @@ impl Cluster {
         self.report_lost_for_good();
     }
 
+    /// From now on at most so many bytes pass in a second, over all connections and both ways together.
+    pub(crate) fn throttle(&self, rate: Option<u64>) {
+        self.throttle.set(rate);
+    }
+
     /// Sends all requests to their servers ahead, then receives the replies in order. For a server that is down, or
     /// goes down, the answer is [`Answer::Lost`].
     ///
@@ -475,6 +507,7 @@ impl Cluster {
                     let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
                     report.trace(&name, Direction::Received, "WELCOME (logged in)");
                     peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
+                    peer.throttle(&self.throttle);
                     self.servers[server].welcome(peer, self.rounds);
                 }
                 Err(why) => self.servers[server].turn_away(why, cost),

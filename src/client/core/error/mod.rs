@@ -115,6 +115,8 @@ pub enum ClientError {
     Conflict(FilePath),
     /// A move to an existing name.
     Exists(FilePath),
+    /// A move of a folder to a place below itself.
+    IntoItself(FolderPath, FolderPath),
     /// A move whose copies need more servers than are up: how many it needs, and those that are down, each with the
     /// reason.
     NeedsServers(FilePath, usize, Vec<(ServerName, String)>),
@@ -186,6 +188,9 @@ impl fmt::Display for ClientError {
                 write!(f, "cannot store {path}: a file and a folder cannot have the same name")
             }
             ClientError::Exists(path) => write!(f, "'{path}' already exists"),
+            ClientError::IntoItself(old, new) => {
+                write!(f, "cannot move '{old}' to '{new}': it is below the folder itself")
+            }
             ClientError::NeedsServers(path, count, reasons) => {
                 write!(f, "cannot move {path}: its copies need {count} servers ({})", Reasons(reasons))
             }

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Fails unless a program needs no library of the system: scripts/is-static.sh PROGRAM
+set -euo pipefail
+if ldd "$1" 2>/dev/null | grep -q '=>'; then
+  echo "$1 needs libraries of this system:" >&2
+  ldd "$1" >&2
+  exit 1
+fi
+"$1" --version | sed "s|^|$1 is static: |"
