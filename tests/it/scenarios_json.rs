@@ -130,7 +130,7 @@ fn every_line_is_an_object_as_the_man_page_has_it() {
     assert_eq!(fates(&reader.run(&aditi, 0, "Download -u b")), [("b", "downloaded", true)]);
     assert_eq!(fates(&reader.run(&aditi, 0, "Download -u b")), [("b", "unchanged", true)]);
     assert_eq!(
-        fates(&reader.run(&aditi, 1, "Download b nothing")),
+        fates(&reader.run(&aditi, 1, "Download b nothing b")),
         [("nothing", "failed", false), ("b", "downloaded", true)]
     );
 

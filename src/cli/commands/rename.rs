@@ -50,7 +50,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         let last = without_slash(&name).rsplit('/').next().unwrap_or(&name);
         let target = to.file(last).map_err(|why| ClientError::Name(format!("{new}/{last}"), why))?;
         let moved = rename(session, call, &name, target.as_str());
-        let moved = moved.unwrap_or_else(|error| session.report(error, None));
+        let moved = moved.unwrap_or_else(|error| session.refuse(&name, error));
         status = if status == 0 { moved } else { status };
     }
     Ok(status)
