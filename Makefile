@@ -121,7 +121,7 @@ test: ## every test; ARGS='...' is passed to cargo test
 	@# Most of them wait for other processes most of the time, so it takes several of them to keep a processor busy.
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(FEATURES) $(ARGS)
 
-check: ## formatting, lints, every test, the documentation of the code
+check: ## formatting, lints, every test, the documentation of the code, static programs if possible
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings

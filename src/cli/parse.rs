@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(hint("Status --jsno"), "did you mean --json?");
         assert_eq!(hint("Delete --recursive x"), "did you mean -r?");
         assert_eq!(hint("Delete -rq x"), "did you mean -r -q?");
-        let takes = "takes -r, -n, -q, --trace; put -- before a name that begins with -";
+        let takes = "takes -r, -n, --json, -q, --trace; put -- before a name that begins with -";
         for line in ["Delete -x a", "Delete -ru a", "Delete --al a", "Delete -u a", "Delete --update a"] {
             assert_eq!(hint(line), format!("Delete {takes}"), "{line}");
         }

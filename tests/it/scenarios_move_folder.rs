@@ -192,6 +192,22 @@ fn what_cannot_be_moved_is_named_and_stays_and_everything_else_is_moved() {
 }
 
 #[test]
+fn a_folder_without_entries_whose_first_files_cannot_be_moved_is_moved_all_the_same() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client(USER);
+    upload(&aditi, false);
+    for name in ["d/a", "d/b"] {
+        for n in cluster.holders(name, 2) {
+            fs::remove_file(cluster.piece_file(n, name, 2)).unwrap();
+        }
+    }
+    aditi.run(&["Move", "d", "e"]).fails_with(1).complains_of("3 files moved, 2 failed");
+    aditi.run(&["ShowFiles", "d"]).succeeds().prints(&["a [incomplete]", "b [incomplete]"]);
+    aditi.run(&["ShowFiles", "e"]).succeeds().prints(&["s/", "t/"]);
+    assert_eq!(cluster.unsettled(), [""; 0]);
+}
+
+#[test]
 fn a_folder_is_not_moved_where_something_is_nor_below_itself_nor_to_names_that_are_too_long() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client(USER);

@@ -5,6 +5,7 @@ use std::slice;
 
 use crate::cli::FAILED;
 use crate::cli::command::{Action, Call, Command};
+use crate::cli::options::LIMIT;
 use crate::cli::session::{Session, Stored};
 use crate::cli::words::quoted;
 use crate::client::{ClientError, Found};
@@ -14,6 +15,7 @@ pub(super) const COMMAND: Command = Command {
     name: "Cat",
     elsewhere: &["type", "print", "dump"],
     forms: &[("Cat NAME...", "print files")],
+    options: &[(&LIMIT, LIMIT.means)],
     details: "NAME may be a pattern with *, ?, [a-z] or ** for any number of folders. The files follow one another, and \
               no byte comes before it is verified. If one fails, the others are written, and the exit status is that of \
               the first failure. A terminal gets the bytes as they are: `Cat NAME | less` makes control characters \

@@ -3,7 +3,7 @@
 //! Whenever it is interrupted, each file is under its old name, its new one, or both, and the same Move continues. It
 //! recognises its own work by a copy under the new name whose original is still under the old one. So that there is
 //! such a witness until the end, some names are copied first and deleted last: the entries of folders, which are made
-//! before anything is in them, or the first file if there are none.
+//! before anything is in them, or a file if there are none.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -56,11 +56,8 @@ pub type Moved = (FilePath, Result<FilePath, ClientError>);
 impl FolderMove {
     /// A move of these files, which are those of [`Client::find_to_move`](crate::client::Client::find_to_move).
     pub fn new(old: &FolderPath, new: &FolderPath, files: Names) -> Self {
-        let mut frame: Vec<FilePath> = files.iter().filter(FilePath::is_of_folder).collect();
-        let witness = files.iter().next().filter(|_| frame.is_empty());
-        frame.extend(witness.clone());
-        let files = files.into_entries().map(|(path, ())| path);
-        let files = files.filter(move |path| !path.is_of_folder() && witness.as_ref() != Some(path));
+        let frame: Vec<FilePath> = files.iter().filter(FilePath::is_of_folder).collect();
+        let files = files.into_entries().map(|(path, ())| path).filter(|path| !path.is_of_folder());
         Self {
             old: old.clone(),
             new: new.clone(),
@@ -125,7 +122,7 @@ pub(crate) fn find_to_move(
         Found::Below(files) => files,
         Found::File(_) => return Err(ClientError::NotFound(format!("{}/", old.as_str()))),
     };
-    // Before anything is moved.
+    // All of it before anything is moved.
     files.iter().try_for_each(|path| name_in(old, new, &path).map(drop))?;
     require_free(core, old, new, &new_name, &files)?;
     let wanted = placement::copies_wanted(core.config.replicas, core.cluster.len());
@@ -143,6 +140,11 @@ fn require_free(
     new_name: &FilePath,
     files: &Names,
 ) -> Result<(), ClientError> {
+    let folders = std::iter::successors(Some(new.parent()), |folder| Some(folder.parent()));
+    let around: Vec<FilePath> = folders.map_while(|folder| folder.as_file()).collect();
+    if survey_to_read(core, &around).iter().any(Survey::is_a_file) {
+        return Err(ClientError::Conflict(new_name.clone()));
+    }
     let there = match find(core, new.as_str()) {
         Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) => return Ok(()),
         Ok(Found::File(file)) => return Err(ClientError::Exists(file.path().clone())),
@@ -173,7 +175,12 @@ fn require_free(
 /// See [`Client::move_next`](crate::client::Client::move_next).
 pub(crate) fn move_next(core: &mut Core, moving: &mut FolderMove) -> Option<Vec<Moved>> {
     core.begin();
-    let frame: Vec<FilePath> = moving.frame.by_ref().take(BATCH).collect();
+    let mut frame: Vec<FilePath> = moving.frame.by_ref().take(BATCH).collect();
+    if frame.is_empty() && moving.copied.is_empty() {
+        // The first that can be moved will do. If one could not, there may be many.
+        let most = if moving.kept.is_empty() { 1 } else { BATCH };
+        frame = moving.files.by_ref().take(most).collect();
+    }
     if !frame.is_empty() {
         return Some(copy_frame(core, moving, frame));
     }
