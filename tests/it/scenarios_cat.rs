@@ -213,6 +213,22 @@ fn a_file_that_is_replaced_or_deleted_in_the_middle_is_not_taken_for_whole() {
 }
 
 #[test]
+fn memory_does_not_grow_with_the_file() {
+    const HUGE: usize = 144 << 20;
+    let cluster = Cluster::quick(4);
+    cluster.client("Aditi").upload("a", &noise(1, HUGE));
+    let proxies = cluster.proxies_together();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    proxies[0].fail_after(Way::Down, HUGE - (1 << 20), Fault::Silence);
+    let reading = aditi.shell("exec $client Cat a >out");
+    proxies[0].wait_for_the_fault();
+    // Two windows, and what any command needs.
+    let peak = reading.peak_memory();
+    assert!(peak < 100 << 20, "{} MiB", peak >> 20);
+    reading.kill();
+}
+
+#[test]
 fn a_reader_that_has_enough_ends_it() {
     let cluster = Cluster::quick(4);
     cluster.client("Aditi").upload("a", &noise(1, LARGE));
