@@ -255,7 +255,10 @@ mod tests {
         assert_eq!(hint("Status now"), "Help lists the commands");
         assert!(hint("Upload it's").ends_with("it\\'s.txt"), "{}", hint("Upload it's"));
         assert_eq!(hint("Move a"), "usage: Move OLD NEW");
-        assert_eq!(hint("Upload"), "usage: Upload NAME... [--to FOLDER], or Upload FILE [FOLDER]");
+        assert_eq!(
+            hint("Upload"),
+            "usage: Upload NAME... [--to FOLDER], or Upload FILE [FOLDER], or Upload - NAME [--to FOLDER]"
+        );
         assert_eq!(hint("Delete a b c"), "put a name with spaces in quotes");
     }
 
