@@ -143,6 +143,28 @@ fn ctrl_c_ends_an_upload_and_comes_back_to_the_prompt() {
 }
 
 #[test]
+fn after_ctrl_c_the_servers_are_logged_in_to_again_without_a_word() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let Some(mut session) = prompt(&aditi) else { return };
+    cluster.pause(2);
+    session.send("ShowFiles");
+    session.wait_for_text("working");
+    session.press(CTRL_C);
+    session.wait_for_text_again("interrupted", 1);
+    session.send("ShowFiles --trace");
+    session.wait_for_text("connect took");
+    session.press(CTRL_C);
+    session.wait_for_text_again("interrupted", 2);
+    cluster.resume(2);
+    session.send("ShowFiles");
+    session.wait_for_text("nothing is stored here");
+    session.send("Exit");
+    let seen = leaves(session);
+    assert!(!seen.contains("is back") && !seen.contains("is down"), "{seen}");
+}
+
+#[test]
 fn ctrl_c_at_a_question_still_ends_the_client() {
     let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");
