@@ -58,8 +58,12 @@ impl<'a, 's> Editor<'a, 's> {
         Some(Self { editor, pasted: VecDeque::new() })
     }
 
-    /// The next line; `None` at the end of input. Ctrl-C discards what is typed.
-    pub(super) fn next(&mut self, prompt: &str) -> Option<Result<String, BadLine>> {
+    /// The next line; `None` at the end of input. Ctrl-C discards what is typed; if a command `was_interrupted`, what
+    /// was pasted after it is discarded too.
+    pub(super) fn next(&mut self, prompt: &str, was_interrupted: bool) -> Option<Result<String, BadLine>> {
+        if was_interrupted {
+            self.pasted.clear();
+        }
         if let Some(tab) = self.editor.helper_mut() {
             tab.listed.take();
         }

@@ -33,9 +33,9 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
     #[cfg(feature = "line-editing")]
     if let Some(mut editor) = Editor::new(&session) {
         editor::handle_interrupts(console.running(), session.borrow().client.stop());
-        return run_all(&session, is_terminal, || editor.next(PROMPT));
+        return run_all(&session, is_terminal, |was_interrupted| editor.next(PROMPT, was_interrupted));
     }
-    run_all(&session, is_terminal, || {
+    run_all(&session, is_terminal, |_| {
         if is_terminal { ask(console) } else { read_line(&mut io::stdin().lock()) }
     })
 }
@@ -60,14 +60,14 @@ fn interrupted(console: &Console) -> u8 {
     INTERRUPTED
 }
 
-/// Runs commands from wherever the lines come; see [`run`].
+/// Runs commands from wherever the lines come; see [`run`]. `next` learns whether the last one was interrupted.
 fn run_all(
     session: &RefCell<&mut Session<'_>>,
     is_terminal: bool,
-    mut next: impl FnMut() -> Option<Result<String, BadLine>>,
+    mut next: impl FnMut(bool) -> Option<Result<String, BadLine>>,
 ) -> u8 {
-    let (mut status, mut number) = (0, 0);
-    while let Some(line) = next() {
+    let (mut status, mut number, mut was_interrupted) = (0, 0, false);
+    while let Some(line) = next(std::mem::take(&mut was_interrupted)) {
         number += 1;
         let session = &mut **session.borrow_mut();
         let words = line.and_then(|line| match line.trim_start().starts_with(COMMENT) {
@@ -90,7 +90,8 @@ fn run_all(
                 number += usize::from(*call.command == passwd::COMMAND);
                 session.console.set_options(&call.options);
                 let status = commands::execute(session, &call);
-                if session.console.running().reset() { interrupted(session.console) } else { status }
+                was_interrupted = session.console.running().reset();
+                if was_interrupted { interrupted(session.console) } else { status }
             }
             Err(error) => {
                 let place = if is_terminal { String::new() } else { format!(" (line {number})") };
