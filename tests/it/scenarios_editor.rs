@@ -212,7 +212,7 @@ fn a_password_is_asked_for_as_without_an_editor_and_the_prompt_comes_back() {
     let cluster = Cluster::quick(1);
     let mut aditi = cluster.client("Aditi");
     let Some(mut session) = prompt(&aditi) else { return };
-    session.press("Passwd\r");
+    session.press("\x1b[200~Passwd\nnot a command\x1b[201~\r");
     session.wait_for_text("new password: ");
     session.press("new pass word\n");
     session.wait_for_text("repeat the password: ");
@@ -221,6 +221,7 @@ fn a_password_is_asked_for_as_without_an_editor_and_the_prompt_comes_back() {
     session.press("Stat\t-q\rExit\r");
     let seen = leaves(session);
     assert!(!seen.contains("new pass word") && seen.contains("Round trip"), "{seen}");
+    assert!(!seen.contains("unknown command"), "what was pasted after it may be a password: {seen}");
     aditi.conf = aditi.conf.replace("Aditi@123", "new pass word");
     aditi.run(&["Status"]).succeeds();
 }

@@ -124,7 +124,7 @@ fn carry_out(session: &mut Session<'_>, again: bool) -> Result<(), NotChanged> {
     Ok(())
 }
 
-fn will_continue(journal: &Journal) -> String {
+pub(in crate::cli) fn will_continue(journal: &Journal) -> String {
     let path = journal.path().display();
     format!("the new password is in {path}; the next command with this .conf continues the change")
 }
