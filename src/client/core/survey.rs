@@ -186,7 +186,7 @@ impl Survey {
     pub(crate) fn ring(&self, piece: u8) -> Vec<usize> {
         let everybody = vec![true; self.answers.len()];
         let mut rings =
-            placement::holders(&sha256(self.path.as_str().as_bytes()), &everybody, everybody.len());
+            placement::Scheme::Copies.holders(&sha256(self.path.as_str().as_bytes()), &everybody, everybody.len());
         rings.swap_remove(usize::from(piece) - 1)
     }
 

@@ -261,7 +261,7 @@ fn plan(
         core.report.notice(Notice::OtherKeyReplaced { path: file.source.target.clone() });
     }
     let path_hash = sha256(file.source.target.as_str().as_bytes());
-    let holders = placement::holders(&path_hash, &usable, core.config.replicas);
+    let holders = placement::Scheme::Copies.holders(&path_hash, &usable, core.config.replicas);
     let writer = writer(core, survey, holders.iter().flatten().copied().collect())?;
     let source = OpenSource::open(&file.source, core.cluster.stop())?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
@@ -349,7 +349,7 @@ impl Planned<'_> {
             *usable &= core.cluster.is_up(server) && !refused(server, true);
         }
         let path_hash = sha256(self.plan.header.path.as_str().as_bytes());
-        let holders = placement::holders(&path_hash, &self.plan.usable, core.config.replicas);
+        let holders = placement::Scheme::Copies.holders(&path_hash, &self.plan.usable, core.config.replicas);
         if holders.iter().any(Vec::is_empty) {
             return Vec::new();
         }

@@ -232,7 +232,7 @@ fn pieces_are_placed_as_the_document_says() {
     for row in rows {
         let mut hash = [0; 32];
         hash[31] = row[0].parse().unwrap();
-        let holders = placement::holders(&hash, &[true; 4], placement::DEFAULT_REPLICAS);
+        let holders = placement::Scheme::Copies.holders(&hash, &[true; 4], placement::DEFAULT_REPLICAS);
         for (server, cell) in row[1..].iter().enumerate() {
             let mut documented: Vec<u8> = cell.split(',').map(|p| p.parse().unwrap()).collect();
             documented.sort_unstable();
@@ -243,7 +243,7 @@ fn pieces_are_placed_as_the_document_says() {
     }
     // The two paths that the text gives x for: the home of piece 1 is server x.
     for (name, x) in [("holiday/ten.txt", 2), ("two-chunks.bin", 0)] {
-        assert_eq!(placement::holders(&sha256(name.as_bytes()), &[true; 4], 1)[0], [x]);
+        assert_eq!(placement::Scheme::Copies.holders(&sha256(name.as_bytes()), &[true; 4], 1)[0], [x]);
     }
 }
 
