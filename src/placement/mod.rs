@@ -65,7 +65,8 @@ impl Scheme {
     /// Bytes of a file of `size` bytes that a piece stands for: an XOR is as long as the longer of its sources.
     pub fn piece_size(self, size: u64, piece: u8) -> u64 {
         let length = |piece| range(size, piece).end - range(size, piece).start;
-        parity::sources(piece).map_or_else(|| length(piece), |sources| sources.map(length).into_iter().fold(0, u64::max))
+        parity::sources(piece)
+            .map_or_else(|| length(piece), |sources| sources.map(length).into_iter().fold(0, u64::max))
     }
 
     /// The holders of each piece: `holders[p - 1]` are the indices of the servers for piece `p`, home first. If no

@@ -95,7 +95,9 @@ pub(super) fn holders(start: usize, usable: &[bool]) -> Vec<Vec<usize>> {
     let at = |n: usize| (start + n) % ring;
     let mut spare = (places..ring).map(at).filter(|&server| usable[server]);
     let row: Vec<Option<usize>> = (0..places)
-        .map(|place| Some(at(place)).filter(|&server| place < ring && usable[server]).or_else(|| spare.next()))
+        .map(|place| {
+            Some(at(place)).filter(|&server| place < ring && usable[server]).or_else(|| spare.next())
+        })
         .collect();
     let mut filled = row.clone();
     for place in 0..places {

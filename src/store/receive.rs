@@ -187,6 +187,7 @@ impl<D: Disk> Store<D> {
         let (mut file, Claim { header: source, root, .. }) =
             self.open_piece(&header.user, path, number, version)?;
         let same_shape = source.piece == header.piece
+            && source.scheme == header.scheme
             && source.chunk_log2 == header.chunk_log2
             && source.file_size == header.file_size;
         if !same_shape {

@@ -132,7 +132,7 @@ pub(super) fn reseal_all(
 
 /// The pieces of a version, each with every server that holds it.
 fn holders(survey: &Survey, version: Version) -> impl Iterator<Item = (u8, usize)> {
-    placement::pieces()
+    placement::numbers()
         .flat_map(move |piece| survey.holders(version, piece).into_iter().map(move |server| (piece, server)))
 }
 
@@ -162,7 +162,7 @@ fn copy_requests(
     new_key: &MasterKey,
 ) -> Result<Vec<To>, ClientError> {
     let mut requests = Vec::new();
-    for piece in placement::pieces() {
+    for piece in placement::numbers() {
         let Some(claim) = from.claim(version, piece) else { continue };
         let Ok(verified) = core.key.verify(claim) else { continue };
         let wrap_block = primitives::random().map_err(ClientError::Random)?;

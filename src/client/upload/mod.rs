@@ -26,9 +26,10 @@ use super::core::retry::{Pending, until_settled};
 use super::core::survey::Survey;
 use super::core::versions::{Ready, abort_all, commit_all, writer};
 use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
+use crate::config::Config;
 use crate::name::{FilePath, ServerName};
 use crate::peer::No;
-use crate::placement;
+use crate::placement::{self, Scheme};
 use crate::primitives::{self, sha256};
 use crate::sealed::{Facts, FileKey, Header, Kind};
 use crate::version::Version;
@@ -116,9 +117,9 @@ fn unchanged(core: &Core, source: &Source, survey: &Survey) -> Option<u64> {
     let version = survey.file_version()?;
     let stored = &survey.any_claim(version)?.header;
     let local = Attributes::now(source)?;
-    let wanted = core.config.replicas;
-    let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
-    (whole && Attributes::from(stored) == local).then_some(local.size)
+    let Config { scheme, replicas, .. } = core.config;
+    let safe = scheme == stored.scheme && scheme.is_safe(&survey.held(version), replicas, core.cluster.len());
+    (safe && Attributes::from(stored) == local).then_some(local.size)
 }
 
 /// See [`Client::are_unchanged`](crate::client::Client::are_unchanged).
@@ -261,7 +262,7 @@ fn plan(
         core.report.notice(Notice::OtherKeyReplaced { path: file.source.target.clone() });
     }
     let path_hash = sha256(file.source.target.as_str().as_bytes());
-    let holders = placement::Scheme::Copies.holders(&path_hash, &usable, core.config.replicas);
+    let holders = core.config.scheme.holders(&path_hash, &usable, core.config.replicas);
     let writer = writer(core, survey, holders.iter().flatten().copied().collect())?;
     let source = OpenSource::open(&file.source, core.cluster.stop())?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
@@ -275,6 +276,7 @@ fn plan(
         version: writer.version(),
         size,
         modified,
+        scheme: core.config.scheme,
         replicas: u8::try_from(core.config.replicas).unwrap_or(u8::MAX),
     };
     let (user, path) = (core.config.user.clone(), file.source.target.clone());
@@ -349,11 +351,12 @@ impl Planned<'_> {
             *usable &= core.cluster.is_up(server) && !refused(server, true);
         }
         let path_hash = sha256(self.plan.header.path.as_str().as_bytes());
-        let holders = placement::Scheme::Copies.holders(&path_hash, &self.plan.usable, core.config.replicas);
+        let scheme = self.plan.header.scheme;
+        let holders = scheme.holders(&path_hash, &self.plan.usable, core.config.replicas);
         if holders.iter().any(Vec::is_empty) {
             return Vec::new();
         }
-        let jobs = placement::pieces().zip(&holders).map(|(piece, holders)| {
+        let jobs = scheme.pieces().zip(&holders).map(|(piece, holders)| {
             let servers = holders.iter().copied().filter(|&server| !staged.has(server, piece)).collect();
             Job { file, piece, servers }
         });
@@ -434,11 +437,22 @@ fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize])
             (file.source.target.clone(), core.cluster.name(*server).clone(), why.clone());
         core.report.notice(Notice::NotPlaced { path, server, why });
     }
-    let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
-    let copies = plan.holders.iter().map(confirmed).min().unwrap_or(0);
-    if copies < core.config.replicas {
-        let (path, wanted) = (file.source.target.clone(), core.config.replicas);
-        core.report.notice(Notice::FewerCopies { path, copies, wanted });
+    let path = || file.source.target.clone();
+    let (scheme, replicas) = (plan.header.scheme, core.config.replicas);
+    match scheme {
+        Scheme::Copies => {
+            let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
+            let copies = plan.holders.iter().map(confirmed).min().unwrap_or(0);
+            if copies < replicas {
+                core.report.notice(Notice::FewerCopies { path: path(), copies, wanted: replicas });
+            }
+        }
+        Scheme::Parity => {
+            let losses = placement::parity::losses(&plan.held_by(committed));
+            if losses.is_none_or(|losses| losses + 1 < replicas) {
+                core.report.notice(Notice::FewerLosses { path: path(), losses });
+            }
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use crate::client::core::cluster::Returned;
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
-use crate::placement;
+use crate::placement::{self, parity};
 use crate::primitives::sha256;
-use crate::sealed::{ChunkHasher, Header, MasterKey};
+use crate::sealed::{ChunkHasher, Header, MasterKey, xor};
 use crate::wire::{MIN_PARTIAL, Request};
 
 /// More threads than this only wait for each other: there are four pieces.
@@ -69,7 +69,7 @@ impl Lane {
 
 struct Work<'a> {
     plans: &'a [&'a Plan],
-    jobs: Mutex<std::slice::Iter<'a, Job>>,
+    jobs: Mutex<VecDeque<&'a Job>>,
     lanes: Vec<Mutex<Lane>>,
     staged: Vec<Mutex<Staged>>,
     key: &'a MasterKey,
@@ -87,7 +87,12 @@ pub(super) fn all_jobs(plans: &[&Plan]) -> Vec<Job> {
         let servers = plan.holders[usize::from(piece) - 1].clone();
         Job { file, piece, servers }
     };
-    (0..plans.len()).flat_map(|file| job_order().map(move |piece| (file, piece))).map(job).collect()
+    let of_file = |file: usize| {
+        let pieces = plans[file].header.scheme.pieces();
+        let xors = pieces.filter(|&piece| parity::sources(piece).is_some());
+        job_order().chain(xors).map(move |piece| (file, piece))
+    };
+    (0..plans.len()).flat_map(of_file).map(job).collect()
 }
 
 /// Does these jobs for these files, of which so much is staged already. Returns the result for each file, and the
@@ -101,9 +106,12 @@ pub(super) fn stage_all(
     report: &dyn Report,
 ) -> (Vec<Staged>, Returned) {
     let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });
+    // An XOR is made of pieces that were sent: see `encrypt_xor`.
+    let (xors, data): (Vec<&Job>, Vec<&Job>) =
+        jobs.iter().partition(|job| parity::sources(job.piece).is_some());
     let work = Work {
         plans,
-        jobs: Mutex::new(jobs.iter()),
+        jobs: Mutex::default(),
         lanes: peers.into_iter().map(lane).collect(),
         staged: staged.into_iter().map(Mutex::new).collect(),
         key,
@@ -111,12 +119,16 @@ pub(super) fn stage_all(
     };
     let bytes = jobs.iter().map(|job| plans[job.file].header.of_piece(job.piece).piece_size).sum();
     let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from));
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(jobs.len()) {
-            scope.spawn(|| work.run());
-        }
-        work.run();
-    });
+    for jobs in [data, xors] {
+        let threads = threads.min(jobs.len());
+        *lock(&work.jobs) = jobs.into();
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| work.run());
+            }
+            work.run();
+        });
+    }
     for lane in &work.lanes {
         lock(lane).try_send(Peer::flush);
     }
@@ -161,7 +173,7 @@ impl Work<'_> {
     fn run(&self) {
         let mut buffer = Vec::new();
         loop {
-            let Some(job) = lock(&self.jobs).next() else { return };
+            let Some(job) = lock(&self.jobs).pop_front() else { return };
             // A file that failed needs no more bytes.
             if lock(&self.staged[job.file]).local.is_none() {
                 self.stage(job, &mut buffer);
@@ -201,11 +213,18 @@ impl Work<'_> {
         let from = receivers.iter().map(|receiver| receiver.chunks).min().unwrap_or(0);
         let send = |step: &[u8], at: u64, done: u64| {
             receivers.iter_mut().for_each(|receiver| receiver.send(step, at));
-            if is_first && at >= known {
+            if is_first && at >= known && done > 0 {
                 self.report.progress(Progress { done });
             }
         };
-        match encrypt(plan, &header, from, table, buffer, send) {
+        let encrypted = match parity::sources(job.piece) {
+            None => encrypt(plan, &header, from, table, buffer, send),
+            Some(sources) => {
+                let sent = lock(&self.staged[job.file]).pieces.clone();
+                encrypt_xor(plan, &header, from, &sources, &sent, send)
+            }
+        };
+        match encrypted {
             Ok(encrypted) => {
                 let seal = self.key.seal(&header.encode(), &encrypted.root);
                 for Receiver { lane, .. } in &mut receivers {
@@ -261,7 +280,7 @@ impl Receiver<'_> {
 /// has the nonces of others.
 pub(super) fn has_same_bytes(plan: &Plan, sent: &[Encrypted]) -> Result<bool, LocalError> {
     let mut buffer = Vec::new();
-    for sent in sent {
+    for sent in sent.iter().filter(|sent| parity::sources(sent.piece).is_none()) {
         let header = plan.header.of_piece(sent.piece);
         if encrypt(plan, &header, 0, Vec::new(), &mut buffer, |_, _, _| ())?.root != sent.root {
             return Ok(false);
@@ -307,6 +326,51 @@ fn encrypt(
         hasher.update(new, |hash| table.extend(hash));
         take(step, at, done);
         at += step.len() as u64;
+    }
+    hasher.finish(|hash| table.extend(hash));
+    Ok(Encrypted { piece: header.piece, root: sha256(&table), table })
+}
+
+/// Makes an XOR of two pieces that were `sent`, from a chunk on. They are read and encrypted again, under the same nonces:
+/// so nothing goes into it that is not the very same as what was sent. `take` is as for [`encrypt`], without
+/// bytes of the file.
+fn encrypt_xor(
+    plan: &Plan,
+    header: &Header,
+    from: u64,
+    sources: &[u8],
+    sent: &[Encrypted],
+    mut take: impl FnMut(&[u8], u64, u64),
+) -> Result<Encrypted, LocalError> {
+    let headers: Vec<Header> = sources.iter().map(|&source| header.of_piece(source)).collect();
+    let table_of =
+        |header: &Header| sent.iter().find(|sent| sent.piece == header.piece).map(|sent| &sent.table);
+    let mut sources = Vec::new();
+    for header in &headers {
+        let nonce = |chunk| plan.nonce(header.piece, chunk);
+        let mut encryption = Encryption::new(&plan.source, &plan.key, header, 0, nonce);
+        encryption.by_chunk();
+        sources.push((encryption, table_of(header)));
+    }
+    let (mut table, mut hasher) = (Vec::new(), ChunkHasher::new(header.stored_chunk_size()));
+    let (mut sum, mut buffer) = (Vec::new(), Vec::new());
+    for chunk in 0..header.chunks() {
+        let stored = header.stored_chunk(chunk);
+        sum.clear();
+        sum.resize(usize::try_from(stored.end - stored.start).unwrap_or(0), 0);
+        for (encryption, table) in &mut sources {
+            let (bytes, _) = encryption.step(&mut buffer)?;
+            let hash =
+                usize::try_from(chunk).ok().and_then(|chunk| table.as_ref()?.as_chunks::<32>().0.get(chunk));
+            if !bytes.is_empty() && hash != Some(&sha256(bytes)) {
+                return Err(plan.source.changed());
+            }
+            xor(&mut sum, bytes);
+        }
+        hasher.update(&sum, |hash| table.extend(hash));
+        if chunk >= from {
+            take(&sum, stored.start, 0);
+        }
     }
     hasher.finish(|hash| table.extend(hash));
     Ok(Encrypted { piece: header.piece, root: sha256(&table), table })

@@ -186,6 +186,7 @@ fn header_of(values: &Values, kind: Kind, name: &str, piece: u8, file_size: u64)
         version: small.text("version").parse().unwrap(),
         size: file_size,
         modified: ModifiedTime { seconds: seconds.parse().unwrap(), nanos: nanos.parse().unwrap() },
+        scheme: placement::Scheme::Copies,
         replicas: u8::try_from(small.number("replicas")).unwrap(),
     };
     let header = Header::data(user(), FilePath::parse_any(name).unwrap(), facts, piece, wrapped);

@@ -21,7 +21,6 @@ use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::Answer;
-use crate::placement;
 use crate::version::Version;
 use crate::wire::Request;
 use deletes::bury_again;
@@ -208,11 +207,12 @@ fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<
     let mut outdated = Vec::new();
     for Examined { survey, copies, written } in files {
         let Some(version) = survey.file_version() else { continue };
-        let wanted = survey.copies_wanted(version).unwrap_or(1).min(up);
+        let scheme = survey.scheme(version);
+        let wanted = scheme.holders_wanted(survey.replicas_wanted(version).unwrap_or(1), up);
         let count = |piece: u8| {
             good_holders(copies, piece).len() + written.iter().filter(|(_, of)| *of == piece).count()
         };
-        if placement::pieces().all(|piece| count(piece) >= wanted) {
+        if scheme.pieces().all(|piece| count(piece) >= wanted) {
             let servers = survey.outdated(version, written).into_iter();
             outdated.extend(servers.map(|server| (server, Request::Retire(survey.path.clone(), version))));
         }

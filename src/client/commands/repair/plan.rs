@@ -42,13 +42,14 @@ pub(super) fn plan_repair(
     let up: Vec<bool> = (0..core.cluster.len()).map(is_usable).collect();
     let mut transfers = Vec::new();
     let mut lost = Vec::new();
-    for piece in placement::pieces() {
+    let scheme = survey.scheme(version);
+    for piece in scheme.pieces() {
         let good = good_holders(copies, piece);
         let (Some(&from), Some(claim)) = (good.first(), survey.claim(version, piece)) else {
             lost.push(piece);
             continue;
         };
-        let wanted = placement::copies_wanted(usize::from(claim.header.replicas), core.cluster.len());
+        let wanted = scheme.holders_wanted(usize::from(claim.header.replicas), core.cluster.len());
         let damaged = damaged_holders(survey, copies, piece);
         let to = targets(&good, &damaged, &up, wanted, &survey.ring(piece));
         transfers.extend(to.into_iter().map(|to| Transfer {
@@ -61,6 +62,9 @@ pub(super) fn plan_repair(
     }
     if lost.is_empty() {
         return (transfers, None);
+    }
+    if placement::suffices(|piece| !lost.contains(&piece) && scheme.pieces().any(|known| known == piece)) {
+        return (Vec::new(), Some(NotRepaired::ToRebuild(lost)));
     }
     let why = no_good_copy(core, survey, Some(version), copies, lost);
     let replaced = survey.outdated(version, &[]);

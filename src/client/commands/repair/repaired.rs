@@ -90,6 +90,8 @@ pub enum NotRepaired {
     },
     /// Pieces of which no good copy was found, and the servers that may have one all the same.
     NotFound(Vec<u8>, Vec<ServerName>),
+    /// Pieces that other pieces could be made into, which no Repair does yet.
+    ToRebuild(Vec<u8>),
     /// A version that only one server claims was stored, and that could not be proved.
     Unproved {
         /// That server.
@@ -115,6 +117,11 @@ impl fmt::Display for NotRepaired {
                 write!(f, "lost: no server has a good copy of piece {}", listed(pieces))?;
                 if shown.is_empty() { Ok(()) } else { write!(f, " (shown by {})", listed(shown)) }
             }
+            NotRepaired::ToRebuild(pieces) => write!(
+                f,
+                "no good copy of piece {}; the file is stored with parity and can be downloaded: upload it again",
+                listed(pieces)
+            ),
             NotRepaired::NotFound(pieces, servers) => {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))
             }
