@@ -15,8 +15,17 @@ use super::program::{command_line, shell_word};
 use crate::config::{ConfFile, Config, MAX_CONFIG, PasswordSource, Problem};
 
 /// The keys, for one that is mistyped.
-const KEYS: [&str; 8] =
-    ["Server", "Username", "Password", "PasswordCommand", "Replicas", "Timeout", "Key", "MinIterations"];
+const KEYS: [&str; 9] = [
+    "Server",
+    "Username",
+    "Password",
+    "PasswordCommand",
+    "Redundancy",
+    "Replicas",
+    "Timeout",
+    "Key",
+    "MinIterations",
+];
 /// Fewest letters of a key that is taken for the beginning of another.
 const BEGINNING: usize = 4;
 /// The permission bits of everybody but the owner.
