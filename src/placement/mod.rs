@@ -10,18 +10,15 @@ mod set;
 
 use std::ops::Range;
 
-pub use set::PieceSet;
+pub use parity::PARITY_REPLICAS;
+pub use set::{PIECES, PieceSet};
 
-/// Into how many pieces a file is split. With parity there are as many XORs of them.
-pub const PIECES: u8 = 4;
 /// The piece number under which a delete is kept: a tombstone is a version with this one piece.
 pub const TOMBSTONE: u8 = 0;
 /// The number of the scheme of copies in a piece's header.
 pub const SCHEME_COPIES: u8 = 1;
 /// The number of the scheme of XORs in a piece's header.
 pub const SCHEME_PARITY: u8 = 2;
-/// What a header with parity has for R, the number of copies: R - 1 servers may be lost with either scheme.
-pub const PARITY_REPLICAS: u8 = 3;
 /// How many copies of each piece are kept by default.
 pub const DEFAULT_REPLICAS: usize = 2;
 

@@ -8,11 +8,12 @@
 //! to Q4 the pieces 5 to 8. Each piece is a vector of bits, one for each of P1 to P4 that is in it; what a set of pieces
 //! can make is what its vectors span.
 
-use super::PIECES;
-use super::set::PieceSet;
+use super::set::{PIECES, PieceSet};
 
+/// What a header with parity has for R, the number of copies: R - 1 servers may be lost with either scheme.
+pub const PARITY_REPLICAS: u8 = 3;
 /// How many servers may be lost of a file that has all its pieces on four servers.
-pub(super) const LOSSES: usize = super::PARITY_REPLICAS as usize - 1;
+pub(super) const LOSSES: usize = PARITY_REPLICAS as usize - 1;
 
 /// The two pieces whose XOR this one is; none for a piece that has a part of the file.
 pub fn sources(piece: u8) -> Option<[u8; 2]> {

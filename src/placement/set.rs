@@ -1,4 +1,7 @@
-//! Sets of piece numbers.
+//! Piece numbers, and sets of them.
+
+/// Into how many pieces a file is split. With parity there are as many XORs of them.
+pub const PIECES: u8 = 4;
 
 /// A set of piece numbers: those of every scheme, 0 for a tombstone, and up to 15 for pieces that a server names and no
 /// known scheme has.

@@ -25,6 +25,12 @@ fn upload_all(aditi: &Client) {
     aditi.pipe(&commands).succeeds();
 }
 
+fn listed(mark: &str) -> Vec<String> {
+    let mut names: Vec<String> = SIZES.iter().map(|size| name(*size)).collect();
+    names.sort_unstable();
+    names.iter().map(|name| format!("{name}{mark}")).collect()
+}
+
 /// Downloads all files and compares each byte.
 fn all_come_back(aditi: &Client, when: &str) {
     aditi.forget_downloads();
@@ -67,5 +73,108 @@ fn with_one_server_down_at_the_upload_any_other_may_be_lost_afterwards() {
             cluster.run_only(&up);
             all_come_back(&aditi, &format!("without {down} and {lost}"));
         }
+    }
+}
+
+#[test]
+fn repair_makes_what_a_wiped_server_had() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    upload_all(&aditi);
+    let before: Vec<Vec<u8>> = pieces_of_all(&cluster, 2);
+    cluster.wipe(2);
+    aditi.run(&["Repair"]).succeeds();
+    assert!(pieces_of_all(&cluster, 2) == before, "the pieces are made again to the last bit");
+    aditi.run(&["Verify"]).succeeds();
+    aditi.run(&["Repair"]).succeeds().prints(&[]);
+    for up in subsets(4).filter(|up| up.len() == 2) {
+        cluster.run_only(&up);
+        all_come_back(&aditi, &format!("after the repair, with {up:?}"));
+    }
+}
+
+fn pieces_of_all(cluster: &Cluster, n: usize) -> Vec<Vec<u8>> {
+    let folder = cluster.user_folder(n, "Aditi");
+    cluster.pieces_on(n).iter().map(|piece| std::fs::read(folder.join(piece)).unwrap()).collect()
+}
+
+#[test]
+fn what_was_stored_with_a_server_away_bears_two_losses_again_after_repair() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    cluster.stop(3);
+    upload_all(&aditi);
+    cluster.start(3);
+    assert_eq!(aditi.run(&["ShowFiles"]).succeeds().lines(), listed(" [degraded]"));
+    aditi.run(&["Repair"]).succeeds();
+    assert_eq!(aditi.run(&["ShowFiles"]).succeeds().lines(), listed(""));
+    for up in subsets(4).filter(|up| up.len() == 2) {
+        cluster.run_only(&up);
+        all_come_back(&aditi, &format!("after the repair, with {up:?}"));
+    }
+}
+
+#[test]
+fn damage_in_one_piece_while_another_server_is_away_is_borne_chunk_by_chunk() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    let bytes = noise(1, 1 << 20);
+    // Four chunks in each piece, of which one is damaged.
+    aditi.upload("a", &bytes);
+    for away in 1..=4 {
+        cluster.run_all();
+        cluster.stop(away);
+        for damaged in (1..=4).filter(|n| *n != away) {
+            let pieces = (1..=8).filter(|piece| cluster.holders("a", *piece) == [damaged]);
+            let pieces: Vec<usize> = pieces.collect();
+            pieces.iter().for_each(|piece| cluster.corrupt_piece(damaged, "a", *piece));
+            aditi.download("a", &bytes);
+            aditi.run(&["Cat", "a"]).succeeds();
+            pieces.iter().for_each(|piece| cluster.corrupt_piece(damaged, "a", *piece));
+        }
+    }
+}
+
+#[test]
+fn files_of_both_schemes_live_side_by_side_whatever_the_conf_says() {
+    let mut cluster = Cluster::quick(4);
+    let (parity, copies) = (client(&cluster), cluster.client("Aditi"));
+    let bytes = |seed| noise(seed, 200_001);
+    parity.upload("a", &bytes(1));
+    copies.upload("b", &bytes(2));
+    cluster.stop(1);
+    for aditi in [&parity, &copies] {
+        aditi.download("a", &bytes(1));
+        aditi.download("b", &bytes(2));
+    }
+    cluster.start(1);
+    // Each takes the place of the other, and nothing of it is left.
+    copies.upload("a", &bytes(3));
+    parity.upload("b", &bytes(4));
+    assert!((5..=8).all(|piece| cluster.holders("a", piece).is_empty()));
+    assert!((1..=8).all(|piece| cluster.holders("b", piece).len() == 1));
+    parity.run(&["Move", "b", "c"]).succeeds();
+    parity.run(&["Delete", "a"]).succeeds();
+    assert!((1..=8).all(|piece| cluster.holders("b", piece).is_empty()));
+    cluster.run_only(&[2, 3]);
+    copies.download("c", &bytes(4));
+}
+
+#[test]
+fn a_move_or_a_change_of_password_with_a_server_away_loses_nothing() {
+    let mut cluster = Cluster::with_passwords(4, false);
+    let mut aditi = client(&cluster);
+    let bytes = noise(1, 300_003);
+    aditi.upload("a", &bytes);
+    cluster.stop(1);
+    aditi.run(&["Move", "a", "b"]).fails_with(4).complains_of("4 servers");
+    aditi.download("a", &bytes);
+    cluster.start(1);
+    aditi.run(&["Move", "a", "b"]).succeeds();
+    aditi.pipe("Passwd\nnew password\n").succeeds();
+    aditi.reread_conf();
+    for up in subsets(4).filter(|up| up.len() == 2) {
+        cluster.run_only(&up);
+        aditi.download("b", &bytes);
     }
 }

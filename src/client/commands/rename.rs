@@ -312,7 +312,7 @@ fn fill_up(
         let names = core.cluster.names();
         let terms = Terms { without: left_out.iter().copied().collect(), ..Terms::default() };
         let tell = |step: &Repaired| match step {
-            Repaired::Copied { piece, to, .. } => {
+            Repaired::Copied { piece, to, .. } | Repaired::Made { piece, to, .. } => {
                 said.extend(names.iter().position(|name| name == to).map(|server| (server, *piece)));
             }
             Repaired::Failed { why, .. } => failure = Some(why.clone()),

@@ -162,10 +162,11 @@ fn copy_requests(
     new_key: &MasterKey,
 ) -> Result<Vec<To>, ClientError> {
     let mut requests = Vec::new();
+    // One for all pieces, which have one key: what is made of others is then the same as what was lost.
+    let wrap_block = primitives::random().map_err(ClientError::Random)?;
     for piece in placement::numbers() {
         let Some(claim) = from.claim(version, piece) else { continue };
         let Ok(verified) = core.key.verify(claim) else { continue };
-        let wrap_block = primitives::random().map_err(ClientError::Random)?;
         let header = Header {
             path: new.clone(),
             version: new_version,

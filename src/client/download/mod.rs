@@ -8,7 +8,7 @@ pub(crate) mod fetch;
 pub(crate) mod gather;
 mod leftovers;
 mod plan;
-mod rebuild;
+pub(crate) mod rebuild;
 mod resume;
 mod small;
 mod stream;
