@@ -253,7 +253,7 @@ fn attempt(
         }
     }
     let looks = gather(core, &mut at_hand, next);
-    at_hand.into_iter().chain(to_make).for_each(|file| rebuild(core, file));
+    rebuild(core, at_hand.into_iter().chain(to_make));
     let conclude = |begun: Result<Begun, ClientError>| match begun? {
         Begun::Done(downloaded) => Ok(downloaded),
         Begun::Fetching(file, version) => conclude(core, *file, version, terms.to),

@@ -5,7 +5,10 @@
 //! two of its servers have undamaged pieces, if each of its chunks can be made of what is undamaged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, available_parallelism};
 
 use super::fetch::{Fault, Output, Piece};
 use super::gather::{Incoming, gather};
@@ -21,8 +24,16 @@ use crate::sealed::{FileKey, Header, VerifiedChunk};
 const WINDOW: u64 = 32 << 20;
 
 /// Verified chunks, by the number of their piece and their own.
+type Chunks = BTreeMap<(u8, u64), VerifiedChunk>;
+
 #[derive(Default)]
-struct Kept(Mutex<BTreeMap<(u8, u64), VerifiedChunk>>);
+struct Kept(Mutex<Chunks>);
+
+impl Kept {
+    fn kept(&self) -> MutexGuard<'_, Chunks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Output for Kept {
     fn write(&self, _: &[u8], _: u64) -> Result<(), LocalError> {
@@ -30,62 +41,169 @@ impl Output for Kept {
     }
 
     fn keep(&self, piece: u8, chunk: u64, bytes: VerifiedChunk) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((piece, chunk), bytes);
+        self.kept().insert((piece, chunk), bytes);
     }
 }
 
-/// Makes what is missing of a file, as far as that is possible. What was wrong with the pieces that were read for it is
-/// added to the file's pieces.
-pub(super) fn rebuild<O: Output>(core: &mut Core, file: &mut Incoming<O>) {
-    let Some(header) = file.pieces.first().map(|piece| piece.claim.header.clone()) else { return };
-    let Some(key) = file.pieces.first().and_then(Piece::key).cloned() else { return };
-    if header.scheme != Scheme::Parity || file.failed.is_some() || file.pieces.iter().all(Piece::is_whole) {
-        return;
-    }
-    let mut sources = Sources::new(file.survey.clone(), header);
-    // What was asked for already, of every server that has it, is not asked for again.
-    for piece in file.pieces.iter().filter(|piece| !piece.tried.is_empty()) {
-        let number = piece.claim.header.piece;
-        sources.bad.extend(piece.missing().iter().map(|&chunk| (number, chunk)));
-    }
-    while write_window(core, file, &mut sources, &key) {}
-    file.pieces.extend(sources.into_faults());
-}
-
-/// Makes the next chunks that are missing, and writes them; returns whether there may be more.
-fn write_window<O: Output>(
+/// Makes what is missing of files, as far as that is possible. What was wrong with the pieces that were read for it is
+/// added to the pieces of their file.
+pub(super) fn rebuild<'a, O: Output + 'a>(
     core: &mut Core,
-    file: &mut Incoming<O>,
-    sources: &mut Sources,
-    key: &FileKey,
-) -> bool {
-    let count = sources.chunks_in_window();
-    let first = |piece: &Piece| piece.missing().iter().copied().take(count).collect::<Vec<_>>();
-    let chunks: BTreeSet<u64> = file.pieces.iter().flat_map(first).collect();
-    let wanted = |chunk: u64| -> PieceSet {
-        let pieces = file.pieces.iter().filter(|piece| piece.missing().contains(&chunk));
-        pieces.map(|piece| piece.claim.header.piece).collect()
-    };
-    let window: Vec<(u64, PieceSet)> =
-        chunks.into_iter().take(count).map(|chunk| (chunk, wanted(chunk))).collect();
-    if window.is_empty() {
-        return false;
+    files: impl IntoIterator<Item = &'a mut Incoming<O>>,
+) {
+    let mut waiting: Vec<Rebuilding<'_, O>> = files.into_iter().filter_map(Rebuilding::new).collect();
+    while !waiting.is_empty() {
+        // Many small files together: each window costs a round trip.
+        let (mut count, mut bytes) = (0, 0);
+        while count < waiting.len() {
+            bytes += waiting[count].begin_window();
+            if count > 0 && bytes > WINDOW {
+                break;
+            }
+            count += 1;
+        }
+        let now = &mut waiting[..count];
+        let windows = now.iter_mut().map(|file| (&mut file.sources, &file.window[..]));
+        let made = make_all(core, windows.collect());
+        for (file, made) in now.iter_mut().zip(made) {
+            file.is_over = !made.is_some_and(|made| file.write(core, &made));
+        }
+        waiting.retain_mut(|file| !file.is_over);
     }
-    let Some(made) = sources.make(core, &window) else { return false };
-    for (number, chunk, mut bytes) in made {
-        let header = sources.header.of_piece(number);
-        let range = header.chunk_range(chunk);
-        let Some(plain) = bytes.decrypt(key) else { return false };
-        let start = placement::range(header.file_size, number).start + range.start;
-        if let Err(error) = file.output.write(plain, start) {
-            file.failed = Some(error);
+}
+
+/// A file of which something is missing.
+struct Rebuilding<'a, O: Output> {
+    file: &'a mut Incoming<O>,
+    key: FileKey,
+    sources: Sources,
+    /// The next chunks that are missing, and of which pieces.
+    window: Vec<(u64, PieceSet)>,
+    is_over: bool,
+}
+
+impl<O: Output> Drop for Rebuilding<'_, O> {
+    fn drop(&mut self) {
+        self.file.pieces.extend(self.sources.take_faults());
+    }
+}
+
+impl<'a, O: Output> Rebuilding<'a, O> {
+    fn new(file: &'a mut Incoming<O>) -> Option<Self> {
+        let header = file.pieces.first()?.claim.header.clone();
+        let key = file.pieces.first()?.key()?.clone();
+        let is_missing = file.failed.is_none() && !file.pieces.iter().all(Piece::is_whole);
+        if header.scheme != Scheme::Parity || !is_missing {
+            return None;
+        }
+        let mut sources = Sources::new(file.survey.clone(), header);
+        // What was asked for already, of every server that has it, is not asked for again.
+        for piece in file.pieces.iter().filter(|piece| !piece.tried.is_empty()) {
+            let number = piece.claim.header.piece;
+            sources.bad.extend(piece.missing().iter().map(|&chunk| (number, chunk)));
+        }
+        Some(Self { file, key, sources, window: Vec::new(), is_over: false })
+    }
+
+    /// Finds the next chunks that are missing; returns how many bytes are read for them, at most.
+    fn begin_window(&mut self) -> u64 {
+        let count = self.sources.chunks_in_window();
+        let pieces = &self.file.pieces;
+        let first = |piece: &Piece| piece.missing().iter().copied().take(count).collect::<Vec<_>>();
+        let chunks: BTreeSet<u64> = pieces.iter().flat_map(first).collect();
+        let wanted = |chunk: u64| -> PieceSet {
+            let pieces = pieces.iter().filter(|piece| piece.missing().contains(&chunk));
+            pieces.map(|piece| piece.claim.header.piece).collect()
+        };
+        self.window = chunks.into_iter().take(count).map(|chunk| (chunk, wanted(chunk))).collect();
+        let chunk_size = self.sources.header.chunk_size().min(self.sources.header.file_size);
+        self.window.len() as u64 * u64::from(placement::PIECES) * chunk_size
+    }
+
+    /// Makes chunks and writes them; returns whether there may be more.
+    fn write(&mut self, core: &Core, made: &[Making]) -> bool {
+        let (header, key, output) = (&self.sources.header, &self.key, &self.file.output);
+        let guard = self.sources.incoming.output.kept();
+        let kept = &*guard;
+        let write = |making: &Making| {
+            let header = header.of_piece(making.piece);
+            let range = header.chunk_range(making.chunk);
+            let start = placement::range(header.file_size, making.piece).start + range.start;
+            let mut bytes = making.sum(&header, kept);
+            match bytes.decrypt(key) {
+                Some(plain) => output.write(plain, start),
+                None => Ok(()),
+            }
+        };
+        let cores = available_parallelism().map_or(1, usize::from).min(made.len().max(1));
+        let failed = thread::scope(|scope| {
+            let part = |part| scope.spawn(move || made.iter().skip(part).step_by(cores).try_for_each(write));
+            let threads: Vec<_> = (1..cores).map(part).collect();
+            let own = made.iter().step_by(cores).try_for_each(write);
+            let panicked = || Err(LocalError::Failed(PathBuf::new(), io::ErrorKind::Other.into()));
+            let others = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked()));
+            others.fold(own, |all, one| all.and(one)).err()
+        });
+        drop(guard);
+        if failed.is_some() {
+            self.file.failed = failed;
             return false;
         }
-        core.report.progress(Progress { done: range.end - range.start });
-        let targets = file.pieces.iter_mut().filter(|piece| piece.claim.header.piece == number);
-        targets.for_each(|piece| piece.was_made(chunk));
+        for &Making { piece: number, chunk, .. } in made {
+            let range = self.sources.header.of_piece(number).chunk_range(chunk);
+            core.report.progress(Progress { done: range.end - range.start });
+            let targets = self.file.pieces.iter_mut().filter(|piece| piece.claim.header.piece == number);
+            targets.for_each(|piece| piece.was_made(chunk));
+        }
+        !self.file.pieces.iter().all(Piece::is_whole)
     }
-    true
+}
+
+/// A chunk to be made, and of which pieces.
+struct Making {
+    piece: u8,
+    chunk: u64,
+    of: PieceSet,
+}
+
+impl Making {
+    /// The chunk, of a piece with this header.
+    fn sum(&self, header: &Header, kept: &Chunks) -> VerifiedChunk {
+        let stored = header.stored_chunk(self.chunk);
+        let length = usize::try_from(stored.end - stored.start).unwrap_or(0);
+        VerifiedChunk::sum(self.of.iter().filter_map(|piece| kept.get(&(piece, self.chunk))), length)
+    }
+}
+
+/// Fetches what the wanted pieces of these chunks are made of, and returns how, for each window; `None` if one cannot be
+/// made.
+fn make_all(core: &mut Core, windows: Vec<(&mut Sources, &[(u64, PieceSet)])>) -> Vec<Option<Vec<Making>>> {
+    let mut windows: Vec<_> = windows;
+    windows.iter_mut().for_each(|(sources, _)| sources.incoming.output = Kept::default());
+    let mut plans: Vec<Option<Vec<(u64, Recipe)>>> = windows.iter().map(|_| Some(Vec::new())).collect();
+    loop {
+        let mut to_fetch: Vec<&mut Sources> = Vec::new();
+        for ((sources, window), plan) in windows.iter_mut().zip(&mut plans) {
+            *plan = plan.take().and_then(|_| sources.plan(core, window));
+            if plan.as_ref().is_some_and(|plan| sources.wants(plan)) {
+                to_fetch.push(sources);
+            }
+        }
+        if to_fetch.is_empty() {
+            break;
+        }
+        let mut incoming: Vec<&mut Incoming<Kept>> =
+            to_fetch.iter_mut().map(|sources| &mut sources.incoming).collect();
+        gather(core, &mut incoming, &[]);
+        to_fetch.into_iter().for_each(Sources::note_faults);
+    }
+    let making = |plan: Vec<(u64, Recipe)>| {
+        let of_chunk = |(chunk, recipe): (u64, Recipe)| {
+            recipe.made.into_iter().map(move |(piece, of)| Making { piece, chunk, of })
+        };
+        plan.into_iter().flat_map(of_chunk).collect()
+    };
+    plans.into_iter().map(|plan| plan.map(making)).collect()
 }
 
 /// The bodies of these pieces of a version, made of what the servers have; `None` if that does not suffice. They are
@@ -104,8 +222,11 @@ pub(crate) fn bodies(
     };
     let window: Vec<(u64, PieceSet)> = (0..chunks).map(|chunk| (chunk, wanted(chunk))).collect();
     for window in window.chunks(sources.chunks_in_window()) {
-        for (number, _, chunk) in sources.make(core, window)? {
-            let body = bodies.iter_mut().find(|(piece, _)| *piece == number);
+        let made = make_all(core, vec![(&mut sources, window)]).pop().flatten()?;
+        let kept = &*sources.incoming.output.kept();
+        for making in made {
+            let body = bodies.iter_mut().find(|(piece, _)| *piece == making.piece);
+            let chunk = making.sum(&header.of_piece(making.piece), kept);
             body.into_iter().for_each(|(_, body)| body.extend(chunk.bytes()));
         }
     }
@@ -136,34 +257,11 @@ impl Sources {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    /// Makes the wanted pieces of each of these chunks; returns pieces, chunks and bytes, the chunks in order. `None` if
-    /// one cannot be made.
-    fn make(&mut self, core: &mut Core, window: &[(u64, PieceSet)]) -> Option<Vec<(u8, u64, VerifiedChunk)>> {
-        self.incoming.output = Kept::default();
-        let plans = loop {
-            let plans = self.plan(core, window)?;
-            if !self.fetch(core, &plans) {
-                break plans;
-            }
-            if self.faults.iter().any(|(.., fault)| *fault == Fault::Replaced) {
-                return None;
-            }
-        };
-        let kept = self.incoming.output.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut made = Vec::new();
-        for (chunk, recipe) in plans {
-            for (number, of) in recipe.made {
-                let stored = self.header.of_piece(number).stored_chunk(chunk);
-                let length = usize::try_from(stored.end - stored.start).unwrap_or(0);
-                let of = of.iter().filter_map(|piece| kept.get(&(piece, chunk)));
-                made.push((number, chunk, VerifiedChunk::sum(of, length)));
-            }
-        }
-        Some(made)
-    }
-
     /// How to make each chunk; `None` if one cannot be made.
     fn plan(&self, core: &Core, window: &[(u64, PieceSet)]) -> Option<Vec<(u64, Recipe)>> {
+        if self.faults.iter().any(|(.., fault)| *fault == Fault::Replaced) {
+            return None;
+        }
         let is_shown = |piece: u8| {
             let holders = self.incoming.survey.holders(self.header.version, piece);
             holders.iter().any(|&server| core.cluster.is_up(server))
@@ -187,8 +285,8 @@ impl Sources {
         window.iter().map(of_chunk).collect()
     }
 
-    /// Fetches what is needed and not there; returns whether there was any such thing.
-    fn fetch(&mut self, core: &mut Core, plans: &[(u64, Recipe)]) -> bool {
+    /// Has the pieces want what is needed and not there; returns whether there is any such thing.
+    fn wants(&mut self, plans: &[(u64, Recipe)]) -> bool {
         let kept = self.incoming.output.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         for piece in &mut self.incoming.pieces {
             let number = piece.claim.header.piece;
@@ -200,10 +298,11 @@ impl Sources {
             piece.want(chunks.map(|(chunk, _)| *chunk).filter(|chunk| *chunk < end));
             piece.tried.clear();
         }
-        if self.incoming.pieces.iter().all(Piece::is_whole) {
-            return false;
-        }
-        gather(core, &mut [&mut self.incoming], &[]);
+        !self.incoming.pieces.iter().all(Piece::is_whole)
+    }
+
+    /// Notes what the servers did not provide, and why.
+    fn note_faults(&mut self) {
         for piece in &mut self.incoming.pieces {
             let number = piece.claim.header.piece;
             self.bad.extend(piece.missing().iter().map(|&chunk| (number, chunk)));
@@ -214,17 +313,17 @@ impl Sources {
                 }
             }
         }
-        true
     }
 
     /// The pieces that were read, of those that had faults.
-    fn into_faults(self) -> impl Iterator<Item = Piece> {
-        let Self { incoming, faults, .. } = self;
-        incoming.pieces.into_iter().filter_map(move |mut piece| {
+    fn take_faults(&mut self) -> Vec<Piece> {
+        let faults = std::mem::take(&mut self.faults);
+        let with_faults = std::mem::take(&mut self.incoming.pieces).into_iter().filter_map(|mut piece| {
             let of_piece = faults.iter().filter(|(number, ..)| *number == piece.claim.header.piece);
             piece.tried = of_piece.map(|(_, server, fault)| (*server, Some(fault.clone()))).collect();
             piece.want([]);
             (!piece.tried.is_empty()).then_some(piece)
-        })
+        });
+        with_faults.collect()
     }
 }

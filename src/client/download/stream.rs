@@ -110,7 +110,7 @@ impl Stream {
 
     fn fetch(&mut self, core: &mut Core) {
         gather(core, &mut [&mut self.file], &[]);
-        rebuild(core, &mut self.file);
+        rebuild(core, [&mut self.file]);
         for (server, piece, why) in bad_copies(&self.file.pieces) {
             if !self.bad.iter().any(|(s, p, _)| (*s, *p) == (server, piece)) {
                 self.bad.push((server, piece, why));
