@@ -6,6 +6,7 @@ use crate::client::core::base::Core;
 use crate::client::core::copying::{require_done, send_restore};
 use crate::client::download::rebuild::bodies;
 use crate::peer::Answer;
+use crate::placement::PieceSet;
 use crate::primitives::{Bytes32, sha256};
 use crate::sealed::{ChunkHasher, Claim};
 use crate::wire::Request;
@@ -21,16 +22,25 @@ struct Made {
     floor: u64,
 }
 
-/// Makes the pieces of a file that are planned, and publishes them.
+/// Makes the pieces of a file that are planned, and publishes them: all together, which takes the fewest to read, or one
+/// after another if they are large.
 pub(super) fn remake(core: &mut Core, planned: &Remake, done: &mut Vec<Repaired>) {
+    let pieces = planned.pieces();
+    let size = |piece: u8| planned.header.of_piece(piece).payload_size();
+    if pieces.iter().map(size).sum::<u64>() <= MOST {
+        return make(core, planned, pieces, done);
+    }
+    let (small, large): (Vec<u8>, Vec<u8>) = pieces.iter().partition(|&piece| size(piece) <= MOST);
+    small.into_iter().for_each(|piece| make(core, planned, [piece].into_iter().collect(), done));
+    if !large.is_empty() {
+        let path = planned.survey.path.clone();
+        done.push(Repaired::Failed { path, why: NotRepaired::TooLarge(large) });
+    }
+}
+
+fn make(core: &mut Core, planned: &Remake, pieces: PieceSet, done: &mut Vec<Repaired>) {
     let path = planned.survey.path.clone();
     let failed = |why| Repaired::Failed { path: path.clone(), why };
-    let pieces = planned.pieces();
-    let size: u64 = pieces.iter().map(|piece| planned.header.of_piece(piece).payload_size()).sum();
-    if size > MOST {
-        done.push(failed(NotRepaired::TooLarge(pieces.iter().collect())));
-        return;
-    }
     let Some(bodies) = bodies(core, &planned.survey, &planned.header, pieces) else {
         done.push(failed(NotRepaired::NotMade(pieces.iter().collect())));
         return;
