@@ -1,6 +1,6 @@
 //! Files that are stored with parity: any two of four servers may be lost.
 
-use crate::common::{Client, Cluster, noise, subsets};
+use crate::common::{Client, Cluster, Fault, Way, noise, subsets};
 
 /// Sizes around those at which pieces, chunks and their number change.
 const SIZES: [usize; 31] = [
@@ -176,5 +176,45 @@ fn a_move_or_a_change_of_password_with_a_server_away_loses_nothing() {
     for up in subsets(4).filter(|up| up.len() == 2) {
         cluster.run_only(&up);
         aditi.download("b", &bytes);
+    }
+}
+
+#[test]
+fn a_server_that_dies_while_pieces_or_xors_are_sent_is_replaced() {
+    // A piece has 6 MiB, and an XOR follows it.
+    let bytes = noise(1, 24 << 20);
+    for sent in [1 << 20, 8 << 20] {
+        let mut cluster = Cluster::quick(4);
+        let proxies = cluster.proxies();
+        let aditi = cluster.client_through("Aditi", &proxies).with("Redundancy parity");
+        aditi.put("a", &bytes);
+        proxies[1].fail_after(Way::Up, sent, Fault::Silence);
+        let upload = aditi.start(&["Upload", "a"]);
+        proxies[1].wait_for_the_fault();
+        cluster.stop(2);
+        proxies[1].heal();
+        upload.finish().succeeds().complains_of("Server2").complains_of("only one server may be lost");
+        for lost in [1, 3, 4] {
+            cluster.stop(lost);
+            client(&cluster).download("a", &bytes);
+            cluster.start(lost);
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_is_cut_while_an_xor_is_sent_is_made_again_and_any_two_servers_may_be_lost() {
+    let bytes = noise(1, 24 << 20);
+    let mut cluster = Cluster::quick(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies).with("Redundancy parity");
+    aditi.put("a", &bytes);
+    proxies[1].fail_after(Way::Up, 9 << 20, Fault::HangUp);
+    aditi.run(&["Upload", "a"]).succeeds();
+    assert!((1..=8).all(|piece| cluster.holders("a", piece).len() == 1));
+    client(&cluster).run(&["Verify", "--read"]).succeeds();
+    for up in subsets(4).filter(|up| up.len() == 2) {
+        cluster.run_only(&up);
+        client(&cluster).download("a", &bytes);
     }
 }
