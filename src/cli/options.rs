@@ -108,19 +108,21 @@ pub(super) const READ: Flag =
     .with(Value::Optional("P%"))
     .elsewhere(&["--read-data", "--read-data-subset"]);
 pub(super) const TO: Flag =
-    Flag::new("--to", "where to: the names before it are all sources", |options, value| {
+    Flag::new("--to", "where to: a folder on the servers, or a path here", |options, value| {
         options.to = value.map(str::to_owned);
         Ok(())
     })
     .with(Value::Needed("PATH"))
     .elsewhere(&["--target", "--target-directory", "-t"]);
-pub(super) const EXCLUDE: Flag = Flag::new("--exclude", "skip what matches", |options, value| {
-    options.exclude.extend(value.map(str::to_owned));
-    Ok(())
-})
-.with(Value::Needed("PATTERN"));
+pub(super) const EXCLUDE: Flag =
+    Flag::new("--exclude", "skip what matches, as in .gitignore", |options, value| {
+        options.exclude.extend(value.map(str::to_owned));
+        Ok(())
+    })
+    .with(Value::Needed("PATTERN"));
 pub(super) const DELETE: Flag =
-    Flag::new("--delete", "delete there what is not here", switch!(delete)).elsewhere(&["--delete-after"]);
+    Flag::new("--delete", "with -u: delete at the target what the source lacks", switch!(delete))
+        .elsewhere(&["--delete-after"]);
 pub(super) const LIMIT: Flag =
     Flag::new("--limit", "move at most so many bytes a second: 500K, 5M, 1.5G", |options, value| {
         let rate = value.and_then(units::parse_bytes).filter(|rate| *rate > 0);
