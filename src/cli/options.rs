@@ -50,9 +50,9 @@ pub(super) enum Value {
     Needed(&'static str),
 }
 
-/// What the help calls a local file or folder that is a value.
+/// What the help calls the value that is a place on the other side: here, or on the servers.
 pub(super) const PATH: &str = "PATH";
-/// What it calls a folder on the servers.
+/// What it calls an argument that is a folder on the servers.
 #[cfg(any(test, feature = "line-editing"))]
 pub(super) const FOLDER: &str = "FOLDER";
 
