@@ -1,7 +1,7 @@
 //! What a command is: the row that it has in the table of commands, and a call of it.
 //!
-//! A row is everything that the program knows about a command: parsing, usage lines, hints and every help text come
-//! from it, and tests compare the man page and the README with it.
+//! A row is everything that the program knows about a command: parsing, usage lines, hints, every help text and
+//! what Tab offers come from it, and tests compare the man page and the README with it.
 
 use std::fmt;
 

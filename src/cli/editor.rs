@@ -35,9 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Most names of a local folder that Tab looks at.
 const LOCAL_NAMES: usize = 100_000;
 
+/// The line editor that is used.
+type Lines<'a, 's> = rustyline::Editor<Tab<'a, 's>, DefaultHistory>;
+
 /// Reads lines from the terminal.
 pub(super) struct Editor<'a, 's> {
-    editor: rustyline::Editor<Tab<'a, 's>, DefaultHistory>,
+    session: &'a RefCell<&'a mut Session<'s>>,
+    editor: Lines<'a, 's>,
     /// Lines that were pasted together and not run yet.
     pasted: VecDeque<String>,
 }
@@ -51,15 +55,17 @@ impl<'a, 's> Editor<'a, 's> {
         if !can_edit {
             return None;
         }
-        let config =
-            Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY).ok()?;
-        let mut editor = rustyline::Editor::with_config(config.build()).ok()?;
-        editor.set_helper(Some(Tab { session, listed: RefCell::default() }));
-        Some(Self { editor, pasted: VecDeque::new() })
+        let editor = begin(session, None)?;
+        Some(Self { session, editor, pasted: VecDeque::new() })
     }
 
-    /// The next line; `None` at the end of input. Ctrl-C discards what is typed.
-    pub(super) fn next(&mut self, prompt: &str) -> Option<Result<String, BadLine>> {
+    /// The next line; `None` at the end of input. Ctrl-C discards what is typed. With `afresh`, what was typed or pasted
+    /// before is discarded too.
+    pub(super) fn next(&mut self, prompt: &str, afresh: bool) -> Option<Result<String, BadLine>> {
+        if afresh {
+            self.pasted.clear();
+            self.editor = begin(self.session, Some(std::mem::take(self.editor.history_mut())))?;
+        }
         if let Some(tab) = self.editor.helper_mut() {
             tab.listed.take();
         }
@@ -79,6 +85,19 @@ impl<'a, 's> Editor<'a, 's> {
             }
         }
     }
+}
+
+/// An editor into which nothing has been typed.
+fn begin<'a, 's>(
+    session: &'a RefCell<&'a mut Session<'s>>,
+    history: Option<DefaultHistory>,
+) -> Option<Lines<'a, 's>> {
+    let config =
+        Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY).ok()?.build();
+    let history = history.unwrap_or_else(|| DefaultHistory::with_config(&config));
+    let mut editor = Lines::with_history(config, history).ok()?;
+    editor.set_helper(Some(Tab { session, listed: RefCell::default() }));
+    Some(editor)
 }
 
 /// From now on Ctrl-C ends a command that is running, and not the process. Where none is, or it is pressed again, it

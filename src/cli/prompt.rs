@@ -34,9 +34,9 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
     #[cfg(feature = "line-editing")]
     if let Some(mut editor) = Editor::new(&session) {
         editor::handle_interrupts(console.running(), session.borrow().client.stop());
-        return run_all(&session, is_terminal, || editor.next(PROMPT));
+        return run_all(&session, is_terminal, |afresh| editor.next(PROMPT, afresh));
     }
-    run_all(&session, is_terminal, || {
+    run_all(&session, is_terminal, |_| {
         if is_terminal { ask(console) } else { read_line(&mut io::stdin().lock()) }
     })
 }
@@ -56,19 +56,24 @@ fn ask(console: &Console) -> Option<Result<String, BadLine>> {
 }
 
 /// Ctrl-C has ended a command.
-fn interrupted(console: &Console) -> u8 {
-    console.error(&"interrupted", Some("what is done is kept; the same command again does the rest".into()));
+fn interrupted(session: &Session<'_>) -> u8 {
+    let hint = match &session.pending {
+        Some(journal) => passwd::will_continue(session, journal),
+        None => "what is done is kept; the same command again does the rest".to_owned(),
+    };
+    session.console.error(&"interrupted", Some(hint));
     INTERRUPTED
 }
 
-/// Runs commands from wherever the lines come; see [`run`].
+/// Runs commands from wherever the lines come; see [`run`]. `next` is told to begin afresh if what came with the last
+/// line may not be for us.
 fn run_all(
     session: &RefCell<&mut Session<'_>>,
     is_terminal: bool,
-    mut next: impl FnMut() -> Option<Result<String, BadLine>>,
+    mut next: impl FnMut(bool) -> Option<Result<String, BadLine>>,
 ) -> u8 {
-    let (mut status, mut number) = (0, 0);
-    while let Some(line) = next() {
+    let (mut status, mut number, mut afresh) = (0, 0, false);
+    while let Some(line) = next(std::mem::take(&mut afresh)) {
         number += 1;
         let session = &mut **session.borrow_mut();
         let words = line.and_then(|line| match line.trim_start().starts_with(COMMENT) {
@@ -91,7 +96,10 @@ fn run_all(
                 number += usize::from(*call.command == passwd::COMMAND);
                 session.console.set_options(&call.options);
                 let status = commands::execute(session, &call);
-                if session.console.running().reset() { interrupted(session.console) } else { status }
+                let was_interrupted = session.console.running().reset();
+                // What was typed ahead of its questions may be a password: it is neither shown nor run.
+                afresh = was_interrupted || *call.command == passwd::COMMAND;
+                if was_interrupted { interrupted(session) } else { status }
             }
             Err(error) => {
                 let place = if is_terminal { String::new() } else { format!(" (line {number})") };

@@ -79,6 +79,24 @@ fn command_names() -> String {
 
 const BASH: &str = r#"# Completion of @PROGRAMS@ for bash, made by `shareit completion bash`.
 
+# Sets $word to what the shell would read $1 as.
+_shareit_read() {
+    local rest=$1 quote= first
+    word=
+    while [[ $rest ]]; do
+        first=${rest:0:1} rest=${rest:1}
+        if [[ $first == "$quote" ]]; then
+            quote=
+        elif [[ $first == '\' && $quote != "'" ]]; then
+            word+=${rest:0:1} rest=${rest:1}
+        elif [[ -z $quote && $first == [\"\'] ]]; then
+            quote=$first
+        else
+            word+=$first
+        fi
+    done
+}
+
 # Words that begin like $cur; case does not matter.
 _shareit_words() {
     local word
@@ -102,12 +120,11 @@ _shareit_files() {
 }
 
 _shareit() {
-    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local dir=${COMP_WORDS[1]//\\/} command=${COMP_WORDS[3],,} options= names= path=
-    cur=${cur//\\/}
-    cur=${cur#[\"\']}
-    dir=${dir#[\"\']}
-    dir=${dir%[\"\']}
+    local word cur dir previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[3],,} options= names= path=
+    _shareit_read "${COMP_WORDS[COMP_CWORD]}"
+    cur=$word
+    _shareit_read "${COMP_WORDS[1]}"
+    dir=$word
     COMPREPLY=()
     case $COMP_CWORD in
         1)

@@ -70,6 +70,7 @@ fn bash_completes_commands_options_and_local_names() {
         (&["./Client", "files", "user.conf", "upl"], "Upload"),
         (&["./Client", "files", "user.conf", "S"], "ShowFiles|Status"),
         (&["./Client", "files", "user.conf", "Upload", "my\\ n"], "my notes.txt"),
+        (&["./Client", "'files'", "user.conf", "Upload", "\"my \"n"], "my notes.txt"),
         (&["./Client", "files/", "user.conf", "upload", "-u", "ho"], "holiday/"),
         (&["./Client", "files", "user.conf", "Upload", "holiday/b"], "holiday/beach.jpg"),
         (&["./Client", "files", "user.conf", "Verify", "--r"], "--read"),

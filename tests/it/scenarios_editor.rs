@@ -19,11 +19,17 @@ fn prompt(client: &Client) -> Option<Session> {
     Some(session)
 }
 
-/// Ctrl-C, and waits for the prompt of this number: what is typed sooner is discarded with the line.
+/// Waits until lines have been read so often: before that, the terminal itself understands some keys.
+#[track_caller]
+fn at_prompt(session: &Session, times: usize) {
+    session.wait_for_text_again(BEGIN, times);
+}
+
+/// Ctrl-C, and waits for the next prompt, which has this number: what is typed sooner is discarded with the line.
 #[track_caller]
 fn clear(session: &mut Session, prompt: usize) {
     session.press(CTRL_C);
-    session.wait_for_text_again(BEGIN, prompt);
+    at_prompt(session, prompt);
 }
 
 #[track_caller]
@@ -41,6 +47,7 @@ fn a_line_is_edited_and_earlier_ones_come_back() {
     session.press(&format!("Upload pom.txt{}e\r", LEFT.repeat(5)));
     session.wait_for_text("uploaded poem.txt");
     session.press(&format!("Move poem.txt b\r{UP}{UP}\r"));
+    at_prompt(&session, 4);
     session.press(&format!("{CTRL_R}Move\r"));
     session.wait_for_text("reverse-i-search");
     session.wait_for_text("'b' already exists");
@@ -113,7 +120,7 @@ fn ctrl_c_clears_the_line_and_ctrl_d_leaves() {
     let Some(mut session) = prompt(&aditi) else { return };
     session.press("Delete a");
     clear(&mut session, 2);
-    session.press(&format!("\r{CTRL_D}"));
+    session.press(CTRL_D);
     leaves(session);
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
 }
@@ -140,6 +147,29 @@ fn ctrl_c_ends_an_upload_and_comes_back_to_the_prompt() {
     let seen = leaves(session);
     assert!(!seen.contains("is down"), "{seen}");
     assert_eq!(seen.matches("error:").count(), 1, "{seen}");
+}
+
+#[test]
+fn after_ctrl_c_the_servers_are_logged_in_to_again_without_a_word() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let Some(mut session) = prompt(&aditi) else { return };
+    cluster.pause(2);
+    session.press("\x1b[200~ShowFiles\nExit\x1b[201~\r");
+    session.wait_for_text("working");
+    session.press(CTRL_C);
+    session.wait_for_text_again("interrupted", 1);
+    // What was pasted after it is discarded.
+    session.send("ShowFiles --trace");
+    session.wait_for_text("connect took");
+    session.press(CTRL_C);
+    session.wait_for_text_again("interrupted", 2);
+    cluster.resume(2);
+    session.send("ShowFiles");
+    session.wait_for_text("nothing is stored here");
+    session.send("Exit");
+    let seen = leaves(session);
+    assert!(!seen.contains("is back") && !seen.contains("is down"), "{seen}");
 }
 
 #[test]
@@ -182,15 +212,16 @@ fn a_password_is_asked_for_as_without_an_editor_and_the_prompt_comes_back() {
     let cluster = Cluster::quick(1);
     let mut aditi = cluster.client("Aditi");
     let Some(mut session) = prompt(&aditi) else { return };
-    session.press("Passwd\r");
+    session.press("\x1b[200~Passwd\nnot a command\x1b[201~\r");
     session.wait_for_text("new password: ");
     session.press("new pass word\n");
     session.wait_for_text("repeat the password: ");
     session.press("new pass word\n");
     session.wait_for_text("password changed");
-    session.press(&format!("Stat\t-q\r{CTRL_D}"));
+    session.press("Stat\t-q\rExit\r");
     let seen = leaves(session);
     assert!(!seen.contains("new pass word") && seen.contains("Round trip"), "{seen}");
+    assert!(!seen.contains("unknown command"), "what was pasted after it may be a password: {seen}");
     aditi.conf = aditi.conf.replace("Aditi@123", "new pass word");
     aditi.run(&["Status"]).succeeds();
 }
@@ -207,6 +238,7 @@ fn ctrl_z_gives_the_terminal_back_and_fg_goes_on_with_the_line() {
     session.wait_for_text("\r\nstopped\r\n");
     session.press("it\r");
     session.wait_for_text("Nothing is lost by leaving");
+    at_prompt(&session, 3);
     session.press(CTRL_D);
     let seen = session.finish().succeeds().stdout;
     assert!(seen.contains(" icanon") && !seen.contains("-icanon") && !seen.contains("-echo "), "{seen}");

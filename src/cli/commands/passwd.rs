@@ -137,7 +137,7 @@ fn of_conf(session: &Session<'_>, error: io::Error) -> ClientError {
     LocalError::Failed(session.conf.clone(), error).into()
 }
 
-fn will_continue(session: &Session<'_>, journal: &Journal) -> String {
+pub(in crate::cli) fn will_continue(session: &Session<'_>, journal: &Journal) -> String {
     let path = journal.path().display();
     match Journal::require_password_line(&session.conf) {
         Err(error) if error.kind() == NO_PASSWORD_LINE => format!(

@@ -222,9 +222,13 @@ impl Cluster {
     /// Before something that may be stopped.
     pub(crate) fn end_stop(&mut self) {
         if self.logins.stop.withdraw() {
+            // These have not been logged in to again yet.
             self.report_later();
+        } else {
+            self.were_up.clear();
         }
-        self.were_up = self.up().collect();
+        let up: Vec<usize> = self.up().collect();
+        self.were_up.extend(up);
     }
 
     /// Has servers that were lost since [`Cluster::end_stop`] reported if they are still down when they are tried again.
