@@ -57,6 +57,20 @@ fn the_line_of_a_password_that_cannot_be_changed_is_no_command() {
 }
 
 #[test]
+fn whether_a_password_can_be_changed_is_found_out_without_changing_it() {
+    let mut cluster = Cluster::quick(4);
+    let mut aditi = cluster.client("Aditi");
+    let conf = aditi.conf.clone();
+    let would = aditi.pipe("Passwd -n\nNew@456\nShowFiles\n").succeeds();
+    would.prints(&["would change the password on every server and in user.conf"]);
+    aditi.reread_conf();
+    assert_eq!(aditi.conf, conf);
+    assert!(!journal_of(&aditi).exists());
+    cluster.stop(2);
+    aditi.pipe("Passwd -n\nNew@456\n").fails_with(4).complains_of("every server is needed");
+}
+
+#[test]
 fn no_password_is_changed_where_the_conf_cannot_be_rewritten() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

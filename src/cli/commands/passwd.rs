@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use crate::cli::FAILED;
 use crate::cli::command::{Action, Call, Command};
 use crate::cli::journal::{Journal, NO_PASSWORD_LINE};
+use crate::cli::options::DRY_RUN;
 use crate::cli::password;
 use crate::cli::session::Session;
 use crate::client::{ClientError, LocalError, NotChanged};
@@ -13,6 +14,7 @@ pub(in crate::cli) const COMMAND: Command = Command {
     name: "Passwd",
     elsewhere: &["password"],
     forms: &[("Passwd", "change your password")],
+    options: &[(&DRY_RUN, "only find out whether it can be changed now")],
     details: "The new password is asked for twice, or read from the next line of a pipe, even one that begins with #. \
               Every server must be up, and your other sessions end. The new .conf is first written beside the old one, as \
               CONF.passwd: if the change is interrupted or refused, the next command continues it from there. Copies of \
@@ -24,7 +26,10 @@ pub(in crate::cli) const COMMAND: Command = Command {
     ..Command::EMPTY
 };
 
-fn run(session: &mut Session<'_>, _: &Call) -> Result<u8, ClientError> {
+fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
+    if call.options.dry_run {
+        return dry_run(session);
+    }
     let finished = finish(session);
     change(session, finished).or_else(|error| {
         let status = session.report(error, None);
@@ -34,6 +39,23 @@ fn run(session: &mut Session<'_>, _: &Call) -> Result<u8, ClientError> {
         }
         Ok(status)
     })
+}
+
+/// Says what a change would do, as far as the servers and the .conf can tell.
+fn dry_run(session: &mut Session<'_>) -> Result<u8, ClientError> {
+    if !io::stdin().is_terminal() {
+        // It is never a command.
+        drop(password::read_new("new password"));
+    }
+    if let Err(error) = Journal::require_password_line(&session.conf) {
+        return Ok(not_rewritten(session, &error));
+    }
+    session.console.begin_work();
+    session.client.can_change_password()?;
+    session.console.end_work();
+    let conf = session.conf.display();
+    session.console.result(&format!("would change the password on every server and in {conf}"));
+    Ok(0)
 }
 
 /// Changes the password; `finished` says whether an interrupted change was finished before.
