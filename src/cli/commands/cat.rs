@@ -51,7 +51,7 @@ fn write(session: &mut Session<'_>, name: &str, found: Found) -> u8 {
     };
     if !session.console.out_is_file() {
         // A line that is drawn and erased would take text with it, on a terminal or in a pager.
-        session.console.end_work();
+        session.console.draw_nothing();
     }
     match session.client.cat(*file, &mut io::stdout()) {
         Ok(()) => 0,
