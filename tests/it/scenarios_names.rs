@@ -111,6 +111,19 @@ fn one_name_of_several_that_is_missing_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_name_with_a_slash_at_its_end_is_a_folder_whatever_is_named_beside_it() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "."]).succeeds();
+    aditi.run(&["Download", "d/", "a.txt"]).succeeds();
+    aditi.has_downloaded("a.txt", b"a.txt");
+    aditi.has_downloaded("d/e.txt", b"d/e.txt");
+    let refused = aditi.run(&["Download", "b.txt/", "a.txt", "*.md"]).fails_with(1);
+    refused.complains_of("'b.txt' is a file, not a folder").complains_of("did you mean b.txt?");
+    assert!(!aditi.downloads().join("b.txt").exists());
+}
+
+#[test]
 fn a_download_goes_where_it_is_told_to() {
     let cluster = Cluster::quick(4);
     let aditi = with_files(&cluster);

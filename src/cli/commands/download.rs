@@ -69,10 +69,12 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
     let names: Result<Vec<String>, ClientError> =
         given.names.iter().map(|name| join(given.folder, name)).collect();
-    let Stored { found, statuses } = session.find(&names?)?;
-    for ((name, found), what) in found.iter().zip(given.names) {
-        if let Found::File(file) = found
-            && what.ends_with('/')
+    let names = names?;
+    let Stored { found, statuses } = session.find(&names)?;
+    // What was found has another order, and more names where one is a pattern.
+    for (what, name) in given.names.iter().zip(&names).filter(|(what, _)| what.ends_with('/')) {
+        let is_it = |(of, found): &&(String, Found)| of == name && matches!(found, Found::File(_));
+        if let Some((_, Found::File(file))) = found.iter().find(is_it)
             && session.is_no_folder(what, name, &Names::from_iter([file.path().clone()]))
         {
             return Ok(FAILED);
