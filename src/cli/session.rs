@@ -1,5 +1,6 @@
 //! A client that is logged in, and what its commands have in common.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use super::journal::Journal;
 use super::tally::Tally;
 use super::words::{quoted, read_line};
 use super::{DENIED, FAILED, NO_SERVER};
-use crate::client::{Client, ClientError, Found, LocalError, Names};
+use crate::client::{Client, ClientError, Found, LocalError, Matches, Names};
 use crate::name::{FilePath, FolderPath, ServerName, printable};
 use crate::pattern::is_pattern;
 
@@ -30,10 +31,13 @@ pub(super) struct Session<'a> {
 }
 
 /// What names refer to.
+#[derive(Default)]
 pub(super) struct Stored {
     pub(super) found: Vec<(String, Found)>,
     /// The exit status for each name that could not be found.
     pub(super) statuses: Vec<u8>,
+    /// Servers that did not report what they know, if a pattern may match more because of that.
+    pub(super) unseen: Vec<(ServerName, String)>,
 }
 
 impl Session<'_> {
@@ -62,16 +66,15 @@ impl Session<'_> {
     /// # Errors
     /// If there is only one, and it refers to nothing.
     pub(super) fn find(&mut self, names: &[String]) -> Result<Stored, ClientError> {
-        let mut stored = Stored { found: Vec::new(), statuses: Vec::new() };
+        let mut stored = Stored::default();
         let results = self.client.find_all(names);
         for (name, result) in names.iter().zip(results) {
             let found = match result {
-                Ok(found) => Ok(vec![(name.clone(), found)]),
-                Err(_) if is_pattern(name) => self.matching(name),
-                Err(error) => Err(error),
+                Err(_) if is_pattern(name) => self.find_matching(name, &mut stored),
+                found => found.map(|found| stored.found.push((name.clone(), found))),
             };
             match found {
-                Ok(found) => stored.found.extend(found),
+                Ok(()) => {}
                 Err(error) if names.len() == 1 => return Err(error),
                 Err(error) => stored.statuses.push(self.refuse(name, error)),
             }
@@ -89,17 +92,27 @@ impl Session<'_> {
     pub(super) fn folders(&mut self, name: Option<&str>) -> Result<Vec<FolderPath>, ClientError> {
         match name {
             Some(name) if is_pattern(name) && self.client.find(name).is_err() => {
-                outermost(self.client.matching(name)?).iter().map(|name| parse_folder(Some(name))).collect()
+                // Whoever looks into them finds out what was not seen.
+                let names = outermost(self.client.matching(name)?.names);
+                names.iter().map(|name| parse_folder(Some(name))).collect()
             }
             name => Ok(vec![parse_folder(name)?]),
         }
     }
 
-    fn matching(&mut self, pattern: &str) -> Result<Vec<(String, Found)>, ClientError> {
-        let names = outermost(self.client.matching(pattern)?);
-        let names: Vec<String> = names.iter().map(|name| without_slash(name).to_owned()).collect();
+    fn find_matching(&mut self, pattern: &str, stored: &mut Stored) -> Result<(), ClientError> {
+        let Matches { names, unseen } = self.client.matching(pattern)?;
+        stored.unseen.extend(unseen);
+        let names: Vec<String> = outermost(names).iter().map(|name| without_slash(name).to_owned()).collect();
         let found = self.client.find_all(&names);
-        names.into_iter().zip(found).map(|(name, found)| Ok((name, found?))).collect()
+        for (name, found) in names.into_iter().zip(found) {
+            match found {
+                // Deleted since it was listed.
+                Err(ClientError::NotFound(_)) => {}
+                found => stored.found.push((name, found?)),
+            }
+        }
+        Ok(())
     }
 
     /// A success; none if it is not one of those that are reported.
@@ -172,7 +185,10 @@ impl Session<'_> {
 
     /// The status of a command that ends with `status`, unless so much was not seen that nobody can vouch for the rest:
     /// then that is reported too, with a hint if there was none yet.
-    pub(super) fn unless_unseen(&self, status: u8, unseen: Vec<(ServerName, String)>) -> u8 {
+    pub(super) fn unless_unseen(&self, status: u8, mut unseen: Vec<(ServerName, String)>) -> u8 {
+        // Each name may have been looked up without it.
+        let mut named = HashSet::new();
+        unseen.retain(|(server, _)| named.insert(server.clone()));
         if unseen.is_empty() {
             return status;
         }

@@ -15,7 +15,7 @@ pub use crate::peer::Stop;
 pub use commands::move_folder::{FolderMove, Moved};
 pub use commands::passwd::NotChanged;
 pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
-pub use commands::show::{Shown, ShownFolder};
+pub use commands::show::{Matches, Shown, ShownFolder};
 pub use commands::status::ServerStatus;
 pub use commands::verify::{Problem, Share, VerifySummary, Wrong};
 pub use core::error::{
@@ -131,11 +131,11 @@ impl Client {
         core::find::find_all(&mut self.0, names)
     }
 
-    /// The stored names that match a pattern, sorted: files, and folders with a slash at their end.
+    /// The stored names that match a pattern.
     ///
     /// # Errors
     /// If none does, or no server is up.
-    pub fn matching(&mut self, pattern: &str) -> Result<Vec<String>, ClientError> {
+    pub fn matching(&mut self, pattern: &str) -> Result<Matches, ClientError> {
         commands::show::matching(&mut self.0, pattern)
     }
 

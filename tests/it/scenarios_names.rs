@@ -266,6 +266,25 @@ fn a_mirror_removes_nothing_here_while_servers_may_have_more() {
 }
 
 #[test]
+fn a_pattern_is_not_done_with_while_servers_may_have_more_that_matches() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    cluster.stop(1);
+    cluster.stop(2);
+    aditi.run(&["Upload", "a.txt"]).succeeds();
+    cluster.start(1);
+    cluster.start(2);
+    cluster.stop(3);
+    cluster.stop(4);
+    aditi.run(&["Upload", "b.txt"]).succeeds();
+    for arguments in
+        [&["Download", "*.txt"][..], &["Cat", "*.txt"], &["Move", "*.txt", "c"], &["Delete", "*"]]
+    {
+        aditi.run(arguments).fails_with(4).complains_of("not everything could be seen (Server3, Server4");
+    }
+}
+
+#[test]
 fn on_a_terminal_a_mirror_asks_first_and_says_where_a_file_went() {
     let cluster = Cluster::quick(4);
     let aditi = with_files(&cluster);

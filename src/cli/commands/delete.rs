@@ -30,8 +30,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
     let what = call.needed(0);
     let name = join(call.optional(), what)?;
-    let Stored { found, .. } = session.find(std::slice::from_ref(&name))?;
-    let (mut files, mut unseen, mut folders) = (Names::default(), Vec::new(), Vec::new());
+    let Stored { found, mut unseen, .. } = session.find(std::slice::from_ref(&name))?;
+    let (mut files, mut folders) = (Names::default(), Vec::new());
     for (name, found) in found {
         match found {
             Found::File(file) => files.extend([file.path().clone()]),

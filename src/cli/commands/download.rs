@@ -70,7 +70,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let names: Result<Vec<String>, ClientError> =
         given.names.iter().map(|name| join(given.folder, name)).collect();
     let names = names?;
-    let Stored { found, statuses } = session.find(&names)?;
+    let Stored { found, statuses, mut unseen } = session.find(&names)?;
     // What was found has another order, and more names where one is a pattern.
     for (what, name) in given.names.iter().zip(&names).filter(|(what, _)| what.ends_with('/')) {
         let is_it = |(of, found): &&(String, Found)| of == name && matches!(found, Found::File(_));
@@ -84,8 +84,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(FAILED);
     }
     let Some(mut groups) = groups(session, given.to, found, &excluded)? else { return Ok(FAILED) };
-    let unseen: Vec<(ServerName, String)> =
-        groups.iter_mut().flat_map(|(_, unseen)| unseen.drain(..)).collect();
+    unseen.extend(groups.iter_mut().flat_map(|(_, unseen)| unseen.drain(..)));
     let mut groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let all = || groups.iter().flat_map(|group| &group.files);
     console.expect_files(all().count());

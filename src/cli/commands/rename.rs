@@ -11,7 +11,7 @@ use crate::cli::session::Session;
 use crate::cli::tally::{Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
-use crate::client::{ClientError, Files, FolderMove, Found, Shown};
+use crate::client::{ClientError, Files, FolderMove, Found, Matches, Shown};
 use crate::name::{FilePath, printable};
 use crate::pattern::is_pattern;
 
@@ -34,9 +34,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if !is_pattern(old) || session.client.find(old).is_ok() {
         return rename(session, call, old, new);
     }
-    let names = outermost(session.client.matching(old)?);
+    let Matches { names, unseen } = session.client.matching(old)?;
+    let names = outermost(names);
     if let [name] = &names[..] {
-        return rename(session, call, name, new);
+        let status = rename(session, call, name, new)?;
+        return Ok(session.unless_unseen(status, unseen));
     }
     let to = parse_folder(Some(new))?;
     if !to.is_root() && !is_folder(session, &parse_file(to.as_str())?) {
@@ -53,7 +55,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         let moved = moved.unwrap_or_else(|error| session.refuse(&name, error));
         status = if status == 0 { moved } else { status };
     }
-    Ok(status)
+    Ok(session.unless_unseen(status, unseen))
 }
 
 fn rename(session: &mut Session<'_>, call: &Call, old: &str, new: &str) -> Result<u8, ClientError> {
