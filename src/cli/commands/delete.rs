@@ -67,8 +67,14 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         tally.refused(session.refuse(&folder, error));
     }
     console.expect_files(files.len());
+    delete(session, &files, &mut tally);
+    Ok(session.conclude(&tally, unseen))
+}
+
+/// Deletes files, or only says so, and reports what came of each.
+pub(super) fn delete(session: &mut Session<'_>, files: &Names, tally: &mut Tally) {
     for files in files.batches(AT_A_TIME) {
-        let results = match options.dry_run {
+        let results = match tally.is_dry_run() {
             true => files.iter().cloned().map(Ok).collect(),
             false => session.client.delete(&files),
         };
@@ -76,11 +82,10 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
             match result {
                 Ok(path) => {
                     let line = tally.done(&path, None, "");
-                    session.tell(&tally, line);
+                    session.tell(tally, line);
                 }
-                Err(error) => session.fail(&mut tally, path, error),
+                Err(error) => session.fail(tally, path, error),
             }
         }
     }
-    Ok(session.conclude(&tally, unseen))
 }

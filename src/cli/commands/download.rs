@@ -1,6 +1,6 @@
 //! Download: fetches files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::cli::FAILED;
@@ -287,6 +287,9 @@ fn remove_others(
             others.extend(extra.into_iter().map(|path| (&group.to, path)));
         }
     }
+    // One of the folders may be in another.
+    let mut places = HashSet::new();
+    others.retain(|(to, path)| places.insert(to.place(path)));
     if others.is_empty() {
         return Ok(0);
     }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use super::delete::delete;
 use super::input::{self, INPUT};
 use crate::cli::arguments::{outermost, parse_folder};
-use crate::cli::command::{Action, Call, Command, Names};
+use crate::cli::command::{self, Action, Call, Command};
 use crate::cli::journal::Journal;
 use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
@@ -14,7 +15,7 @@ use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
 use crate::cli::{FAILED, USAGE};
-use crate::client::{self, ClientError, Files, Found, Selection, Source, Sources};
+use crate::client::{self, ClientError, Files, Found, Names, Selection, Source, Sources};
 use crate::name::{FilePath, printable};
 use crate::pattern::{Excluded, is_pattern};
 
@@ -26,7 +27,7 @@ pub(super) const COMMAND: Command = Command {
         ("Upload FILE [FOLDER]", "store one in FOLDER"),
         ("Upload - NAME [--to FOLDER]", "store standard input"),
     ],
-    names: Names::Local,
+    names: command::Names::Local,
     options: &[
         (&TO, "the folder on the servers; without it, two names are FILE and FOLDER"),
         (
@@ -244,20 +245,24 @@ fn delete_others(
     excluded: &Excluded,
 ) -> Result<u8, ClientError> {
     let options = &call.options;
-    let (mut others, mut not_seen) = (Vec::new(), Vec::new());
+    let (mut others, mut not_seen) = (Names::default(), Vec::new());
     for (_, sources) in found {
         let Some(folder) = &sources.folder else { continue };
         let name = if folder.is_root() { "." } else { folder.as_str() };
-        let Ok(Found::Below(Files { files, unseen })) = session.client.find(name) else { continue };
+        let Files { files, unseen } = match session.client.find(name) {
+            Ok(Found::Below(below)) => below,
+            // With -n it may not be stored yet.
+            Ok(Found::File(_)) | Err(ClientError::NotFound(_)) => continue,
+            Err(error) => return Err(error),
+        };
         not_seen.extend(unseen);
         let is_excluded = |path: &FilePath| {
             let below = folder.relative(path);
             below.is_some_and(|path| excluded.has(path.as_str().trim_end_matches('/'), path.is_of_folder()))
         };
-        let before = others.len();
-        others.extend(files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)));
+        let mut extra = files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)).peekable();
         // The folder on which a disk should be mounted looks like this.
-        if sources.count() == 1 && others.len() > before {
+        if sources.count() == 1 && extra.peek().is_some() {
             let hint = format!("is its disk mounted? `Delete -r {}` deletes what is stored", quoted(name));
             session.console.error(
                 &format!("'{name}' is empty here, and --delete would delete all of it there"),
@@ -265,6 +270,7 @@ fn delete_others(
             );
             return Ok(FAILED);
         }
+        others.extend(extra);
     }
     if others.is_empty() {
         return Ok(session.unless_unseen(0, not_seen));
@@ -273,21 +279,7 @@ fn delete_others(
     if !options.dry_run && !session.may(&format!("delete {count} that the servers have and DIR has not?")) {
         return Ok(FAILED);
     }
-    let mut tally = Tally::of(Deed::Delete, &others).dry_run(options.dry_run).json(options.json);
-    for files in others.chunks(AT_A_TIME) {
-        let results = match options.dry_run {
-            true => files.iter().cloned().map(Ok).collect(),
-            false => session.client.delete(files),
-        };
-        for (path, result) in files.iter().zip(results) {
-            match result {
-                Ok(path) => {
-                    let line = tally.done(&path, None, "");
-                    session.tell(&tally, line);
-                }
-                Err(error) => session.fail(&mut tally, path, error),
-            }
-        }
-    }
+    let mut tally = Tally::of(Deed::Delete, others.iter()).dry_run(options.dry_run).json(options.json);
+    delete(session, &others, &mut tally);
     Ok(session.conclude(&tally, not_seen))
 }
