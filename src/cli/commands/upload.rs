@@ -15,8 +15,8 @@ use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
 use crate::cli::{FAILED, USAGE};
-use crate::client::{self, ClientError, Files, Found, Names, Selection, Source, Sources};
-use crate::name::{FilePath, printable};
+use crate::client::{self, ClientError, Files, Found, Names, Selection, Source, Sources, Uploaded};
+use crate::name::{FilePath, FolderPath, printable};
 use crate::pattern::{Excluded, is_pattern};
 
 pub(super) const COMMAND: Command = Command {
@@ -87,31 +87,9 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if given.folder.is_some_and(|folder| is_ambiguous(session, &given.names[0], folder)) {
         return Ok(FAILED);
     }
-    let journals = Journal::files(&session.conf);
     let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
-    let dir = session.dir.clone();
-    let from = Selection { dir: &dir, follow: options.follow, journals: &journals, excluded: &excluded };
+    let (found, refused) = sources(session, call, &into, &excluded)?;
     let console = session.console;
-    let mut found: Vec<(String, Sources)> = Vec::new();
-    let mut refused = Vec::new();
-    for name in given.names {
-        let names = if is_pattern(name) && fs::symlink_metadata(dir.join(name)).is_err() {
-            client::matching(&dir, name).map(outermost)
-        } else {
-            Ok(vec![name.clone()])
-        };
-        let all = names.and_then(|names| {
-            let find = |name: String| client::find(from, &name, &into, console).map(|all| (name, all));
-            names.into_iter().map(find).collect::<Result<Vec<_>, _>>()
-        });
-        match all {
-            Ok(all) => found.extend(all),
-            Err(error) if given.names.len() == 1 => return Err(error),
-            Err(error) => refused.push(session.refuse(name, error)),
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found.dedup_by(|(a, _), (b, _)| a == b);
     if let Some((first, second, name)) = same_target(&found) {
         console.error(&format!("'{first}' and '{second}' would both be stored as '{name}'"), None);
         return Ok(FAILED);
@@ -126,29 +104,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let mut tally =
         Tally::of_upload(names, left_out, options.long).dry_run(options.dry_run).json(options.json);
     refused.into_iter().for_each(|status| tally.refused(status));
-    let renamed = renamed(&found);
-    let mut sources = found.iter().flat_map(|(_, sources)| sources.iter());
-    loop {
-        let batch: Vec<Source> = sources.by_ref().take(AT_A_TIME).collect();
-        if batch.is_empty() {
-            break;
-        }
-        for (path, size, result) in upload(session, call, &batch) {
-            let line = match result {
-                Ok(true) => tally.unchanged(&path, size),
-                Ok(false) => match renamed.get(&path) {
-                    Some(name) => tally.done_as(&path, name, Some(size), &format!(", stored as {path}")),
-                    None => tally.done(&path, Some(size), ""),
-                },
-                Err(error) => {
-                    session.fail(&mut tally, &path, error);
-                    None
-                }
-            };
-            session.tell(&tally, line);
-        }
-    }
-    drop(sources);
+    upload_all(session, call, &found, &mut tally);
     let status = session.conclude(&tally, Vec::new());
     if !options.delete {
         return Ok(status);
@@ -161,6 +117,69 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     Ok(if status == 0 { deleted } else { status })
 }
 
+/// What each name refers to here, a pattern to all that match it; and the exit status for each name that cannot be
+/// used, which is reported.
+///
+/// # Errors
+/// If the only name cannot be used.
+fn sources(
+    session: &mut Session<'_>,
+    call: &Call,
+    into: &FolderPath,
+    excluded: &Excluded,
+) -> Result<(Vec<(String, Sources)>, Vec<u8>), ClientError> {
+    let names = call.given().names;
+    let journals = Journal::files(&session.conf);
+    let (dir, console) = (session.dir.clone(), session.console);
+    let from = Selection { dir: &dir, follow: call.options.follow, journals: &journals, excluded };
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    for name in names {
+        let matching = if is_pattern(name) && fs::symlink_metadata(dir.join(name)).is_err() {
+            client::matching(&dir, name).map(outermost)
+        } else {
+            Ok(vec![name.clone()])
+        };
+        let all = matching.and_then(|names| {
+            let find = |name: String| client::find(from, &name, into, console).map(|all| (name, all));
+            names.into_iter().map(find).collect::<Result<Vec<_>, _>>()
+        });
+        match all {
+            Ok(all) => found.extend(all),
+            Err(error) if names.len() == 1 => return Err(error),
+            Err(error) => refused.push(session.refuse(name, error)),
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found.dedup_by(|(a, _), (b, _)| a == b);
+    Ok((found, refused))
+}
+
+/// Uploads everything that was found, and reports what came of each.
+fn upload_all(session: &mut Session<'_>, call: &Call, found: &[(String, Sources)], tally: &mut Tally) {
+    let renamed = renamed(found);
+    let mut sources = found.iter().flat_map(|(_, sources)| sources.iter());
+    loop {
+        let batch: Vec<Source> = sources.by_ref().take(AT_A_TIME).collect();
+        if batch.is_empty() {
+            return;
+        }
+        for (path, size, result) in upload(session, call, &batch) {
+            let line = match result {
+                Ok(true) => tally.unchanged(&path, size),
+                Ok(false) => match renamed.get(&path) {
+                    Some(name) => tally.done_as(&path, name, Some(size), &format!(", stored as {path}")),
+                    None => tally.done(&path, Some(size), ""),
+                },
+                Err(error) => {
+                    session.fail(tally, &path, error);
+                    None
+                }
+            };
+            session.tell(tally, line);
+        }
+    }
+}
+
 /// Uploads sources, or only finds out which have changed: for each its name, its size, and whether it was unchanged.
 fn upload(
     session: &mut Session<'_>,
@@ -169,22 +188,21 @@ fn upload(
 ) -> Vec<(FilePath, u64, Result<bool, ClientError>)> {
     let options = &call.options;
     let client = &mut session.client;
-    let results: Vec<_> = if options.dry_run {
+    let of = |source: &Source| (source.target.clone(), source.size);
+    if options.dry_run {
         let unchanged =
             if options.only_changed { client.are_unchanged(batch) } else { vec![false; batch.len()] };
-        unchanged.into_iter().map(Ok).collect()
-    } else {
-        let results = client.upload(batch, options.only_changed);
-        return results
-            .into_iter()
-            .zip(batch)
-            .map(|(result, source)| {
-                let size = result.as_ref().map_or(source.size, |file| file.size);
-                (source.target.clone(), size, result.map(|file| file.unchanged))
-            })
-            .collect();
+        let result = |(source, unchanged)| {
+            let (path, size) = of(source);
+            (path, size, Ok(unchanged))
+        };
+        return batch.iter().zip(unchanged).map(result).collect();
+    }
+    let result = |(source, result): (&Source, Result<Uploaded, ClientError>)| {
+        let (path, size) = of(source);
+        (path, result.as_ref().map_or(size, |file| file.size), result.map(|file| file.unchanged))
     };
-    results.into_iter().zip(batch).map(|(result, of)| (of.target.clone(), of.size, result)).collect()
+    batch.iter().zip(client.upload(batch, options.only_changed)).map(result).collect()
 }
 
 /// Whether FOLDER of `FILE FOLDER` is a local file, or a pattern: then two names were meant, perhaps by the shell, which
