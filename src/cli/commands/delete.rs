@@ -18,9 +18,10 @@ pub(super) const COMMAND: Command = Command {
         (&DRY_RUN, "only show what would be done"),
         (&JSON, "one JSON object for each file"),
     ],
-    details: "FILE may be a pattern with *, ?, [a-z] or ** for any number of folders. A server that is down now gets the delete from a Repair once it is back. `Delete -r .` deletes everything \
-              you have; on a terminal it asks first. A file that is uploaded under that name in the meantime is kept, and \
-              the exit status is 1.",
+    details: "FILE may be a pattern with *, ?, [a-z] or ** for any number of folders. A server that is down now \
+              gets the delete from a Repair once it is back. `Delete -r .` deletes everything you have; on a \
+              terminal it asks first. A file that is uploaded under that name in the meantime is kept, and the exit \
+              status is 1.",
     examples: &["Delete -r holiday", "Delete poem.txt", "Delete beach.jpg holiday", "Delete -n *.bak"],
     action: Action::Run(run),
     ..Command::EMPTY

@@ -58,6 +58,8 @@ struct Group {
     folders: Vec<(FolderPath, Names)>,
     /// A single file about which the servers were just asked.
     looked: Option<Looked>,
+    /// Servers that may know of more files in the folders.
+    unseen: Vec<(ServerName, String)>,
 }
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
@@ -84,8 +86,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(FAILED);
     }
     let Some(mut groups) = groups(session, given.to, found, &excluded)? else { return Ok(FAILED) };
-    unseen.extend(groups.iter_mut().flat_map(|(_, unseen)| unseen.drain(..)));
-    let mut groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
+    unseen.extend(groups.iter_mut().flat_map(|group| group.unseen.drain(..)));
     let all = || groups.iter().flat_map(|group| &group.files);
     console.expect_files(all().count());
     let mut tally = Tally::of(Deed::Download, all()).dry_run(options.dry_run).json(options.json);
@@ -171,14 +172,13 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &FoundNames) -> bool {
 }
 
 /// What goes where; none if that is not possible, which is reported.
-#[allow(clippy::type_complexity)]
 fn groups(
     session: &Session<'_>,
     to: Option<&str>,
     found: FoundNames,
     excluded: &Excluded,
-) -> Result<Option<Vec<(Group, Vec<(ServerName, String)>)>>, ClientError> {
-    let mut groups: Vec<(Group, Vec<(ServerName, String)>)> = Vec::new();
+) -> Result<Option<Vec<Group>>, ClientError> {
+    let mut groups: Vec<Group> = Vec::new();
     let mut taken: HashMap<PathBuf, String> = HashMap::new();
     let is_single = found.len() == 1;
     for (name, found) in found {
@@ -212,15 +212,15 @@ fn groups(
             files.iter().filter(|path| !is_excluded(path)).partition(FilePath::is_of_folder);
         entries.sort_by_key(FilePath::folder);
         let chosen = [entries, others].concat();
-        match groups.last_mut().filter(|(group, _)| group.to == to && folder.is_none()) {
-            Some((group, _)) => {
+        match groups.last_mut().filter(|group| group.to == to && folder.is_none()) {
+            Some(group) => {
                 group.files.extend(chosen);
                 group.looked = None;
             }
             None => {
                 let looked = looked.filter(|_| chosen.len() == 1);
                 let folders = folder.map(|folder| (folder, files)).into_iter().collect();
-                groups.push((Group { to, files: chosen, folders, looked }, unseen));
+                groups.push(Group { to, files: chosen, folders, looked, unseen });
             }
         }
     }

@@ -244,8 +244,7 @@ fn delete_frame(core: &mut Core, moving: &mut FolderMove) -> Option<Vec<Moved>> 
     let left = moving.copied.len().checked_sub(1)?.min(BATCH - 1) + 1;
     let batch = moving.copied.split_off(moving.copied.len() - left);
     let is_kept = |name: &Renaming| name.old.is_of_folder() && moving.kept.contains(&name.old.folder());
-    let (kept, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|(name, _)| is_kept(name));
-    drop(kept);
+    let done: Vec<_> = batch.into_iter().filter(|(name, _)| !is_kept(name)).collect();
     let deleted = delete_old(core, &done);
     let names = done.into_iter().map(|(name, _)| name).collect();
     Some(moving.results(names, deleted))
