@@ -316,6 +316,9 @@ fn what_would_be_done_is_said_in_the_same_words_and_not_done() {
     assert_eq!(would.stdout, "would download a.txt (5 B) to Downloads/Aditi/a.txt\n");
     aditi.has_no_downloads();
     assert_eq!(stored(&aditi), ["a.txt"]);
+    aditi.run(&["Upload", "d"]).succeeds();
+    aditi.run(&["Download", "-n", "d/e.txt"]).succeeds();
+    assert!(!aditi.downloads().exists(), "no folder is made either");
     aditi.run(&["Download", "-n", "b.txt"]).fails_with(1).complains_of("not found");
 }
 

@@ -121,8 +121,10 @@ pub(crate) fn download_looked(
     terms: Terms<'_>,
 ) -> Result<Downloaded, ClientError> {
     let (path, to) = (file.path().clone(), terms.to);
-    make_folders_around(core, std::slice::from_ref(&path), to);
-    let had_drafts = sweep(to.root(), &to.local(&path).folder());
+    if !terms.dry_run {
+        make_folders_around(core, std::slice::from_ref(&path), to);
+    }
+    let had_drafts = !terms.dry_run && sweep(to.root(), &to.local(&path).folder());
     let mut unseen = Unseen::default();
     let looked = Some(vec![file.0]);
     let (mut results, _) = download_batch(core, std::slice::from_ref(&path), looked, &[], terms, &mut unseen);
