@@ -301,6 +301,10 @@ fn remove_others(
     let mut tally =
         Tally::of(Deed::Remove, others.iter().map(|(_, path)| path)).dry_run(dry_run).json(call.options.json);
     for (to, path) in others {
+        // No server is waited for, so nothing else ends it.
+        if session.console.running().is_ending() {
+            break;
+        }
         let removed = if dry_run { Ok(()) } else { session.client.remove_local(to, &path) };
         match removed {
             Ok(()) => {
