@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::process::Stdio;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use zeroize::Zeroizing;
@@ -73,14 +74,14 @@ fn near(key: &str) -> Option<&'static str> {
     KEYS.iter().find(begins).copied().or_else(|| nearest(key, KEYS))
 }
 
-/// Gets the password from where the .conf says that it is.
+/// Gets the password from where the .conf says that it is. A program has this standard input.
 ///
 /// # Errors
 /// If there is none.
-pub(super) fn with_password(conf: &str, file: ConfFile) -> Result<Config, BadConf> {
+pub(super) fn with_password(conf: &str, file: ConfFile, input: Stdio) -> Result<Config, BadConf> {
     let password = match &file.source {
         PasswordSource::Stated(password) => password.clone(),
-        PasswordSource::Command(command, line) => password_command::run(command)
+        PasswordSource::Command(command, line) => password_command::run(command, input)
             .map_err(|why| (format!("{conf}:{line}: PasswordCommand: {why}"), why.hint()))?,
         PasswordSource::Asked => {
             password::read_existing(&format!("password for {}", file.user())).map_err(|why| {

@@ -98,6 +98,15 @@ fn a_program_may_ask_on_standard_input_before_the_commands_there() {
 }
 
 #[test]
+fn a_program_that_reads_on_takes_nothing_of_an_input_that_is_stored() {
+    let cluster = Cluster::quick(1);
+    let greedy = "PasswordCommand sh -c 'cat >/dev/null; echo Aditi@123'";
+    let aditi = cluster.client("Aditi").instead_of_password(greedy);
+    aditi.shell("echo all of it | $client Upload - a").finish().succeeds();
+    cluster.client("Aditi").download("a", b"all of it\n");
+}
+
+#[test]
 fn ctrl_c_ends_a_program_that_hangs_and_the_client() {
     let cluster = Cluster::quick(1);
     let aditi = cluster

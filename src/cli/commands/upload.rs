@@ -63,10 +63,15 @@ pub(super) const COMMAND: Command = Command {
     ..Command::EMPTY
 };
 
+/// Whether a call stores standard input.
+pub(in crate::cli) fn stores_input(call: &Call) -> bool {
+    *call.command == COMMAND && call.needed(0) == INPUT
+}
+
 /// Why a call cannot read from DIR, if it is an Upload that has to.
 pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
     let is_in_dir = |name: &String| Path::new(name).is_relative();
-    let is_upload = *call.command == COMMAND && call.needed(0) != INPUT;
+    let is_upload = *call.command == COMMAND && !stores_input(call);
     let reads_dir = is_upload && call.given().names.iter().any(is_in_dir);
     (reads_dir && !dir.is_dir()).then(|| {
         format!("DIR, from which Upload reads, is not a folder: '{}'", printable(&dir.to_string_lossy()))
@@ -74,7 +79,7 @@ pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
 }
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    if call.needed(0) == INPUT {
+    if stores_input(call) {
         return input::upload(session, call);
     }
     if let Some(why) = lacks_dir(call, &session.dir) {
