@@ -121,10 +121,10 @@ pub(super) const EXCLUDE: Flag =
     })
     .with(Value::Needed("PATTERN"));
 pub(super) const DELETE: Flag =
-    Flag::new("--delete", "with -u: delete at the target what the source lacks", switch!(delete))
+    Flag::new("--delete", "delete at the target what the source lacks; needs -u", switch!(delete))
         .elsewhere(&["--delete-after"]);
 pub(super) const LIMIT: Flag =
-    Flag::new("--limit", "move at most so many bytes a second: 500K, 5M, 1.5G", |options, value| {
+    Flag::new("--limit", "move at most this many bytes a second: 500K, 5M, 1.5G", |options, value| {
         let rate = value.and_then(units::parse_bytes).filter(|rate| *rate > 0);
         options.limit = Some(rate.ok_or("bytes a second, such as 500K, 5M or 1.5G")?);
         Ok(())

@@ -131,7 +131,7 @@ impl Session<'_> {
     }
 
     /// Asks the user at a terminal whether to go on; without one, the command has said it.
-    pub(super) fn may(&self, question: &str) -> bool {
+    pub(super) fn may(&self, question: &str, if_not: &str) -> bool {
         if !io::stdin().is_terminal() || !self.console.err_is_terminal() {
             return true;
         }
@@ -145,7 +145,7 @@ impl Session<'_> {
         if yes {
             self.console.begin_work();
         } else {
-            self.console.done(&"nothing was deleted");
+            self.console.done(&if_not);
         }
         yes
     }

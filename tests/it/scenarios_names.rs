@@ -4,7 +4,7 @@ use crate::common::disk::{self, files_below};
 use crate::common::process::run;
 use crate::common::{Client, Cluster, Json, as_seen};
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -115,7 +115,7 @@ fn a_name_with_a_slash_at_its_end_is_a_folder_whatever_is_named_beside_it() {
     let cluster = Cluster::quick(4);
     let aditi = with_files(&cluster);
     aditi.run(&["Upload", "."]).succeeds();
-    aditi.run(&["Download", "d/", "a.txt"]).succeeds();
+    aditi.run(&["Download", "d/", "a.txt", "c.md"]).succeeds();
     aditi.has_downloaded("a.txt", b"a.txt");
     aditi.has_downloaded("d/e.txt", b"d/e.txt");
     let refused = aditi.run(&["Download", "b.txt/", "a.txt", "*.md"]).fails_with(1);
@@ -136,19 +136,81 @@ fn a_download_goes_where_it_is_told_to() {
     fs::create_dir(here("there")).unwrap();
     aditi.run(&["Download", "d/e.txt", "d", "--to=there"]).succeeds();
     assert_eq!(files_below(&here("there")), ["d/e.txt", "d/f/g.txt", "d/x.o", "e.txt"]);
-    aditi.run(&["Download", "d", "--to", "copy"]).succeeds();
-    assert_eq!(files_below(&here("copy")), ["e.txt", "f/g.txt", "x.o"]);
+    aditi.run(&["Download", "d", "--to", "copy"]).fails_with(1).complains_of("`mkdir -p copy` makes it");
+    fs::create_dir(here("all")).unwrap();
     aditi.run(&["Download", ".", "--to", "all"]).succeeds();
     assert_eq!(files_below(&here("all")), files_below(&aditi.files()));
-    aditi.run(&["Download", "a.txt", "b.txt", "--to", "nowhere"]).fails_with(1).complains_of("mkdir nowhere");
+    aditi
+        .run(&["Download", "a.txt", "b.txt", "--to", "nowhere"])
+        .fails_with(1)
+        .complains_of("mkdir -p nowhere");
     aditi
         .run(&["Download", "a.txt", "--to", "no/where"])
         .fails_with(1)
-        .complains_of("'no' is no folder here");
-    aditi.run(&["Download", "d", "--to", "new.txt"]).fails_with(1).complains_of("'new.txt' is a file");
+        .complains_of("no such local folder: 'no'");
+    aditi.run(&["Download", "d", "--to", "new.txt"]).fails_with(1).complains_of("'new.txt' is not a folder");
     let hint = "Download a.txt --to /tmp/x";
     aditi.run(&["Download", "a.txt", "/tmp/x"]).fails_with(1).complains_of(hint);
     aditi.has_no_downloads();
+}
+
+#[test]
+fn a_download_replaces_no_device_fifo_or_link_that_was_named_as_its_place() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "a.txt"]).succeeds();
+    let place = |name: &str| aditi.folder().join(name);
+    run(Command::new("mkfifo").arg(place("fifo")), "").succeeds();
+    fs::write(place("file"), b"what the link leads to").unwrap();
+    symlink("file", place("link")).unwrap();
+    aditi.run(&["Download", "a.txt", "--to", "fifo"]).fails_with(1).complains_of("not a regular file");
+    aditi.run(&["Download", "a.txt", "--to", "link"]).fails_with(1).complains_of("'link' is a link");
+    aditi.run(&["Download", "a.txt", "--to", "-"]).fails_with(1).complains_of("`Cat a.txt`");
+    assert!(place("fifo").metadata().unwrap().file_type().is_fifo());
+    assert!(place("link").is_symlink());
+    assert_eq!(fs::read(place("file")).unwrap(), b"what the link leads to");
+}
+
+#[test]
+fn two_folders_that_may_both_be_meant_are_not_put_into_each_other() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.put("second/file", b"file");
+    let refused = aditi.run(&["Upload", "d", "second"]).fails_with(1);
+    refused.complains_of("'second' is a folder in DIR").complains_of("Upload d second --to .");
+    assert!(stored(&aditi).is_empty());
+    aditi.run(&["Upload", "second"]).succeeds();
+    aditi.run(&["Upload", "d/f", "second"]).succeeds();
+    assert_eq!(stored(&aditi), ["second/", "second/f/", "second/f/g.txt", "second/file"]);
+}
+
+#[test]
+fn two_stored_files_are_not_taken_for_a_file_in_a_folder() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "."]).succeeds();
+    let refused = aditi.run(&["Download", "a.txt", "b.txt"]).fails_with(1);
+    refused.complains_of("'b.txt' is a file").complains_of("Download a.txt b.txt --to Downloads/Aditi");
+    aditi.run(&["Download", "e.txt", "d"]).succeeds();
+    aditi.run(&["Download", "a.txt", "b.txt", "--to", "Downloads/Aditi"]).succeeds();
+    assert_eq!(files_below(&aditi.downloads()), ["a.txt", "b.txt", "d/e.txt"]);
+}
+
+#[test]
+fn what_is_stored_is_not_uploaded_again_only_because_a_server_is_down() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "."]).succeeds();
+    cluster.stop(2);
+    aditi.put("new.txt", b"new");
+    let outcome = aditi.run(&["Upload", "-u", "-l", "d", "new.txt", "a.txt"]).succeeds();
+    let uploaded: Vec<&str> =
+        outcome.lines().into_iter().filter(|line| line.starts_with("uploaded")).collect();
+    assert_eq!(uploaded, ["uploaded new.txt (3 B)"]);
+    cluster.start(2);
+    cluster.wipe(2);
+    let outcome = aditi.run(&["Upload", "-u", "-l", "a.txt"]).succeeds();
+    outcome.prints(&["uploaded a.txt (5 B)"]);
 }
 
 #[test]
@@ -200,7 +262,7 @@ fn an_upload_that_is_a_mirror_deletes_there_what_is_not_here() {
     assert_eq!(would.stdout, "would delete d/f/\nwould delete d/f/g.txt\nwould delete d/x.o\n");
     aditi.run(&["Upload", "-u", "--delete", "d", "--exclude", "*.o"]).succeeds();
     assert_eq!(stored(&aditi), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/", "d/e.txt", "d/x.o"]);
-    aditi.run(&["Upload", "-u", "--delete", ".", "d"]).succeeds();
+    aditi.run(&["Upload", "-u", "--delete", ".", "d", "--to", "."]).succeeds();
     assert_eq!(stored(&aditi), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/", "d/e.txt"]);
 }
 
@@ -248,7 +310,7 @@ fn a_download_that_is_a_mirror_removes_here_what_is_not_stored() {
     assert_eq!(files_below(&place.join("d")), ["e.txt", "link", "x.o"]);
     assert!(place.join("outside").exists());
     disk::write(&place.join("d/extra"), b"in both");
-    aditi.run(&["Download", "-u", "--delete", ".", "d"]).succeeds();
+    aditi.run(&["Download", "-u", "--delete", ".", "d", "--to", "Downloads/Aditi"]).succeeds();
     assert_eq!(files_below(&place), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/e.txt", "d/x.o"]);
 }
 
@@ -277,7 +339,7 @@ fn a_pattern_is_not_done_with_while_servers_may_have_more_that_matches() {
     for arguments in
         [&["Download", "*.txt"][..], &["Cat", "*.txt"], &["Move", "*.txt", "c"], &["Delete", "*"]]
     {
-        aditi.run(arguments).fails_with(4).complains_of("not everything could be seen (Server3, Server4");
+        aditi.run(arguments).fails_with(4).complains_of("some servers did not answer (Server3, Server4");
     }
 }
 
@@ -294,7 +356,7 @@ fn on_a_terminal_a_mirror_asks_first_and_says_where_a_file_went() {
     session.send("n");
     let outcome = session.finish();
     let seen = as_seen(&outcome.stdout).join("\n");
-    assert!(seen.contains("delete 1 name that the servers have and DIR has not? [y/N]"), "{seen}");
+    assert!(seen.contains("1 name stored there but not in DIR; delete? [y/N]"), "{seen}");
     assert!(seen.contains("nothing was deleted"), "{seen}");
     assert!(seen.contains("uploaded d/e.txt (7 B), stored as e.txt"), "{seen}");
     assert!(stored(&aditi).contains(&"d/x.o".to_owned()));

@@ -189,7 +189,7 @@ fn passwd_refuses_where_the_new_password_has_no_place() {
     let outcome = aditi.pipe("Passwd\nanother\nShowFiles\n").fails_with(1);
     outcome
         .complains_of(&format!("cannot rewrite {CONF} (it has no Password line); no password was changed"))
-        .complains_of("hint: for the change, write your password in a Password line")
+        .complains_of("hint: put the current password in a Password line")
         .does_not_complain_of("unknown command");
     assert!(!aditi.journal_is_there());
     aditi.run(&["ShowFiles"]).succeeds();

@@ -58,7 +58,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if session.is_no_folder(what, &name, &files)
         || (name == ALL
             && !options.dry_run
-            && !session.may(&format!("delete all {}?", counted(count, "file"))))
+            && !session.may(&format!("delete all {}?", counted(count, "file")), "nothing was deleted"))
     {
         return Ok(FAILED);
     }

@@ -23,7 +23,7 @@ pub(super) const COMMAND: Command = Command {
         ("Download FILE [FOLDER]", "get one from FOLDER"),
     ],
     options: &[
-        (&TO, "a folder that exists, or the new name of a single file or folder; else Downloads/USER"),
+        (&TO, "a folder that exists, or the new name of a single file; else Downloads/USER"),
         (&ONLY_CHANGED, "skip what is here with the same size and time"),
         (&DELETE, "with -u: remove here what a stored folder does not have; asks on a terminal"),
         (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
@@ -72,7 +72,21 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let names: Result<Vec<String>, ClientError> =
         given.names.iter().map(|name| join(given.folder, name)).collect();
     let names = names?;
-    let Stored { found, statuses, mut unseen } = session.find(&names)?;
+    let found = match session.find(&names) {
+        Err(error @ ClientError::NotFound(_)) => {
+            let two = given.folder.filter(|folder| is_file(session, folder));
+            return two.map_or(Err(error), |folder| {
+                let error =
+                    format!("'{folder}' is a file, and two names without --to are a FILE and a FOLDER");
+                let (both, place) =
+                    ([&given.names[0], folder].map(quoted).join(" "), session.downloads.display());
+                console.error(&error, Some(format!("for both: Download {both} --to {place}")));
+                Ok(FAILED)
+            });
+        }
+        found => found?,
+    };
+    let Stored { found, statuses, mut unseen } = found;
     // What was found has another order, and more names where one is a pattern.
     for (what, name) in given.names.iter().zip(&names).filter(|(what, _)| what.ends_with('/')) {
         let is_it = |(of, found): &&(String, Found)| of == name && matches!(found, Found::File(_));
@@ -143,11 +157,15 @@ fn download(session: &mut Session<'_>, call: &Call, group: &mut Group, tally: &m
     }
 }
 
+fn is_file(session: &mut Session<'_>, name: &str) -> bool {
+    matches!(session.client.find(name), Ok(Found::File(_)))
+}
+
 /// Whether FOLDER of `FILE FOLDER` can only be a local one, which is reported.
 fn is_local(session: &Session<'_>, file: &str, folder: &str) -> bool {
     let is_local = folder != "/" && ["/", "./", "../", "~"].iter().any(|start| folder.starts_with(start));
     if is_local || folder == ".." {
-        let error = format!("'{}' is no folder on the servers", printable(folder));
+        let error = format!("'{}' is not a folder on the servers", printable(folder));
         let hint = format!("to say where it goes: Download {} --to {}", quoted(file), quoted(folder));
         session.console.error(&error, Some(hint));
     }
@@ -165,7 +183,7 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &FoundNames) -> bool {
         return false;
     }
     if let Some((name, _)) = found.iter().find(|(_, found)| matches!(found, Found::File(_))) {
-        console.error(&format!("--delete needs a folder, and '{}' is none", printable(name)), None);
+        console.error(&format!("--delete needs a folder, and '{}' is not one", printable(name)), None);
         return false;
     }
     true
@@ -250,21 +268,34 @@ fn destination(
     if path.is_dir() {
         return Ok(Some(Destination::new(path.to_path_buf(), around)));
     }
-    let no_folder = |what: &str| {
-        let hint = format!("`mkdir {}` makes it", quoted(what));
-        session.console.error(&format!("'{}' is no folder here", printable(what)), Some(hint));
+    let refused = |error: String, hint: Option<String>| {
+        session.console.error(&error, hint);
         Ok(None)
     };
+    let no_folder = |what: &Path| {
+        let name = what.to_string_lossy();
+        match what.symlink_metadata().is_ok() {
+            true => refused(format!("'{}' is not a folder", printable(&name)), None),
+            false => refused(
+                format!("no such local folder: '{}'", printable(&name)),
+                Some(format!("`mkdir -p {}` makes it", quoted(&name))),
+            ),
+        }
+    };
+    if to == "-" {
+        let hint = format!("`Cat {}` writes to standard output", quoted(name));
+        return refused("--to needs a path".into(), Some(hint));
+    }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match found {
-        _ if !is_single || path.file_name().is_none() => no_folder(to),
-        Found::File(_) if to.ends_with('/') => no_folder(to),
-        _ if !parent.is_dir() => no_folder(&parent.to_string_lossy()),
-        Found::Below(_) if path.exists() => {
-            session.console.error(&format!("'{}' is a file, not a folder", printable(to)), None);
-            Ok(None)
+        // A folder gets no other name: run again, the same command would find its place taken, and go one deeper.
+        Found::Below(_) => no_folder(path),
+        Found::File(_) if !is_single || to.ends_with('/') || path.file_name().is_none() => no_folder(path),
+        Found::File(_) if !parent.is_dir() => no_folder(parent),
+        Found::File(_) if path.is_symlink() => {
+            let hint = "name the file that it leads to, or remove the link".to_owned();
+            refused(format!("'{}' is a link", printable(to)), Some(hint))
         }
-        Found::Below(_) => Ok(Some(Destination::new(path.to_path_buf(), folder_of(name)))),
         Found::File(_) => {
             let last = path.file_name().unwrap_or_default().to_string_lossy();
             let to = Destination::of_file(parent.to_path_buf(), &last);
@@ -295,7 +326,7 @@ fn remove_others(
     }
     let dry_run = call.options.dry_run;
     let count = counted(others.len(), "name");
-    if !dry_run && !session.may(&format!("remove {count} here that the servers do not have?")) {
+    if !dry_run && !session.may(&format!("{count} here but not stored; remove?"), "nothing was removed") {
         return Ok(FAILED);
     }
     let mut tally =

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::delete::delete;
 use super::input::{self, INPUT};
-use crate::cli::arguments::{outermost, parse_folder};
+use crate::cli::arguments::{outermost, parse_folder, without_slash};
 use crate::cli::command::{self, Action, Call, Command};
 use crate::cli::journal::Journal;
 use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
@@ -32,7 +32,7 @@ pub(super) const COMMAND: Command = Command {
         (&TO, "the folder on the servers; without it, two names are FILE and FOLDER"),
         (
             &ONLY_CHANGED,
-            "skip what is already stored with the same size, time and permissions and all its copies",
+            "skip what is stored with the same size, time, permissions and all copies, if servers that are down have theirs",
         ),
         (&DELETE, "with -u: delete there what a folder here does not have; asks on a terminal"),
         (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
@@ -47,7 +47,7 @@ pub(super) const COMMAND: Command = Command {
               [a-z] or ** for any number of folders. It is stored under the last part of its path, in FOLDER on the \
               servers if one is given; folders are created as needed. An older file of that name is replaced in one step. \
               A folder is stored with its links and empty folders, times and permission bits. `Upload .` stores all of \
-              DIR. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
+              DIR; with -u --delete it deletes everything else that is stored. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
               something is left out, the last line says how much, the exit status is 1, and --delete deletes nothing.",
     examples: &[
         "Upload *.txt --to docs",
@@ -103,6 +103,9 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(FAILED);
     }
     let count = found.iter().map(|(_, sources)| sources.count()).sum();
+    if count == 0 && !options.exclude.is_empty() && refused.is_empty() {
+        console.done(&"nothing to store: everything is excluded");
+    }
     let left_out = found.iter().map(|(_, sources)| sources.left_out).sum();
     console.expect_files(count);
     let names = found.iter().flat_map(|(_, sources)| sources.names());
@@ -115,7 +118,8 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(status);
     }
     if !tally.is_whole() {
-        console.error(&"--delete deleted nothing, because not everything was stored", None);
+        let hint = "--exclude NAME leaves out what cannot be stored".to_owned();
+        console.error(&"--delete deleted nothing, because not everything was stored", Some(hint));
         return Ok(status);
     }
     let deleted = delete_others(session, call, &found, &excluded)?;
@@ -212,15 +216,18 @@ fn upload(
 
 /// Whether FOLDER of `FILE FOLDER` is a local file, or a pattern: then two names were meant, perhaps by the shell, which
 /// must not be guessed. That is reported.
-fn is_ambiguous(session: &Session<'_>, file: &str, folder: &str) -> bool {
-    let local = session.dir.join(folder);
-    let is_file = fs::symlink_metadata(&local).is_ok_and(|metadata| !metadata.is_dir());
-    let is_names = is_pattern(folder) && client::matching(&session.dir, folder).is_ok();
-    if !is_file && !is_names {
-        return false;
-    }
+fn is_ambiguous(session: &mut Session<'_>, file: &str, folder: &str) -> bool {
+    let kind = |name: &str| fs::symlink_metadata(session.dir.join(name)).map(|metadata| metadata.is_dir());
+    let what = match (kind(file), kind(folder)) {
+        // It will not be found.
+        (Err(_), _) if !is_pattern(file) => return false,
+        (_, Ok(false)) => "a file in DIR",
+        (_, Err(_)) if is_pattern(folder) && client::matching(&session.dir, folder).is_ok() => "a pattern",
+        // A folder that is here and there is often meant as the place; one that is only here may be the second of two.
+        (Ok(true), Ok(true)) if session.client.find(without_slash(folder)).is_err() => "a folder in DIR",
+        _ => return false,
+    };
     let (file, quoted_folder) = (quoted(file), quoted(folder));
-    let what = if is_file { "a file in DIR" } else { "a pattern" };
     let error = format!("'{folder}' is {what}, and two names without --to are a FILE and a FOLDER");
     let both = format!("`Upload {file} {quoted_folder} --to .` stores both");
     let hint = format!("{both}; `Upload {file} --to {quoted_folder}` stores {file} in {quoted_folder}/");
@@ -254,7 +261,7 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &[(String, Sources)]) -
         return false;
     }
     if let Some((name, _)) = found.iter().find(|(_, sources)| sources.folder.is_none()) {
-        console.error(&format!("--delete needs a folder, and '{name}' is none"), None);
+        console.error(&format!("--delete needs a folder, and '{name}' is not one"), None);
         return false;
     }
     true
@@ -299,7 +306,9 @@ fn delete_others(
         return Ok(session.unless_unseen(0, not_seen));
     }
     let count = counted(others.len(), "name");
-    if !options.dry_run && !session.may(&format!("delete {count} that the servers have and DIR has not?")) {
+    if !options.dry_run
+        && !session.may(&format!("{count} stored there but not in DIR; delete?"), "nothing was deleted")
+    {
         return Ok(FAILED);
     }
     let mut tally = Tally::of(Deed::Delete, others.iter()).dry_run(options.dry_run).json(options.json);

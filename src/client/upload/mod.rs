@@ -116,8 +116,13 @@ fn unchanged(core: &Core, source: &Source, survey: &Survey) -> Option<u64> {
     let version = survey.file_version()?;
     let stored = &survey.any_claim(version)?.header;
     let local = Attributes::now(source)?;
-    let wanted = core.config.replicas;
-    let whole = placement::pieces().all(|piece| survey.holders(version, piece).len() >= wanted);
+    let (wanted, down) = (core.config.replicas, core.cluster.len() - core.cluster.up().count());
+    // What a server that is down holds need not be stored again: Repair is for one that does not come back.
+    let is_whole = |piece| match survey.holders(version, piece).len() {
+        0 => false,
+        copies => copies + down >= wanted,
+    };
+    let whole = placement::pieces().all(is_whole);
     (whole && Attributes::from(stored) == local).then_some(local.size)
 }
 
