@@ -13,11 +13,8 @@ use super::hints::{self, did_you_mean, nearest};
 use super::password::{self, NoPassword};
 use super::password_command;
 use super::program::{command_line, shell_word};
-use crate::config::{ConfFile, Config, MAX_CONFIG, PasswordSource, Problem};
+use crate::config::{ConfFile, Config, KEYS, MAX_CONFIG, PasswordSource, Problem};
 
-/// The keys, for one that is mistyped.
-const KEYS: [&str; 8] =
-    ["Server", "Username", "Password", "PasswordCommand", "Replicas", "Timeout", "Key", "MinIterations"];
 /// Fewest letters of a key that is taken for the beginning of another.
 const BEGINNING: usize = 4;
 /// The permission bits of everybody but the owner.
