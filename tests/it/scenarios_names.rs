@@ -262,6 +262,7 @@ fn an_upload_that_is_a_mirror_deletes_there_what_is_not_here() {
     assert_eq!(would.stdout, "would delete d/f/\nwould delete d/f/g.txt\nwould delete d/x.o\n");
     aditi.run(&["Upload", "-u", "--delete", "d", "--exclude", "*.o"]).succeeds();
     assert_eq!(stored(&aditi), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/", "d/e.txt", "d/x.o"]);
+    aditi.run(&["Upload", "-u", "--delete", ".", "d"]).fails_with(1).complains_of("only after --to");
     aditi.run(&["Upload", "-u", "--delete", ".", "d", "--to", "."]).succeeds();
     assert_eq!(stored(&aditi), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/", "d/e.txt"]);
 }

@@ -260,6 +260,14 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &[(String, Sources)]) -
         console.error(&"--delete needs -u", Some(hint.into()));
         return false;
     }
+    let given = call.given();
+    if let Some(folder) = given.folder {
+        // Two folders may have been meant, and the second one would lose what is in it.
+        let (name, folder) = (quoted(&given.names[0]), quoted(folder));
+        let hint = format!("`Upload -u --delete {name} --to {folder}`, or for both `{name} {folder} --to .`");
+        console.error(&"--delete takes FOLDER only after --to", Some(hint));
+        return false;
+    }
     if let Some((name, _)) = found.iter().find(|(_, sources)| sources.folder.is_none()) {
         console.error(&format!("--delete needs a folder, and '{name}' is not one"), None);
         return false;
