@@ -1,6 +1,7 @@
 //! `Client`: its arguments, and the launch.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
@@ -104,8 +105,8 @@ fn config(console: &Console, dir: &str, conf: &str, call: Option<&Call>) -> Resu
         ));
         console.hint(&conf::protect(conf));
     }
-    // What is to be stored is no answer to a program's question.
-    let input = if call.is_some_and(upload::stores_input) { Stdio::null() } else { Stdio::inherit() };
+    // Commands, or what is to be stored, are no answer to a program's question.
+    let input = if io::stdin().is_terminal() { Stdio::inherit() } else { Stdio::null() };
     conf::with_password(conf, file, input).map_err(unusable)
 }
 

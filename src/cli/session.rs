@@ -10,11 +10,12 @@ use super::console::Console;
 use super::hints;
 use super::journal::Journal;
 use super::tally::Tally;
+use super::text::{NAMED, some};
 use super::words::{quoted, read_line};
 use super::{DENIED, FAILED, NO_SERVER};
 use crate::client::{Client, ClientError, Found, LocalError, Matches, Names};
 use crate::name::{FilePath, FolderPath, ServerName, printable};
-use crate::pattern::is_pattern;
+use crate::pattern::{is_pattern, may_be_a_name};
 
 /// A client that is logged in, and where its commands read and write.
 pub(super) struct Session<'a> {
@@ -70,7 +71,9 @@ impl Session<'_> {
         let results = self.client.find_all(names);
         for (name, result) in names.iter().zip(results) {
             let found = match result {
-                Err(_) if is_pattern(name) => self.find_matching(name, &mut stored),
+                Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if is_pattern(name) => {
+                    self.find_matching(name, &mut stored)
+                }
                 found => found.map(|found| stored.found.push((name.clone(), found))),
             };
             match found {
@@ -100,8 +103,17 @@ impl Session<'_> {
         }
     }
 
+    /// Says what a name matches that may not have been meant as a pattern.
+    pub(super) fn tell_of_match(&self, pattern: &str, names: &[String]) {
+        if may_be_a_name(pattern) {
+            let nothing = format!("nothing is named '{}'; as a pattern it matches", printable(pattern));
+            self.console.warning(&format!("{nothing} {}", some(names, NAMED)));
+        }
+    }
+
     fn find_matching(&mut self, pattern: &str, stored: &mut Stored) -> Result<(), ClientError> {
         let Matches { names, unseen } = self.client.matching(pattern)?;
+        self.tell_of_match(pattern, &names);
         stored.unseen.extend(unseen);
         let names: Vec<String> = outermost(names).iter().map(|name| without_slash(name).to_owned()).collect();
         let found = self.client.find_all(&names);
@@ -132,7 +144,8 @@ impl Session<'_> {
 
     /// Asks the user at a terminal whether to go on; without one, the command has said it.
     pub(super) fn may(&self, question: &str, if_not: &str) -> bool {
-        if !io::stdin().is_terminal() || !self.console.err_is_terminal() {
+        let is_seen = self.console.out_is_terminal() || self.console.err_is_terminal();
+        if !io::stdin().is_terminal() || !is_seen {
             return true;
         }
         self.console.end_work();

@@ -1,8 +1,9 @@
 //! Several names, patterns, mirrors, and what would be done.
 
+use crate::common::client::PROGRAM;
 use crate::common::disk::{self, files_below};
 use crate::common::process::run;
-use crate::common::{Client, Cluster, Json, as_seen};
+use crate::common::{Client, Cluster, Json, Session, as_seen, noise};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::Command;
@@ -283,7 +284,7 @@ fn a_mirror_deletes_nothing_if_anything_is_doubtful() {
     fs::remove_dir_all(aditi.files().join("d")).unwrap();
     fs::create_dir(aditi.files().join("d")).unwrap();
     let empty = aditi.run(&["Upload", "-u", "--delete", "d"]).fails_with(1);
-    empty.complains_of("'d' is empty here").complains_of("is its disk mounted?");
+    empty.complains_of("no file is in 'd' here").complains_of("is its disk mounted?");
     assert_eq!(stored(&aditi), all);
     aditi.put("d/new", b"new");
     run(Command::new("mkfifo").arg(aditi.files().join("d/fifo")), "").succeeds();
@@ -342,6 +343,90 @@ fn a_pattern_is_not_done_with_while_servers_may_have_more_that_matches() {
     {
         aditi.run(arguments).fails_with(4).complains_of("some servers did not answer (Server3, Server4");
     }
+}
+
+#[test]
+fn a_mirror_keeps_what_another_client_stores_while_it_runs() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let other = cluster.client("Aditi");
+    aditi.put("m/large", &noise(1, 3 << 20));
+    other.put("m/gone", b"version 1");
+    other.run(&["Upload", "m"]).succeeds();
+    other.put("m/gone", b"version 2");
+    other.put("m/new", b"new");
+    // Slow enough for the others to come in between.
+    let mirror = aditi.start(&["Upload", "-u", "--delete", "m", "--limit", "1M", "--trace"]);
+    mirror.wait_for_text("STAGE");
+    other.run(&["Upload", "m"]).succeeds();
+    let outcome = mirror.finish().fails_with(1);
+    outcome.complains_of("m/gone was replaced in the meantime; the newer version was kept");
+    assert_eq!(stored(&aditi), ["m/", "m/gone", "m/large", "m/new"]);
+}
+
+#[test]
+fn a_mirror_keeps_what_is_put_here_while_it_runs_and_the_files_of_a_change_of_password() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.put("m/large", &noise(1, 3 << 20));
+    aditi.run(&["Upload", "m"]).succeeds();
+    let place = aditi.folder().join("place");
+    disk::write(&place.join("m/old"), b"old");
+    disk::write(&place.join("m/written"), b"before");
+    // The .conf of this run is in the mirror.
+    aditi.write_conf();
+    fs::copy(aditi.folder().join("user.conf"), place.join("m/my.conf")).unwrap();
+    disk::write(&place.join("m/my.conf.passwd.txt"), b"not the journal");
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(aditi.folder()).args(["files", "place/m/my.conf"]);
+    command.args(["Download", "-u", "--delete", "m", "--to", "place", "--limit", "1M", "--trace"]);
+    let mirror = Session::start(&mut command);
+    mirror.wait_for_text("READ");
+    disk::write(&place.join("m/new"), b"new");
+    disk::write(&place.join("m/written"), b"and after");
+    mirror.finish().fails_with(1).complains_of("it has changed, and was kept");
+    assert_eq!(files_below(&place.join("m")), ["large", "my.conf", "new", "written"]);
+}
+
+#[test]
+fn a_name_whose_place_is_in_that_of_another_is_refused_unless_it_is_the_same() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    let elsewhere = aditi.folder().join("elsewhere/d");
+    disk::write(&elsewhere.join("e.txt"), b"another");
+    let elsewhere = elsewhere.to_str().unwrap();
+    let refused = aditi.run(&["Upload", "-u", "--delete", ".", elsewhere, "--to", "bk"]).fails_with(1);
+    refused.complains_of("would be in the folder in which '.' is stored");
+    assert!(stored(&aditi).is_empty());
+    aditi.run(&["Upload", ".", "d", "--to", "bk"]).succeeds();
+    fs::create_dir(aditi.folder().join("x")).unwrap();
+    let refused = aditi.run(&["Download", ".", "bk/d", "--to", "x"]).fails_with(1);
+    refused
+        .complains_of("'bk/d' would be in the folder to which '.' goes")
+        .does_not_complain_of("downloaded");
+    let refused = aditi.run(&["Download", "bk", "bk/d/f", "--to", "x"]).succeeds();
+    refused.does_not_complain_of("would");
+    aditi.run(&["Delete", "-r", "bk/d"]).succeeds();
+    aditi.run(&["Upload", "d", "--to", "."]).succeeds();
+    aditi.run(&["Download", ".", "d/f", "--to", "x"]).succeeds();
+    aditi.run(&["Upload", "a.txt", "--to", "bk/f"]).succeeds();
+    let refused = aditi.run(&["Download", ".", "bk/f", "--to", "x/bk"]).fails_with(1);
+    refused.complains_of("'bk/f' would be in the folder to which '.' goes");
+}
+
+#[test]
+fn a_name_that_looks_like_a_pattern_and_is_gone_says_what_it_hits() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("r1.txt", b"1");
+    let outcome = aditi.run(&["Delete", "-n", "r[1].txt"]).succeeds();
+    outcome.complains_of("nothing is named 'r[1].txt'; as a pattern it matches r1.txt");
+    cluster.stop(3);
+    cluster.stop(4);
+    aditi.run(&["Delete", "r[1].txt"]).fails_with(4);
+    aditi.run(&["Move", "r[1].txt", "x"]).fails_with(4);
+    cluster.run_all();
+    assert_eq!(stored(&aditi), ["r1.txt"]);
 }
 
 #[test]

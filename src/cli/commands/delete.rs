@@ -8,6 +8,8 @@ use crate::cli::session::{Session, Stored};
 use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
 use crate::client::{ClientError, Found, Names};
+use crate::name::FilePath;
+use crate::pattern::may_be_a_name;
 
 pub(super) const COMMAND: Command = Command {
     name: "Delete",
@@ -31,6 +33,12 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (console, options) = (session.console, &call.options);
     let what = call.needed(0);
     let name = join(call.optional(), what)?;
+    if may_be_a_name(&name)
+        && let Err(error @ ClientError::OutOfSight(..)) = session.client.find(&name)
+    {
+        // It may still be there, and be what is meant.
+        return Err(error);
+    }
     let Stored { found, mut unseen, .. } = session.find(std::slice::from_ref(&name))?;
     let (mut files, mut folders) = (Names::default(), Vec::new());
     for (name, found) in found {
@@ -73,20 +81,29 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
 }
 
 /// Deletes files, or only says so, and reports what came of each.
-pub(super) fn delete(session: &mut Session<'_>, files: &Names, tally: &mut Tally) {
+fn delete(session: &mut Session<'_>, files: &Names, tally: &mut Tally) {
     for files in files.batches(AT_A_TIME) {
         let results = match tally.is_dry_run() {
             true => files.iter().cloned().map(Ok).collect(),
             false => session.client.delete(&files),
         };
-        for (path, result) in files.iter().zip(results) {
-            match result {
-                Ok(path) => {
-                    let line = tally.done(&path, None, "");
-                    session.tell(tally, line);
-                }
-                Err(error) => session.fail(tally, path, error),
+        tell_deleted(session, tally, files.iter().zip(results));
+    }
+}
+
+/// Reports what came of each file.
+pub(super) fn tell_deleted<'a>(
+    session: &mut Session<'_>,
+    tally: &mut Tally,
+    results: impl IntoIterator<Item = (&'a FilePath, Result<FilePath, ClientError>)>,
+) {
+    for (path, result) in results {
+        match result {
+            Ok(path) => {
+                let line = tally.done(&path, None, "");
+                session.tell(tally, line);
             }
+            Err(error) => session.fail(tally, path, error),
         }
     }
 }

@@ -56,6 +56,9 @@ pub(super) fn upload(session: &mut Session<'_>, call: &Call) -> Result<u8, Clien
     for result in session.client.upload(&[source], false) {
         match result {
             Ok(file) => {
+                if file.size == 0 {
+                    console.warning(&format!("standard input was empty, and so is {}", file.path));
+                }
                 let line = tally.done(&file.path, Some(file.size), "");
                 session.tell(&tally, line);
             }

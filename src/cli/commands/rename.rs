@@ -13,7 +13,7 @@ use crate::cli::text::counted;
 use crate::cli::words::quoted;
 use crate::client::{ClientError, Files, FolderMove, Found, Matches, Shown};
 use crate::name::{FilePath, printable};
-use crate::pattern::is_pattern;
+use crate::pattern::{is_pattern, may_be_a_name};
 
 pub(super) const COMMAND: Command = Command {
     name: "Move",
@@ -32,10 +32,18 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (old, new) = (call.needed(0), call.needed(1));
-    if !is_pattern(old) || session.client.find(old).is_ok() {
+    if !is_pattern(old) {
         return rename(session, call, old, new);
     }
+    match session.client.find(old) {
+        Ok(_) => return rename(session, call, old, new),
+        // Out of sight it may still be there, and be what is meant.
+        Err(error @ ClientError::OutOfSight(..)) if may_be_a_name(old) => return Err(error),
+        Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) => {}
+        Err(error) => return Err(error),
+    }
     let Matches { names, unseen } = session.client.matching(old)?;
+    session.tell_of_match(old, &names);
     let names = outermost(names);
     if let [name] = &names[..] {
         let status = rename(session, call, name, new)?;
@@ -109,7 +117,7 @@ fn move_folder(
     to: &FilePath,
 ) -> Result<u8, ClientError> {
     let (old, new) = (parse_folder(Some(from.as_str()))?, parse_folder(Some(to.as_str()))?);
-    let Files { files, unseen } = match session.client.find_to_move(&old, &new) {
+    let Files { files, unseen, .. } = match session.client.find_to_move(&old, &new) {
         Err(error @ ClientError::Exists(_)) if from != to && is_folder(session, to) => {
             return Ok(into_folder(session, from, to, &error));
         }

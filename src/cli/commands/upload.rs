@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::delete::delete;
+use super::delete::tell_deleted;
 use super::input::{self, INPUT};
 use crate::cli::arguments::{outermost, parse_folder, without_slash};
 use crate::cli::command::{self, Action, Call, Command};
@@ -15,8 +15,8 @@ use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
 use crate::cli::{FAILED, USAGE};
-use crate::client::{self, ClientError, Files, Found, Names, Selection, Source, Sources, Uploaded};
-use crate::name::{FilePath, FolderPath, printable};
+use crate::client::{self, ClientError, Files, Found, Names, Seen, Selection, Source, Sources, Uploaded};
+use crate::name::{FilePath, FolderPath, ServerName, printable};
 use crate::pattern::{Excluded, is_pattern};
 
 pub(super) const COMMAND: Command = Command {
@@ -99,9 +99,16 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         console.error(&format!("'{first}' and '{second}' would both be stored as '{name}'"), None);
         return Ok(FAILED);
     }
+    if let Some((inner, outer)) = one_inside(&found) {
+        console.error(&format!("'{inner}' would be in the folder in which '{outer}' is stored"), None);
+        return Ok(FAILED);
+    }
     if options.delete && !may_mirror(session, call, &found) {
         return Ok(FAILED);
     }
+    // Found before anything is stored: what somebody stores there meanwhile is not deleted.
+    let others = if options.delete { others(session, &found, &excluded)? } else { Some(Others::default()) };
+    let Some(others) = others else { return Ok(FAILED) };
     let count = found.iter().map(|(_, sources)| sources.count()).sum();
     if count == 0 && !options.exclude.is_empty() && refused.is_empty() {
         console.done(&"nothing to store: everything is excluded");
@@ -122,7 +129,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         console.error(&"--delete deleted nothing, because not everything was stored", Some(hint));
         return Ok(status);
     }
-    let deleted = delete_others(session, call, &found, &excluded)?;
+    let deleted = delete_others(session, call, others);
     Ok(if status == 0 { deleted } else { status })
 }
 
@@ -239,9 +246,23 @@ fn is_ambiguous(session: &mut Session<'_>, file: &str, folder: &str) -> bool {
 fn same_target(found: &[(String, Sources)]) -> Option<(&str, &str, String)> {
     let mut targets: HashMap<String, &str> = HashMap::new();
     found.iter().find_map(|(name, sources)| {
-        let target = sources.names().next()?.as_str().trim_end_matches('/').to_owned();
+        let target = sources.target()?.as_str().trim_end_matches('/').to_owned();
         let first = targets.insert(target.clone(), name)?;
         Some((first, name.as_str(), target))
+    })
+}
+
+/// A name whose target is in that of a folder, although it is not in that folder here.
+fn one_inside(found: &[(String, Sources)]) -> Option<(&str, &str)> {
+    let folders =
+        || found.iter().filter_map(|(name, sources)| Some((name, sources, sources.folder.as_ref()?)));
+    found.iter().find_map(|(inner, sources)| {
+        let target = sources.target()?;
+        folders().find_map(|(outer, around, folder)| {
+            let below = folder.relative(&target).filter(|path| path.as_str() != "/")?;
+            let place = around.local().join(below.as_str().trim_end_matches('/'));
+            (place != sources.local()).then_some((inner.as_str(), outer.as_str()))
+        })
     })
 }
 
@@ -275,21 +296,30 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &[(String, Sources)]) -
     true
 }
 
-/// Deletes what is stored below the folders and not here.
-fn delete_others(
+/// What is stored in the folders and not here, as it is now.
+#[derive(Default)]
+struct Others {
+    seen: Vec<Seen>,
+    /// Servers that may know of more.
+    not_seen: Vec<(ServerName, String)>,
+}
+
+/// What is stored below the folders and not here. None if a folder here is empty, which is reported.
+///
+/// # Errors
+/// If the servers cannot be asked.
+fn others(
     session: &mut Session<'_>,
-    call: &Call,
     found: &[(String, Sources)],
     excluded: &Excluded,
-) -> Result<u8, ClientError> {
-    let options = &call.options;
+) -> Result<Option<Others>, ClientError> {
     let (mut others, mut not_seen) = (Names::default(), Vec::new());
     for (_, sources) in found {
         let Some(folder) = &sources.folder else { continue };
         let name = if folder.is_root() { "." } else { folder.as_str() };
-        let Files { files, unseen } = match session.client.find(name) {
+        let Files { files, unseen, .. } = match session.client.find(name) {
             Ok(Found::Below(below)) => below,
-            // With -n it may not be stored yet.
+            // It may not be stored yet.
             Ok(Found::File(_)) | Err(ClientError::NotFound(_)) => continue,
             Err(error) => return Err(error),
         };
@@ -298,28 +328,42 @@ fn delete_others(
             let below = folder.relative(path);
             below.is_some_and(|path| excluded.has(path.as_str().trim_end_matches('/'), path.is_of_folder()))
         };
-        let mut extra = files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)).peekable();
+        let extra: Vec<FilePath> =
+            files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)).collect();
         // The folder on which a disk should be mounted looks like this.
-        if sources.count() == 1 && extra.peek().is_some() {
+        let is_file = |path: &FilePath| !path.is_of_folder();
+        if !sources.names().any(|path| is_file(&path)) && extra.iter().any(is_file) {
+            let error = format!("no file is in '{name}' here, and --delete would delete all that are there");
             let hint = format!("is its disk mounted? `Delete -r {}` deletes what is stored", quoted(name));
-            session.console.error(
-                &format!("'{name}' is empty here, and --delete would delete all of it there"),
-                Some(hint),
-            );
-            return Ok(FAILED);
+            session.console.error(&error, Some(hint));
+            return Ok(None);
         }
         others.extend(extra);
     }
-    if others.is_empty() {
-        return Ok(session.unless_unseen(0, not_seen));
+    let all: Vec<FilePath> = others.iter().collect();
+    Ok(Some(Others { seen: session.client.look(&all), not_seen }))
+}
+
+fn delete_others(session: &mut Session<'_>, call: &Call, others: Others) -> u8 {
+    let options = &call.options;
+    let Others { seen, not_seen } = others;
+    if seen.is_empty() {
+        return session.unless_unseen(0, not_seen);
     }
-    let count = counted(others.len(), "name");
+    let count = counted(seen.len(), "name");
     if !options.dry_run
         && !session.may(&format!("{count} stored there but not in DIR; delete?"), "nothing was deleted")
     {
-        return Ok(FAILED);
+        return FAILED;
     }
-    let mut tally = Tally::of(Deed::Delete, others.iter()).dry_run(options.dry_run).json(options.json);
-    delete(session, &others, &mut tally);
-    Ok(session.conclude(&tally, not_seen))
+    let paths = seen.iter().map(|seen| &seen.path);
+    let mut tally = Tally::of(Deed::Delete, paths).dry_run(options.dry_run).json(options.json);
+    for seen in seen.chunks(AT_A_TIME) {
+        let results = match options.dry_run {
+            true => seen.iter().map(|seen| Ok(seen.path.clone())).collect(),
+            false => session.client.delete_seen(seen),
+        };
+        tell_deleted(session, &mut tally, seen.iter().map(|seen| &seen.path).zip(results));
+    }
+    session.conclude(&tally, not_seen)
 }

@@ -118,7 +118,7 @@ pub(crate) fn find_to_move(
     if old.relative(&new_name).is_some() {
         return Err(ClientError::IntoItself(old.clone(), new.clone()));
     }
-    let Files { files, unseen } = match find(core, old.as_str())? {
+    let Files { files, unseen, is_complete } = match find(core, old.as_str())? {
         Found::Below(files) => files,
         Found::File(_) => return Err(ClientError::NotFound(format!("{}/", old.as_str()))),
     };
@@ -129,7 +129,7 @@ pub(crate) fn find_to_move(
     if core.cluster.up().count() < wanted {
         return Err(ClientError::NeedsServers(FilePath::of_folder(old), wanted, core.cluster.down()));
     }
-    Ok(Files { files, unseen })
+    Ok(Files { files, unseen, is_complete })
 }
 
 /// That nothing has the new name, except for what this very Move has left there when it was interrupted.

@@ -35,6 +35,8 @@ pub struct Files {
     /// Servers that did not report what they know, each with the reason, if they are so many that there may be more
     /// files; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
+    /// Whether every server reported what it knows.
+    pub is_complete: bool,
 }
 
 /// Names about which the servers are asked together.
@@ -82,5 +84,5 @@ fn below(core: &mut Core, name: &str, folder: &FolderPath, mut unseen: Unseen) -
     if files.is_empty() {
         return Err(unseen.not_found(core, name));
     }
-    Ok(Found::Below(Files { files, unseen: unseen.out_of_sight(core) }))
+    Ok(Found::Below(Files { files, is_complete: unseen.is_empty(), unseen: unseen.out_of_sight(core) }))
 }

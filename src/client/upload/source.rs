@@ -69,6 +69,16 @@ impl Sources {
         self.all.len()
     }
 
+    /// The name of the file, or of the folder that they are in, on the servers; none if there is nothing.
+    pub fn target(&self) -> Option<FilePath> {
+        self.folder.as_ref().map(FilePath::of_folder).or_else(|| self.names().next())
+    }
+
+    /// The local file, or the folder that they are in.
+    pub fn local(&self) -> &Path {
+        &self.local
+    }
+
     /// Whether one of this name on the servers is among them.
     pub fn contains(&self, name: &FilePath) -> bool {
         self.all.contains(name)
