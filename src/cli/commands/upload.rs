@@ -93,7 +93,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(FAILED);
     }
     let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
-    let (found, refused) = sources(session, call, &into, &excluded)?;
+    let Local { found, statuses } = sources(session, call, &into, &excluded)?;
     let console = session.console;
     if let Some((first, second, name)) = same_target(&found) {
         console.error(&format!("'{first}' and '{second}' would both be stored as '{name}'"), None);
@@ -110,7 +110,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let others = if options.delete { others(session, &found, &excluded)? } else { Some(Others::default()) };
     let Some(others) = others else { return Ok(FAILED) };
     let count = found.iter().map(|(_, sources)| sources.count()).sum();
-    if count == 0 && !options.exclude.is_empty() && refused.is_empty() {
+    if count == 0 && !options.exclude.is_empty() && statuses.is_empty() {
         console.done(&"nothing to store: everything is excluded");
     }
     let left_out = found.iter().map(|(_, sources)| sources.left_out).sum();
@@ -118,7 +118,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let names = found.iter().flat_map(|(_, sources)| sources.names());
     let mut tally =
         Tally::of_upload(names, left_out, options.long).dry_run(options.dry_run).json(options.json);
-    refused.into_iter().for_each(|status| tally.refused(status));
+    statuses.into_iter().for_each(|status| tally.refused(status));
     upload_all(session, call, &found, &mut tally);
     let status = session.conclude(&tally, Vec::new());
     if !options.delete {
@@ -133,8 +133,14 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     Ok(if status == 0 { deleted } else { status })
 }
 
-/// What each name refers to here, a pattern to all that match it; and the exit status for each name that cannot be
-/// used, which is reported.
+/// What names refer to here.
+struct Local {
+    found: Vec<(String, Sources)>,
+    /// The exit status for each name that cannot be used.
+    statuses: Vec<u8>,
+}
+
+/// What each name refers to here, a pattern to all that match it. One of several that cannot be used is reported.
 ///
 /// # Errors
 /// If the only name cannot be used.
@@ -143,7 +149,7 @@ fn sources(
     call: &Call,
     into: &FolderPath,
     excluded: &Excluded,
-) -> Result<(Vec<(String, Sources)>, Vec<u8>), ClientError> {
+) -> Result<Local, ClientError> {
     let names = call.given().names;
     let journals = Journal::files(&session.conf);
     let (dir, console) = (session.dir.clone(), session.console);
@@ -167,7 +173,7 @@ fn sources(
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
     found.dedup_by(|(a, _), (b, _)| a == b);
-    Ok((found, refused))
+    Ok(Local { found, statuses: refused })
 }
 
 /// Uploads everything that was found, and reports what came of each.
