@@ -45,12 +45,12 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let Matches { names, unseen } = session.client.matching(old)?;
     session.tell_of_match(old, &names);
     let names = outermost(names);
-    if let [name] = &names[..] {
-        let status = rename(session, call, name, new)?;
-        return Ok(session.unless_unseen(status, unseen));
-    }
     let to = parse_folder(Some(new))?;
     if !to.is_root() && !is_folder(session, &parse_file(to.as_str())?) {
+        if let [name] = &names[..] {
+            let status = rename(session, call, name, new)?;
+            return Ok(session.unless_unseen(status, unseen));
+        }
         let many = counted(names.len(), "name");
         let error = format!("'{}' matches {many}, and '{}' is no folder", printable(old), printable(new));
         session.console.error(&error, Some("several names can be moved to a folder that exists".into()));

@@ -93,7 +93,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         return Ok(FAILED);
     }
     let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
-    let Local { found, statuses } = sources(session, call, &into, &excluded)?;
+    let Local { found, statuses, left_out } = sources(session, call, &into, &excluded)?;
     let console = session.console;
     if let Some((first, second, name)) = same_target(&found) {
         console.error(&format!("'{first}' and '{second}' would both be stored as '{name}'"), None);
@@ -113,7 +113,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if count == 0 && !options.exclude.is_empty() && statuses.is_empty() {
         console.done(&"nothing to store: everything is excluded");
     }
-    let left_out = found.iter().map(|(_, sources)| sources.left_out).sum();
+    let left_out = left_out + found.iter().map(|(_, sources)| sources.left_out).sum::<usize>();
     console.expect_files(count);
     let names = found.iter().flat_map(|(_, sources)| sources.names());
     let mut tally =
@@ -138,6 +138,8 @@ struct Local {
     found: Vec<(String, Sources)>,
     /// The exit status for each name that cannot be used.
     statuses: Vec<u8>,
+    /// How many folders could not be read to find what matches a pattern.
+    left_out: usize,
 }
 
 /// What each name refers to here, a pattern to all that match it. One of several that cannot be used is reported.
@@ -154,14 +156,15 @@ fn sources(
     let journals = Journal::files(&session.conf);
     let (dir, console) = (session.dir.clone(), session.console);
     let from = Selection { dir: &dir, follow: call.options.follow, journals: &journals, excluded };
-    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    let (mut found, mut refused, mut left_out) = (Vec::new(), Vec::new(), 0);
     for name in names {
         let matching = if is_pattern(name) && fs::symlink_metadata(dir.join(name)).is_err() {
-            client::matching(&dir, name).map(outermost)
+            client::matching(&dir, name, console).map(|(names, left_out)| (outermost(names), left_out))
         } else {
-            Ok(vec![name.clone()])
+            Ok((vec![name.clone()], 0))
         };
-        let all = matching.and_then(|names| {
+        let all = matching.and_then(|(names, unread)| {
+            left_out += unread;
             let find = |name: String| client::find(from, &name, into, console).map(|all| (name, all));
             names.into_iter().map(find).collect::<Result<Vec<_>, _>>()
         });
@@ -173,7 +176,7 @@ fn sources(
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
     found.dedup_by(|(a, _), (b, _)| a == b);
-    Ok(Local { found, statuses: refused })
+    Ok(Local { found, statuses: refused, left_out })
 }
 
 /// Uploads everything that was found, and reports what came of each.
@@ -235,7 +238,11 @@ fn is_ambiguous(session: &mut Session<'_>, file: &str, folder: &str) -> bool {
         // It will not be found.
         (Err(_), _) if !is_pattern(file) => return false,
         (_, Ok(false)) => "a file in DIR",
-        (_, Err(_)) if is_pattern(folder) && client::matching(&session.dir, folder).is_ok() => "a pattern",
+        (_, Err(_))
+            if is_pattern(folder) && client::matching(&session.dir, folder, &client::Silent).is_ok() =>
+        {
+            "a pattern"
+        }
         // A folder that is here and there is often meant as the place; one that is only here may be the second of two.
         (Ok(true), Ok(true)) if session.client.find(without_slash(folder)).is_err() => "a folder in DIR",
         _ => return false,

@@ -24,7 +24,7 @@ const STEP: usize = 64 * 1024;
 pub(crate) fn cat(core: &mut Core, file: Looked, out: &mut (dyn Write + Send)) -> Result<(), ClientError> {
     let path = file.path().clone();
     let mut unseen = Unseen::default();
-    let mut looked = Some(file.0);
+    let mut looked = file.into_survey();
     for look in 1..=MAX_RESTARTS {
         let again = |core: &mut Core| survey_to_read(core, std::slice::from_ref(&path)).pop();
         let Some(survey) = looked.take().or_else(|| again(core)) else { break };
