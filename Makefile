@@ -123,7 +123,7 @@ test: ## every test; ARGS='...' is passed to cargo test
 
 check: ## formatting, lints, every test, the documentation of the code, static programs if possible
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
 	$(MAKE) test
 	@# The prompt that plain `cargo build` makes.

@@ -41,7 +41,9 @@ field() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" "$repo/Cargo.toml" | head -n 1; }
 
 # The C library of this machine or a later one, and the library with which panics unwind.
 depends=passwd
-if ldd "$root/usr/bin/shareit-server" 2>/dev/null | grep -q 'libc\.so'; then
+# Not through a pipe: its end may come before that of ldd, which then fails.
+libraries=$(ldd "$root/usr/bin/shareit-server" 2>/dev/null || true)
+if [[ $libraries == *libc.so* ]]; then
   newest=$(grep -haoE 'GLIBC_2\.[0-9]+' "$root"/usr/bin/* | sort -uV | tail -n 1)
   depends="libc6 (>= ${newest#GLIBC_}), libgcc-s1, $depends"
 fi

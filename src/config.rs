@@ -16,6 +16,18 @@ use crate::text::{is_digits, parse_hex};
 pub const MAX_SERVERS: usize = 64;
 /// Longest .conf file, in bytes.
 pub const MAX_CONFIG: usize = 64 * 1024;
+/// The keys of a .conf. After `Server` more may follow in the same word.
+pub const KEYS: [&str; 9] = [
+    "Server",
+    "Username",
+    "Password",
+    "PasswordCommand",
+    "Redundancy",
+    "Replicas",
+    "Timeout",
+    "Key",
+    "MinIterations",
+];
 /// What some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest password, in bytes.
@@ -438,10 +450,7 @@ impl Unchecked {
 }
 
 fn is_known(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    ["username", "password", "passwordcommand", "redundancy", "replicas", "timeout", "key", "miniterations"]
-        .contains(&lower.as_str())
-        || lower.starts_with("server")
+    KEYS.iter().any(|known| known.eq_ignore_ascii_case(key)) || key.to_ascii_lowercase().starts_with("server")
 }
 
 fn set<T>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), Problem> {

@@ -53,6 +53,7 @@ impl Stop {
         self.0.swap(false, Ordering::Relaxed)
     }
 }
+
 type SetTimeout = fn(&TcpStream, Option<Duration>) -> io::Result<()>;
 
 /// One direction of a stream.
@@ -72,12 +73,15 @@ impl Half {
         self.throttle.as_ref().map_or(bytes, |throttle| throttle.part(bytes))
     }
 
-    /// Waits as the throttle demands, outside of every [`Limit`]: the other end is not to blame.
+    /// Waits as the throttle demands, unless a stop is requested. It does not count as [`Limit::Waited`]: the other end is
+    /// not to blame.
     fn pass(&self, bytes: usize) {
-        let wait =
-            self.throttle.as_ref().map_or(Duration::ZERO, |throttle| throttle.take(bytes, Instant::now()));
-        if !wait.is_zero() {
-            thread::sleep(wait);
+        let Some(throttle) = &self.throttle else { return };
+        let mut left = throttle.take(bytes, Instant::now());
+        while !left.is_zero() && !self.stop.is_requested() {
+            let turn = left.min(TURN);
+            thread::sleep(turn);
+            left -= turn;
         }
     }
 
@@ -332,6 +336,19 @@ mod tests {
         out.send(b"x").unwrap();
         reader.limit(Limit::Waited(Duration::from_millis(5)));
         assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_stop_ends_a_wait_for_the_throttle() {
+        let ((_, mut out), _other) = pair(16, Limit::Waited(Duration::from_secs(60)));
+        let (stop, throttle) = (Stop::default(), Arc::new(Throttle::default()));
+        throttle.set(Some(1));
+        throttle.take(1 << 20, Instant::now());
+        out.stop_by(&stop);
+        out.throttle(&throttle);
+        let waits = thread::spawn(move || out.send(b"x"));
+        stop.request();
+        assert!(waits.join().unwrap().is_err());
     }
 
     #[test]

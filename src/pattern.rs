@@ -38,6 +38,11 @@ pub fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 
+/// Whether a pattern is more likely to be meant as a name: `photo[1].jpg`.
+pub fn may_be_a_name(pattern: &str) -> bool {
+    is_pattern(pattern) && !pattern.contains(['*', '?'])
+}
+
 impl Pattern {
     /// A pattern as it is given as an argument. Every text is one.
     pub fn new(text: &str) -> Self {

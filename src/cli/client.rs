@@ -1,12 +1,14 @@
 //! `Client`: its arguments, and the launch.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
+use super::command::Call;
 use super::commands::{self, status, upload};
-use super::conf;
+use super::conf::{self, BadConf};
 use super::console::Console;
 use super::hints::{did_you_mean, nearest};
 use super::journal::Journal;
@@ -15,6 +17,7 @@ use super::program::{self, command_line};
 use super::session::Session;
 use super::{DENIED, NO_SERVER, USAGE, help, keygen, prompt, shell};
 use crate::client::{self, Client, LaunchError, ServerStatus};
+use crate::config::Config;
 use crate::descriptors;
 
 /// Where downloads go, below the current folder.
@@ -83,23 +86,15 @@ fn completion(console: &Console, shell: &str) -> ExitCode {
     }
 }
 
-/// Logs in, and runs one command or those of standard input.
-fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parsed>) -> ExitCode {
-    let call = match one {
-        Some(Parsed::Call(call)) => Some(call),
-        _ => None,
+/// The .conf with the password; if that cannot be had, or the command cannot be run here, the exit status, after a report.
+fn config(console: &Console, dir: &str, conf: &str, call: Option<&Call>) -> Result<Config, ExitCode> {
+    let unusable = |(what, hint): BadConf| {
+        console.error(&what, hint);
+        ExitCode::from(USAGE)
     };
-    // Read before the .conf: a change that ends between the two would otherwise leave an old password and no journal.
-    let journal = Journal::find(Path::new(conf));
-    let (file, exposed) = match conf::read(conf) {
-        Ok(read) => read,
-        Err((what, hint)) => {
-            console.error(&what, hint);
-            return ExitCode::from(USAGE);
-        }
-    };
+    let (file, exposed) = conf::read(conf).map_err(unusable)?;
     if let Some(why) = call.and_then(|call| upload::lacks_dir(call, Path::new(dir))) {
-        return console.usage(&why, None);
+        return Err(console.usage(&why, None));
     }
     if let Some(call) = call {
         console.set_options(&call.options);
@@ -110,12 +105,22 @@ fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parse
         ));
         console.hint(&conf::protect(conf));
     }
-    let config = match conf::with_password(conf, file) {
+    // Commands, or what is to be stored, are no answer to a program's question.
+    let input = if io::stdin().is_terminal() { Stdio::inherit() } else { Stdio::null() };
+    conf::with_password(conf, file, input).map_err(unusable)
+}
+
+/// Logs in, and runs one command or those of standard input.
+fn run_session(console: &Arc<Console>, dir: &str, conf: &str, one: Option<&Parsed>) -> ExitCode {
+    let call = match one {
+        Some(Parsed::Call(call)) => Some(call),
+        _ => None,
+    };
+    // Read before the .conf: a change that ends between the two would otherwise leave an old password and no journal.
+    let journal = Journal::find(Path::new(conf));
+    let config = match config(console, dir, conf, call) {
         Ok(config) => config,
-        Err((what, hint)) => {
-            console.error(&what, hint);
-            return ExitCode::from(USAGE);
-        }
+        Err(status) => return status,
     };
     console.set_servers(config.servers.iter().map(|server| &server.name));
     let status = call.filter(|call| *call.command == status::COMMAND);

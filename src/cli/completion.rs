@@ -93,12 +93,12 @@ fn of_command(
         }
     }
     if let Some(flag) = waiting {
-        return value(flag, last, "", list);
+        return value(command, flag, last, "", list);
     }
     if last.starts_with('-') && !has_ended {
         let Some((name, begin)) = last.split_once('=') else { return options(command, last) };
         let flag = option(command, name);
-        return flag.map_or_else(Vec::new, |flag| value(flag, begin, &last[..=name.len()], list));
+        return flag.map_or_else(Vec::new, |flag| value(command, flag, begin, &last[..=name.len()], list));
     }
     let repeated = command.arguments().last().filter(|_| command.most_arguments().is_none());
     let place = match (command.arguments().nth(arguments).or(repeated), command.names) {
@@ -122,18 +122,20 @@ fn options(command: &Command, begin: &str) -> Vec<Found> {
     listed.filter(|name| *name != END.name && name.starts_with(begin)).map(Found::whole).collect()
 }
 
-/// The value of an option.
+/// The value of an option. A path is where the names before it go to: the other side.
 fn value(
+    command: &Command,
     flag: &Flag,
     begin: &str,
     before: &str,
     mut list: impl FnMut(Place, &str) -> Vec<String>,
 ) -> Vec<Found> {
-    match flag.value {
-        Value::Needed(PATH) => names(begin, before, false, |folder| list(Place::Here, folder)),
-        Value::Needed(FOLDER) => names(begin, before, true, |folder| list(Place::Servers, folder)),
-        _ => Vec::new(),
-    }
+    let place = match (flag.value, command.names) {
+        (Value::Needed(PATH), Names::Local) => Place::Servers,
+        (Value::Needed(PATH), Names::Stored) => Place::Here,
+        _ => return Vec::new(),
+    };
+    names(begin, before, place == Place::Servers, |folder| list(place, folder))
 }
 
 /// Names that begin like `begin`, in the folder that it names; `before` is the part of the word before it.
@@ -232,6 +234,12 @@ mod tests {
         assert_eq!(tab("Upload -u ho"), "Upload -u holiday/");
         assert_eq!(tab("Upload /etc/h"), "Upload /etc/hosts ");
         assert_eq!(tab("Download s"), "Download stored.txt ");
+        assert_eq!(tab("Upload holiday poe"), "Upload holiday poem.txt ", "another name");
+        assert_eq!(tab("Upload poem.txt --to "), "Upload poem.txt --to archive/", "a folder on the servers");
+        assert_eq!(tab("Upload poem.txt --to=a"), "Upload poem.txt --to=archive/");
+        assert_eq!(tab("Download stored.txt --to poe"), "Download stored.txt --to poem.txt ", "a local path");
+        assert_eq!(offered("Upload --exclude po"), [""; 0], "a pattern");
+        assert_eq!(tab("Upload --exclude '*.o' poe"), "Upload --exclude '*.o' poem.txt ");
         assert_eq!(tab("ShowFiles "), "ShowFiles archive/", "a folder");
         assert_eq!(offered("Status "), [""; 0]);
         assert_eq!(offered("Move stored.txt new extra"), [""; 0], "there is no third argument");

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::process::Stdio;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use zeroize::Zeroizing;
@@ -12,20 +13,8 @@ use super::hints::{self, did_you_mean, nearest};
 use super::password::{self, NoPassword};
 use super::password_command;
 use super::program::{command_line, shell_word};
-use crate::config::{ConfFile, Config, MAX_CONFIG, PasswordSource, Problem};
+use crate::config::{ConfFile, Config, KEYS, MAX_CONFIG, PasswordSource, Problem};
 
-/// The keys, for one that is mistyped.
-const KEYS: [&str; 9] = [
-    "Server",
-    "Username",
-    "Password",
-    "PasswordCommand",
-    "Redundancy",
-    "Replicas",
-    "Timeout",
-    "Key",
-    "MinIterations",
-];
 /// Fewest letters of a key that is taken for the beginning of another.
 const BEGINNING: usize = 4;
 /// The permission bits of everybody but the owner.
@@ -82,14 +71,14 @@ fn near(key: &str) -> Option<&'static str> {
     KEYS.iter().find(begins).copied().or_else(|| nearest(key, KEYS))
 }
 
-/// Gets the password from where the .conf says that it is.
+/// Gets the password from where the .conf says that it is. A program has this standard input.
 ///
 /// # Errors
 /// If there is none.
-pub(super) fn with_password(conf: &str, file: ConfFile) -> Result<Config, BadConf> {
+pub(super) fn with_password(conf: &str, file: ConfFile, input: Stdio) -> Result<Config, BadConf> {
     let password = match &file.source {
         PasswordSource::Stated(password) => password.clone(),
-        PasswordSource::Command(command, line) => password_command::run(command)
+        PasswordSource::Command(command, line) => password_command::run(command, input)
             .map_err(|why| (format!("{conf}:{line}: PasswordCommand: {why}"), why.hint()))?,
         PasswordSource::Asked => {
             password::read_existing(&format!("password for {}", file.user())).map_err(|why| {

@@ -23,7 +23,7 @@ use super::INTERRUPTED;
 use super::arguments::parse_folder;
 use super::colour::knows_escapes;
 use super::completion::{Candidate, Place, complete};
-use super::interrupt::Running;
+use super::interrupt::{Ends, Running};
 use super::session::Session;
 use super::words::{BadLine, MAX_LINE};
 use crate::client::Stop;
@@ -100,13 +100,15 @@ fn begin<'a, 's>(
     Some(editor)
 }
 
-/// From now on Ctrl-C ends a command that is running, and not the process. Where none is, or it is pressed again, it
+/// From now on Ctrl-C ends a command that is running, and not the process. At a question, or if it is pressed again, it
 /// still ends the process.
 pub(super) fn handle_interrupts(running: &Running, stop: Stop) {
     let running = running.clone();
+    running.reset();
     let handle = move || match running.interrupt() {
-        true => stop.request(),
-        false => exit(i32::from(INTERRUPTED)),
+        Ends::Command => stop.request(),
+        Ends::Nothing => {}
+        Ends::Process => exit(i32::from(INTERRUPTED)),
     };
     // Without a handler it ends the process, which loses nothing either.
     let _ = ctrlc::set_handler(handle);

@@ -14,6 +14,8 @@ const COMPARED_LETTERS: usize = 128;
 const COMPARED_NAMES: usize = 10_000;
 
 pub(super) const IN_QUOTES: &str = "put a name with spaces in quotes";
+const IN_THE_CURRENT_FOLDER: &str =
+    "it is in the current folder, not in DIR: put a pattern in quotes, so that the shell leaves it alone";
 pub(super) const TWO_NAMES: &str = "put a name with spaces in quotes; of two names, the second is a folder on the servers, unless --to says where to";
 
 pub(super) fn did_you_mean(name: &str) -> String {
@@ -86,6 +88,9 @@ pub(super) fn error(
             }
             let near = local(dir, path).map(|name| did_you_mean(&quoted(&name)));
             near.or_else(|| match folder {
+                _ if path.is_relative() && path.exists() => {
+                    Some(format!("{sought}; {IN_THE_CURRENT_FOLDER}"))
+                }
                 Some((_, meant)) => Some(format!("{sought}; {meant}")),
                 None if path.is_relative() => Some(format!("{sought}; paths are looked up in DIR")),
                 None => None,

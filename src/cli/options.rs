@@ -50,9 +50,9 @@ pub(super) enum Value {
     Needed(&'static str),
 }
 
-/// What the help calls a local file or folder that is a value.
+/// What the help calls the value that is a place on the other side: here, or on the servers.
 pub(super) const PATH: &str = "PATH";
-/// What it calls a folder on the servers.
+/// What it calls an argument that is a folder on the servers.
 #[cfg(any(test, feature = "line-editing"))]
 pub(super) const FOLDER: &str = "FOLDER";
 
@@ -108,21 +108,23 @@ pub(super) const READ: Flag =
     .with(Value::Optional("P%"))
     .elsewhere(&["--read-data", "--read-data-subset"]);
 pub(super) const TO: Flag =
-    Flag::new("--to", "where to: the names before it are all sources", |options, value| {
+    Flag::new("--to", "where to: a folder on the servers, or a path here", |options, value| {
         options.to = value.map(str::to_owned);
         Ok(())
     })
     .with(Value::Needed("PATH"))
     .elsewhere(&["--target", "--target-directory", "-t"]);
-pub(super) const EXCLUDE: Flag = Flag::new("--exclude", "skip what matches", |options, value| {
-    options.exclude.extend(value.map(str::to_owned));
-    Ok(())
-})
-.with(Value::Needed("PATTERN"));
+pub(super) const EXCLUDE: Flag =
+    Flag::new("--exclude", "skip what matches, as in .gitignore", |options, value| {
+        options.exclude.extend(value.map(str::to_owned));
+        Ok(())
+    })
+    .with(Value::Needed("PATTERN"));
 pub(super) const DELETE: Flag =
-    Flag::new("--delete", "delete there what is not here", switch!(delete)).elsewhere(&["--delete-after"]);
+    Flag::new("--delete", "delete at the target what the source lacks; needs -u", switch!(delete))
+        .elsewhere(&["--delete-after"]);
 pub(super) const LIMIT: Flag =
-    Flag::new("--limit", "move at most so many bytes a second: 500K, 5M, 1.5G", |options, value| {
+    Flag::new("--limit", "move at most this many bytes a second: 500K, 5M, 1.5G", |options, value| {
         let rate = value.and_then(units::parse_bytes).filter(|rate| *rate > 0);
         options.limit = Some(rate.ok_or("bytes a second, such as 500K, 5M or 1.5G")?);
         Ok(())

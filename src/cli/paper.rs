@@ -55,7 +55,10 @@ impl fmt::Display for PaperError {
                 write!(f, "{found} characters instead of {LINES} lines of {LINE_CHARACTERS}")
             }
             PaperError::Checksum(line) => {
-                write!(f, "line {line} does not match its checksum: a character in it is wrong")
+                write!(
+                    f,
+                    "line {line} does not match its checksum: a character in it is wrong, or the lines are out of order"
+                )
             }
         }
     }

@@ -59,12 +59,14 @@ impl NotPrinted {
 }
 
 /// The first line that a program prints, without blanks around it. The program runs without a shell, and may ask on
-/// standard input and standard error. Ctrl-C ends it, and this process too.
-pub(super) fn run(command: &str) -> Result<Zeroizing<String>, NotPrinted> {
+/// `input` and standard error. Ctrl-C ends it, and this process too.
+pub(super) fn run(command: &str, input: Stdio) -> Result<Zeroizing<String>, NotPrinted> {
     let words = words::split(command).map_err(NotPrinted::Words)?;
     let (program, arguments) = words.split_first().ok_or(NotPrinted::Words(BadLine::Quote))?;
     let start = |error| NotPrinted::Start(program.clone(), error);
-    let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(start)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(input).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(start)?;
     let output = |error| NotPrinted::Output(program.clone(), error);
     // One that grows would leave copies behind, which nobody wipes.
     let mut printed = Zeroizing::new(Vec::with_capacity(MAX_OUTPUT + 1));
@@ -104,7 +106,7 @@ mod tests {
             ("sh -c 'echo \"$0\"' \"two  words\"", "two  words"),
             ("printf ' pw '", "pw"),
         ] {
-            assert_eq!(*run(command).unwrap(), password, "{command}");
+            assert_eq!(*run(command, Stdio::null()).unwrap(), password, "{command}");
         }
     }
 
@@ -123,7 +125,7 @@ mod tests {
             ("/nowhere/pass show", "cannot run '/nowhere/pass' (No such file"),
             ("echo 'pw", "unclosed quote"),
         ] {
-            let error = run(command).err().unwrap_or_else(|| panic!("{command}"));
+            let error = run(command, Stdio::null()).err().unwrap_or_else(|| panic!("{command}"));
             assert!(error.to_string().starts_with(expected), "{command}: {error}");
         }
     }

@@ -1,5 +1,6 @@
 //! A client that is logged in, and what its commands have in common.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
@@ -9,11 +10,12 @@ use super::console::Console;
 use super::hints;
 use super::journal::Journal;
 use super::tally::Tally;
+use super::text::{NAMED, some};
 use super::words::{quoted, read_line};
 use super::{DENIED, FAILED, NO_SERVER};
-use crate::client::{Client, ClientError, Found, LocalError, Names};
+use crate::client::{Client, ClientError, Found, LocalError, Matches, Names};
 use crate::name::{FilePath, FolderPath, ServerName, printable};
-use crate::pattern::is_pattern;
+use crate::pattern::{is_pattern, may_be_a_name};
 
 /// A client that is logged in, and where its commands read and write.
 pub(super) struct Session<'a> {
@@ -30,10 +32,13 @@ pub(super) struct Session<'a> {
 }
 
 /// What names refer to.
+#[derive(Default)]
 pub(super) struct Stored {
     pub(super) found: Vec<(String, Found)>,
     /// The exit status for each name that could not be found.
     pub(super) statuses: Vec<u8>,
+    /// Servers that did not report what they know, if a pattern may match more because of that.
+    pub(super) unseen: Vec<(ServerName, String)>,
 }
 
 impl Session<'_> {
@@ -62,16 +67,17 @@ impl Session<'_> {
     /// # Errors
     /// If there is only one, and it refers to nothing.
     pub(super) fn find(&mut self, names: &[String]) -> Result<Stored, ClientError> {
-        let mut stored = Stored { found: Vec::new(), statuses: Vec::new() };
+        let mut stored = Stored::default();
         let results = self.client.find_all(names);
         for (name, result) in names.iter().zip(results) {
             let found = match result {
-                Ok(found) => Ok(vec![(name.clone(), found)]),
-                Err(_) if is_pattern(name) => self.matching(name),
-                Err(error) => Err(error),
+                Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) if is_pattern(name) => {
+                    self.find_matching(name, &mut stored)
+                }
+                found => found.map(|found| stored.found.push((name.clone(), found))),
             };
             match found {
-                Ok(found) => stored.found.extend(found),
+                Ok(()) => {}
                 Err(error) if names.len() == 1 => return Err(error),
                 Err(error) => stored.statuses.push(self.refuse(name, error)),
             }
@@ -89,17 +95,36 @@ impl Session<'_> {
     pub(super) fn folders(&mut self, name: Option<&str>) -> Result<Vec<FolderPath>, ClientError> {
         match name {
             Some(name) if is_pattern(name) && self.client.find(name).is_err() => {
-                outermost(self.client.matching(name)?).iter().map(|name| parse_folder(Some(name))).collect()
+                // Whoever looks into them finds out what was not seen.
+                let names = outermost(self.client.matching(name)?.names);
+                names.iter().map(|name| parse_folder(Some(name))).collect()
             }
             name => Ok(vec![parse_folder(name)?]),
         }
     }
 
-    fn matching(&mut self, pattern: &str) -> Result<Vec<(String, Found)>, ClientError> {
-        let names = outermost(self.client.matching(pattern)?);
-        let names: Vec<String> = names.iter().map(|name| without_slash(name).to_owned()).collect();
+    /// Says what a name matches that may not have been meant as a pattern.
+    pub(super) fn tell_of_match(&self, pattern: &str, names: &[String]) {
+        if may_be_a_name(pattern) {
+            let nothing = format!("nothing is named '{}'; as a pattern it matches", printable(pattern));
+            self.console.warning(&format!("{nothing} {}", some(names, NAMED)));
+        }
+    }
+
+    fn find_matching(&mut self, pattern: &str, stored: &mut Stored) -> Result<(), ClientError> {
+        let Matches { names, unseen } = self.client.matching(pattern)?;
+        self.tell_of_match(pattern, &names);
+        stored.unseen.extend(unseen);
+        let names: Vec<String> = outermost(names).iter().map(|name| without_slash(name).to_owned()).collect();
         let found = self.client.find_all(&names);
-        names.into_iter().zip(found).map(|(name, found)| Ok((name, found?))).collect()
+        for (name, found) in names.into_iter().zip(found) {
+            match found {
+                // Deleted since it was listed.
+                Err(ClientError::NotFound(_)) => {}
+                found => stored.found.push((name, found?)),
+            }
+        }
+        Ok(())
     }
 
     /// A success; none if it is not one of those that are reported.
@@ -118,8 +143,9 @@ impl Session<'_> {
     }
 
     /// Asks the user at a terminal whether to go on; without one, the command has said it.
-    pub(super) fn may(&self, question: &str) -> bool {
-        if !io::stdin().is_terminal() || !self.console.err_is_terminal() {
+    pub(super) fn may(&self, question: &str, if_not: &str) -> bool {
+        let is_seen = self.console.out_is_terminal() || self.console.err_is_terminal();
+        if !io::stdin().is_terminal() || !is_seen {
             return true;
         }
         self.console.end_work();
@@ -132,7 +158,7 @@ impl Session<'_> {
         if yes {
             self.console.begin_work();
         } else {
-            self.console.done(&"nothing was deleted");
+            self.console.done(&if_not);
         }
         yes
     }
@@ -172,7 +198,10 @@ impl Session<'_> {
 
     /// The status of a command that ends with `status`, unless so much was not seen that nobody can vouch for the rest:
     /// then that is reported too, with a hint if there was none yet.
-    pub(super) fn unless_unseen(&self, status: u8, unseen: Vec<(ServerName, String)>) -> u8 {
+    pub(super) fn unless_unseen(&self, status: u8, mut unseen: Vec<(ServerName, String)>) -> u8 {
+        // Each name may have been looked up without it.
+        let mut named = HashSet::new();
+        unseen.retain(|(server, _)| named.insert(server.clone()));
         if unseen.is_empty() {
             return status;
         }

@@ -52,10 +52,11 @@ fn options(command: &Command) -> impl Iterator<Item = (&'static Flag, &'static s
     command.listed_options().copied().filter(|(flag, _)| flag.name != END.name)
 }
 
-/// The option's value: `Some(true)` if it is a local path, `Some(false)` if it is something else.
-fn value(flag: &Flag) -> Option<bool> {
+/// The option's value: `Some(true)` if it is a local path, `Some(false)` if it is something else. What is uploaded goes
+/// to a path on the servers.
+fn value(command: &Command, flag: &Flag) -> Option<bool> {
     match flag.value {
-        Value::Needed(label) => Some(label == PATH),
+        Value::Needed(label) => Some(label == PATH && command.names == Names::Stored),
         Value::None | Value::Optional(_) => None,
     }
 }
@@ -162,7 +163,7 @@ fn bash(programs: &[&str]) -> String {
     let case = |command: &Command| {
         let listed = joined(options(command).map(|(flag, _)| flag.name.to_owned()), " ");
         let with = |is_path: bool| {
-            let flags = options(command).filter(|(flag, _)| value(flag) == Some(is_path));
+            let flags = options(command).filter(|(flag, _)| value(command, flag) == Some(is_path));
             flags.map(|(flag, _)| flag.name).collect::<Vec<_>>()
         };
         let mut lines = vec![format!("options='{listed}'")];
@@ -236,7 +237,7 @@ fn zsh(programs: &[&str]) -> String {
     let case = |command: &Command| {
         let mut specs: Vec<String> = options(command)
             .map(|(flag, means)| {
-                let value = match (flag.value, value(flag)) {
+                let value = match (flag.value, value(command, flag)) {
                     (Value::Needed(label), Some(true)) => format!(":{label}:_files"),
                     (Value::Needed(label), _) => format!(":{label}: "),
                     _ => String::new(),
@@ -308,7 +309,7 @@ fn fish(programs: &[&str]) -> String {
                 Some(name) => ("-l", name),
                 None => ("-s", flag.name.trim_start_matches('-')),
             };
-            let value = match value(flag) {
+            let value = match value(command, flag) {
                 Some(true) => " -r -F",
                 Some(false) => " -x",
                 None => "",

@@ -9,13 +9,15 @@ mod download;
 mod upload;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::peer::Stop;
+pub use commands::delete::Seen;
 pub use commands::move_folder::{FolderMove, Moved};
 pub use commands::passwd::NotChanged;
 pub use commands::repair::{NotRepaired, RepairSummary, Repaired};
-pub use commands::show::{Shown, ShownFolder};
+pub use commands::show::{Matches, Shown, ShownFolder};
 pub use commands::status::ServerStatus;
 pub use commands::verify::{Problem, Share, VerifySummary, Wrong};
 pub use core::error::{
@@ -25,6 +27,7 @@ pub use core::files::{Health, Holding, ShownFile};
 pub use core::find::{Files, Found, Looked};
 pub use core::name_map::{NameMap, Names};
 pub use core::report::{Doing, Notice, Phase, Progress, Report, Silent};
+pub use download::extra::Extra;
 pub use download::{Destination, Downloaded, MadeFolder, Terms};
 pub use upload::Uploaded;
 pub use upload::source::{Selection, Source, Sources, find, matching};
@@ -131,11 +134,11 @@ impl Client {
         core::find::find_all(&mut self.0, names)
     }
 
-    /// The stored names that match a pattern, sorted: files, and folders with a slash at their end.
+    /// The stored names that match a pattern.
     ///
     /// # Errors
     /// If none does, or no server is up.
-    pub fn matching(&mut self, pattern: &str) -> Result<Vec<String>, ClientError> {
+    pub fn matching(&mut self, pattern: &str) -> Result<Matches, ClientError> {
         commands::show::matching(&mut self.0, pattern)
     }
 
@@ -153,8 +156,8 @@ impl Client {
         upload::are_unchanged(&mut self.0, sources)
     }
 
-    /// What the local folder of a stored one has that is not `stored`, by the names that it would have; those of
-    /// folders after what is in them. What is excluded, or could not be stored, is left out.
+    /// What the local folder of a stored one has that is not `stored`; folders after what is in them. What is excluded,
+    /// could not be stored, or is one of the files `kept`, is left out.
     ///
     /// # Errors
     /// If a local folder cannot be read.
@@ -164,16 +167,17 @@ impl Client {
         folder: &FolderPath,
         stored: &Names,
         excluded: &Excluded,
-    ) -> Result<Vec<FilePath>, ClientError> {
-        download::extra::extra(to, folder, stored, excluded)
+        kept: &[PathBuf],
+    ) -> Result<Vec<Extra>, ClientError> {
+        download::extra::extra(to, folder, stored, excluded, kept)
     }
 
     /// Removes a local file, link or empty folder, no link followed.
     ///
     /// # Errors
-    /// If that is not possible.
-    pub fn remove_local(&self, to: &Destination, stored: &FilePath) -> Result<(), ClientError> {
-        download::extra::remove(to, stored)
+    /// If that is not possible, or it has changed since it was found.
+    pub fn remove_local(&self, to: &Destination, extra: &Extra) -> Result<(), ClientError> {
+        download::extra::remove(to, extra)
     }
 
     /// Uploads files, links and folders; one result for each, in order. With `only_changed`, one of the same kind,
@@ -217,6 +221,17 @@ impl Client {
     /// Deletes files; one result for each, in order.
     pub fn delete(&mut self, files: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
         commands::delete::delete(&mut self.0, files)
+    }
+
+    /// Looks at names, so that they can be deleted as they are now.
+    pub fn look(&mut self, files: &[FilePath]) -> Vec<Seen> {
+        commands::delete::look(&mut self.0, files)
+    }
+
+    /// Deletes names as they were when they were looked at; one result for each, in order. One that has been replaced
+    /// since then is kept, which is an error.
+    pub fn delete_seen(&mut self, seen: &[Seen]) -> Vec<Result<FilePath, ClientError>> {
+        commands::delete::delete_seen(&mut self.0, seen)
     }
 
     /// Renames a file. An existing name is never replaced, unless it is this very file, from an interrupted Move.

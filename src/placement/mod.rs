@@ -102,14 +102,17 @@ impl Scheme {
         }
     }
 
-    /// Whether a file is as safe as was asked for. `held` is what each server has of it that answers, out of `servers`.
-    pub fn is_safe(self, held: &[PieceSet], replicas: usize, servers: usize) -> bool {
+    /// Whether a file is as safe as was asked for. `held` is what each server has of it that answers, out of `servers`;
+    /// so many that are `away` count as if they had what would help most, except that they alone do not suffice.
+    pub fn is_safe(self, held: &[PieceSet], replicas: usize, servers: usize, away: usize) -> bool {
         match self {
             Scheme::Copies => {
                 let copies = |piece| held.iter().filter(|held| held.contains(piece)).count();
-                self.pieces().all(|piece| copies(piece) >= copies_wanted(replicas, servers))
+                self.pieces().all(|piece| {
+                    copies(piece) > 0 && copies(piece) + away >= copies_wanted(replicas, servers)
+                })
             }
-            Scheme::Parity => parity::losses(held) == Some(parity::LOSSES),
+            Scheme::Parity => parity::losses(held).is_some_and(|losses| losses + away >= parity::LOSSES),
         }
     }
 }

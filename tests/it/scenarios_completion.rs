@@ -75,6 +75,8 @@ fn bash_completes_commands_options_and_local_names() {
         (&["./Client", "files", "user.conf", "Upload", "holiday/b"], "holiday/beach.jpg"),
         (&["./Client", "files", "user.conf", "Verify", "--r"], "--read"),
         (&["./Client", "files", "user.conf", "help", "mo"], "Move"),
+        (&["./Client", "files", "user.conf", "Download", "x", "--to", "us"], "user.conf"),
+        (&["./Client", "files", "user.conf", "Upload", "x", "--to", "us"], ""),
         // No server is asked.
         (&["./Client", "files", "user.conf", "Download", "m"], ""),
     ] {

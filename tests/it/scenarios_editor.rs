@@ -150,6 +150,32 @@ fn ctrl_c_ends_an_upload_and_comes_back_to_the_prompt() {
 }
 
 #[test]
+fn ctrl_c_ends_a_cat_and_nothing_of_it_comes_later() {
+    let cluster = Cluster::quick(4);
+    let direct = cluster.client("Aditi");
+    let lines: String = (0..700_000).map(|n| format!("line {n}\n")).collect();
+    direct.upload("text", lines.as_bytes());
+    direct.upload("poem", b"roses\n");
+    let proxies = cluster.proxies_together();
+    let aditi = cluster.client_through("Aditi", &proxies);
+    let Some(mut session) = prompt(&aditi) else { return };
+    proxies[0].fail_after(Way::Down, 3 << 20, Fault::Silence);
+    session.send("Cat text");
+    proxies[0].wait_for_the_fault();
+    session.wait_for_text("line 1000\r");
+    session.press(CTRL_C);
+    session.wait_for_text_again("interrupted", 1);
+    at_prompt(&session, 2);
+    proxies[0].heal();
+    session.send("Cat poem");
+    session.wait_for_text("roses");
+    session.send("Exit");
+    let seen = leaves(session);
+    let after = seen.split("interrupted").nth(1).unwrap();
+    assert!(!after.contains("line "), "{after}");
+}
+
+#[test]
 fn after_ctrl_c_the_servers_are_logged_in_to_again_without_a_word() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

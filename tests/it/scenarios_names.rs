@@ -1,10 +1,11 @@
 //! Several names, patterns, mirrors, and what would be done.
 
+use crate::common::client::PROGRAM;
 use crate::common::disk::{self, files_below};
 use crate::common::process::run;
-use crate::common::{Client, Cluster, Json, as_seen};
+use crate::common::{Client, Cluster, Json, as_seen, noise};
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -111,6 +112,19 @@ fn one_name_of_several_that_is_missing_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_name_with_a_slash_at_its_end_is_a_folder_whatever_is_named_beside_it() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "."]).succeeds();
+    aditi.run(&["Download", "d/", "a.txt", "c.md"]).succeeds();
+    aditi.has_downloaded("a.txt", b"a.txt");
+    aditi.has_downloaded("d/e.txt", b"d/e.txt");
+    let refused = aditi.run(&["Download", "b.txt/", "a.txt", "*.md"]).fails_with(1);
+    refused.complains_of("'b.txt' is a file, not a folder").complains_of("did you mean b.txt?");
+    assert!(!aditi.downloads().join("b.txt").exists());
+}
+
+#[test]
 fn a_download_goes_where_it_is_told_to() {
     let cluster = Cluster::quick(4);
     let aditi = with_files(&cluster);
@@ -123,19 +137,81 @@ fn a_download_goes_where_it_is_told_to() {
     fs::create_dir(here("there")).unwrap();
     aditi.run(&["Download", "d/e.txt", "d", "--to=there"]).succeeds();
     assert_eq!(files_below(&here("there")), ["d/e.txt", "d/f/g.txt", "d/x.o", "e.txt"]);
-    aditi.run(&["Download", "d", "--to", "copy"]).succeeds();
-    assert_eq!(files_below(&here("copy")), ["e.txt", "f/g.txt", "x.o"]);
+    aditi.run(&["Download", "d", "--to", "copy"]).fails_with(1).complains_of("`mkdir -p copy` makes it");
+    fs::create_dir(here("all")).unwrap();
     aditi.run(&["Download", ".", "--to", "all"]).succeeds();
     assert_eq!(files_below(&here("all")), files_below(&aditi.files()));
-    aditi.run(&["Download", "a.txt", "b.txt", "--to", "nowhere"]).fails_with(1).complains_of("mkdir nowhere");
+    aditi
+        .run(&["Download", "a.txt", "b.txt", "--to", "nowhere"])
+        .fails_with(1)
+        .complains_of("mkdir -p nowhere");
     aditi
         .run(&["Download", "a.txt", "--to", "no/where"])
         .fails_with(1)
-        .complains_of("'no' is no folder here");
-    aditi.run(&["Download", "d", "--to", "new.txt"]).fails_with(1).complains_of("'new.txt' is a file");
+        .complains_of("no such local folder: 'no'");
+    aditi.run(&["Download", "d", "--to", "new.txt"]).fails_with(1).complains_of("'new.txt' is not a folder");
     let hint = "Download a.txt --to /tmp/x";
     aditi.run(&["Download", "a.txt", "/tmp/x"]).fails_with(1).complains_of(hint);
     aditi.has_no_downloads();
+}
+
+#[test]
+fn a_download_replaces_no_device_fifo_or_link_that_was_named_as_its_place() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "a.txt"]).succeeds();
+    let place = |name: &str| aditi.folder().join(name);
+    run(Command::new("mkfifo").arg(place("fifo")), "").succeeds();
+    fs::write(place("file"), b"what the link leads to").unwrap();
+    symlink("file", place("link")).unwrap();
+    aditi.run(&["Download", "a.txt", "--to", "fifo"]).fails_with(1).complains_of("not a regular file");
+    aditi.run(&["Download", "a.txt", "--to", "link"]).fails_with(1).complains_of("'link' is a link");
+    aditi.run(&["Download", "a.txt", "--to", "-"]).fails_with(1).complains_of("`Cat a.txt`");
+    assert!(place("fifo").metadata().unwrap().file_type().is_fifo());
+    assert!(place("link").is_symlink());
+    assert_eq!(fs::read(place("file")).unwrap(), b"what the link leads to");
+}
+
+#[test]
+fn two_folders_that_may_both_be_meant_are_not_put_into_each_other() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.put("second/file", b"file");
+    let refused = aditi.run(&["Upload", "d", "second"]).fails_with(1);
+    refused.complains_of("'second' is a folder in DIR").complains_of("Upload d second --to .");
+    assert!(stored(&aditi).is_empty());
+    aditi.run(&["Upload", "second"]).succeeds();
+    aditi.run(&["Upload", "d/f", "second"]).succeeds();
+    assert_eq!(stored(&aditi), ["second/", "second/f/", "second/f/g.txt", "second/file"]);
+}
+
+#[test]
+fn two_stored_files_are_not_taken_for_a_file_in_a_folder() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "."]).succeeds();
+    let refused = aditi.run(&["Download", "a.txt", "b.txt"]).fails_with(1);
+    refused.complains_of("'b.txt' is a file").complains_of("Download a.txt b.txt --to Downloads/Aditi");
+    aditi.run(&["Download", "e.txt", "d"]).succeeds();
+    aditi.run(&["Download", "a.txt", "b.txt", "--to", "Downloads/Aditi"]).succeeds();
+    assert_eq!(files_below(&aditi.downloads()), ["a.txt", "b.txt", "d/e.txt"]);
+}
+
+#[test]
+fn what_is_stored_is_not_uploaded_again_only_because_a_server_is_down() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    aditi.run(&["Upload", "."]).succeeds();
+    cluster.stop(2);
+    aditi.put("new.txt", b"new");
+    let outcome = aditi.run(&["Upload", "-u", "-l", "d", "new.txt", "a.txt"]).succeeds();
+    let uploaded: Vec<&str> =
+        outcome.lines().into_iter().filter(|line| line.starts_with("uploaded")).collect();
+    assert_eq!(uploaded, ["uploaded new.txt (3 B)"]);
+    cluster.start(2);
+    cluster.wipe(2);
+    let outcome = aditi.run(&["Upload", "-u", "-l", "a.txt"]).succeeds();
+    outcome.prints(&["uploaded a.txt (5 B)"]);
 }
 
 #[test]
@@ -187,7 +263,8 @@ fn an_upload_that_is_a_mirror_deletes_there_what_is_not_here() {
     assert_eq!(would.stdout, "would delete d/f/\nwould delete d/f/g.txt\nwould delete d/x.o\n");
     aditi.run(&["Upload", "-u", "--delete", "d", "--exclude", "*.o"]).succeeds();
     assert_eq!(stored(&aditi), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/", "d/e.txt", "d/x.o"]);
-    aditi.run(&["Upload", "-u", "--delete", "d"]).succeeds();
+    aditi.run(&["Upload", "-u", "--delete", ".", "d"]).fails_with(1).complains_of("only after --to");
+    aditi.run(&["Upload", "-u", "--delete", ".", "d", "--to", "."]).succeeds();
     assert_eq!(stored(&aditi), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/", "d/e.txt"]);
 }
 
@@ -207,7 +284,7 @@ fn a_mirror_deletes_nothing_if_anything_is_doubtful() {
     fs::remove_dir_all(aditi.files().join("d")).unwrap();
     fs::create_dir(aditi.files().join("d")).unwrap();
     let empty = aditi.run(&["Upload", "-u", "--delete", "d"]).fails_with(1);
-    empty.complains_of("'d' is empty here").complains_of("is its disk mounted?");
+    empty.complains_of("no file is in 'd' here").complains_of("is its disk mounted?");
     assert_eq!(stored(&aditi), all);
     aditi.put("d/new", b"new");
     run(Command::new("mkfifo").arg(aditi.files().join("d/fifo")), "").succeeds();
@@ -234,7 +311,8 @@ fn a_download_that_is_a_mirror_removes_here_what_is_not_stored() {
     aditi.run(&["Download", "-u", "--delete", "d", "--exclude", "link"]).succeeds();
     assert_eq!(files_below(&place.join("d")), ["e.txt", "link", "x.o"]);
     assert!(place.join("outside").exists());
-    aditi.run(&["Download", "-u", "--delete", "."]).succeeds();
+    disk::write(&place.join("d/extra"), b"in both");
+    aditi.run(&["Download", "-u", "--delete", ".", "d", "--to", "Downloads/Aditi"]).succeeds();
     assert_eq!(files_below(&place), [".hidden.txt", "a.txt", "b.txt", "c.md", "d/e.txt", "d/x.o"]);
 }
 
@@ -253,6 +331,104 @@ fn a_mirror_removes_nothing_here_while_servers_may_have_more() {
 }
 
 #[test]
+fn a_pattern_is_not_done_with_while_servers_may_have_more_that_matches() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    cluster.run_only(&[3, 4]);
+    aditi.run(&["Upload", "a.txt"]).succeeds();
+    cluster.run_only(&[1, 2]);
+    aditi.run(&["Upload", "b.txt"]).succeeds();
+    for arguments in
+        [&["Download", "*.txt"][..], &["Cat", "*.txt"], &["Move", "*.txt", "c"], &["Delete", "*"]]
+    {
+        aditi.run(arguments).fails_with(4).complains_of("some servers did not answer (Server3, Server4");
+    }
+}
+
+#[test]
+fn a_mirror_keeps_what_another_client_stores_while_it_runs() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    let other = cluster.client("Aditi");
+    aditi.put("m/large", &noise(1, 3 << 20));
+    other.put("m/gone", b"version 1");
+    other.run(&["Upload", "m"]).succeeds();
+    other.put("m/gone", b"version 2");
+    other.put("m/new", b"new");
+    // Slow enough for the others to come in between.
+    let mirror = aditi.shell("$client Upload -u --delete m --limit 1M --trace 2>&1");
+    mirror.wait_for_text("STAGE");
+    other.run(&["Upload", "m"]).succeeds();
+    let outcome = mirror.finish().exits(1);
+    assert!(
+        outcome.stdout.contains("m/gone was replaced in the meantime; the newer version was kept"),
+        "{outcome}"
+    );
+    assert_eq!(stored(&aditi), ["m/", "m/gone", "m/large", "m/new"]);
+}
+
+#[test]
+fn a_mirror_keeps_what_is_put_here_while_it_runs_and_the_files_of_a_change_of_password() {
+    let cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.put("m/large", &noise(1, 3 << 20));
+    aditi.run(&["Upload", "m"]).succeeds();
+    let place = aditi.folder().join("place");
+    disk::write(&place.join("m/old"), b"old");
+    disk::write(&place.join("m/written"), b"before");
+    // The .conf of this run is in the mirror.
+    aditi.write_conf();
+    fs::copy(aditi.folder().join("user.conf"), place.join("m/my.conf")).unwrap();
+    disk::write(&place.join("m/my.conf.passwd.txt"), b"not the journal");
+    let command = "files place/m/my.conf Download -u --delete m --to place --limit 1M --trace 2>&1";
+    let mirror = aditi.shell(&format!("{PROGRAM} {command}"));
+    mirror.wait_for_text("READ");
+    disk::write(&place.join("m/new"), b"new");
+    disk::write(&place.join("m/written"), b"and after");
+    let outcome = mirror.finish().exits(1);
+    assert!(outcome.stdout.contains("it has changed, and was kept"), "{outcome}");
+    assert_eq!(files_below(&place.join("m")), ["large", "my.conf", "new", "written"]);
+}
+
+#[test]
+fn a_name_whose_place_is_in_that_of_another_is_refused_unless_it_is_the_same() {
+    let cluster = Cluster::quick(4);
+    let aditi = with_files(&cluster);
+    let elsewhere = aditi.folder().join("elsewhere/d");
+    disk::write(&elsewhere.join("e.txt"), b"another");
+    let elsewhere = elsewhere.to_str().unwrap();
+    let refused = aditi.run(&["Upload", "-u", "--delete", ".", elsewhere, "--to", "bk"]).fails_with(1);
+    refused.complains_of("would be in the folder in which '.' is stored");
+    assert!(stored(&aditi).is_empty());
+    aditi.run(&["Upload", ".", "d", "--to", "bk"]).succeeds();
+    fs::create_dir(aditi.folder().join("x")).unwrap();
+    let refused = aditi.run(&["Download", ".", "bk/d", "--to", "x"]).fails_with(1);
+    refused
+        .complains_of("'bk/d' would be in the folder to which '.' goes")
+        .does_not_complain_of("downloaded");
+    let refused = aditi.run(&["Download", "bk", "bk/d/f", "--to", "x"]).succeeds();
+    refused.does_not_complain_of("would");
+    aditi.run(&["Upload", "a.txt", "--to", "bk/f"]).succeeds();
+    let refused = aditi.run(&["Download", ".", "bk/f", "--to", "x/bk"]).fails_with(1);
+    refused.complains_of("'bk/f' would be in the folder to which '.' goes");
+}
+
+#[test]
+fn a_name_that_looks_like_a_pattern_and_is_gone_says_what_it_hits() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = cluster.client("Aditi");
+    aditi.upload("r1.txt", b"1");
+    let outcome = aditi.run(&["Delete", "-n", "r[1].txt"]).succeeds();
+    outcome.complains_of("nothing is named 'r[1].txt'; as a pattern it matches r1.txt");
+    cluster.stop(3);
+    cluster.stop(4);
+    aditi.run(&["Delete", "r[1].txt"]).fails_with(4);
+    aditi.run(&["Move", "r[1].txt", "x"]).fails_with(4);
+    cluster.run_all();
+    assert_eq!(stored(&aditi), ["r1.txt"]);
+}
+
+#[test]
 fn on_a_terminal_a_mirror_asks_first_and_says_where_a_file_went() {
     let cluster = Cluster::quick(4);
     let aditi = with_files(&cluster);
@@ -265,7 +441,7 @@ fn on_a_terminal_a_mirror_asks_first_and_says_where_a_file_went() {
     session.send("n");
     let outcome = session.finish();
     let seen = as_seen(&outcome.stdout).join("\n");
-    assert!(seen.contains("delete 1 name that the servers have and DIR has not? [y/N]"), "{seen}");
+    assert!(seen.contains("1 name stored there but not in DIR; delete? [y/N]"), "{seen}");
     assert!(seen.contains("nothing was deleted"), "{seen}");
     assert!(seen.contains("uploaded d/e.txt (7 B), stored as e.txt"), "{seen}");
     assert!(stored(&aditi).contains(&"d/x.o".to_owned()));
@@ -287,6 +463,9 @@ fn what_would_be_done_is_said_in_the_same_words_and_not_done() {
     assert_eq!(would.stdout, "would download a.txt (5 B) to Downloads/Aditi/a.txt\n");
     aditi.has_no_downloads();
     assert_eq!(stored(&aditi), ["a.txt"]);
+    aditi.run(&["Upload", "d"]).succeeds();
+    aditi.run(&["Download", "-n", "d/e.txt"]).succeeds();
+    assert!(!aditi.downloads().exists(), "no folder is made either");
     aditi.run(&["Download", "-n", "b.txt"]).fails_with(1).complains_of("not found");
 }
 

@@ -271,7 +271,7 @@ fn a_warning_names_the_servers_that_it_is_about() {
     cluster.stop(3);
     let outcome = aditi.run(&["Upload", "a"]).succeeds();
     outcome.complains_of(
-        "warning: Server2 and Server3 are down; a newer version of an uploaded file, if stored there, wins",
+        "warning: Server2 and Server3 are down; a newer version of an uploaded file, if stored there, replaces it",
     );
 }
 

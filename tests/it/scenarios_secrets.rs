@@ -87,14 +87,23 @@ fn a_program_that_gives_no_password_is_an_error_of_its_line_and_nobody_logs_in()
 }
 
 #[test]
-fn a_program_may_ask_on_standard_input_before_the_commands_there() {
+fn a_program_may_ask_on_the_terminal() {
     let cluster = Cluster::quick(1);
-    let aditi = cluster.client("Aditi");
-    aditi.upload("a", b"a");
     let asking = "PasswordCommand sh -c 'read -r pin; test \"$pin\" = 1234 && echo Aditi@123'";
     let aditi = cluster.client("Aditi").instead_of_password(asking);
-    aditi.pipe("1234\nShowFiles\n").succeeds().prints(&["a"]);
-    aditi.pipe("4321\nShowFiles\n").fails_with(2).complains_of("'sh' failed");
+    let Some(mut session) = aditi.on_terminal(80, "$client Status") else { return };
+    session.send("1234");
+    session.finish().succeeds();
+}
+
+#[test]
+fn a_program_that_reads_on_takes_nothing_of_what_comes_from_a_pipe() {
+    let cluster = Cluster::quick(1);
+    let greedy = "PasswordCommand sh -c 'cat >/dev/null; echo Aditi@123'";
+    let aditi = cluster.client("Aditi").instead_of_password(greedy);
+    aditi.shell("echo all of it | $client Upload - a").finish().succeeds();
+    cluster.client("Aditi").download("a", b"all of it\n");
+    aditi.pipe("ShowFiles\nShowFiles\n").succeeds().prints(&["a", "a"]);
 }
 
 #[test]
@@ -180,7 +189,7 @@ fn passwd_refuses_where_the_new_password_has_no_place() {
     let outcome = aditi.pipe("Passwd\nanother\nShowFiles\n").fails_with(1);
     outcome
         .complains_of(&format!("cannot rewrite {CONF} (it has no Password line); no password was changed"))
-        .complains_of("hint: for the change, write your password in a Password line")
+        .complains_of("hint: put the current password in a Password line")
         .does_not_complain_of("unknown command");
     assert!(!aditi.journal_is_there());
     aditi.run(&["ShowFiles"]).succeeds();

@@ -114,7 +114,7 @@ fn what_was_seen_is_done_with_a_warning_and_for_a_folder_with_exit_status_four()
     names.iter().for_each(|name| aditi.has_downloaded(name, &noise(1, 5000)));
     // Problems that were found are the first word, and what was not seen is the second.
     let verified = aditi.run(&["Verify", "-r"]).fails_with(1);
-    verified.complains_of("problems").complains_of("not everything could be seen (Server2, Server4");
+    verified.complains_of("problems").complains_of("some servers did not answer (Server2, Server4");
     aditi.run(&["Delete", "d/a"]).succeeds().complains_of(newer);
     aditi.run(&["Move", "d/b", "b"]).succeeds().complains_of(newer);
     vouches_for_nothing(aditi.run(&["Delete", "-r", "d"]), &[2, 4]);

@@ -31,10 +31,11 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         // One after another: they are written in this order, and as often as they are named.
         let written = match session.find(slice::from_ref(name)) {
             Err(error) => session.report(error, None),
-            Ok(Stored { found, .. }) => {
+            Ok(Stored { found, unseen, .. }) => {
                 let written: Vec<u8> =
                     found.into_iter().map(|(name, found)| write(session, &name, found)).collect();
-                written.into_iter().find(|status| *status != 0).unwrap_or_default()
+                let first = written.into_iter().find(|status| *status != 0).unwrap_or_default();
+                session.unless_unseen(first, unseen)
             }
         };
         status = if status == 0 { written } else { status };
@@ -51,7 +52,7 @@ fn write(session: &mut Session<'_>, name: &str, found: Found) -> u8 {
     };
     if !session.console.out_is_file() {
         // A line that is drawn and erased would take text with it, on a terminal or in a pager.
-        session.console.end_work();
+        session.console.draw_nothing();
     }
     match session.client.cat(*file, &mut io::stdout()) {
         Ok(()) => 0,

@@ -36,8 +36,8 @@ pub(super) fn upload(session: &mut Session<'_>, call: &Call) -> Result<u8, Clien
     if session.reads_commands {
         let (dir, conf) = (session.dir.to_string_lossy(), session.conf.to_string_lossy());
         let alone = command_line(&[&dir, &conf, COMMAND, INPUT, name]);
-        let hint = format!("as a command of its own it can read one: {alone}");
-        return mistake("standard input is where the commands come from", &hint);
+        let hint = format!("run it as a separate command: {alone}");
+        return mistake("standard input is already used for commands", &hint);
     }
     let options = &call.options;
     if options.only_changed || options.delete || !options.exclude.is_empty() {
@@ -56,6 +56,9 @@ pub(super) fn upload(session: &mut Session<'_>, call: &Call) -> Result<u8, Clien
     for result in session.client.upload(&[source], false) {
         match result {
             Ok(file) => {
+                if file.size == 0 {
+                    console.warning(&format!("standard input was empty, and so is {}", file.path));
+                }
                 let line = tally.done(&file.path, Some(file.size), "");
                 session.tell(&tally, line);
             }

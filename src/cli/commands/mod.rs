@@ -65,7 +65,9 @@ pub(super) fn execute(session: &mut Session<'_>, call: &Call) -> u8 {
     session.client.probe();
     // Passwd first reads a line.
     if *call.command != passwd::COMMAND {
-        passwd::finish_or_warn(session);
+        if !call.options.dry_run {
+            passwd::finish_or_warn(session);
+        }
         session.console.begin_work();
     }
     let status = (call.run)(session, call).unwrap_or_else(|error| session.report(error, call.after_name()));

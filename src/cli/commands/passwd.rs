@@ -109,7 +109,7 @@ fn not_rewritten(session: &Session<'_>, error: &io::Error) -> u8 {
     let hint = match error.kind() {
         io::ErrorKind::AlreadyExists => "another client is changing it, or was interrupted",
         NO_PASSWORD_LINE => {
-            "for the change, write your password in a Password line, in place of PasswordCommand if that is there"
+            "put the current password in a Password line, in place of PasswordCommand if that is there"
         }
         _ => "Passwd writes a new .conf beside the old one",
     };

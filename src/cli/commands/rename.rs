@@ -11,19 +11,20 @@ use crate::cli::session::Session;
 use crate::cli::tally::{Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
-use crate::client::{ClientError, Files, FolderMove, Found, Shown};
+use crate::client::{ClientError, Files, FolderMove, Found, Matches, Shown};
 use crate::name::{FilePath, printable};
-use crate::pattern::is_pattern;
+use crate::pattern::{is_pattern, may_be_a_name};
 
 pub(super) const COMMAND: Command = Command {
     name: "Move",
     elsewhere: &["mv", "rename"],
     forms: &[("Move OLD NEW", "rename a file or folder")],
     options: &[(&DRY_RUN, "only show what would be done"), (&JSON, "one JSON object for each file")],
-    details: "OLD may be a pattern; several names go to the folder NEW. The bytes do not travel again. What exists is \
-              never replaced. At least as many servers must be up as there should be copies. Of a folder, what cannot be moved stays where it is, and the exit status is 1; so it is \
-              if an old name is uploaded again in the meantime: the newer version is kept. To finish a Move that was \
-              interrupted, run it again.",
+    details: "OLD may be a pattern; several names go to the folder NEW. The bytes do not travel again. What exists \
+              is never replaced. At least as many servers must be up as there should be copies. Of a folder, what \
+              cannot be moved stays where it is, and the exit status is 1; so it is if an old name is uploaded \
+              again in the meantime: the newer version is kept. To finish a Move that was interrupted, run it \
+              again.",
     examples: &["Move a.txt papers/b.txt", "Move holiday trips/crete"],
     action: Action::Run(run),
     ..Command::EMPTY
@@ -31,15 +32,25 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     let (old, new) = (call.needed(0), call.needed(1));
-    if !is_pattern(old) || session.client.find(old).is_ok() {
+    if !is_pattern(old) {
         return rename(session, call, old, new);
     }
-    let names = outermost(session.client.matching(old)?);
-    if let [name] = &names[..] {
-        return rename(session, call, name, new);
+    match session.client.find(old) {
+        Ok(_) => return rename(session, call, old, new),
+        // Out of sight it may still be there, and be what is meant.
+        Err(error @ ClientError::OutOfSight(..)) if may_be_a_name(old) => return Err(error),
+        Err(ClientError::NotFound(_) | ClientError::OutOfSight(..)) => {}
+        Err(error) => return Err(error),
     }
+    let Matches { names, unseen } = session.client.matching(old)?;
+    session.tell_of_match(old, &names);
+    let names = outermost(names);
     let to = parse_folder(Some(new))?;
     if !to.is_root() && !is_folder(session, &parse_file(to.as_str())?) {
+        if let [name] = &names[..] {
+            let status = rename(session, call, name, new)?;
+            return Ok(session.unless_unseen(status, unseen));
+        }
         let many = counted(names.len(), "name");
         let error = format!("'{}' matches {many}, and '{}' is no folder", printable(old), printable(new));
         session.console.error(&error, Some("several names can be moved to a folder that exists".into()));
@@ -53,7 +64,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         let moved = moved.unwrap_or_else(|error| session.refuse(&name, error));
         status = if status == 0 { moved } else { status };
     }
-    Ok(status)
+    Ok(session.unless_unseen(status, unseen))
 }
 
 fn rename(session: &mut Session<'_>, call: &Call, old: &str, new: &str) -> Result<u8, ClientError> {
@@ -106,7 +117,7 @@ fn move_folder(
     to: &FilePath,
 ) -> Result<u8, ClientError> {
     let (old, new) = (parse_folder(Some(from.as_str()))?, parse_folder(Some(to.as_str()))?);
-    let Files { files, unseen } = match session.client.find_to_move(&old, &new) {
+    let Files { files, unseen, .. } = match session.client.find_to_move(&old, &new) {
         Err(error @ ClientError::Exists(_)) if from != to && is_folder(session, to) => {
             return Ok(into_folder(session, from, to, &error));
         }

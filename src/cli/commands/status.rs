@@ -88,10 +88,10 @@ fn table(servers: &[ServerStatus], view: View) -> Vec<String> {
         Column::right(2),
         Column::right(2),
     ];
-    let header = ["Server", "State", "Round trip", "Pieces", "Held", "Free"];
+    let header = ["Server", "State", "Free", "Held", "Pieces", "Round trip"];
     let mut rows = vec![header.map(|text| Cell::painted(Paint::Bold, text)).to_vec()];
     rows.extend(servers.iter().map(|server| row(server, view)));
-    // On a narrow terminal the last columns are left out; a name, a state and a round trip stay.
+    // On a narrow terminal the last columns are left out; a name, a state and the free space stay.
     let fits = |columns: &usize| {
         let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row[..row.len().min(*columns)].to_vec()).collect();
         grid::width(&grid[..*columns], &rows) <= view.width
@@ -109,10 +109,10 @@ fn row(server: &ServerStatus, view: View) -> Vec<Cell> {
             vec![
                 Cell::new(name),
                 Cell::new("up"),
-                Cell::new(format!("{:.1} ms", round_trip.as_secs_f64() * 1000.0)),
-                Cell::new(usage.pieces.to_string()),
-                Cell::new(size(usage.bytes)),
                 Cell::new(usage.free.map_or("unknown".to_owned(), size)),
+                Cell::new(size(usage.bytes)),
+                Cell::new(usage.pieces.to_string()),
+                Cell::new(format!("{:.1} ms", round_trip.as_secs_f64() * 1000.0)),
             ]
         }
         Err(why) => {
@@ -135,14 +135,14 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_narrow_terminal_loses_what_is_held_and_free() {
+    fn a_narrow_terminal_loses_the_round_trip_first_and_keeps_the_free_space() {
         let usage = Usage { pieces: 12, bytes: 5 << 20, free: Some(7 << 30) };
         let server = |name: &str, state| ServerStatus { server: ServerName::parse(name).unwrap(), state };
         let servers = [
             server("Server1", Ok((usage, Duration::from_millis(2)))),
             server("Server2", Err("refused the connection".to_owned())),
         ];
-        let heads = [(80, "Free"), (50, "Held"), (40, "Pieces"), (30, "Round trip")];
+        let heads = [(80, "Round trip"), (40, "Pieces"), (32, "Held"), (26, "Free")];
         for (width, last) in heads {
             let lines = table(&servers, View { width, exact: false, palette: Palette::OFF });
             assert!(lines[0].ends_with(last), "{width}: {lines:#?}");

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use super::delete::tell_deleted;
 use super::input::{self, INPUT};
-use crate::cli::arguments::{outermost, parse_folder};
-use crate::cli::command::{Action, Call, Command, Names};
+use crate::cli::arguments::{outermost, parse_folder, without_slash};
+use crate::cli::command::{self, Action, Call, Command};
 use crate::cli::journal::Journal;
 use crate::cli::options::{DELETE, DRY_RUN, EXCLUDE, FOLLOW, JSON, LIMIT, LONG, ONLY_CHANGED, RECURSIVE, TO};
 use crate::cli::session::Session;
@@ -14,8 +15,8 @@ use crate::cli::tally::{AT_A_TIME, Deed, Tally};
 use crate::cli::text::counted;
 use crate::cli::words::quoted;
 use crate::cli::{FAILED, USAGE};
-use crate::client::{self, ClientError, Files, Found, Selection, Source, Sources};
-use crate::name::{FilePath, printable};
+use crate::client::{self, ClientError, Files, Found, Names, Seen, Selection, Source, Sources, Uploaded};
+use crate::name::{FilePath, FolderPath, ServerName, printable};
 use crate::pattern::{Excluded, is_pattern};
 
 pub(super) const COMMAND: Command = Command {
@@ -26,12 +27,12 @@ pub(super) const COMMAND: Command = Command {
         ("Upload FILE [FOLDER]", "store one in FOLDER"),
         ("Upload - NAME [--to FOLDER]", "store standard input"),
     ],
-    names: Names::Local,
+    names: command::Names::Local,
     options: &[
         (&TO, "the folder on the servers; without it, two names are FILE and FOLDER"),
         (
             &ONLY_CHANGED,
-            "skip what is already stored with the same size, time and permissions and all its copies",
+            "skip what is stored with the same size, time, permissions and all copies, if servers that are down have theirs",
         ),
         (&DELETE, "with -u: delete there what a folder here does not have; asks on a terminal"),
         (&EXCLUDE, "skip what matches, as in .gitignore; may be repeated"),
@@ -46,7 +47,7 @@ pub(super) const COMMAND: Command = Command {
               [a-z] or ** for any number of folders. It is stored under the last part of its path, in FOLDER on the \
               servers if one is given; folders are created as needed. An older file of that name is replaced in one step. \
               A folder is stored with its links and empty folders, times and permission bits. `Upload .` stores all of \
-              DIR. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
+              DIR; with -u --delete it deletes everything else that is stored. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
               something is left out, the last line says how much, the exit status is 1, and --delete deletes nothing.",
     examples: &[
         "Upload *.txt --to docs",
@@ -62,10 +63,15 @@ pub(super) const COMMAND: Command = Command {
     ..Command::EMPTY
 };
 
+/// Whether a call stores standard input.
+pub(in crate::cli) fn stores_input(call: &Call) -> bool {
+    *call.command == COMMAND && call.needed(0) == INPUT
+}
+
 /// Why a call cannot read from DIR, if it is an Upload that has to.
 pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
     let is_in_dir = |name: &String| Path::new(name).is_relative();
-    let is_upload = *call.command == COMMAND && call.needed(0) != INPUT;
+    let is_upload = *call.command == COMMAND && !stores_input(call);
     let reads_dir = is_upload && call.given().names.iter().any(is_in_dir);
     (reads_dir && !dir.is_dir()).then(|| {
         format!("DIR, from which Upload reads, is not a folder: '{}'", printable(&dir.to_string_lossy()))
@@ -73,7 +79,7 @@ pub(in crate::cli) fn lacks_dir(call: &Call, dir: &Path) -> Option<String> {
 }
 
 fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
-    if call.needed(0) == INPUT {
+    if stores_input(call) {
         return input::upload(session, call);
     }
     if let Some(why) = lacks_dir(call, &session.dir) {
@@ -86,51 +92,101 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
     if given.folder.is_some_and(|folder| is_ambiguous(session, &given.names[0], folder)) {
         return Ok(FAILED);
     }
-    let journals = Journal::files(&session.conf);
     let excluded = Excluded::new(options.exclude.iter().map(String::as_str));
-    let dir = session.dir.clone();
-    let from = Selection { dir: &dir, follow: options.follow, journals: &journals, excluded: &excluded };
+    let Local { found, statuses, left_out } = sources(session, call, &into, &excluded)?;
     let console = session.console;
-    let mut found: Vec<(String, Sources)> = Vec::new();
-    let mut refused = Vec::new();
-    for name in given.names {
-        let names = if is_pattern(name) && fs::symlink_metadata(dir.join(name)).is_err() {
-            client::matching(&dir, name).map(outermost)
-        } else {
-            Ok(vec![name.clone()])
-        };
-        let all = names.and_then(|names| {
-            let find = |name: String| client::find(from, &name, &into, console).map(|all| (name, all));
-            names.into_iter().map(find).collect::<Result<Vec<_>, _>>()
-        });
-        match all {
-            Ok(all) => found.extend(all),
-            Err(error) if given.names.len() == 1 => return Err(error),
-            Err(error) => refused.push(session.refuse(name, error)),
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found.dedup_by(|(a, _), (b, _)| a == b);
     if let Some((first, second, name)) = same_target(&found) {
         console.error(&format!("'{first}' and '{second}' would both be stored as '{name}'"), None);
+        return Ok(FAILED);
+    }
+    if let Some((inner, outer)) = one_inside(&found) {
+        console.error(&format!("'{inner}' would be in the folder in which '{outer}' is stored"), None);
         return Ok(FAILED);
     }
     if options.delete && !may_mirror(session, call, &found) {
         return Ok(FAILED);
     }
+    // Found before anything is stored: what somebody stores there meanwhile is not deleted.
+    let others = if options.delete { others(session, &found, &excluded)? } else { Some(Others::default()) };
+    let Some(others) = others else { return Ok(FAILED) };
     let count = found.iter().map(|(_, sources)| sources.count()).sum();
-    let left_out = found.iter().map(|(_, sources)| sources.left_out).sum();
+    if count == 0 && !options.exclude.is_empty() && statuses.is_empty() {
+        console.done(&"nothing to store: everything is excluded");
+    }
+    let left_out = left_out + found.iter().map(|(_, sources)| sources.left_out).sum::<usize>();
     console.expect_files(count);
     let names = found.iter().flat_map(|(_, sources)| sources.names());
     let mut tally =
         Tally::of_upload(names, left_out, options.long).dry_run(options.dry_run).json(options.json);
-    refused.into_iter().for_each(|status| tally.refused(status));
-    let renamed = renamed(&found);
+    statuses.into_iter().for_each(|status| tally.refused(status));
+    upload_all(session, call, &found, &mut tally);
+    let status = session.conclude(&tally, Vec::new());
+    if !options.delete {
+        return Ok(status);
+    }
+    if !tally.is_whole() {
+        let hint = "--exclude NAME leaves out what cannot be stored".to_owned();
+        console.error(&"--delete deleted nothing, because not everything was stored", Some(hint));
+        return Ok(status);
+    }
+    let deleted = delete_others(session, call, others);
+    Ok(if status == 0 { deleted } else { status })
+}
+
+/// What names refer to here.
+struct Local {
+    found: Vec<(String, Sources)>,
+    /// The exit status for each name that cannot be used.
+    statuses: Vec<u8>,
+    /// How many folders could not be read to find what matches a pattern.
+    left_out: usize,
+}
+
+/// What each name refers to here, a pattern to all that match it. One of several that cannot be used is reported.
+///
+/// # Errors
+/// If the only name cannot be used.
+fn sources(
+    session: &mut Session<'_>,
+    call: &Call,
+    into: &FolderPath,
+    excluded: &Excluded,
+) -> Result<Local, ClientError> {
+    let names = call.given().names;
+    let journals = Journal::files(&session.conf);
+    let (dir, console) = (session.dir.clone(), session.console);
+    let from = Selection { dir: &dir, follow: call.options.follow, journals: &journals, excluded };
+    let (mut found, mut refused, mut left_out) = (Vec::new(), Vec::new(), 0);
+    for name in names {
+        let matching = if is_pattern(name) && fs::symlink_metadata(dir.join(name)).is_err() {
+            client::matching(&dir, name, console).map(|(names, left_out)| (outermost(names), left_out))
+        } else {
+            Ok((vec![name.clone()], 0))
+        };
+        let all = matching.and_then(|(names, unread)| {
+            left_out += unread;
+            let find = |name: String| client::find(from, &name, into, console).map(|all| (name, all));
+            names.into_iter().map(find).collect::<Result<Vec<_>, _>>()
+        });
+        match all {
+            Ok(all) => found.extend(all),
+            Err(error) if names.len() == 1 => return Err(error),
+            Err(error) => refused.push(session.refuse(name, error)),
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found.dedup_by(|(a, _), (b, _)| a == b);
+    Ok(Local { found, statuses: refused, left_out })
+}
+
+/// Uploads everything that was found, and reports what came of each.
+fn upload_all(session: &mut Session<'_>, call: &Call, found: &[(String, Sources)], tally: &mut Tally) {
+    let renamed = renamed(found);
     let mut sources = found.iter().flat_map(|(_, sources)| sources.iter());
     loop {
         let batch: Vec<Source> = sources.by_ref().take(AT_A_TIME).collect();
         if batch.is_empty() {
-            break;
+            return;
         }
         for (path, size, result) in upload(session, call, &batch) {
             let line = match result {
@@ -140,24 +196,13 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
                     None => tally.done(&path, Some(size), ""),
                 },
                 Err(error) => {
-                    session.fail(&mut tally, &path, error);
+                    session.fail(tally, &path, error);
                     None
                 }
             };
-            session.tell(&tally, line);
+            session.tell(tally, line);
         }
     }
-    drop(sources);
-    let status = session.conclude(&tally, Vec::new());
-    if !options.delete {
-        return Ok(status);
-    }
-    if !tally.is_whole() {
-        console.error(&"--delete deleted nothing, because not everything was stored", None);
-        return Ok(status);
-    }
-    let deleted = delete_others(session, call, &found, &excluded)?;
-    Ok(if status == 0 { deleted } else { status })
 }
 
 /// Uploads sources, or only finds out which have changed: for each its name, its size, and whether it was unchanged.
@@ -168,35 +213,41 @@ fn upload(
 ) -> Vec<(FilePath, u64, Result<bool, ClientError>)> {
     let options = &call.options;
     let client = &mut session.client;
-    let results: Vec<_> = if options.dry_run {
+    let of = |source: &Source| (source.target.clone(), source.size);
+    if options.dry_run {
         let unchanged =
             if options.only_changed { client.are_unchanged(batch) } else { vec![false; batch.len()] };
-        unchanged.into_iter().map(Ok).collect()
-    } else {
-        let results = client.upload(batch, options.only_changed);
-        return results
-            .into_iter()
-            .zip(batch)
-            .map(|(result, source)| {
-                let size = result.as_ref().map_or(source.size, |file| file.size);
-                (source.target.clone(), size, result.map(|file| file.unchanged))
-            })
-            .collect();
+        let result = |(source, unchanged)| {
+            let (path, size) = of(source);
+            (path, size, Ok(unchanged))
+        };
+        return batch.iter().zip(unchanged).map(result).collect();
+    }
+    let result = |(source, result): (&Source, Result<Uploaded, ClientError>)| {
+        let (path, size) = of(source);
+        (path, result.as_ref().map_or(size, |file| file.size), result.map(|file| file.unchanged))
     };
-    results.into_iter().zip(batch).map(|(result, of)| (of.target.clone(), of.size, result)).collect()
+    batch.iter().zip(client.upload(batch, options.only_changed)).map(result).collect()
 }
 
 /// Whether FOLDER of `FILE FOLDER` is a local file, or a pattern: then two names were meant, perhaps by the shell, which
 /// must not be guessed. That is reported.
-fn is_ambiguous(session: &Session<'_>, file: &str, folder: &str) -> bool {
-    let local = session.dir.join(folder);
-    let is_file = fs::symlink_metadata(&local).is_ok_and(|metadata| !metadata.is_dir());
-    let is_names = is_pattern(folder) && client::matching(&session.dir, folder).is_ok();
-    if !is_file && !is_names {
-        return false;
-    }
+fn is_ambiguous(session: &mut Session<'_>, file: &str, folder: &str) -> bool {
+    let kind = |name: &str| fs::symlink_metadata(session.dir.join(name)).map(|metadata| metadata.is_dir());
+    let what = match (kind(file), kind(folder)) {
+        // It will not be found.
+        (Err(_), _) if !is_pattern(file) => return false,
+        (_, Ok(false)) => "a file in DIR",
+        (_, Err(_))
+            if is_pattern(folder) && client::matching(&session.dir, folder, &client::Silent).is_ok() =>
+        {
+            "a pattern"
+        }
+        // A folder that is here and there is often meant as the place; one that is only here may be the second of two.
+        (Ok(true), Ok(true)) if session.client.find(without_slash(folder)).is_err() => "a folder in DIR",
+        _ => return false,
+    };
     let (file, quoted_folder) = (quoted(file), quoted(folder));
-    let what = if is_file { "a file in DIR" } else { "a pattern" };
     let error = format!("'{folder}' is {what}, and two names without --to are a FILE and a FOLDER");
     let both = format!("`Upload {file} {quoted_folder} --to .` stores both");
     let hint = format!("{both}; `Upload {file} --to {quoted_folder}` stores {file} in {quoted_folder}/");
@@ -208,9 +259,23 @@ fn is_ambiguous(session: &Session<'_>, file: &str, folder: &str) -> bool {
 fn same_target(found: &[(String, Sources)]) -> Option<(&str, &str, String)> {
     let mut targets: HashMap<String, &str> = HashMap::new();
     found.iter().find_map(|(name, sources)| {
-        let target = sources.names().next()?.as_str().trim_end_matches('/').to_owned();
+        let target = sources.target()?.as_str().trim_end_matches('/').to_owned();
         let first = targets.insert(target.clone(), name)?;
         Some((first, name.as_str(), target))
+    })
+}
+
+/// A name whose target is in that of a folder, although it is not in that folder here.
+fn one_inside(found: &[(String, Sources)]) -> Option<(&str, &str)> {
+    let folders =
+        || found.iter().filter_map(|(name, sources)| Some((name, sources, sources.folder.as_ref()?)));
+    found.iter().find_map(|(inner, sources)| {
+        let target = sources.target()?;
+        folders().find_map(|(outer, around, folder)| {
+            let below = folder.relative(&target).filter(|path| path.as_str() != "/")?;
+            let place = around.local().join(below.as_str().trim_end_matches('/'));
+            (place != sources.local()).then_some((inner.as_str(), outer.as_str()))
+        })
     })
 }
 
@@ -229,65 +294,89 @@ fn may_mirror(session: &Session<'_>, call: &Call, found: &[(String, Sources)]) -
         console.error(&"--delete needs -u", Some(hint.into()));
         return false;
     }
+    let given = call.given();
+    if let Some(folder) = given.folder {
+        // Two folders may have been meant, and the second one would lose what is in it.
+        let (name, folder) = (quoted(&given.names[0]), quoted(folder));
+        let hint = format!("`Upload -u --delete {name} --to {folder}`, or for both `{name} {folder} --to .`");
+        console.error(&"--delete takes FOLDER only after --to", Some(hint));
+        return false;
+    }
     if let Some((name, _)) = found.iter().find(|(_, sources)| sources.folder.is_none()) {
-        console.error(&format!("--delete needs a folder, and '{name}' is none"), None);
+        console.error(&format!("--delete needs a folder, and '{name}' is not one"), None);
         return false;
     }
     true
 }
 
-/// Deletes what is stored below the folders and not here.
-fn delete_others(
+/// What is stored in the folders and not here, as it is now.
+#[derive(Default)]
+struct Others {
+    seen: Vec<Seen>,
+    /// Servers that may know of more.
+    not_seen: Vec<(ServerName, String)>,
+}
+
+/// What is stored below the folders and not here. None if a folder here is empty, which is reported.
+///
+/// # Errors
+/// If the servers cannot be asked.
+fn others(
     session: &mut Session<'_>,
-    call: &Call,
     found: &[(String, Sources)],
     excluded: &Excluded,
-) -> Result<u8, ClientError> {
-    let options = &call.options;
-    let (mut others, mut not_seen) = (Vec::new(), Vec::new());
+) -> Result<Option<Others>, ClientError> {
+    let (mut others, mut not_seen) = (Names::default(), Vec::new());
     for (_, sources) in found {
         let Some(folder) = &sources.folder else { continue };
         let name = if folder.is_root() { "." } else { folder.as_str() };
-        let Ok(Found::Below(Files { files, unseen })) = session.client.find(name) else { continue };
+        let Files { files, unseen, .. } = match session.client.find(name) {
+            Ok(Found::Below(below)) => below,
+            // It may not be stored yet.
+            Ok(Found::File(_)) | Err(ClientError::NotFound(_)) => continue,
+            Err(error) => return Err(error),
+        };
         not_seen.extend(unseen);
         let is_excluded = |path: &FilePath| {
             let below = folder.relative(path);
             below.is_some_and(|path| excluded.has(path.as_str().trim_end_matches('/'), path.is_of_folder()))
         };
-        let before = others.len();
-        others.extend(files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)));
+        let extra: Vec<FilePath> =
+            files.iter().filter(|path| !sources.contains(path) && !is_excluded(path)).collect();
         // The folder on which a disk should be mounted looks like this.
-        if sources.count() == 1 && others.len() > before {
+        let is_file = |path: &FilePath| !path.is_of_folder();
+        if !sources.names().any(|path| is_file(&path)) && extra.iter().any(is_file) {
+            let error = format!("no file is in '{name}' here, and --delete would delete all that are there");
             let hint = format!("is its disk mounted? `Delete -r {}` deletes what is stored", quoted(name));
-            session.console.error(
-                &format!("'{name}' is empty here, and --delete would delete all of it there"),
-                Some(hint),
-            );
-            return Ok(FAILED);
+            session.console.error(&error, Some(hint));
+            return Ok(None);
         }
+        others.extend(extra);
     }
-    if others.is_empty() {
-        return Ok(session.unless_unseen(0, not_seen));
+    let all: Vec<FilePath> = others.iter().collect();
+    Ok(Some(Others { seen: session.client.look(&all), not_seen }))
+}
+
+fn delete_others(session: &mut Session<'_>, call: &Call, others: Others) -> u8 {
+    let options = &call.options;
+    let Others { seen, not_seen } = others;
+    if seen.is_empty() {
+        return session.unless_unseen(0, not_seen);
     }
-    let count = counted(others.len(), "name");
-    if !options.dry_run && !session.may(&format!("delete {count} that the servers have and DIR has not?")) {
-        return Ok(FAILED);
+    let count = counted(seen.len(), "name");
+    if !options.dry_run
+        && !session.may(&format!("{count} stored there but not in DIR; delete?"), "nothing was deleted")
+    {
+        return FAILED;
     }
-    let mut tally = Tally::of(Deed::Delete, &others).dry_run(options.dry_run).json(options.json);
-    for files in others.chunks(AT_A_TIME) {
+    let paths = seen.iter().map(|seen| &seen.path);
+    let mut tally = Tally::of(Deed::Delete, paths).dry_run(options.dry_run).json(options.json);
+    for seen in seen.chunks(AT_A_TIME) {
         let results = match options.dry_run {
-            true => files.iter().cloned().map(Ok).collect(),
-            false => session.client.delete(files),
+            true => seen.iter().map(|seen| Ok(seen.path.clone())).collect(),
+            false => session.client.delete_seen(seen),
         };
-        for (path, result) in files.iter().zip(results) {
-            match result {
-                Ok(path) => {
-                    let line = tally.done(&path, None, "");
-                    session.tell(&tally, line);
-                }
-                Err(error) => session.fail(&mut tally, path, error),
-            }
-        }
+        tell_deleted(session, &mut tally, seen.iter().map(|seen| &seen.path).zip(results));
     }
-    Ok(session.conclude(&tally, not_seen))
+    session.conclude(&tally, not_seen)
 }

@@ -46,7 +46,7 @@ fn run(session: &mut Session<'_>, call: &Call) -> Result<u8, ClientError> {
         }
     };
     if verified.problems > 0 {
-        let have = if verified.files == 1 { "has" } else { "have" };
+        let have = if verified.bad == 1 { "has" } else { "have" };
         let problems = counted(verified.problems, "problem");
         let what = format!("{} of {files} {have} problems ({problems}, {copies})", grouped(verified.bad));
         console.error(&what, Some(verified.hint().into()));

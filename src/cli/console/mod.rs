@@ -119,6 +119,11 @@ impl Console {
         self.report_alike();
     }
 
+    /// Draws no progress line for the rest of the command.
+    pub(super) fn draw_nothing(&self) {
+        self.progress.end();
+    }
+
     /// Counts what was the same for several files and was not reported for each.
     pub(super) fn report_alike(&self) {
         let alike = std::mem::take(&mut *self.alike.lock().unwrap_or_else(PoisonError::into_inner));

@@ -100,8 +100,7 @@ impl Report for Console {
             Notice::MayBeOutdated { away } => {
                 let are = if away.len() == 1 { "is" } else { "are" };
                 let down = servers(&away);
-                let newer =
-                    "a newer version of an uploaded file, if stored there, wins once its server is back";
+                let newer = "a newer version of an uploaded file, if stored there, replaces it when that server returns";
                 self.warn_once(kind, &format!("{down} {are} down; {newer}"));
             }
             Notice::ClockNotUsed { servers } => {

@@ -84,17 +84,45 @@ struct Burial<'a> {
     floors: Option<Vec<u64>>,
 }
 
+/// A name, and its version when it was looked at; none if only unreadable pieces of it were found.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The name.
+    pub path: FilePath,
+    version: Option<Version>,
+}
+
+/// See [`Client::look`](crate::client::Client::look).
+pub(crate) fn look(core: &mut Core, files: &[FilePath]) -> Vec<Seen> {
+    core.cluster.refresh();
+    let surveys = files.chunks(BATCH).flat_map(|batch| ask(core, batch)).collect::<Vec<_>>();
+    surveys.into_iter().map(|survey| Seen { version: survey.file_version(), path: survey.path }).collect()
+}
+
 /// See [`Client::delete`](crate::client::Client::delete).
 pub(crate) fn delete(core: &mut Core, files: &[FilePath]) -> Vec<Result<FilePath, ClientError>> {
+    let doomed = |path: &FilePath| Doomed { path: path.clone(), seen: None, alone: false };
+    delete_in_batches(core, files.iter().map(doomed).collect())
+}
+
+/// See [`Client::delete_seen`](crate::client::Client::delete_seen).
+pub(crate) fn delete_seen(core: &mut Core, seen: &[Seen]) -> Vec<Result<FilePath, ClientError>> {
+    let doomed =
+        |Seen { path, version }: &Seen| Doomed { path: path.clone(), seen: Some(*version), alone: true };
+    delete_in_batches(core, seen.iter().map(doomed).collect())
+}
+
+fn delete_in_batches(core: &mut Core, mut all: Vec<Doomed>) -> Vec<Deleted> {
     core.begin();
-    core.report.begin(files.len(), 0);
-    let mut results = Vec::with_capacity(files.len());
+    core.report.begin(all.len(), 0);
+    let mut results = Vec::with_capacity(all.len());
     let mut unseen = Unseen::default();
-    for batch in files.chunks(BATCH) {
+    while !all.is_empty() {
+        let batch: Vec<Doomed> = all.drain(..all.len().min(BATCH)).collect();
+        let done = batch.len() as u64;
         core.cluster.refresh();
-        let doomed = batch.iter().map(|path| Doomed { path: path.clone(), seen: None, alone: false });
-        results.extend(delete_all(core, doomed, &mut unseen));
-        core.report.progress(Progress { done: batch.len() as u64 });
+        results.extend(delete_all(core, batch, &mut unseen));
+        core.report.progress(Progress { done });
     }
     core.report.end();
     if results.iter().any(Result::is_ok) {

@@ -118,7 +118,7 @@ pub(crate) fn find_to_move(
     if old.relative(&new_name).is_some() {
         return Err(ClientError::IntoItself(old.clone(), new.clone()));
     }
-    let Files { files, unseen } = match find(core, old.as_str())? {
+    let Files { files, unseen, is_complete } = match find(core, old.as_str())? {
         Found::Below(files) => files,
         Found::File(_) => return Err(ClientError::NotFound(format!("{}/", old.as_str()))),
     };
@@ -129,7 +129,7 @@ pub(crate) fn find_to_move(
     if core.cluster.up().count() < wanted {
         return Err(ClientError::NeedsServers(FilePath::of_folder(old), wanted, core.cluster.down()));
     }
-    Ok(Files { files, unseen })
+    Ok(Files { files, unseen, is_complete })
 }
 
 /// That nothing has the new name, except for what this very Move has left there when it was interrupted.
@@ -244,8 +244,7 @@ fn delete_frame(core: &mut Core, moving: &mut FolderMove) -> Option<Vec<Moved>> 
     let left = moving.copied.len().checked_sub(1)?.min(BATCH - 1) + 1;
     let batch = moving.copied.split_off(moving.copied.len() - left);
     let is_kept = |name: &Renaming| name.old.is_of_folder() && moving.kept.contains(&name.old.folder());
-    let (kept, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|(name, _)| is_kept(name));
-    drop(kept);
+    let done: Vec<_> = batch.into_iter().filter(|(name, _)| !is_kept(name)).collect();
     let deleted = delete_old(core, &done);
     let names = done.into_iter().map(|(name, _)| name).collect();
     Some(moving.results(names, deleted))

@@ -46,13 +46,23 @@ pub(crate) fn show(
     Ok(ShownFolder { entries, unseen: unseen.out_of_sight(core) })
 }
 
+/// The stored names that match a pattern.
+#[derive(Debug)]
+pub struct Matches {
+    /// Files, and folders with a slash at their end, sorted.
+    pub names: Vec<String>,
+    /// As in [`ShownFolder`].
+    pub unseen: Vec<(ServerName, String)>,
+}
+
 /// See [`Client::matching`](crate::client::Client::matching).
-pub(crate) fn matching(core: &mut Core, pattern: &str) -> Result<Vec<String>, ClientError> {
+pub(crate) fn matching(core: &mut Core, pattern: &str) -> Result<Matches, ClientError> {
     let name = |shown: &Shown| match shown {
         Shown::Folder(folder) => format!("{}/", folder.as_str()),
         Shown::File(file) => file.path.as_str().to_owned(),
     };
-    Ok(show_matching(core, pattern, false)?.entries.iter().map(name).collect())
+    let ShownFolder { entries, unseen } = show_matching(core, pattern, false)?;
+    Ok(Matches { names: entries.iter().map(name).collect(), unseen })
 }
 
 /// See [`Client::show_matching`](crate::client::Client::show_matching).

@@ -215,7 +215,7 @@ fn shown_file(
     let scheme = facts.as_ref().map_or(Scheme::Copies, |facts| facts.scheme);
     let health = if !placement::suffices(|piece| held.iter().any(|held| held.contains(piece))) {
         Health::Incomplete
-    } else if !scheme.is_safe(&held, replicas, cluster.len()) {
+    } else if !scheme.is_safe(&held, replicas, cluster.len(), 0) {
         Health::Degraded
     } else {
         Health::Whole

@@ -10,12 +10,20 @@ use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 
 /// A file about which the servers were just asked.
-pub struct Looked(pub(crate) Survey);
+pub struct Looked {
+    path: FilePath,
+    /// What they said; not kept if they were asked about others too, of which there may be very many.
+    survey: Option<Box<Survey>>,
+}
 
 impl Looked {
     /// Its name on the servers.
     pub fn path(&self) -> &FilePath {
-        &self.0.path
+        &self.path
+    }
+
+    pub(crate) fn into_survey(self) -> Option<Survey> {
+        self.survey.map(|survey| *survey)
     }
 }
 
@@ -35,6 +43,8 @@ pub struct Files {
     /// Servers that did not report what they know, each with the reason, if they are so many that there may be more
     /// files; otherwise none.
     pub unseen: Vec<(ServerName, String)>,
+    /// Whether every server reported what it knows.
+    pub is_complete: bool,
 }
 
 /// Names about which the servers are asked together.
@@ -53,6 +63,7 @@ pub(crate) fn find(core: &mut Core, name: &str) -> Result<Found, ClientError> {
 
 fn find_at_once(core: &mut Core, names: &[String]) -> Vec<Result<Found, ClientError>> {
     core.cluster.refresh();
+    let is_single = names.len() == 1;
     let is_file = |name: &&String| *name != ".";
     let paths: Vec<FilePath> =
         names.iter().filter(is_file).filter_map(|name| FilePath::parse(name).ok()).collect();
@@ -68,7 +79,9 @@ fn find_at_once(core: &mut Core, names: &[String]) -> Vec<Result<Found, ClientEr
         if let Some(survey) = surveys.next() {
             unseen.add(&survey.unseen);
             if survey.is_a_file() {
-                return Ok(Found::File(Box::new(Looked(survey))));
+                let path = survey.path.clone();
+                let survey = is_single.then(|| Box::new(survey));
+                return Ok(Found::File(Box::new(Looked { path, survey })));
             }
         }
         below(core, name, &FolderPath::parse(name).map_err(bad_name)?, unseen)
@@ -82,5 +95,5 @@ fn below(core: &mut Core, name: &str, folder: &FolderPath, mut unseen: Unseen) -
     if files.is_empty() {
         return Err(unseen.not_found(core, name));
     }
-    Ok(Found::Below(Files { files, unseen: unseen.out_of_sight(core) }))
+    Ok(Found::Below(Files { files, is_complete: unseen.is_empty(), unseen: unseen.out_of_sight(core) }))
 }

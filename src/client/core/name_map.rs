@@ -1,6 +1,6 @@
 //! A map from names to values, packed: there may be a million names.
 
-use crate::name::{FilePath, MAX_PATH};
+use crate::name::{FilePath, FolderPath, MAX_PATH};
 
 /// Most names in a block.
 const BLOCK: usize = 60;
@@ -62,6 +62,15 @@ impl<V> NameMap<V> {
         let name = name.as_str();
         let at = self.blocks.partition_point(|block| block.name(0) <= name);
         at.checked_sub(1).is_some_and(|at| self.blocks[at].find(name).is_ok())
+    }
+
+    /// Whether one of the names is in this folder, or below it.
+    pub(crate) fn any_below(&self, folder: &FolderPath) -> bool {
+        let before = format!("{}/", folder.as_str());
+        let at = self.blocks.partition_point(|block| block.name(0) < before.as_str()).saturating_sub(1);
+        let near = self.blocks.iter().skip(at).take(2);
+        let mut names = near.flat_map(|block| (0..block.ends.len()).map(|at| block.name(at)));
+        names.any(|name| name.starts_with(&before))
     }
 
     /// The names, up to so many at a time.
@@ -221,6 +230,9 @@ mod tests {
             assert!(map.iter().eq(known.keys().cloned()), "{range}");
             assert!(known.keys().all(|name| map.contains(name)));
             assert!(!map.contains(&path("!")) && !map.contains(&path("~")));
+            let below = |name: &str| map.any_below(&FolderPath::parse(name).unwrap());
+            assert!(known.keys().all(|name| name.folder().is_root() || below(name.folder().as_str())));
+            assert!(!below("c") && !below("d/e") && !below("e"));
             map.retain(|count| *count > 1);
             known.retain(|_, count| *count > 1);
             assert_eq!(map.len(), known.len());

@@ -22,6 +22,10 @@ impl Unseen {
         other.0.iter().for_each(|(server, why)| self.note(*server, why.clone()));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn why(&self, server: usize) -> Option<&str> {
         self.0.get(&server).map(String::as_str)
     }

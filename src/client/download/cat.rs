@@ -14,13 +14,17 @@ use crate::client::core::find::Looked;
 use crate::client::core::prove::survey_to_read;
 use crate::client::core::report::Notice;
 use crate::client::core::sight::Unseen;
+use crate::peer::Stop;
 use crate::sealed::Kind;
+
+/// Bytes that are written at a time: a terminal may take a second for a megabyte, and a stop should not wait for it.
+const STEP: usize = 64 * 1024;
 
 /// See [`Client::cat`](crate::client::Client::cat).
 pub(crate) fn cat(core: &mut Core, file: Looked, out: &mut (dyn Write + Send)) -> Result<(), ClientError> {
     let path = file.path().clone();
     let mut unseen = Unseen::default();
-    let mut looked = Some(file.0);
+    let mut looked = file.into_survey();
     for look in 1..=MAX_RESTARTS {
         let again = |core: &mut Core| survey_to_read(core, std::slice::from_ref(&path)).pop();
         let Some(survey) = looked.take().or_else(|| again(core)) else { break };
@@ -66,6 +70,7 @@ fn write(
     let is_unwanted = Arc::new(AtomicBool::new(false));
     core.report.begin(1, plan.facts.size);
     let mut stream = Stream::new(core, plan, Arc::clone(&is_unwanted));
+    let stop = core.cluster.stop().clone();
     if is_link {
         // A link is short.
         let target = stream.next(core)?.unwrap_or_default();
@@ -75,9 +80,12 @@ fn write(
     let (ended, put_out) = thread::scope(|scope| {
         // Without room in between: no more than two windows are in memory.
         let (windows, to_write) = sync_channel::<Vec<u8>>(0);
+        let stop = &stop;
         let writer = scope.spawn(move || {
-            let put_out = to_write.iter().try_for_each(|window| out.write_all(&window));
-            let put_out = put_out.and_then(|()| out.flush());
+            let mut put_out = |window: Vec<u8>| window.chunks(STEP).try_for_each(|step| put(out, step, stop));
+            let put_out = to_write.iter().try_for_each(&mut put_out);
+            // An output with a buffer must not bring the rest of it later.
+            let put_out = put_out.and(out.flush());
             is_unwanted.store(put_out.is_err(), Ordering::Relaxed);
             put_out
         });
@@ -99,6 +107,18 @@ fn write(
         (ended, writer.join().unwrap_or_else(|_| panicked()))
     });
     stream.report_bad_copies(core);
+    if stop.is_requested() {
+        // As if all servers were lost, which is what ends the other commands.
+        return Err(Failure::Failed(core.no_server()));
+    }
     put_out.map_err(|error| Failure::Failed(ClientError::Output(error)))?;
     ended
+}
+
+/// Writes some bytes, unless that should be stopped.
+fn put(out: &mut (dyn Write + Send), bytes: &[u8], stop: &Stop) -> io::Result<()> {
+    if stop.is_requested() {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    out.write_all(bytes)
 }

@@ -56,6 +56,12 @@ impl Destination {
         self.of.absolute(local)
     }
 
+    /// The name under which what is in this local place would be stored; none if it could not.
+    pub fn stored_at(&self, place: &Path) -> Option<FilePath> {
+        let below = place.strip_prefix(&self.root).ok()?.to_str()?;
+        self.stored(&FilePath::parse(below).ok()?).ok()
+    }
+
     /// The local path, for messages.
     pub fn place(&self, stored: &FilePath) -> PathBuf {
         super::entries::place(&self.root, &self.local(stored))

@@ -113,10 +113,13 @@ pub(super) fn kind(folder: &OwnedFd, name: &str) -> Option<FileType> {
 /// What an entry replaces: a file or a link; none if nothing has its name.
 pub(super) fn replaced(folder: &OwnedFd, name: &str) -> io::Result<Option<Stat>> {
     match existing(folder, name) {
-        Some(found) if FileType::from_raw_mode(found.st_mode).is_dir() => {
-            Err(io::ErrorKind::IsADirectory.into())
-        }
-        found => Ok(found),
+        Some(found) => match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile | FileType::Symlink => Ok(Some(found)),
+            FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            // A device or FIFO is there for others.
+            _ => Err(io::Error::other("not a regular file")),
+        },
+        None => Ok(None),
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub(crate) use cat::cat;
 pub use destination::Destination;
-use entries::{LastFolder, Shortfall, existing_at, is_newer, is_same};
+use entries::{LastFolder, Shortfall, existing, existing_at, is_newer, is_same};
 use fetch::Piece;
 use gather::{Incoming, gather};
 use leftovers::{has_remains, remove_remains, sweep};
@@ -125,10 +125,12 @@ pub(crate) fn download_looked(
     terms: Terms<'_>,
 ) -> Result<Downloaded, ClientError> {
     let (path, to) = (file.path().clone(), terms.to);
-    make_folders_around(core, std::slice::from_ref(&path), to);
-    let had_drafts = sweep(to.root(), &to.local(&path).folder());
+    if !terms.dry_run {
+        make_folders_around(core, std::slice::from_ref(&path), to);
+    }
+    let had_drafts = !terms.dry_run && sweep(to.root(), &to.local(&path).folder());
     let mut unseen = Unseen::default();
-    let looked = Some(vec![file.0]);
+    let looked = file.into_survey().map(|survey| vec![survey]);
     let (mut results, _) = download_batch(core, std::slice::from_ref(&path), looked, &[], terms, &mut unseen);
     let result = results.pop();
     core.report.end();
@@ -279,7 +281,11 @@ impl Begun {
 fn begin(core: &Core, plan: Plan, terms: Terms<'_>, last: &mut LastFolder) -> Result<Begun, ClientError> {
     let (path, facts) = (&plan.survey.path, &plan.facts);
     let local = terms.to.local(path);
-    let now = existing_at(terms.to.root(), &local);
+    let now = match terms.dry_run || local.is_of_folder() {
+        true => existing_at(terms.to.root(), &local),
+        // It is needed in any case.
+        false => existing(&*last.open(terms.to.root(), &local.folder())?, local.file_name()),
+    };
     let unchanged = terms.only_changed && now.as_ref().is_some_and(|now| is_same(now, facts));
     if !unchanged && facts.kind == Kind::Data && now.is_some_and(|now| is_newer(&now, facts)) {
         core.report.notice(Notice::NewerReplaced { path: path.clone() });

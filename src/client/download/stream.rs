@@ -1,5 +1,6 @@
 //! The bytes of a file in their order: fetched a window at a time, so that memory stays bounded whatever its size is.
 
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,16 +51,22 @@ impl Window {
     }
 }
 
+/// Why a window takes no bytes: it has no path.
+fn unusable(why: ErrorKind) -> LocalError {
+    LocalError::Failed(PathBuf::new(), why.into())
+}
+
 impl Output for Window {
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
         if self.is_unwanted.load(Ordering::Relaxed) {
-            return Err(LocalError::Failed(PathBuf::new(), std::io::ErrorKind::BrokenPipe.into()));
+            return Err(unusable(ErrorKind::BrokenPipe));
         }
         let mut window = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
-        if let Some(part) = window.get_mut(start..start.saturating_add(bytes.len())) {
-            part.copy_from_slice(bytes);
-        }
+        let start = offset.checked_sub(self.start).and_then(|start| usize::try_from(start).ok());
+        let part = start.and_then(|start| window.get_mut(start..start.checked_add(bytes.len())?));
+        // Nothing else was wanted; what is not taken must not be taken for written.
+        let Some(part) = part else { return Err(unusable(ErrorKind::InvalidInput)) };
+        part.copy_from_slice(bytes);
         Ok(())
     }
 }
@@ -88,8 +95,9 @@ impl Stream {
             self.file.pieces.iter_mut().for_each(|piece| piece.tried.clear());
             self.fetch(core);
         }
-        if self.file.failed.is_some() {
-            return Ok(None);
+        if let Some(error) = self.file.failed.take() {
+            let is_unwanted = self.file.output.is_unwanted.load(Ordering::Relaxed);
+            return if is_unwanted { Ok(None) } else { Err(Failure::Failed(error.into())) };
         }
         if !self.is_whole() {
             return Err(failure(core, &self.file.survey, self.version, &self.file.pieces));

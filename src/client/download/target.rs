@@ -247,8 +247,8 @@ impl Target {
         }
     }
 
-    /// Moves the whole file or link to its place, over an older one in one step. `local` is its path below the downloads. A folder is left to
-    /// [`MadeFolder::finish`].
+    /// Moves the whole file or link to its place, over an older one in one step. `local` is its path below the
+    /// downloads. A folder is left to [`MadeFolder::finish`].
     pub(super) fn finish(
         &mut self,
         stored: &FilePath,

@@ -117,9 +117,12 @@ fn unchanged(core: &Core, source: &Source, survey: &Survey) -> Option<u64> {
     let version = survey.file_version()?;
     let stored = &survey.any_claim(version)?.header;
     let local = Attributes::now(source)?;
-    let Config { scheme, replicas, .. } = core.config;
-    let safe = scheme == stored.scheme && scheme.is_safe(&survey.held(version), replicas, core.cluster.len());
-    (safe && Attributes::from(stored) == local).then_some(local.size)
+    let (Config { scheme, replicas, .. }, servers) = (&core.config, core.cluster.len());
+    // What a server that is down holds need not be stored again: Repair is for one that does not come back.
+    let away = servers - core.cluster.up().count();
+    let is_safe = scheme.is_safe(&survey.held(version), *replicas, servers, away);
+    let is_whole = *scheme == stored.scheme && is_safe;
+    (is_whole && Attributes::from(stored) == local).then_some(local.size)
 }
 
 /// See [`Client::are_unchanged`](crate::client::Client::are_unchanged).

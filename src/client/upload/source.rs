@@ -69,6 +69,16 @@ impl Sources {
         self.all.len()
     }
 
+    /// The name of the file, or of the folder that they are in, on the servers; none if there is nothing.
+    pub fn target(&self) -> Option<FilePath> {
+        self.folder.as_ref().map(FilePath::of_folder).or_else(|| self.names().next())
+    }
+
+    /// The local file, or the folder that they are in.
+    pub fn local(&self) -> &Path {
+        &self.local
+    }
+
     /// Whether one of this name on the servers is among them.
     pub fn contains(&self, name: &FilePath) -> bool {
         self.all.contains(name)
@@ -110,53 +120,62 @@ pub struct Selection<'a> {
 
 /// The paths below `dir` that match a pattern, sorted. Links to folders are not followed where the pattern has `**`.
 ///
+/// What cannot be read is reported to `report`, and counted.
+///
 /// # Errors
-/// If there are none, or a folder cannot be read.
-pub fn matching(dir: &Path, text: &str) -> Result<Vec<String>, ClientError> {
+/// If there are none.
+pub fn matching(dir: &Path, text: &str, report: &dyn Report) -> Result<(Vec<String>, usize), ClientError> {
     let pattern = Pattern::new(text);
     let (fixed, depth) = pattern.fixed();
     let below = fixed.iter().map(|name| format!("{name}/")).collect::<String>();
-    let mut found = Vec::new();
-    collect(dir, &below, depth, &mut |path| {
-        if pattern.matches(path) {
-            found.push(path.to_owned());
+    let (mut found, mut left_out) = (Vec::new(), 0);
+    let mut take = |entry: Entry<'_>| match entry {
+        Entry::Path(path) if pattern.matches(path) => found.push(path.to_owned()),
+        Entry::Path(_) => {}
+        Entry::Unread(path, why) => {
+            left_out += 1;
+            report.notice(Notice::LeftOut { what: Shown(&path).to_string(), why: why.to_string() });
         }
-    })?;
+    };
+    collect(dir, &below, depth, &mut take);
     found.sort_unstable();
     if found.is_empty() {
         return Err(LocalError::NoMatch(text.to_owned(), dir.to_path_buf()).into());
     }
-    Ok(found)
+    Ok((found, left_out))
 }
 
-/// All paths in a folder, and so many levels below it. `below` is empty or ends with a slash.
-fn collect(
-    dir: &Path,
-    below: &str,
-    depth: Option<usize>,
-    found: &mut dyn FnMut(&str),
-) -> Result<(), ClientError> {
+/// What is found in a folder.
+enum Entry<'a> {
+    Path(&'a str),
+    /// A folder that cannot be read, or not to its end.
+    Unread(PathBuf, io::Error),
+}
+
+/// All paths in a folder, and so many levels below it, and what cannot be read. `below` is empty or ends with a slash.
+fn collect(dir: &Path, below: &str, depth: Option<usize>, take: &mut dyn FnMut(Entry<'_>)) {
     let folder = dir.join(below);
-    let failed = |error| LocalError::Failed(folder.clone(), error);
     let entries = match fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(());
+            return;
         }
-        entries => entries.map_err(failed)?,
+        Err(error) => return take(Entry::Unread(folder, error)),
+        Ok(entries) => entries,
     };
     for entry in entries {
-        let entry = entry.map_err(failed)?;
+        let entry = match entry.and_then(|entry| Ok((entry.file_type()?, entry.file_name()))) {
+            Ok(entry) => entry,
+            Err(error) => return take(Entry::Unread(folder, error)),
+        };
         // What cannot be stored matches nothing.
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let (kind, Ok(name)) = (entry.0, entry.1.into_string()) else { continue };
         let path = format!("{below}{name}");
-        found(&path);
-        let kind = entry.file_type().map_err(failed)?;
+        take(Entry::Path(&path));
         let is_folder = kind.is_dir() || (depth.is_some() && kind.is_symlink() && dir.join(&path).is_dir());
         if is_folder && depth != Some(0) {
-            collect(dir, &format!("{path}/"), depth.map(|depth| depth - 1), found)?;
+            collect(dir, &format!("{path}/"), depth.map(|depth| depth - 1), take);
         }
     }
-    Ok(())
 }
 
 /// What `Upload WHAT --to FOLDER` uploads: WHAT itself and, if it is a folder, everything below it. A path that is not

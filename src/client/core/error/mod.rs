@@ -168,7 +168,7 @@ impl fmt::Display for ClientError {
                 write!(f, "cannot tell whether '{}' exists ({})", printable(name), Reasons(unseen))
             }
             ClientError::NotAllSeen(unseen) => {
-                write!(f, "not everything could be seen ({})", Reasons(unseen))
+                write!(f, "some servers did not answer ({})", Reasons(unseen))
             }
             ClientError::IsFolder(folder) => write!(f, "'{folder}' is a folder"),
             ClientError::NotListed(folder) => write!(f, "cannot list all of '{folder}/'"),
@@ -278,6 +278,9 @@ impl ClientError {
             ClientError::Exists(_) => "Delete it first, or choose another name".into(),
             ClientError::HalfMoved(..) => {
                 "fix that, then run the same Move again: it continues where it stopped".into()
+            }
+            ClientError::NotTaken(_, reasons) if reasons.iter().any(|(_, why)| why.contains("disk full")) => {
+                "Status shows the free space; Delete makes room".into()
             }
             ClientError::NotTaken(..) => "Verify gives details; Repair restores lost copies".into(),
             ClientError::NotFound(_) => "ShowFiles lists what is stored".into(),
