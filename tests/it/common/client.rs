@@ -10,6 +10,11 @@ use std::process::Command;
 /// The real program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_Client");
 
+/// The program that clients run: another build, if the environment names one.
+pub(crate) fn program() -> String {
+    std::env::var("SHAREIT_CLIENT").unwrap_or_else(|_| PROGRAM.to_owned())
+}
+
 /// The name of the .conf in the working folder: error messages must name it.
 pub(crate) const CONF: &str = "user.conf";
 
@@ -82,7 +87,7 @@ impl Client {
     /// `Client DIR CONF COMMAND …`, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.write_conf();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.current_dir(&self.folder).args(["files", CONF]).args(args);
         command
     }
@@ -116,7 +121,7 @@ impl Client {
         self.write_conf();
         let mut command = Command::new("sh");
         command.current_dir(&self.folder);
-        Session::start(command.args(["-c", &format!("client='{PROGRAM} files {CONF}'; {commands}")]))
+        Session::start(command.args(["-c", &format!("client='{} files {CONF}'; {commands}", program())]))
     }
 
     /// Uploads these bytes under this name, which must succeed.
