@@ -10,9 +10,17 @@ use std::process::Command;
 /// The real program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_Client");
 
-/// The program that clients run: another build, if the environment names one.
+/// Names a client that was built without line editing, to be run in place of this build's.
+const PLAIN: &str = "SHAREIT_CLIENT";
+
+/// The program that clients run.
 pub(crate) fn program() -> String {
-    std::env::var("SHAREIT_CLIENT").unwrap_or_else(|_| PROGRAM.to_owned())
+    std::env::var(PLAIN).unwrap_or_else(|_| PROGRAM.to_owned())
+}
+
+/// Whether its prompt edits lines.
+pub(crate) fn has_line_editing() -> bool {
+    cfg!(feature = "line-editing") && std::env::var_os(PLAIN).is_none()
 }
 
 /// The name of the .conf in the working folder: error messages must name it.
