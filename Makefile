@@ -126,9 +126,15 @@ check: ## formatting, lints, every test, the documentation of the code, static p
 	$(CARGO) clippy --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
 	$(MAKE) test
-	@# The prompt that plain `cargo build` makes.
-	$(CARGO) test --locked --test it -- scenarios_prompt
 	@$(MAKE) --no-print-directory static-check
+	@# The prompt that plain `cargo build` makes: the static programs have it.
+	@plain="$(abspath $(TARGET))/$(MUSL)/debug/Client"; \
+	if [ ! -x "$$plain" ]; then \
+	  plain="$(abspath $(TARGET))/debug/Client-plain"; \
+	  $(CARGO) build --locked && cp "$(TARGET)/debug/Client" "$$plain" || exit 1; \
+	fi; \
+	SHAREIT_CLIENT="$$plain" RUST_TEST_THREADS=$$((4 * $$(nproc))) \
+	  $(CARGO) test --locked $(FEATURES) --test it -- scenarios_prompt
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
 deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page

@@ -1,6 +1,6 @@
 //! What a person sees at a terminal, what a script sees, and Ctrl-C.
 
-use crate::common::client::PROGRAM;
+use crate::common::client::{has_line_editing, program};
 use crate::common::process::wait_until;
 use crate::common::terminal::TELL_WHEN_HIDDEN;
 use crate::common::{Cluster, Fault, Json, Way, as_seen, disk, noise};
@@ -224,11 +224,11 @@ fn an_arrow_at_the_prompt_does_nothing_and_says_what_would_help() {
     let aditi = cluster.client("Aditi");
     aditi.upload("a", b"a");
     // A build with line editing has this prompt where the terminal knows no escape sequences.
-    let plain = if cfg!(feature = "line-editing") { "TERM=dumb $client" } else { "$client" };
-    let Some(mut session) = aditi.on_terminal(80, plain) else { return };
+    let plain = if has_line_editing() { "TERM=dumb $client" } else { "$client" };
+    let Some(mut session) = aditi.on_terminal(500, plain) else { return };
     session.wait_for_text("ShareIt> ");
     session.send("Delete a\x1b[A");
-    session.wait_for_text(&format!("`rlwrap {PROGRAM} DIR CONF` has"));
+    session.wait_for_text(&format!("`rlwrap {} DIR CONF` has", program()));
     session.send("Exit");
     session.finish().succeeds();
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);

@@ -10,6 +10,19 @@ use std::process::Command;
 /// The real program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_Client");
 
+/// Names a client that was built without line editing, to be run in place of this build's.
+const PLAIN: &str = "SHAREIT_CLIENT";
+
+/// The program that clients run.
+pub(crate) fn program() -> String {
+    std::env::var(PLAIN).unwrap_or_else(|_| PROGRAM.to_owned())
+}
+
+/// Whether its prompt edits lines.
+pub(crate) fn has_line_editing() -> bool {
+    cfg!(feature = "line-editing") && std::env::var_os(PLAIN).is_none()
+}
+
 /// The name of the .conf in the working folder: error messages must name it.
 pub(crate) const CONF: &str = "user.conf";
 
@@ -82,7 +95,7 @@ impl Client {
     /// `Client DIR CONF COMMAND …`, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.write_conf();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.current_dir(&self.folder).args(["files", CONF]).args(args);
         command
     }
@@ -116,7 +129,7 @@ impl Client {
         self.write_conf();
         let mut command = Command::new("sh");
         command.current_dir(&self.folder);
-        Session::start(command.args(["-c", &format!("client='{PROGRAM} files {CONF}'; {commands}")]))
+        Session::start(command.args(["-c", &format!("client='{} files {CONF}'; {commands}", program())]))
     }
 
     /// Uploads these bytes under this name, which must succeed.

@@ -1,6 +1,6 @@
 //! A terminal for a program: a pseudo-terminal, which `script` of util-linux makes.
 
-use super::client::{CONF, Client, PROGRAM};
+use super::client::{CONF, Client, program};
 use super::process::Session;
 use std::process::{Command, Stdio};
 
@@ -19,7 +19,7 @@ impl Client {
             return None;
         }
         self.write_conf();
-        let line = format!("client='{PROGRAM} files {CONF}'; stty rows 24 cols {width}; {commands}");
+        let line = format!("client='{} files {CONF}'; stty rows 24 cols {width}; {commands}", program());
         let mut command = Command::new("script");
         command.current_dir(self.folder()).env("SHELL", "/bin/sh").env("TERM", "xterm");
         command.env_remove("COLUMNS").env_remove("NO_COLOR");
