@@ -11,7 +11,7 @@ use crate::name::FilePath;
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{Claim, FileKey, VerifiedChunk, decrypt_verified};
+use crate::sealed::{Claim, FileKey, VerifiedChunk};
 use crate::wire::{NameReport, Refusal, Request};
 
 /// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does
@@ -20,6 +20,10 @@ const AHEAD: usize = 16 * 1024;
 
 /// Bytes of chunks that are received, verified and written at a time: they stay in the processor's cache.
 const STEP: u64 = 256 * 1024;
+
+/// Bytes of a piece that are requested before as many of the next, if chunks of both are combined: then there is little
+/// of which only one has arrived.
+const SIDE_BY_SIDE: u64 = 1 << 20;
 
 /// Most bytes that are received only to be thrown away, because their file cannot be written: more take longer than
 /// another login.
@@ -42,8 +46,8 @@ pub(crate) struct Piece {
 enum Purpose {
     /// They are decrypted and written.
     Write(FileKey),
-    /// They are given to the output as they are.
-    Keep,
+    /// They are combined with those of other pieces.
+    Combine,
     /// They are dropped.
     Verify,
 }
@@ -84,8 +88,8 @@ impl Piece {
     }
 
     /// One of which chunks are fetched for making others.
-    pub(super) fn to_keep(claim: Claim) -> Self {
-        Self { purpose: Purpose::Keep, ..Self::to_verify(0, claim, BTreeSet::new()) }
+    pub(super) fn to_combine(claim: Claim) -> Self {
+        Self { purpose: Purpose::Combine, ..Self::to_verify(0, claim, BTreeSet::new()) }
     }
 
     /// That of a piece that is decrypted.
@@ -152,7 +156,11 @@ impl Piece {
                 length: layout.table.end - layout.table.start,
             });
         }
-        for run in runs(self.missing.iter().copied()) {
+        let together = match self.purpose {
+            Purpose::Combine => (SIDE_BY_SIDE / header.chunk_size()).max(1),
+            Purpose::Write(_) | Purpose::Verify => u64::MAX,
+        };
+        for run in runs(self.missing.iter().copied(), together) {
             let (first, last) = run.into_inner();
             let (start, end) = (header.stored_chunk(first).start, header.stored_chunk(last).end);
             reads.push(Read {
@@ -171,6 +179,13 @@ enum What {
     Chunks(u64, u64),
 }
 
+impl What {
+    /// Its first chunk.
+    fn first(self) -> Option<u64> {
+        if let What::Chunks(first, _) = self { Some(first) } else { None }
+    }
+}
+
 struct Read {
     what: What,
     offset: u64,
@@ -182,8 +197,10 @@ pub(super) trait Output: Sync {
     /// Takes bytes to their place in the file.
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError>;
 
-    /// Takes a chunk of a piece that others are made of.
-    fn keep(&self, _piece: u8, _chunk: u64, _bytes: VerifiedChunk) {}
+    /// Takes a chunk of a piece that others are made of. Returns how many more bytes of the file are done.
+    fn combine(&self, _piece: u8, _chunk: u64, _bytes: VerifiedChunk<'_>) -> Result<u64, LocalError> {
+        Ok(0)
+    }
 }
 
 /// What is being written, for all servers that it comes from.
@@ -250,7 +267,11 @@ impl<'a> Fetching<'a> {
         to_look: &[FilePath],
     ) -> Self {
         let reads = |(i, p): (usize, &Piece)| p.reads().into_iter().map(move |r| (i, r));
-        let to_ask = pieces.iter().enumerate().flat_map(reads).collect();
+        let mut to_ask: Vec<(usize, Read)> = pieces.iter().enumerate().flat_map(reads).collect();
+        if pieces.iter().all(|piece| matches!(piece.purpose, Purpose::Combine)) {
+            let place = |piece: &Piece| (piece.claim.header.file_size, piece.file);
+            to_ask.sort_by_key(|(index, read)| (place(&pieces[*index]), read.what.first()));
+        }
         pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
         let (asked, to_look) = (VecDeque::new(), to_look.iter().cloned().collect());
         let (looking, found) = (VecDeque::new(), Vec::new());
@@ -260,7 +281,7 @@ impl<'a> Fetching<'a> {
             server,
             peer,
             pieces,
-            to_ask,
+            to_ask: to_ask.into(),
             asked,
             ahead: 0,
             to_look,
@@ -483,52 +504,55 @@ fn take_chunks(
         return Ok(());
     }
     for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.stored_chunk_size() as usize)) {
-        let range = header.chunk_range(chunk);
-        let expected = expected_hash(piece, chunk, bytes);
-        let is_good = match (&piece.purpose, expected) {
-            (_, None) => false,
-            (Purpose::Verify, Some(expected)) => sha256(bytes) == expected,
-            (Purpose::Keep, Some(expected)) => {
-                let verified = VerifiedChunk::new(bytes, &expected);
-                let is_good = verified.is_some();
-                verified
-                    .into_iter()
-                    .for_each(|good| files[piece.file].output.keep(header.piece, chunk, good));
-                is_good
-            }
-            (Purpose::Write(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
-                None => false,
-                Some(plain) => {
-                    let Writing { output, failed } = &files[piece.file];
-                    let in_file = placement::range(header.file_size, header.piece).start;
-                    if let Err(error) = output.write(plain, in_file + range.start) {
-                        // The first failure is the one that is reported.
-                        let _ = failed.set(error);
-                        return Ok(());
-                    }
-                    true
+        match take_chunk(files, piece, chunk, bytes) {
+            Ok(Some(done)) => {
+                piece.missing.remove(&chunk);
+                if done > 0 {
+                    report.progress(Progress { done });
                 }
-            },
-        };
-        if is_good {
-            piece.missing.remove(&chunk);
-            if !matches!(piece.purpose, Purpose::Keep) {
-                report.progress(Progress { done: range.end - range.start });
             }
-        } else {
-            taking.fault = Some(Fault::Damaged);
+            Ok(None) => taking.fault = Some(Fault::Damaged),
+            Err(error) => {
+                // The first failure is the one that is reported.
+                let _ = files[piece.file].failed.set(error);
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
-/// Ascending numbers as runs without gaps.
-fn runs(numbers: impl IntoIterator<Item = u64>) -> impl Iterator<Item = RangeInclusive<u64>> {
+/// Verifies a chunk, and does with it what it was fetched for. Returns how many bytes are done with it; `None` if it is
+/// damaged.
+fn take_chunk(
+    files: &[Writing<'_>],
+    piece: &Piece,
+    chunk: u64,
+    bytes: &mut [u8],
+) -> Result<Option<u64>, LocalError> {
+    let header = &piece.claim.header;
+    let verified = expected_hash(piece, chunk, bytes).and_then(|hash| VerifiedChunk::new(bytes, &hash));
+    let Some(verified) = verified else { return Ok(None) };
+    let range = header.chunk_range(chunk);
+    match &piece.purpose {
+        Purpose::Verify => {}
+        Purpose::Combine => return files[piece.file].output.combine(header.piece, chunk, verified).map(Some),
+        Purpose::Write(key) => {
+            let Some(plain) = verified.decrypt(key) else { return Ok(None) };
+            let start = placement::range(header.file_size, header.piece).start + range.start;
+            files[piece.file].output.write(plain, start)?;
+        }
+    }
+    Ok(Some(range.end - range.start))
+}
+
+/// Ascending numbers as runs without gaps, none of which has two multiples of `most` in it.
+fn runs(numbers: impl IntoIterator<Item = u64>, most: u64) -> impl Iterator<Item = RangeInclusive<u64>> {
     let mut numbers = numbers.into_iter().peekable();
     std::iter::from_fn(move || {
         let first = numbers.next()?;
         let mut last = first;
-        while let Some(next) = numbers.next_if_eq(&(last + 1)) {
+        while let Some(next) = numbers.next_if(|next| *next == last + 1 && !next.is_multiple_of(most)) {
             last = next;
         }
         Some(first..=last)

@@ -12,6 +12,7 @@ pub(crate) mod rebuild;
 mod resume;
 mod small;
 mod stream;
+mod sums;
 mod syncing;
 mod target;
 

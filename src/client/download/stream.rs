@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::fetch::{Fault, Output, Piece};
 use super::gather::{Incoming, gather};
-use super::plan::{BadCopy, Failure, Plan, bad_copies, failure, pieces, report_bad_copies};
+use super::plan::{BadCopy, Failure, Plan, bad_copies, failure, is_to_make, pieces, report_bad_copies};
 use super::rebuild::rebuild;
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
@@ -79,7 +79,10 @@ impl Stream {
         let first = placement::pieces().next().unwrap_or_default();
         let file =
             Incoming { survey: plan.survey, output: Window::of(0..0, is_unwanted), pieces, failed: None };
-        Self { file, version, next: (first, 0), length: FIRST, bad: Vec::new() }
+        // Of what is made of others nothing is read twice if all of it is in one window.
+        let is_one = plan.facts.size <= MOST && is_to_make(core, &file.survey, &file.pieces);
+        let length = if is_one { MOST } else { FIRST };
+        Self { file, version, next: (first, 0), length, bad: Vec::new() }
     }
 
     /// The next bytes, all of them verified; none at the end of the file, or if they are unwanted.
@@ -117,7 +120,9 @@ impl Stream {
     }
 
     fn fetch(&mut self, core: &mut Core) {
-        gather(core, &mut [&mut self.file], &[]);
+        if !is_to_make(core, &self.file.survey, &self.file.pieces) {
+            gather(core, &mut [&mut self.file], &[]);
+        }
         rebuild(core, [&mut self.file]);
         for (server, piece, why) in bad_copies(&self.file.pieces) {
             if !self.bad.iter().any(|(s, p, _)| (*s, *p) == (server, piece)) {
