@@ -44,18 +44,11 @@ impl ChunkCipher {
     }
 }
 
-/// Decrypts a chunk, nonce included, in place, if its hash is the one that the table has for it; otherwise it is left
-/// as it is, and the result is `None`.
-#[must_use]
-pub fn decrypt_verified<'a>(key: &FileKey, chunk: &'a mut [u8], expected: &Bytes32) -> Option<&'a [u8]> {
-    VerifiedChunk::new(chunk, expected)?.decrypt(key)
-}
-
 /// A chunk, nonce included, that has the hash which the table has for it; or the XOR of such chunks.
 pub struct VerifiedChunk<'a>(&'a mut [u8]);
 
 impl<'a> VerifiedChunk<'a> {
-    /// The chunk, if it has this hash.
+    /// The chunk, if it has this hash. It is left as it is.
     pub fn new(chunk: &'a mut [u8], expected: &Bytes32) -> Option<Self> {
         (sha256(chunk) == *expected).then_some(Self(chunk))
     }
@@ -194,11 +187,12 @@ mod tests {
             let chunks = body.chunks(16 + NONCE).zip(plain.chunks(16)).zip(&table);
             for ((sealed, plain), hash) in chunks.rev() {
                 let mut chunk = sealed.to_vec();
-                prop_assert_eq!(decrypt_verified(&key, &mut chunk, hash), Some(plain));
+                let verified = VerifiedChunk::new(&mut chunk, hash);
+                prop_assert_eq!(verified.and_then(|verified| verified.decrypt(&key)), Some(plain));
                 let mut altered = sealed.to_vec();
                 altered[0] ^= 1;
                 let before = altered.clone();
-                prop_assert!(decrypt_verified(&key, &mut altered, hash).is_none());
+                prop_assert!(VerifiedChunk::new(&mut altered, hash).is_none());
                 prop_assert_eq!(altered, before);
             }
         }

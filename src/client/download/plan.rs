@@ -1,6 +1,6 @@
 //! A file that can be rebuilt: its version, its pieces, and what was wrong with copies of them.
 
-use super::fetch::{Fault, Piece};
+use super::piece::{Fault, Piece};
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
 use crate::client::core::report::Notice;
@@ -76,12 +76,13 @@ pub(super) fn failure(core: &Core, survey: &Survey, version: Version, pieces: &[
     }
     let is_xor = |piece: &&Piece| parity::sources(piece.claim.header.piece).is_some();
     let of_xors: Vec<_> = pieces.iter().filter(is_xor).flat_map(faults_for_others).collect();
-    let fetched = |piece: &Piece| Attempted {
-        piece: piece.claim.header.piece,
-        is_whole: false,
-        faults: faults(piece).chain(of_xors.iter().cloned()).collect(),
+    let fetched = |number| {
+        let is_short = |piece: &&Piece| piece.claim.header.piece == number && !piece.is_whole();
+        let short = pieces.iter().find(is_short);
+        let faults = short.into_iter().flat_map(faults).chain(of_xors.iter().cloned());
+        Attempted { piece: number, is_whole: short.is_none(), faults: faults.collect() }
     };
-    let fetched: Vec<Attempted> = pieces.iter().filter(|piece| !piece.is_whole()).map(fetched).collect();
+    let fetched: Vec<Attempted> = placement::pieces().map(fetched).collect();
     Failure::Failed(incomplete(core, survey, Some(version), &fetched))
 }
 

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::fetch::{Fault, Output, Piece};
+use super::fetch::Output;
 use super::gather::{Incoming, gather};
+use super::piece::{Fault, Piece};
 use super::sums::{Sums, Take};
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::fetch::{Fault, Output, Piece};
+use super::fetch::Output;
 use super::gather::{Incoming, gather};
+use super::piece::{Fault, Piece};
 use super::plan::{BadCopy, Failure, Plan, bad_copies, failure, is_to_make, pieces, report_bad_copies};
 use super::rebuild::rebuild;
 use crate::client::core::base::Core;
@@ -129,14 +130,13 @@ impl Stream {
                 self.bad.push((server, piece, why));
             }
         }
-        // Those that others were made of are of no more use.
-        self.file.pieces.retain(|piece| piece.key().is_some());
     }
 
     /// Has the pieces want what the next window has of them; returns where it is in the file.
     fn begin_window(&mut self) -> Option<Range<u64>> {
-        // What is behind is not needed anymore. Servers that failed are asked again only if no other has it.
-        self.file.pieces.retain(|piece| piece.claim.header.piece >= self.next.0);
+        // What is behind is not needed anymore, nor are faults of XORs. Servers that failed are asked again only if no
+        // other has it.
+        self.file.pieces.retain(|piece| piece.claim.header.piece >= self.next.0 && piece.key().is_some());
         let is_bad = |fault: &Option<Fault>| !matches!(fault, None | Some(Fault::Lost(_)));
         self.file.pieces.iter_mut().for_each(|piece| piece.tried.retain(|(_, fault)| is_bad(fault)));
         self.file.pieces.iter_mut().for_each(|piece| piece.want(0..0));

@@ -13,7 +13,7 @@ use shareit::placement;
 use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
     ChunkCipher, ChunkHasher, ChunkSum, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
-    ModifiedTime, NONCE, VerifiedChunk, decrypt_verified, nonce,
+    ModifiedTime, NONCE, VerifiedChunk, nonce,
 };
 use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
@@ -139,7 +139,8 @@ fn read(piece: &[u8], key: &MasterKey, path: &FilePath) -> Result<Vec<u8>, Strin
     for (chunk, hash) in table.chunks_exact(32).enumerate() {
         let range = header.stored_chunk(chunk as u64);
         let bytes = &mut body[range.start as usize..range.end as usize];
-        match decrypt_verified(&file_key, bytes, hash.try_into().unwrap()) {
+        let verified = VerifiedChunk::new(bytes, hash.try_into().unwrap());
+        match verified.and_then(|verified| verified.decrypt(&file_key)) {
             Some(bytes) => plain.extend(bytes),
             None => return Err("a damaged chunk".into()),
         }
