@@ -70,6 +70,11 @@ pub struct Recipe {
 /// How to make the `wanted` pieces from those that are `held`: with the fewest to read, and of these ways the one with
 /// the fewest XORs. `None` if it cannot be done.
 pub fn recipe(held: PieceSet, wanted: PieceSet) -> Option<Recipe> {
+    recipes(held, wanted).into_iter().next()
+}
+
+/// All ways that are as cheap as the cheapest.
+pub fn recipes(held: PieceSet, wanted: PieceSet) -> Vec<Recipe> {
     let made_of = |read: PieceSet, piece: u8| {
         let ways = subsets(read).filter(|way| xor(*way) == vector(piece));
         ways.min_by_key(|way| way.iter().count()).map(|way| (piece, way))
@@ -84,7 +89,10 @@ pub fn recipe(held: PieceSet, wanted: PieceSet) -> Option<Recipe> {
     };
     // More than four are never needed: four that are independent span everything.
     let few = subsets(held).filter(|read| read.iter().count() <= usize::from(PIECES));
-    few.filter_map(with).min_by_key(cost)
+    let mut recipes: Vec<Recipe> = few.filter_map(with).collect();
+    let least = recipes.iter().map(cost).min();
+    recipes.retain(|recipe| Some(cost(recipe)) == least);
+    recipes
 }
 
 /// The servers for each piece: see [`Scheme::holders`](super::Scheme::holders). Server i of the row, which begins at
@@ -241,6 +249,11 @@ mod tests {
         }
         assert_eq!(cost(all(), file), Some(4));
         assert_eq!(recipe(all(), file).unwrap().read, file, "nothing is made that can be read");
+        let ways = recipes(all().without(server(3)), file).into_iter().map(|recipe| recipe.read);
+        assert!(
+            ways.eq([[1, 2, 4, 5], [1, 2, 4, 6]].map(PieceSet::from_iter)),
+            "either neighbour has an XOR"
+        );
         assert_eq!(cost(server(1), file), None);
         assert_eq!(cost(all(), PieceSet::default()), Some(0));
     }
