@@ -152,6 +152,17 @@ fn xors_that_are_staged_again_or_elsewhere() {
 fn xors_and_a_server_that_shows_what_was_given_up() {
     let liar = Bounds { retries: 1, breaks: 1, liar: true, uploads: 1, delete: false, ..xors() };
     holds("XORs, another try and a liar", liar);
+    holds("XORs, a liar, and nobody who aborts", Bounds { aborts: false, ..liar });
+}
+
+#[test]
+fn a_server_that_shows_what_a_writer_that_died_has_staged() {
+    let liar = Bounds { liar: true, aborts: false, uploads: 1, delete: false, crashes: 0, ..full() };
+    holds("a liar and a writer that died", liar);
+    holds(
+        "a liar and a writer that died, XORs",
+        Bounds { scheme: Scheme::Parity, late_repair: false, ..liar },
+    );
 }
 
 #[test]
@@ -175,16 +186,9 @@ fn a_version_that_makes_an_older_one_go_before_it_is_as_safe_as_it_can_be_loses_
 #[test]
 fn one_server_that_is_believed_publishes_what_nobody_can_rebuild() {
     let rules = Rules { no_doubt: true, ..Rules::default() };
-    let liar = Bounds { liar: true, uploads: 1, delete: false, ..xors() };
+    let liar = Bounds { liar: true, aborts: false, uploads: 1, delete: false, ..xors() };
     breaks("XORs, believe one server", liar, rules);
     breaks("believe one server", Bounds { scheme: Scheme::Copies, ..liar }, rules);
-}
-
-#[test]
-fn xors_that_count_what_was_staged_on_a_lost_connection_are_too_few() {
-    let rules = Rules { count_lost: true, ..Rules::default() };
-    let bounds = Bounds { restages: 2, breaks: 1, crashes: 1, uploads: 1, delete: false, ..xors() };
-    breaks("XORs, count what was lost", bounds, rules);
 }
 
 #[test]

@@ -24,16 +24,20 @@ fn is_whole_or_named(aditi: &Client, outcome: &Outcome, size: usize, when: &str)
     true
 }
 
-/// Two servers or more give everything, one gives nothing, and with none the client cannot even begin.
-fn any_two_suffice(cluster: &mut Cluster, aditi: &Client, servers: usize, when: &str) {
-    for up in subsets(servers) {
+/// Two servers or more give everything, one gives nothing, unless it has more than its place in the row, and with none the
+/// client cannot even begin.
+fn any_two_suffice(cluster: &mut Cluster, aditi: &Client, has_more: bool, when: &str) {
+    for up in subsets(4) {
         cluster.run_only(&up);
         let when = format!("{when}, with {up:?}");
         match up.len() {
             0 => {
                 aditi.run(&["Download", &name(17)]).fails_with(4);
             }
-            1 => assert_eq!(each_is_whole_or_named(aditi, &when), 0, "{when}"),
+            1 => {
+                let whole = each_is_whole_or_named(aditi, &when);
+                assert!(whole == 0 || has_more, "{when}: {whole}");
+            }
             _ => all_come_back(aditi, &when),
         }
     }
@@ -50,7 +54,7 @@ fn of_the_sixteen_sets_of_four_servers_those_with_two_or_more_give_every_file() 
         let pieces = cluster.pieces_on(n);
         assert_eq!(pieces.len(), 2 * SIZES.len(), "Server{n}: {pieces:?}");
     }
-    any_two_suffice(&mut cluster, &aditi, 4, "uploaded with all up");
+    any_two_suffice(&mut cluster, &aditi, false, "uploaded with all up");
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_wiped_server_is_made_again_to_the_last_bit_and_any_two_may_be_lost() {
     }
     aditi.run(&["Verify"]).succeeds();
     aditi.run(&["Repair"]).succeeds().prints(&[]);
-    any_two_suffice(&mut cluster, &aditi, 4, "all wiped and repaired, one after another");
+    any_two_suffice(&mut cluster, &aditi, false, "all wiped and repaired, one after another");
 }
 
 fn pieces_of_all(cluster: &Cluster, n: usize) -> Vec<Vec<u8>> {
@@ -94,7 +98,7 @@ fn with_one_server_down_at_the_upload_any_other_may_be_lost_and_after_repair_any
         cluster.run_all();
     }
     aditi.run(&["Repair"]).succeeds();
-    any_two_suffice(&mut cluster, &aditi, 4, "uploaded with one away, and repaired");
+    any_two_suffice(&mut cluster, &aditi, true, "uploaded with one away, and repaired");
 }
 
 #[test]
@@ -141,9 +145,9 @@ fn two_servers_that_are_lost_at_different_moments_of_an_upload_are_replaced() {
         let proxies = cluster.proxies();
         let aditi = cluster.client_through("Aditi", &proxies).with("Redundancy parity");
         aditi.put("a", &bytes);
+        proxies[3].fail_after(Way::Up, second, Fault::Silence);
         let upload = stopped_after(&aditi, &proxies[1], first);
         cluster.stop(2);
-        proxies[3].fail_after(Way::Up, second - first, Fault::Silence);
         proxies[1].heal();
         proxies[3].wait_for_the_fault();
         cluster.stop(4);
@@ -213,7 +217,11 @@ fn an_upload_that_is_interrupted_goes_on_with_another_server_away() {
         cluster.stop(away);
         let again = client(&cluster);
         again.put("a", &bytes);
-        again.run(&["Upload", "a"]).succeeds().complains_of("are on the servers already");
+        let outcome = again.run(&["Upload", "a"]).succeeds();
+        // Whole pieces may be taken only if every server promises that they are not needed.
+        if sent < bytes.len() / 4 {
+            outcome.complains_of("are on the servers already");
+        }
         for lost in (1..=4).filter(|n| *n != away) {
             let up: Vec<usize> = (1..=4).filter(|n| ![lost, away].contains(n)).collect();
             cluster.run_only(&up);
