@@ -115,6 +115,25 @@ impl Scheme {
             Scheme::Parity => parity::losses(held).is_some_and(|losses| losses + away >= parity::LOSSES),
         }
     }
+
+    /// How many more servers may be lost, whichever they are; `None` if the file is lost already. `held` is what each
+    /// server has of it.
+    pub fn losses(self, held: &[PieceSet]) -> Option<usize> {
+        let copies = |piece| held.iter().filter(|held| held.contains(piece)).count();
+        match self {
+            Scheme::Copies => self.pieces().map(copies).min()?.checked_sub(1),
+            Scheme::Parity => parity::losses(held),
+        }
+    }
+
+    /// Whether a file is as safe as `up` servers can make it: then nothing older need be kept beside it. `held` is what
+    /// each server has of it.
+    pub fn is_safest(self, held: &[PieceSet], replicas: usize, up: usize) -> bool {
+        match self {
+            Scheme::Copies => self.is_safe(held, replicas, up, 0),
+            Scheme::Parity => parity::losses(held) >= Some(parity::most_losses(up)),
+        }
+    }
 }
 
 /// The numbers of the pieces into which a file is split, in file order, in every scheme.

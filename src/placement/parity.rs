@@ -120,6 +120,15 @@ pub(super) fn holders(start: usize, usable: &[bool]) -> Vec<Vec<usize>> {
     pairs.map(|server| server.iter().copied().collect()).collect()
 }
 
+/// How many servers may be lost of a file that was stored while so many were up.
+pub fn most_losses(up: usize) -> usize {
+    match up {
+        0 | 1 => 0,
+        2 | 3 => 1,
+        _ => LOSSES,
+    }
+}
+
 /// How many more servers may be lost, whichever they are, at most [`LOSSES`]; `None` if the file is lost already. `held`
 /// is what each server has.
 pub fn losses(held: &[PieceSet]) -> Option<usize> {
@@ -206,8 +215,7 @@ mod tests {
                     assert!(holders.iter().flatten().all(|&server| usable[server]));
                     assert!(holders.iter().all(|of| of.len() == 1));
                     let lost = losses(&held(&holders, servers));
-                    let expected = if up >= 4 { 2 } else { usize::from(up >= 2) };
-                    assert_eq!(lost, Some(expected), "x {start}, {usable:?}");
+                    assert_eq!(lost, Some(most_losses(up)), "x {start}, {usable:?}");
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! Files that are stored with parity: any two of four servers may be lost.
 
+mod damage;
+mod losses;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -42,63 +45,6 @@ fn all_come_back(aditi: &Client, when: &str) {
     for size in SIZES {
         assert!(aditi.downloaded(&name(size)) == Some(noise(size as u64, size)), "{size} bytes, {when}");
     }
-}
-
-#[test]
-fn any_two_of_four_servers_may_be_lost() {
-    let mut cluster = Cluster::quick(4);
-    let aditi = client(&cluster);
-    upload_all(&aditi);
-    assert!(cluster.unsettled().is_empty(), "{:?}", cluster.unsettled());
-    for n in 1..=4 {
-        let pieces = cluster.pieces_on(n);
-        assert_eq!(pieces.len(), 2 * SIZES.len(), "Server{n}: {pieces:?}");
-    }
-    for up in subsets(4).filter(|up| up.len() >= 2) {
-        cluster.run_only(&up);
-        all_come_back(&aditi, &format!("with {up:?}"));
-    }
-    for up in subsets(4).filter(|up| up.len() == 1) {
-        cluster.run_only(&up);
-        aditi.download_is_incomplete(&name(17));
-    }
-}
-
-#[test]
-fn with_one_server_down_at_the_upload_any_other_may_be_lost_afterwards() {
-    for down in 1..=4 {
-        let mut cluster = Cluster::quick(4);
-        let aditi = client(&cluster);
-        cluster.stop(down);
-        upload_all(&aditi);
-        for lost in (1..=4).filter(|n| *n != down) {
-            let up: Vec<usize> = (1..=4).filter(|n| ![down, lost].contains(n)).collect();
-            cluster.run_only(&up);
-            all_come_back(&aditi, &format!("without {down} and {lost}"));
-        }
-    }
-}
-
-#[test]
-fn repair_makes_what_a_wiped_server_had() {
-    let mut cluster = Cluster::quick(4);
-    let aditi = client(&cluster);
-    upload_all(&aditi);
-    let before: Vec<Vec<u8>> = pieces_of_all(&cluster, 2);
-    cluster.wipe(2);
-    aditi.run(&["Repair"]).succeeds();
-    assert!(pieces_of_all(&cluster, 2) == before, "the pieces are made again to the last bit");
-    aditi.run(&["Verify"]).succeeds();
-    aditi.run(&["Repair"]).succeeds().prints(&[]);
-    for up in subsets(4).filter(|up| up.len() == 2) {
-        cluster.run_only(&up);
-        all_come_back(&aditi, &format!("after the repair, with {up:?}"));
-    }
-}
-
-fn pieces_of_all(cluster: &Cluster, n: usize) -> Vec<Vec<u8>> {
-    let folder = cluster.user_folder(n, "Aditi");
-    cluster.pieces_on(n).iter().map(|piece| std::fs::read(folder.join(piece)).unwrap()).collect()
 }
 
 #[test]
