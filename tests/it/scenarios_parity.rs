@@ -1,5 +1,8 @@
 //! Files that are stored with parity: any two of four servers may be lost.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use crate::common::{Client, Cluster, Fault, Way, noise, subsets};
 
 /// Sizes around those at which pieces, chunks and their number change.
@@ -177,6 +180,49 @@ fn a_move_or_a_change_of_password_with_a_server_away_loses_nothing() {
         cluster.run_only(&up);
         aditi.download("b", &bytes);
     }
+}
+
+#[test]
+fn the_pieces_of_a_large_file_are_sent_at_the_same_time_each_on_a_connection_of_its_own() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    let bytes = noise(1, 6_000_001);
+    aditi.put("a", &bytes);
+    let logins = |n: usize| {
+        let outcome = aditi.run(&["Upload", "a", "--trace"]).succeeds();
+        let welcome = |line: &&str| line.contains(&format!("Server{n}")) && line.contains("WELCOME");
+        outcome.stderr.lines().filter(welcome).count()
+    };
+    assert_eq!([1, 2, 3, 4].map(logins), [2; 4]);
+    // Another server has its pieces too.
+    cluster.stop(1);
+    let mut without = [2, 3, 4].map(logins);
+    without.sort_unstable();
+    assert_eq!(without, [2, 2, 4]);
+    aditi.put("small", &noise(2, 3_000_001));
+    let outcome = aditi.run(&["Upload", "small", "--trace"]).succeeds();
+    assert_eq!(outcome.stderr.matches("WELCOME").count(), 3);
+    aditi.download("a", &bytes);
+}
+
+#[test]
+fn nothing_is_left_of_an_upload_whose_file_changes_while_its_xors_are_made() {
+    let cluster = Cluster::quick(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies).with("Redundancy parity");
+    let bytes = noise(1, 24 << 20);
+    aditi.put("a", &bytes);
+    // Whichever piece it was, the first bytes of one have been read by then.
+    proxies[2].fail_after(Way::Up, 300_000, Fault::Silence);
+    let upload = aditi.start(&["Upload", "a"]);
+    proxies[2].wait_for_the_fault();
+    let file = File::options().write(true).open(aditi.files().join("a")).unwrap();
+    for offset in [0, 6 << 20, 12 << 20, 18 << 20] {
+        file.write_all_at(&[!bytes[offset]], offset as u64).unwrap();
+    }
+    proxies[2].heal();
+    upload.finish().fails_with(1).complains_of("changed while it was read");
+    assert!(cluster.unsettled().is_empty(), "{:?}", cluster.unsettled());
 }
 
 #[test]
