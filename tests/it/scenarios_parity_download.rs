@@ -201,8 +201,9 @@ fn a_server_that_is_lost_while_pieces_are_made_of_others_costs_nothing() {
     let bytes = noise(1, LARGE / 2);
     let mut cluster = Cluster::quick(4);
     user(&cluster).upload("a", &bytes);
-    for fault in [Fault::HangUp, Fault::Cut, Fault::Silence] {
-        for away in 1..=4 {
+    // To wait for one that is silent takes long.
+    for (fault, all_away) in [(Fault::HangUp, 1..=4), (Fault::Cut, 1..=4), (Fault::Silence, 2..=2)] {
+        for away in all_away {
             cluster.run_all();
             cluster.stop(away);
             let proxies = cluster.proxies();
