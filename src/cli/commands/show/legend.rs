@@ -51,10 +51,10 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Note> {
         (Health::Degraded, Scheme::Copies, _) => format!("fewer copies than asked for: {again}"),
         (Health::Degraded, Scheme::Parity, Some(losses @ 1..)) => {
             let servers = counted(losses, "more server");
-            format!("can bear the loss of only {servers}: {again_of_parity}")
+            format!("bears the loss of only {servers}: {again_of_parity}")
         }
         (Health::Degraded, Scheme::Parity, _) => {
-            format!("can bear no further loss of a server: {again_of_parity}")
+            format!("bears no further loss of a server: {again_of_parity}")
         }
         (Health::Incomplete, ..) => {
             format!("cannot be rebuilt now: {}", start.clone().unwrap_or_else(lost))
