@@ -3,7 +3,7 @@
 //! It uses the first layout, from rich to poor, in which the names have room. A listing and a width become plain text,
 //! so that tests can look at it.
 
-use super::cells::{held_by, holders, missing, paint, scheme};
+use super::cells::{held_by, holders, missing, paint};
 use super::legend::legend;
 use super::lines::{UNKNOWN, mark, size_of};
 use crate::cli::colour::Paint;
@@ -179,7 +179,7 @@ impl Table<'_> {
             fields.push(Field::new(Column::left(2), format!("Modified{zone}"), when));
         }
         if layout.map == Map::Holders {
-            let is_parity = files(self.listing).any(|file| scheme(file) == Scheme::Parity);
+            let is_parity = files(self.listing).any(|file| file.scheme() == Scheme::Parity);
             let scheme = if is_parity { Scheme::Parity } else { Scheme::Copies };
             fields.extend(scheme.pieces().map(|piece| {
                 let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
