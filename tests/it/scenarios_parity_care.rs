@@ -91,7 +91,7 @@ fn a_move_with_one_or_two_servers_away_is_as_safe_as_an_upload_and_repair_does_t
         aditi.run(&["Repair"]).succeeds();
         assert_eq!(
             aditi.run(&["ShowFiles", "-r", "-q"]).succeeds().lines(),
-            ["z/", "z/b"],
+            ["x/", "z/", "z/b"],
             "without {away:?}"
         );
         aditi.run(&["Verify", "-r"]).succeeds().prints(&[]);
