@@ -45,17 +45,22 @@ fn subsets(set: PieceSet) -> impl Iterator<Item = PieceSet> {
     })
 }
 
-/// Whether the file can be rebuilt from these pieces.
-pub fn suffices(held: PieceSet) -> bool {
-    // Gauss: each piece adds to the rank unless it is the sum of those before it.
+/// The rank of vectors over GF(2), in which a sum is an XOR: how many of them are needed to make all of them.
+fn rank(vectors: impl IntoIterator<Item = u8>) -> usize {
+    // Gauss: each vector adds to the rank unless it is the sum of those before it.
     let mut basis: Vec<u8> = Vec::new();
-    for piece in held.iter() {
-        let rest = basis.iter().fold(vector(piece), |rest, base| rest.min(rest ^ base));
+    for vector in vectors {
+        let rest = basis.iter().fold(vector, |rest, base| rest.min(rest ^ base));
         if rest != 0 {
             basis.push(rest);
         }
     }
-    basis.len() == usize::from(PIECES)
+    basis.len()
+}
+
+/// Whether the file can be rebuilt from these pieces.
+pub fn suffices(held: PieceSet) -> bool {
+    rank(held.iter().map(vector)) == usize::from(PIECES)
 }
 
 /// How to make pieces: which ones to read, and of which of these each is the XOR.
@@ -184,6 +189,31 @@ mod tests {
             let there = (0..4).filter(|server| servers >> server & 1 == 1);
             let pieces = there.fold(PieceSet::default(), |all, server| all.union(held_by(server, &holders)));
             assert_eq!(suffices(pieces), servers.count_ones() >= 2, "{servers:04b}");
+        }
+    }
+
+    /// What docs/ASSIGNMENT.md says of the other ways to choose the XORs: each is of two of the three pieces that its
+    /// server does not have. A way that works takes the two that follow on a ring, and there are six orders of a ring.
+    #[test]
+    fn of_the_81_ways_to_choose_the_xors_six_bear_the_loss_of_any_two_servers() {
+        let xors = |server: u8| {
+            (0..4).filter(move |left_out| *left_out != server).map(move |l| 0b1111 ^ 1 << l ^ 1 << server)
+        };
+        let ways = xors(0).flat_map(|a| xors(1).map(move |b| [a, b]));
+        let ways = ways.flat_map(|[a, b]| xors(2).flat_map(move |c| xors(3).map(move |d| [a, b, c, d])));
+        let bears =
+            |way: &[u8; 4], one: usize, other: usize| rank([1 << one, way[one], 1 << other, way[other]]) == 4;
+        let works = |way: &[u8; 4]| (0..4).all(|one| (0..one).all(|other| bears(way, one, other)));
+        let ours = [5, 6, 7, 8].map(vector);
+        let (all, good): (Vec<_>, Vec<_>) = (ways.clone().collect(), ways.filter(works).collect());
+        assert_eq!((all.len(), good.len()), (81, 6));
+        assert!(good.contains(&ours));
+
+        let rings = [[0, 1, 2, 3], [0, 1, 3, 2], [0, 2, 1, 3], [0, 2, 3, 1], [0, 3, 1, 2], [0, 3, 2, 1]];
+        for ring in rings {
+            let mut way = [0; 4];
+            (0..4).for_each(|n| way[ring[n]] = 1 << ring[(n + 1) % 4] | 1 << ring[(n + 2) % 4]);
+            assert!(good.contains(&way), "{ring:?}");
         }
     }
 

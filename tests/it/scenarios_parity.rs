@@ -110,7 +110,6 @@ fn files_of_both_schemes_live_side_by_side_whatever_the_conf_says() {
 }
 
 #[test]
-#[test]
 fn the_pieces_of_a_large_file_are_sent_at_the_same_time_each_on_a_connection_of_its_own() {
     let mut cluster = Cluster::quick(4);
     let aditi = client(&cluster);

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use shareit::commit::{self, Answer, Held, TOMBSTONE, View};
-use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme, parity};
+use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme};
 use shareit::version::UploadId;
 
 use super::bounds::{Bounds, DELETER, Rules};
@@ -210,7 +210,7 @@ impl World {
             let up = usable.iter().filter(|up| **up).count();
             let losses = match scheme {
                 Scheme::Copies => up.min(bounds.replicas()) - 1,
-                Scheme::Parity => parity::losses(&held.collect::<Vec<_>>()).unwrap(),
+                Scheme::Parity => scheme.losses(&held.collect::<Vec<_>>()).unwrap(),
             };
             bears[set] = losses as u8;
         }
