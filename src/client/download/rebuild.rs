@@ -132,10 +132,16 @@ fn make(core: &mut Core, mut windows: Vec<&mut Sources<'_>>) {
     }
 }
 
+/// Bytes of the bodies of pieces, each with the piece.
+pub(crate) type Parts = Vec<(u8, Vec<u8>)>;
+
+/// By the number of the piece, and that of the chunk.
+type Chunks = BTreeMap<(u8, u64), Vec<u8>>;
+
 /// Pieces of a version that are made of what the servers have, from the first byte to the last.
 pub(crate) struct Remaking {
     sources: Sources<'static>,
-    made: Arc<Mutex<BTreeMap<(u8, u64), Vec<u8>>>>,
+    made: Arc<Mutex<Chunks>>,
     pieces: PieceSet,
     /// The first chunk that was not made yet.
     next: u64,
@@ -143,7 +149,7 @@ pub(crate) struct Remaking {
 
 impl Remaking {
     pub(crate) fn new(survey: &Survey, header: &Header, pieces: PieceSet) -> Self {
-        let made: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+        let made: Arc<Mutex<Chunks>> = Arc::default();
         let kept = Arc::clone(&made);
         let keep = move |piece: u8, chunk: u64, bytes: VerifiedChunk<'_>| {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,11 +175,11 @@ impl Remaking {
     }
 
     /// Ends a window: its part of each piece, if all of it could be made.
-    fn end(&mut self, window: &[(u64, PieceSet)]) -> Option<Vec<(u8, Vec<u8>)>> {
+    fn end(&mut self, window: &[(u64, PieceSet)]) -> Option<Parts> {
         self.next += window.len() as u64;
         let is_made = self.sources.sums().end() == window;
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut parts: Vec<(u8, Vec<u8>)> = self.pieces.iter().map(|piece| (piece, Vec::new())).collect();
+        let mut parts: Parts = self.pieces.iter().map(|piece| (piece, Vec::new())).collect();
         for ((piece, _), chunk) in made {
             let part = parts.iter_mut().find(|(of, _)| *of == piece);
             part.into_iter().for_each(|(_, part)| part.extend(&chunk));
@@ -182,8 +188,8 @@ impl Remaking {
     }
 }
 
-/// The next part of the bodies of pieces, each with the piece; `None` for those that cannot be made.
-pub(crate) fn make_next(core: &mut Core, remakings: &mut [&mut Remaking]) -> Vec<Option<Vec<(u8, Vec<u8>)>>> {
+/// The next part of each; `None` for those that cannot be made.
+pub(crate) fn make_next(core: &mut Core, remakings: &mut [&mut Remaking]) -> Vec<Option<Parts>> {
     let windows: Vec<_> = remakings.iter().map(|remaking| remaking.window()).collect();
     let of_each = remakings.iter_mut().zip(&windows);
     of_each.for_each(|(remaking, window)| remaking.sources.sums().begin(window.iter().copied()));

@@ -12,7 +12,7 @@ use super::repaired::{NotRepaired, Repaired};
 use crate::client::core::base::Core;
 use crate::client::core::copying::{NotCopied, require_done, send_restore};
 use crate::client::core::report::{Doing, Progress, Report};
-use crate::client::download::rebuild::{Remaking, make_next};
+use crate::client::download::rebuild::{Parts, Remaking, make_next};
 use crate::name::FilePath;
 use crate::peer::{Answer, Peer, PeerError};
 use crate::sealed::{ChunkHasher, Claim, Header, MasterKey};
@@ -64,11 +64,14 @@ impl<'a> Written<'a> {
     }
 }
 
+/// A claim, body and table, and the floor of the server that they go to.
+type Payload = (Claim, Vec<u8>, u64);
+
 /// Makes pieces of several files in memory, then sends all of them.
 fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
     let new = |planned: &&Remake| Remaking::new(&planned.survey, &planned.header, planned.pieces());
     let mut makings: Vec<Remaking> = batch.iter().map(new).collect();
-    let mut bodies: Vec<Option<Vec<(u8, Vec<u8>)>>> = batch
+    let mut bodies: Vec<Option<Parts>> = batch
         .iter()
         .map(|planned| Some(planned.pieces().iter().map(|piece| (piece, Vec::new())).collect()))
         .collect();
@@ -90,7 +93,7 @@ fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
         }
     }
     let mut written = Vec::new();
-    let mut sending: Vec<(usize, (Claim, Vec<u8>, u64))> = Vec::new();
+    let mut sending: Vec<(usize, Payload)> = Vec::new();
     for (planned, bodies) in batch.iter().copied().zip(bodies) {
         let sealed = bodies.ok_or(()).and_then(|bodies| {
             let seal = |(piece, mut body): (u8, Vec<u8>)| {
