@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
-use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme, parity};
+use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme};
 
 use crate::random::Random;
 use crate::{DEATHS_A_YEAR, YEARS};
@@ -119,7 +119,7 @@ impl Cluster {
             let pieces = (1..).zip(file).filter(move |(_, holders)| *holders >> server & 1 == 1);
             pieces.map(|(piece, _)| piece).collect::<PieceSet>()
         };
-        let losses = || parity::losses(&(0..self.servers).map(held_by).collect::<Vec<_>>());
+        let losses = || self.scheme.losses(&(0..self.servers).map(held_by).collect::<Vec<_>>());
         *self.known.borrow_mut().entry(file.to_vec()).or_insert_with(losses)
     }
 }

@@ -75,6 +75,11 @@ pub struct Recipe {
 /// How to make the `wanted` pieces from those that are `held`: with the fewest to read, and of these ways the one with
 /// the fewest XORs. `None` if it cannot be done.
 pub fn recipe(held: PieceSet, wanted: PieceSet) -> Option<Recipe> {
+    recipes(held, wanted).into_iter().next()
+}
+
+/// All ways that are as cheap as the cheapest.
+pub fn recipes(held: PieceSet, wanted: PieceSet) -> Vec<Recipe> {
     let made_of = |read: PieceSet, piece: u8| {
         let ways = subsets(read).filter(|way| xor(*way) == vector(piece));
         ways.min_by_key(|way| way.iter().count()).map(|way| (piece, way))
@@ -89,7 +94,10 @@ pub fn recipe(held: PieceSet, wanted: PieceSet) -> Option<Recipe> {
     };
     // More than four are never needed: four that are independent span everything.
     let few = subsets(held).filter(|read| read.iter().count() <= usize::from(PIECES));
-    few.filter_map(with).min_by_key(cost)
+    let mut recipes: Vec<Recipe> = few.filter_map(with).collect();
+    let least = recipes.iter().map(cost).min();
+    recipes.retain(|recipe| Some(cost(recipe)) == least);
+    recipes
 }
 
 /// The servers for each piece: see [`Scheme::holders`](super::Scheme::holders). Server i of the row, which begins at
@@ -117,9 +125,18 @@ pub(super) fn holders(start: usize, usable: &[bool]) -> Vec<Vec<usize>> {
     pairs.map(|server| server.iter().copied().collect()).collect()
 }
 
+/// How many servers may be lost of a file that was stored while so many were up.
+pub fn most_losses(up: usize) -> usize {
+    match up {
+        0 | 1 => 0,
+        2 | 3 => 1,
+        _ => LOSSES,
+    }
+}
+
 /// How many more servers may be lost, whichever they are, at most [`LOSSES`]; `None` if the file is lost already. `held`
 /// is what each server has.
-pub fn losses(held: &[PieceSet]) -> Option<usize> {
+pub(super) fn losses(held: &[PieceSet]) -> Option<usize> {
     let union = |left_out: &[usize]| -> PieceSet {
         let rest = held.iter().enumerate().filter(|(server, _)| !left_out.contains(server));
         rest.fold(PieceSet::default(), |all, (_, held)| all.union(*held))
@@ -228,8 +245,7 @@ mod tests {
                     assert!(holders.iter().flatten().all(|&server| usable[server]));
                     assert!(holders.iter().all(|of| of.len() == 1));
                     let lost = losses(&held(&holders, servers));
-                    let expected = if up >= 4 { 2 } else { usize::from(up >= 2) };
-                    assert_eq!(lost, Some(expected), "x {start}, {usable:?}");
+                    assert_eq!(lost, Some(most_losses(up)), "x {start}, {usable:?}");
                 }
             }
         }
@@ -271,6 +287,11 @@ mod tests {
         }
         assert_eq!(cost(all(), file), Some(4));
         assert_eq!(recipe(all(), file).unwrap().read, file, "nothing is made that can be read");
+        let ways = recipes(all().without(server(3)), file).into_iter().map(|recipe| recipe.read);
+        assert!(
+            ways.eq([[1, 2, 4, 5], [1, 2, 4, 6]].map(PieceSet::from_iter)),
+            "either neighbour has an XOR"
+        );
         assert_eq!(cost(server(1), file), None);
         assert_eq!(cost(all(), PieceSet::default()), Some(0));
     }

@@ -12,8 +12,8 @@ use shareit::name::{FilePath, UserName, piece_file};
 use shareit::placement::{self, PIECES, PieceSet, Scheme, parity};
 use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
-    ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
-    ModifiedTime, NONCE, VerifiedChunk, decrypt_verified, nonce,
+    ChunkCipher, ChunkHasher, ChunkSum, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
+    ModifiedTime, NONCE, VerifiedChunk, nonce,
 };
 use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
@@ -139,7 +139,8 @@ fn read(piece: &[u8], key: &MasterKey, path: &FilePath) -> Result<Vec<u8>, Strin
     for (chunk, hash) in table.chunks_exact(32).enumerate() {
         let range = header.stored_chunk(chunk as u64);
         let bytes = &mut body[range.start as usize..range.end as usize];
-        match decrypt_verified(&file_key, bytes, hash.try_into().unwrap()) {
+        let verified = VerifiedChunk::new(bytes, hash.try_into().unwrap());
+        match verified.and_then(|verified| verified.decrypt(&file_key)) {
             Some(bytes) => plain.extend(bytes),
             None => return Err("a damaged chunk".into()),
         }
@@ -436,15 +437,22 @@ fn the_xor_of_two_pieces_is_made_and_its_sources_are_made_of_it() {
         assert_documented(&values, &format!("body {piece}"), &body);
         body
     };
-    let verified = |body: &[u8]| VerifiedChunk::new(body, &sha256(body)).unwrap();
+    let xor = |chunks: [&[u8]; 2], length| {
+        let mut sum = ChunkSum::new(length);
+        for chunk in chunks {
+            let hash = sha256(chunk);
+            sum.add(&VerifiedChunk::new(&mut chunk.to_vec(), &hash).unwrap());
+        }
+        sum
+    };
     let sources = [encrypted("2"), encrypted("3")];
-    let body = VerifiedChunk::sum(&sources.each_ref().map(|body| verified(body)), 15);
+    let body = xor([&sources[0], &sources[1]], 15).sum().bytes().to_vec();
     let mut header = Header::decode(&small.bytes("header")).unwrap();
     (header.scheme, header.replicas) = (placement::Scheme::Parity, placement::PARITY_REPLICAS);
     let header = header.of_piece(5);
-    let (table, key) = (sha256(body.bytes()), master_key());
+    let (table, key) = (sha256(&body), master_key());
     let root = sha256(&table);
-    let parts = [header.encode(), body.bytes().to_vec(), table.to_vec(), root.to_vec()];
+    let parts = [header.encode(), body.clone(), table.to_vec(), root.to_vec()];
     let seal = key.seal(&parts[0], &root);
     for (part, name) in parts.iter().zip(["header", "body", "table", "root"]) {
         assert_documented(&values, name, part);
@@ -453,8 +461,8 @@ fn the_xor_of_two_pieces_is_made_and_its_sources_are_made_of_it() {
     assert_documented(&values, "piece", &[&parts.concat()[..], &seal].concat());
     assert_eq!(Header::decode(&parts[0]), Ok(header));
     for ((made, length), other) in [("2", 15), ("3", 14)].into_iter().zip(sources.iter().rev()) {
-        let mut chunk = VerifiedChunk::sum([&body, &verified(other)], length);
-        assert_eq!(chunk.decrypt(&file_key).unwrap(), values.bytes(&format!("plain {made}")));
+        let mut chunk = xor([&body, other], length);
+        assert_eq!(chunk.sum().decrypt(&file_key).unwrap(), values.bytes(&format!("plain {made}")));
     }
 }
 
