@@ -265,6 +265,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_file_is_as_safe_as_it_can_be_with_the_servers_that_are_up() {
+        let copies = [[1, 2], [2, 3], [3, 4], [4, 1]].map(PieceSet::from_iter);
+        assert_eq!(Scheme::Copies.losses(&copies), Some(1));
+        assert_eq!(Scheme::Copies.losses(&copies[..3]), Some(0));
+        assert_eq!(Scheme::Copies.losses(&copies[..2]), None);
+        assert!(Scheme::Copies.is_safest(&copies, 2, 4) && !Scheme::Copies.is_safest(&copies[..3], 2, 3));
+        let pairs = [[1, 5], [2, 6], [3, 7], [4, 8]].map(PieceSet::from_iter);
+        let on_one = [Scheme::Parity.pieces().collect::<PieceSet>(), PieceSet::default()];
+        assert_eq!(Scheme::Parity.losses(&pairs), Some(2));
+        assert!(Scheme::Parity.is_safest(&pairs, 3, 4) && Scheme::Parity.is_safest(&pairs[..3], 3, 3));
+        assert!(!Scheme::Parity.is_safest(&pairs[..3], 3, 4) && !Scheme::Parity.is_safest(&on_one, 3, 2));
+        assert!(Scheme::Parity.is_safest(&on_one, 3, 1) && !Scheme::Parity.is_safest(&pairs[..1], 3, 1));
+    }
+
     /// Every upload with so few servers down, for each start, looked for with every set of servers unseen.
     #[test]
     fn something_may_be_out_of_sight_just_where_the_rule_says_so() {

@@ -86,6 +86,16 @@ impl Remake {
     pub(super) fn pieces(&self) -> PieceSet {
         self.wanted.iter().map(|(piece, _)| *piece).collect()
     }
+
+    /// Each piece with each server that should have it.
+    pub(super) fn targets(&self) -> impl Iterator<Item = (u8, usize)> {
+        self.wanted.iter().flat_map(|(piece, to)| to.iter().map(|&to| (*piece, to)))
+    }
+
+    /// Bytes to be written.
+    pub(super) fn bytes(&self) -> u64 {
+        self.targets().map(|(piece, _)| self.header.of_piece(piece).body_size()).sum()
+    }
 }
 
 /// Which pieces to make of others, for a file with parity: those of which no good copy was found, and those of a server
