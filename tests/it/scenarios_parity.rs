@@ -1,6 +1,8 @@
 //! Files that are stored with parity: any two of four servers may be lost.
 
+mod care;
 mod damage;
+mod download;
 mod losses;
 
 use std::fs::File;
