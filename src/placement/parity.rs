@@ -37,7 +37,7 @@ fn xor(pieces: PieceSet) -> u8 {
 }
 
 /// All subsets of a set, the empty one first.
-fn subsets(set: PieceSet) -> impl Iterator<Item = PieceSet> {
+pub(super) fn subsets(set: PieceSet) -> impl Iterator<Item = PieceSet> {
     let members: Vec<u8> = set.iter().collect();
     (0..1_u32 << members.len()).map(move |bits| {
         let is_in = |(index, _): &(usize, &u8)| bits >> index & 1 == 1;

@@ -114,7 +114,7 @@ impl<'a> Rebuilding<'a> {
             targets.for_each(|piece| piece.was_made(chunk));
         }
         *self.failed = self.sources.incoming.failed.take();
-        self.is_over |= self.failed.is_some() || self.sources.is_replaced();
+        self.is_over |= self.failed.is_some();
     }
 }
 
@@ -230,14 +230,10 @@ impl<'a> Sources<'a> {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    fn is_replaced(&self) -> bool {
-        self.faults.iter().any(|(.., fault)| *fault == Fault::Replaced)
-    }
-
     /// Plans how to make the chunks that are still to come, and has the pieces want what is needed for it. Returns
     /// whether there is any such thing.
     fn plan(&mut self, core: &Core) -> bool {
-        if self.is_replaced() || self.incoming.failed.is_some() {
+        if self.incoming.failed.is_some() {
             return false;
         }
         let is_shown = |piece: u8| {

@@ -122,7 +122,7 @@ fn repair_batch(
         let (planned, why) = plan_repair(core, survey, copies, &terms.without);
         let made = if why.is_none() { plan_remake(core, survey, copies, &terms.without) } else { None };
         *written = planned.iter().map(|transfer| (transfer.to, transfer.claim.header.piece)).collect();
-        written.extend(made.iter().flat_map(Remake::targets).map(|(piece, to)| (to, piece)));
+        written.extend(made.iter().flat_map(|planned| &planned.targets).map(|&(piece, to)| (to, piece)));
         remakes.extend(made);
         transfers.extend(planned);
         done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
@@ -171,8 +171,8 @@ fn check_again(core: &mut Core, files: &mut [Examined]) {
 
 fn would_make(core: &Core, planned: &Remake) -> Vec<Repaired> {
     let (path, name) = (&planned.survey.path, |to| core.cluster.name(to).clone());
-    let made = |(piece, to): (u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
-    planned.targets().map(made).collect()
+    let made = |&(piece, to): &(u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
+    planned.targets.iter().map(made).collect()
 }
 
 fn copied(core: &Core, transfer: &Transfer) -> Repaired {

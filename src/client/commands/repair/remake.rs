@@ -105,7 +105,7 @@ fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
             };
             bodies.into_iter().map(seal).collect::<Result<Vec<_>, ()>>()
         });
-        for (piece, to) in planned.targets() {
+        for &(piece, to) in &planned.targets {
             let made = sealed
                 .as_ref()
                 .ok()
@@ -134,7 +134,7 @@ fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
 /// Makes pieces of one file, a window at a time, and sends each on a connection of its own, so that memory stays small
 /// whatever its size is.
 fn make_large(core: &mut Core, planned: &Remake, done: &mut Vec<Repaired>) {
-    let targets: Vec<(u8, usize)> = planned.targets().collect();
+    let targets = planned.targets.clone();
     let to_each =
         (0..core.cluster.len()).map(|server| targets.iter().filter(|(_, to)| *to == server).count());
     let mut lines = core.cluster.lend_extras(&to_each.collect::<Vec<_>>());
