@@ -297,6 +297,19 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_older_is_retired_and_not_what_is_still_arriving() {
+        let stage = |piece, generation, open| Held {
+            piece,
+            version: version(generation),
+            state: PieceState::Staged { open },
+        };
+        let held =
+            [published(1, 1), published(2, 2), stage(3, 1, false), stage(4, 1, true), stage(4, 2, false)];
+        let drop = [Step::DropPublished { piece: 1 }, Step::DropStaged { piece: 3, version: version(1) }];
+        assert_eq!(retire(&held, version(2)), drop);
+    }
+
+    #[test]
     fn what_was_aborted_is_never_staged_again_and_the_next_try_is() {
         let floor = aborted_floor(1, version(4));
         assert_eq!(may_stage(&[], floor, version(4)), Err(Refused::Behind));

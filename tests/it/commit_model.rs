@@ -30,8 +30,12 @@
 //! [`Bounds`]. Second tries, a server that lies about them, writers out of each other's sight, and a move are
 //! explored each for itself, and so are uploads that stage again what they lost. Out of sight, and where an upload goes on
 //! without a server, no repair comes late that began before all of it: it could put a version back on a server that has
-//! dropped it for a newer one elsewhere, which no reader takes. Nor is what a server that lies does counted where others
-//! abort: it may break the promise on which they rely, so that one client drops what another publishes on its word.
+//! dropped it for a newer one elsewhere, which no reader takes.
+//!
+//! One thing is left out. A server that lies may show a version that it had promised not to publish, while somebody relies
+//! on that promise to abort it. Then one client drops what another publishes on its word, and what was stored before may be
+//! lost with that version. Where a newer upload or delete was acknowledged since, nothing is left out, and what a server
+//! shows without such a promise has to do no harm at all.
 
 mod bounds;
 mod explore;

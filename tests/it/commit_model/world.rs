@@ -84,6 +84,8 @@ struct Author {
     bears: u8,
     /// Every server has promised not to publish it.
     may_abort: bool,
+    /// The same of its last try.
+    may_abort_last: bool,
 }
 
 /// All that matters of one instant. Servers are numbers in the [`World`].
@@ -91,8 +93,8 @@ struct Author {
 pub(crate) struct State {
     servers: Servers,
     authors: [Author; WRITERS],
-    /// Whose version is being given up by somebody, and the servers (a bit each) that promised.
-    promised: (u8, u8),
+    /// Which version is being given up by somebody, and the servers (a bit each) that promised.
+    promised: (Code, u8),
     /// Somebody knows that every server has acknowledged the delete.
     may_forget: bool,
     deaths: u8,
@@ -108,11 +110,21 @@ pub(crate) struct State {
     latest: Code,
     /// Ghost: a version is older than one that was acknowledged before its writer began.
     overtaken: bool,
-    /// The liar has had its say.
-    lied: bool,
+    /// What the liar shows; 0 before it has had its say.
+    lied: Code,
+    /// Ghost: the liar had promised not to publish that, and somebody may rely on it.
+    broke_promise: bool,
 }
 
 impl State {
+    /// Whether somebody may rely on the promise of a server that it will not publish a version.
+    fn relies(&self, version: Code, server: usize) -> bool {
+        let may_abort =
+            |a: &Author| a.may_abort && a.version == version || a.may_abort_last && a.last == version;
+        let (of, promised) = self.promised;
+        of == version && promised & 1 << server != 0 || self.authors.iter().any(may_abort)
+    }
+
     /// Whether the writer's own commit is in transit: then another's would do nothing that this does not.
     fn will_commit(&self, version: Code, server: usize) -> bool {
         let waits = |a: &Author| matches!(a.links[server], Link::ToCommit | Link::Renamed);
@@ -169,7 +181,8 @@ struct Case {
     /// The tombstone of a move, and what it copied.
     moved: Code,
     copied: Code,
-    lied: bool,
+    lied: Code,
+    broke_promise: bool,
 }
 
 /// What a client finds that asks every server that is up.
@@ -264,7 +277,8 @@ impl World {
             clock: 0,
             latest: FIRST,
             overtaken: false,
-            lied: false,
+            lied: 0,
+            broke_promise: false,
         }
     }
 
@@ -354,8 +368,9 @@ impl World {
         let forgotten = if state.may_forget { deleted } else { 0 };
         let moved = if self.bounds.moves { deleted } else { 0 };
         let latest = if self.bounds.partitions { state.latest } else { 0 };
-        let State { servers, copied, lied, .. } = *state;
-        let case = Case { servers, acknowledged, frail, latest, forgotten, moved, copied, lied };
+        let State { servers, copied, lied, broke_promise, .. } = *state;
+        let case =
+            Case { servers, acknowledged, frail, latest, forgotten, moved, copied, lied, broke_promise };
         if let Some(known) = self.judged.get(&case) {
             return known.clone();
         }
@@ -365,7 +380,7 @@ impl World {
     }
 
     fn judge(&self, case: Case) -> Option<String> {
-        let Case { frail, latest, forgotten, moved, copied, lied, .. } = case;
+        let Case { frail, latest, forgotten, moved, copied, lied, broke_promise, .. } = case;
         let servers = self.all().map(|s| self.server(&case.servers, s));
         if servers.clone().any(Server::went_back) {
             return Some("a server shows an older version after a newer one".into());
@@ -375,16 +390,12 @@ impl World {
         }
         // Any R-1 servers may be lost, or fewer if fewer were up. A liar counts as lost.
         let is_lost = |set: usize, server: usize| set & 1 << server != 0;
-        for lost in (0..=self.everybody()).filter(|&set| !lied || is_lost(set, self.liar())) {
+        for lost in (0..=self.everybody()).filter(|&set| lied == 0 || is_lost(set, self.liar())) {
             let losses = lost.count_ones() as usize;
             if losses >= self.bounds.replicas() {
                 continue;
             }
             let acknowledged = case.acknowledged[losses];
-            // One that breaks its promise of a FENCE can have one client publish what another drops.
-            if lied && acknowledged == FIRST && self.bounds.aborts {
-                continue;
-            }
             let who: String =
                 self.all().filter(|&s| is_lost(lost, s)).map(|s| format!(" without server {s}")).collect();
             let answers = self.answers(&case.servers, |s| !is_lost(lost, s));
@@ -408,7 +419,9 @@ impl World {
                     let (file, delete) = (placement::suffices(|p| held.contains(p)), has(&TOMBSTONE));
                     let bears =
                         frail.iter().find(|(v, _)| *v == code(decided)).map_or(losses, |f| f.1.into());
-                    if file == delete && losses <= bears {
+                    // Where others rely on its promise, one client may publish what another drops.
+                    let is_left_out = broke_promise && code(decided) == lied && acknowledged == FIRST;
+                    if file == delete && losses <= bears && !is_left_out {
                         return Some(format!("{} cannot be rebuilt{who}", code(decided)));
                     }
                 }
@@ -426,7 +439,7 @@ impl World {
                 self.clear(state, writer, next);
             }
         }
-        if bounds.liar && !state.lied {
+        if bounds.liar && state.lied == 0 {
             self.lie(state, next);
         }
         self.fail(state, next);
@@ -469,7 +482,8 @@ impl World {
             if version == 0 || self.server(&state.servers, liar).now.newest() > version {
                 continue;
             }
-            let mut after = State { lied: true, ..*state };
+            let broke_promise = state.relies(version, liar);
+            let mut after = State { lied: version, broke_promise, ..*state };
             self.happen(&mut after.servers, liar, Event::Lie { version, pieces });
             next.push((Action::Lie { version }, after));
         }
@@ -492,17 +506,25 @@ impl World {
             let v = author.version;
             let known = self.all().any(|s| self.server(&state.servers, s).knows(v));
             let staged = self.all().any(|s| self.server(&state.servers, s).now.has_staged(v));
+            let last = author.last;
+            let last_staged = self.all().any(|s| self.server(&state.servers, s).now.has_staged(last));
             let over = matches!(author.stage, Stage::Over | Stage::Acknowledged);
             let author = &mut state.authors[writer];
             if author.stage == Stage::Acknowledged && newest > Some(v) {
                 author.stage = Stage::Over;
             }
-            if over && !bounds.liar {
-                author.last = 0;
+            if !last_staged {
+                author.may_abort_last = false;
+                if last != 0 && state.promised.0 == last {
+                    state.promised = (0, 0);
+                }
+                if over && !bounds.liar {
+                    author.last = 0;
+                }
             }
             if over && !staged {
                 author.may_abort = false;
-                if state.promised.0 == id(writer) {
+                if state.promised.0 == v {
                     state.promised = (0, 0);
                 }
             }

@@ -4,15 +4,22 @@ use std::rc::Rc;
 
 use shareit::commit::{self, Held, PieceState, TOMBSTONE};
 
-use super::{Action, FIRST, Next, Servers, State, World, id, represented};
+use super::{Action, FIRST, Next, Servers, State, World, represented};
 use crate::commit_model::bounds::DELETER;
 use crate::commit_model::server::{Code, Event, Server, code, version};
 
 impl World {
     /// Aborts of what seems abandoned: first the promises, then the drops.
     pub(super) fn clear(&mut self, state: &State, writer: usize, next: &mut Next) {
-        let v = state.authors[writer].version;
-        if state.authors[writer].may_abort {
+        let author = state.authors[writer];
+        self.clear_version(state, writer, (author.version, author.may_abort), next);
+        if author.last != 0 {
+            self.clear_version(state, writer, (author.last, author.may_abort_last), next);
+        }
+    }
+
+    fn clear_version(&mut self, state: &State, writer: usize, (v, may_abort): (Code, bool), next: &mut Next) {
+        if may_abort {
             for server in self.up(&state.servers, |s| s.now.has_staged(v)) {
                 let mut after = *state;
                 let own = self.rules.abort_open;
@@ -22,8 +29,8 @@ impl World {
             }
             return;
         }
-        let (whose, promised) = state.promised;
-        let promised = if whose == id(writer) { promised } else { 0 };
+        let (of, promised) = state.promised;
+        let promised = if of == v { promised } else { 0 };
         let staged = self.all().any(|s| self.server(&state.servers, s).now.has_staged(v));
         let closed = !self.up(&state.servers, |s| s.has_closed(v)).is_empty();
         let begun = promised != 0 || self.rules.abort_open;
@@ -40,10 +47,12 @@ impl World {
             } else {
                 self.rules.abort_unanswered
             } {
-                after.promised = (id(writer), promised | 1 << server);
+                after.promised = (v, promised | 1 << server);
                 if usize::from(after.promised.1) == self.everybody() {
                     after.promised = (0, 0);
-                    after.authors[writer].may_abort = true;
+                    let author = &mut after.authors[writer];
+                    let is_last = v == author.last;
+                    *(if is_last { &mut author.may_abort_last } else { &mut author.may_abort }) = true;
                 }
                 next.push((Action::Promise { writer, server }, after));
             }

@@ -27,10 +27,8 @@ impl World {
                     self.end(&mut after, writer, own_abort);
                     if state.retries > 0 {
                         let mut again = State { retries: state.retries - 1, ..after };
-                        again.authors[writer] = Author { last: author.version, ..Author::default() };
-                        if again.promised.0 == id(writer) {
-                            again.promised = (0, 0);
-                        }
+                        let (last, may_abort_last) = (author.version, author.may_abort);
+                        again.authors[writer] = Author { last, may_abort_last, ..Author::default() };
                         next.push((Action::Retry { writer }, again));
                     }
                     next.push((Action::GiveUp { writer }, after));
@@ -301,6 +299,10 @@ impl World {
                 author.links = Default::default();
                 if writer == DELETER && outcome.may_forget(self.bounds.servers()) {
                     state.may_forget = true;
+                }
+                // Over the same connections it may have staged a try before.
+                for server in self.up(&state.servers, |_| true) {
+                    self.happen(&mut state.servers, server, Event::Close(id(writer)));
                 }
             }
             Stage::Dead => {
