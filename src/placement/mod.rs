@@ -5,7 +5,7 @@
 //! the file's path, and each is copied to the servers before its home: *chained declustering* (Hsiao and DeWitt, 1990).
 //! With [`parity`], there are XORs of two pieces instead of copies. No other module counts to four, to eight or to R.
 
-mod mend;
+mod missing;
 pub mod parity;
 mod set;
 
@@ -145,14 +145,14 @@ impl Scheme {
     /// The fewest pieces to make of others so that a file with parity is as safe as the servers that are `usable` can make
     /// it, each with its server. `held` is what each server has; `None` if that does not suffice, or of copies, of which
     /// none is made of others.
-    pub fn to_mend(
+    pub fn to_make(
         self,
         path_hash: &[u8; 32],
         held: &[PieceSet],
         usable: &[bool],
     ) -> Option<Vec<(u8, usize)>> {
         let placed = || self.placed(path_hash, usable, usize::from(PARITY_REPLICAS));
-        (self == Scheme::Parity).then(|| mend::mend(held, &placed(), usable)).flatten()
+        (self == Scheme::Parity).then(|| missing::to_make(held, &placed(), usable)).flatten()
     }
 
     /// Whether a file is as safe as `up` servers can make it: then nothing older need be kept beside it. `held` is what

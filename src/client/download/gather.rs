@@ -161,7 +161,7 @@ fn fetch_all(
     next: &[FilePath],
 ) -> All {
     let wanted: Vec<usize> = beside.iter().map(|pieces| usize::from(!pieces.is_empty())).collect();
-    let extras = core.cluster.lend_extras_if_possible(&wanted);
+    let extras = core.cluster.lend_extras(&wanted);
     let (before, logins) = (now(), core.cluster.logins());
     let mut answers: Vec<Vec<(usize, Answer<NameReport>)>> = next.iter().map(|_| Vec::new()).collect();
     let (mut pieces, mut back, mut behind) = (Vec::new(), Vec::new(), Vec::new());

@@ -145,16 +145,13 @@ pub(super) fn stage_all(
     report: &dyn Report,
 ) -> (Vec<Staged>, Returned, Extras) {
     let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });
-    // As many to a server that was lost, so that no piece waits for another's.
-    let wanted = extras_wanted(plans, jobs, peers.len());
-    let lanes = |((peer, extras), wanted): ((Option<Peer>, Vec<Peer>), usize)| {
-        let lost = std::iter::repeat_with(|| None);
-        let extras = extras.into_iter().map(Some).chain(lost).take(wanted);
-        std::iter::once(peer).chain(extras).map(lane).collect()
+    // Of a server with fewer than its pieces need, some pieces are left for the next round.
+    let lanes = |(peer, extras): (Option<Peer>, Vec<Peer>)| {
+        std::iter::once(peer).chain(extras.into_iter().map(Some)).map(lane).collect()
     };
     let work = Work {
         tasks: Mutex::default(),
-        lanes: peers.into_iter().zip(extras).zip(wanted).map(lanes).collect(),
+        lanes: peers.into_iter().zip(extras).map(lanes).collect(),
         staged: staged.into_iter().map(Mutex::new).collect(),
         key,
         report,
@@ -284,21 +281,25 @@ impl Work<'_> {
         steps_ahead: usize,
         mut lane: impl FnMut(usize) -> usize,
     ) -> Vec<Part<'_>> {
-        let jobs = || task.jobs.iter();
-        let sources = jobs().filter_map(|job| parity::sources(job.piece)).flatten();
-        let unsent = placement::pieces()
-            .filter(|piece| sources.clone().any(|source| source == *piece))
-            .filter(|piece| jobs().all(|job| job.piece != *piece));
-        let sent = jobs().map(|job| (job.piece, &job.servers[..]));
-        let all = unsent.map(|piece| (piece, &[][..])).chain(sent);
-        let mut parts: Vec<Part<'_>> = Vec::new();
-        for (piece, servers) in all {
-            let mut servers = servers.to_vec();
+        let with_lanes = |job: &&Job| {
+            let mut servers = job.servers.clone();
             servers.sort_unstable();
             let lanes = servers
                 .into_iter()
                 .filter_map(|server| Some((server, self.lanes[server].get(lane(server))?)));
-            let lanes = lanes.collect();
+            (job.piece, lanes.collect::<Vec<_>>())
+        };
+        let mut sent: Vec<_> = task.jobs.iter().map(with_lanes).collect();
+        // What no connection is left for waits for the next round.
+        sent.retain(|(_, lanes)| !lanes.is_empty());
+        let is_source = |piece: &u8| {
+            sent.iter().filter_map(|(of, _)| parity::sources(*of)).flatten().any(|of| of == *piece)
+        };
+        let is_sent = |piece: &u8| sent.iter().any(|(of, _)| of == piece);
+        let unsent = placement::pieces().filter(|piece| is_source(piece) && !is_sent(piece));
+        let unsent: Vec<_> = unsent.map(|piece| (piece, Vec::new())).collect();
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        for (piece, lanes) in unsent.into_iter().chain(sent) {
             let source = |source: u8| {
                 let (sender, steps) = sync_channel(steps_ahead);
                 let part = parts.iter_mut().find(|part| part.piece == source);

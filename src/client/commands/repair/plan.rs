@@ -124,7 +124,7 @@ pub(super) fn plan_remake(
         targets.extend(header.scheme.pieces().filter(is_lost).filter_map(place));
     } else {
         targets.iter().for_each(|&(piece, server)| held[server].insert(piece));
-        targets.extend(header.scheme.to_mend(&path_hash, &held, &up).unwrap_or_default());
+        targets.extend(header.scheme.to_make(&path_hash, &held, &up).unwrap_or_default());
     }
     targets.sort_unstable();
     targets.dedup();

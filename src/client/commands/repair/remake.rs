@@ -41,7 +41,10 @@ pub(super) fn remake(core: &mut Core, planned: &[Remake], done: &mut Vec<Repaire
         make_small(core, &batch, done);
     }
     for planned in large {
-        make_large(core, planned, done);
+        let mut targets = planned.targets.clone();
+        while !targets.is_empty() {
+            targets = make_large(core, planned, targets, done);
+        }
     }
     core.cluster.end_extras();
 }
@@ -132,19 +135,25 @@ fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
 }
 
 /// Makes pieces of one file, a window at a time, and sends each on a connection of its own, so that memory stays small
-/// whatever its size is.
-fn make_large(core: &mut Core, planned: &Remake, done: &mut Vec<Repaired>) {
-    let targets = planned.targets.clone();
+/// whatever its size is. Returns those for which a server accepted too few connections: they are left for another time.
+fn make_large(
+    core: &mut Core,
+    planned: &Remake,
+    targets: Vec<(u8, usize)>,
+    done: &mut Vec<Repaired>,
+) -> Vec<(u8, usize)> {
     let to_each =
         (0..core.cluster.len()).map(|server| targets.iter().filter(|(_, to)| *to == server).count());
     let mut lines = core.cluster.lend_extras(&to_each.collect::<Vec<_>>());
-    let (mut written, mut sendings) = (Vec::new(), Vec::new());
+    let is_refused: Vec<bool> = lines.iter().map(Vec::is_empty).collect();
+    let (mut written, mut sendings, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for (piece, to) in targets {
         match lines[to].pop() {
             Some(peer) => {
                 let sealing = Sealing::new(core, planned, piece);
                 sendings.push(Sending { piece, to, floor: planned.survey.floors[to], peer, sealing });
             }
+            None if !is_refused[to] => left.push((piece, to)),
             None => {
                 let lost = require_done(core, to, Answer::<()>::Lost);
                 written.extend(lost.err().map(|why| Written::failed(planned, piece, to, why.into())));
@@ -182,6 +191,7 @@ fn make_large(core: &mut Core, planned: &Remake, done: &mut Vec<Repaired>) {
     }
     core.cluster.keep_extras(lines);
     publish(core, written, done);
+    left
 }
 
 /// Publishes what was staged, and reports it.
@@ -274,7 +284,8 @@ impl From<PeerError> for NotSent {
 
 /// Makes pieces and sends them while the next part of them is made. Returns whether all could be made.
 fn send_all(core: &mut Core, planned: &Remake, sendings: Vec<Sending>) -> (Vec<Sent>, bool) {
-    let mut making = Remaking::new(&planned.survey, &planned.header, planned.pieces());
+    let pieces = sendings.iter().map(|sending| sending.piece).collect();
+    let mut making = Remaking::new(&planned.survey, &planned.header, pieces);
     let report = Arc::clone(&core.report);
     thread::scope(|scope| {
         let mut threads = Vec::new();

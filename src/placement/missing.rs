@@ -6,7 +6,7 @@ use super::set::{PIECES, PieceSet};
 /// The fewest pieces to store so that a file is as safe as the servers that are `usable` can make it, and has all its
 /// pieces if all servers are; each with its server. Of several such ways the one that is most like `placed`. `held` is what each server has, of those that can be
 /// read; `placed` is what each would have after an upload. `None` if the pieces do not suffice to make others.
-pub(super) fn mend(held: &[PieceSet], placed: &[PieceSet], usable: &[bool]) -> Option<Vec<(u8, usize)>> {
+pub(super) fn to_make(held: &[PieceSet], placed: &[PieceSet], usable: &[bool]) -> Option<Vec<(u8, usize)>> {
     let wanted = most_losses(usable.iter().filter(|up| **up).count());
     losses(held)?;
     let all: PieceSet = (1..=2 * PIECES).collect();
@@ -64,7 +64,7 @@ mod tests {
 
     /// Stores what is planned, and returns how many pieces that were.
     fn store(held: &mut [PieceSet], usable: &[bool], start: usize) -> usize {
-        let planned = mend(held, &placed(start, usable), usable).unwrap();
+        let planned = to_make(held, &placed(start, usable), usable).unwrap();
         for &(piece, server) in &planned {
             assert!(usable[server] && !held[server].contains(piece));
             held[server].insert(piece);
@@ -138,6 +138,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(mend(&[PieceSet::default(); 4], &placed(0, &[true; 4]), &[true; 4]), None);
+        assert_eq!(to_make(&[PieceSet::default(); 4], &placed(0, &[true; 4]), &[true; 4]), None);
     }
 }
