@@ -160,8 +160,10 @@ fn make_large(
             }
             None if !is_refused[to] => left.push((piece, to)),
             None => {
-                let lost = require_done(core, to, Answer::<()>::Lost);
-                written.extend(lost.err().map(|why| Written::failed(planned, piece, to, why.into())));
+                let name = core.cluster.name(to).clone();
+                let why =
+                    core.cluster.why_down(to).unwrap_or_else(|| "it accepts no more connections".into());
+                written.push(Written::failed(planned, piece, to, NotRepaired::Down(name, why)));
             }
         }
     }
