@@ -4,8 +4,9 @@ use super::parity::{losses, most_losses, subsets};
 use super::set::{PIECES, PieceSet};
 
 /// The fewest pieces to store so that a file is as safe as the servers that are `usable` can make it, and has all its
-/// pieces if all servers are; each with its server. Of several such ways the one that is most like `placed`. `held` is what each server has, of those that can be
-/// read; `placed` is what each would have after an upload. `None` if the pieces do not suffice to make others.
+/// pieces if all servers are; each with its server. Of several such ways the one that is most like `placed`. `held` is
+/// what each server has, of those that can be read; `placed` is what each would have after an upload. `None` if the
+/// pieces do not suffice to make others.
 pub(super) fn to_make(held: &[PieceSet], placed: &[PieceSet], usable: &[bool]) -> Option<Vec<(u8, usize)>> {
     let wanted = most_losses(usable.iter().filter(|up| **up).count());
     losses(held)?;
