@@ -58,7 +58,7 @@ pub(super) fn server() -> String {
     format!(
         "ShareIt server: keeps pieces of files that it cannot read.\n\n\
          {}\n\
-         Pieces are stored at ROOT/NAME/USER/FOLDER/.FILE.1 to .4; users are in ROOT/Users.conf.\n",
+         Pieces are stored at ROOT/NAME/USER/FOLDER/.FILE.1 to .4, with parity to .8; users are in ROOT/Users.conf.\n",
         usage(program::name(), &SERVER_USAGE)
     )
 }

@@ -132,6 +132,7 @@ pub fn most_losses(up: usize) -> usize {
 /// How many more servers may be lost, whichever they are, at most [`LOSSES`]; `None` if the file is lost already.
 /// `held` is what each server has.
 pub(super) fn losses(held: &[PieceSet]) -> Option<usize> {
+    let held: Vec<PieceSet> = held.iter().copied().filter(|held| !held.is_empty()).collect();
     let union = |left_out: &[usize]| -> PieceSet {
         let rest = held.iter().enumerate().filter(|(server, _)| !left_out.contains(server));
         rest.fold(PieceSet::default(), |all, (_, held)| all.union(*held))

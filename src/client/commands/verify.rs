@@ -111,6 +111,11 @@ pub enum Wrong {
     /// With parity: so few more servers may be lost, counting good copies on servers that answered; `None` if these do
     /// not suffice.
     Losses(Option<usize>),
+    /// A piece that can be made of others is nowhere.
+    ToMake {
+        /// The server that should have it, if it is down.
+        down: Option<ServerName>,
+    },
     /// The server did not check it.
     NotChecked(String),
 }
@@ -128,6 +133,10 @@ impl fmt::Display for Wrong {
             Wrong::Unfinished => f.write_str("unfinished upload"),
             Wrong::Missing { good, wanted, down } => {
                 write!(f, "missing: {}", Wrong::Copies { good: *good, wanted: *wanted })?;
+                down.iter().try_for_each(|server| write!(f, " ({server} is down)"))
+            }
+            Wrong::ToMake { down } => {
+                f.write_str("missing")?;
                 down.iter().try_for_each(|server| write!(f, " ({server} is down)"))
             }
             Wrong::Copies { good: 0, .. } => f.write_str("no good copy"),
@@ -360,21 +369,27 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
     let header = survey.file_version().and_then(|v| survey.any_claim(v)).map(|claim| &claim.header);
     if let Some(header) = header {
         let wanted = header.scheme.holders_wanted(usize::from(header.replicas), core.cluster.len());
+        let (held, replicas) = (good_pieces(copies, core.cluster.len()), usize::from(header.replicas));
+        let losses = header.scheme.losses(&held);
+        let can_be_made = header.scheme == Scheme::Parity && losses.is_some();
         for piece in header.scheme.pieces() {
             let good = good_holders(copies, piece);
             let missing = missing_at(&good, &bad_holders(survey, copies, piece), wanted, &survey.ring(piece));
             let good = good.len();
-            if good < wanted && missing.is_empty() {
+            if good < wanted && missing.is_empty() && !can_be_made {
                 problems.push(problem(None, Some(piece), Wrong::Copies { good, wanted }));
             }
             for server in missing {
                 let down = (!core.cluster.is_up(server)).then(|| core.cluster.name(server).clone());
-                problems.push(problem(Some(server), Some(piece), Wrong::Missing { good, wanted, down }));
+                let what = match can_be_made {
+                    true => Wrong::ToMake { down },
+                    false => Wrong::Missing { good, wanted, down },
+                };
+                problems.push(problem(Some(server), Some(piece), what));
             }
         }
-        let (good, replicas) = (good_pieces(copies, core.cluster.len()), usize::from(header.replicas));
-        if header.scheme == Scheme::Parity && !header.scheme.is_safe(&good, replicas, core.cluster.len(), 0) {
-            problems.push(problem(None, None, Wrong::Losses(header.scheme.losses(&good))));
+        if header.scheme == Scheme::Parity && !header.scheme.is_safe(&held, replicas, core.cluster.len(), 0) {
+            problems.push(problem(None, None, Wrong::Losses(losses)));
         }
     }
     problems

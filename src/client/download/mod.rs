@@ -324,7 +324,8 @@ fn conclude(
     };
     if !placement::pieces().all(is_whole) {
         let of_piece = |piece: &Piece| piece.claim.header.piece_size - piece.bytes_missing();
-        if target.is_resumed() || pieces.iter().map(of_piece).sum::<u64>() >= WORTH_KEEPING {
+        if target.is_resumed() || pieces.iter().filter(is_written).map(of_piece).sum::<u64>() >= WORTH_KEEPING
+        {
             // Of what an earlier one has left, perhaps nothing could be proved.
             target.leave();
         }

@@ -45,6 +45,8 @@ pub(super) fn rebuild<'a, O: Output + 'a>(
         now.iter_mut().for_each(Rebuilding::end_window);
         waiting.retain(|file| !file.is_over);
     }
+    drop(waiting);
+    core.cluster.end_extras();
 }
 
 /// A file of which something is missing.
@@ -230,6 +232,12 @@ impl<'a> Sources<'a> {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
+    /// Whether a server shows a piece and has refused to give it: it is not asked again for each window.
+    fn is_withheld(&self, piece: u8, server: usize) -> bool {
+        let refused = |fault: &Fault| matches!(fault, Fault::Replaced | Fault::Refused(_));
+        self.faults.iter().any(|(p, s, fault)| (*p, *s) == (piece, server) && refused(fault))
+    }
+
     /// Plans how to make the chunks that are still to come, and has the pieces want what is needed for it. Returns
     /// whether there is any such thing.
     fn plan(&mut self, core: &Core) -> bool {
@@ -238,7 +246,7 @@ impl<'a> Sources<'a> {
         }
         let is_shown = |piece: u8| {
             let holders = self.incoming.survey.holders(self.header.version, piece);
-            holders.iter().any(|&server| core.cluster.is_up(server))
+            holders.iter().any(|&server| core.cluster.is_up(server) && !self.is_withheld(piece, server))
         };
         let shown: PieceSet = placement::numbers().filter(|&piece| is_shown(piece)).collect();
         let there = |chunk: u64| -> PieceSet {

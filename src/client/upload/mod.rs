@@ -1,6 +1,7 @@
 //! Upload: stage every piece on all its holders, then commit. Many small files go together.
 
 mod encryption;
+mod lane;
 mod local;
 mod making;
 mod plan;
@@ -13,11 +14,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use lane::Staged;
 use local::{Attributes, OpenSource, Since};
 use plan::{Encrypted, Plan};
 use remains::{Remains, kept_by};
 use source::Source;
-use stage::{Job, Staged, all_jobs, extras_wanted, has_same_bytes, stage_all};
+use stage::{Job, all_jobs, extras_wanted, has_same_bytes, stage_all};
 
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};

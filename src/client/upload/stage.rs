@@ -8,15 +8,16 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, available_parallelism};
 
+use super::lane::{Lane, Receiver, Staged, lock};
 use super::making::{Extent, Source, Unmade, encrypt, make_xor, pass_on};
 use super::plan::{Encrypted, Plan};
 use crate::client::core::cluster::{Extras, Returned};
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
-use crate::peer::{Answer, Peer, PeerError};
+use crate::peer::Peer;
 use crate::placement::{self, parity};
 use crate::sealed::MasterKey;
 use crate::wire::{MIN_PARTIAL, Request};
@@ -32,46 +33,11 @@ const STEPS_AHEAD: usize = 1;
 /// More steps than a piece has that is not sent at the same time as its XORs.
 const ALL_STEPS: usize = 64;
 
-/// The result for a file's pieces.
-#[derive(Default)]
-pub(super) struct Staged {
-    /// The local file failed.
-    pub(super) local: Option<LocalError>,
-    /// The pieces that were sent.
-    pub(super) pieces: Vec<Encrypted>,
-    /// What each server answered, for each of its pieces.
-    pub(super) answers: Vec<(usize, u8, Answer<()>)>,
-}
-
-impl Staged {
-    /// Whether a server has staged a piece.
-    pub(super) fn has(&self, server: usize, piece: u8) -> bool {
-        self.answers.iter().any(|(s, p, answer)| (*s, *p) == (server, piece) && answer.is_done())
-    }
-}
-
 /// One piece to stage, and on which servers.
 pub(super) struct Job {
     pub(super) file: usize,
     pub(super) piece: u8,
     pub(super) servers: Vec<usize>,
-}
-
-/// A connection in use, and the pieces whose replies are still to come on it, each with the number of its file.
-struct Lane {
-    peer: Option<Result<Peer, PeerError>>,
-    expected: VecDeque<(usize, u8)>,
-}
-
-impl Lane {
-    /// Sends with `send`, unless the connection is already lost.
-    fn try_send(&mut self, send: impl FnOnce(&mut Peer) -> Result<(), PeerError>) {
-        if let Some(Ok(peer)) = &mut self.peer
-            && let Err(why) = send(peer)
-        {
-            self.peer = Some(Err(why));
-        }
-    }
 }
 
 /// The pieces that are staged by one thread, or by one for each of them, in this order: all of one file with parity, or
@@ -95,10 +61,6 @@ struct Work<'a> {
     staged: Vec<Mutex<Staged>>,
     key: &'a MasterKey,
     report: &'a dyn Report,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All pieces of these files, for the servers of their plans.
@@ -144,10 +106,10 @@ pub(super) fn stage_all(
     key: &MasterKey,
     report: &dyn Report,
 ) -> (Vec<Staged>, Returned, Extras) {
-    let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });
     // Of a server with fewer than its pieces need, some pieces are left for the next round.
     let lanes = |(peer, extras): (Option<Peer>, Vec<Peer>)| {
-        std::iter::once(peer).chain(extras.into_iter().map(Some)).map(lane).collect()
+        let peers = std::iter::once(peer).chain(extras.into_iter().map(Some));
+        Lane::all_of(peers).into_iter().map(Mutex::new).collect()
     };
     let work = Work {
         tasks: Mutex::default(),
@@ -172,7 +134,7 @@ pub(super) fn stage_all(
         lock(lane).try_send(Peer::flush);
     }
     for (server, lanes) in work.lanes.iter().enumerate() {
-        lanes.iter().for_each(|lane| collect_replies(server, &mut lock(lane), &work.staged));
+        lanes.iter().for_each(|lane| lock(lane).collect_replies(server, &work.staged));
     }
     let staged = work.staged.into_iter().map(|o| o.into_inner().unwrap_or_else(PoisonError::into_inner));
     let (mut returned, mut extras) = (Returned::new(), Extras::new());
@@ -219,23 +181,6 @@ fn job_order() -> impl Iterator<Item = u8> {
 fn threads_for(bytes: u64, cores: usize) -> usize {
     let enough = usize::try_from(bytes.div_ceil(BYTES_PER_THREAD)).unwrap_or(MAX_THREADS);
     enough.clamp(1, MAX_THREADS).min(cores)
-}
-
-fn collect_replies(server: usize, lane: &mut Lane, staged: &[Mutex<Staged>]) {
-    for (file, piece) in std::mem::take(&mut lane.expected) {
-        let answer = match &mut lane.peer {
-            Some(Ok(peer)) => match peer.receive_done() {
-                Ok(Ok(())) => Answer::Done(()),
-                Ok(Err(no)) => Answer::Refused(no),
-                Err(why) => {
-                    lane.peer = Some(Err(why));
-                    Answer::Lost
-                }
-            },
-            _ => Answer::Lost,
-        };
-        lock(&staged[file]).answers.push((server, piece, answer));
-    }
 }
 
 /// One piece of a task: what it is made of, and what is made of it.
@@ -379,37 +324,6 @@ impl Work<'_> {
                 receivers.iter_mut().for_each(Receiver::cancel);
             }
         }
-    }
-}
-
-/// A connection that gets a piece, or the rest of one.
-struct Receiver<'a> {
-    lane: MutexGuard<'a, Lane>,
-    /// How many chunks its server has, and bytes of the body.
-    chunks: u64,
-    start: u64,
-    /// Bytes that were announced, and not sent.
-    left: u64,
-}
-
-impl Receiver<'_> {
-    /// Sends what its server lacks of a part of the body that begins at `at`.
-    fn send(&mut self, step: &[u8], at: u64) {
-        let there = usize::try_from(self.start.saturating_sub(at)).unwrap_or(usize::MAX).min(step.len());
-        let rest = &step[there..];
-        self.left = self.left.saturating_sub(rest.len() as u64);
-        self.lane.try_send(|peer| peer.send_payload(rest));
-    }
-
-    /// The announced bytes must follow, so that the next request is found after them.
-    fn cancel(&mut self) {
-        let zeros = [0; 4096];
-        while self.left > 0 {
-            let part = zeros.len().min(usize::try_from(self.left).unwrap_or(zeros.len()));
-            self.lane.try_send(|peer| peer.send_payload(&zeros[..part]));
-            self.left -= part as u64;
-        }
-        self.lane.try_send(|peer| peer.send_cancel());
     }
 }
 

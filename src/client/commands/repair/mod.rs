@@ -171,6 +171,9 @@ fn check_again(core: &mut Core, files: &mut [Examined]) {
 
 fn would_make(core: &Core, planned: &Remake) -> Vec<Repaired> {
     let (path, name) = (&planned.survey.path, |to| core.cluster.name(to).clone());
+    if let Some(why) = &planned.lost {
+        return vec![Repaired::Failed { path: path.clone(), why: why.clone() }];
+    }
     let made = |&(piece, to): &(u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
     planned.targets.iter().map(made).collect()
 }

@@ -80,6 +80,8 @@ pub(super) struct Remake {
     pub(super) header: Header,
     /// Each piece to be made, and the server that should have it.
     pub(super) targets: Vec<(u8, usize)>,
+    /// Why they cannot be made, if they are not made of parts of damaged ones.
+    pub(super) lost: Option<NotRepaired>,
 }
 
 impl Remake {
@@ -112,23 +114,21 @@ pub(super) fn plan_remake(
     let path_hash = sha256(survey.path.as_str().as_bytes());
     let mut held = good_pieces(copies, core.cluster.len());
     let is_lost = |piece: &u8| good_holders(copies, *piece).is_empty();
-    let over_damaged = header.scheme.pieces().filter(is_lost).filter_map(|piece| {
+    let over_damaged = header.scheme.pieces().filter(is_lost).flat_map(|piece| {
         let damaged = damaged_holders(survey, copies, piece);
-        Some((piece, damaged.into_iter().find(|server| up[*server])?))
+        damaged.into_iter().filter(|server| up[*server]).map(move |server| (piece, server))
     });
     let mut targets: Vec<(u8, usize)> = over_damaged.collect();
-    let placed = header.scheme.placed(&path_hash, &up, usize::from(header.replicas));
-    if header.scheme.losses(&held).is_none() {
-        // They cannot be made, as far as is known; trying says why.
-        let place = |piece| Some((piece, placed.iter().position(|held| held.contains(piece))?));
-        targets.extend(header.scheme.pieces().filter(is_lost).filter_map(place));
-    } else {
-        targets.iter().for_each(|&(piece, server)| held[server].insert(piece));
-        targets.extend(header.scheme.to_make(&path_hash, &held, &up).unwrap_or_default());
-    }
+    // Chunk by chunk it may still be possible.
+    let lost = header.scheme.losses(&held).is_none().then(|| {
+        let pieces = header.scheme.pieces().filter(is_lost).collect();
+        no_good_copy(core, survey, Some(version), copies, pieces)
+    });
+    targets.iter().for_each(|&(piece, server)| held[server].insert(piece));
+    targets.extend(header.scheme.to_make(&path_hash, &held, &up).unwrap_or_default());
     targets.sort_unstable();
     targets.dedup();
-    (!targets.is_empty()).then(|| Remake { survey: survey.clone(), header, targets })
+    (!targets.is_empty() || lost.is_some()).then(|| Remake { survey: survey.clone(), header, targets, lost })
 }
 
 fn no_good_copy(

@@ -28,8 +28,13 @@ const SMALL_BATCH: u64 = 8 << 20;
 pub(super) fn remake(core: &mut Core, planned: &[Remake], done: &mut Vec<Repaired>) {
     core.report.doing(Doing::Making);
     core.report.begin(0, planned.iter().map(Remake::bytes).sum());
+    let (planned, hopeless): (Vec<&Remake>, Vec<&Remake>) =
+        planned.iter().partition(|planned| !planned.targets.is_empty());
+    for Remake { survey, lost, .. } in hopeless {
+        done.extend(lost.clone().map(|why| Repaired::Failed { path: survey.path.clone(), why }));
+    }
     let (mut small, large): (Vec<&Remake>, Vec<&Remake>) =
-        planned.iter().partition(|planned| planned.bytes() <= SMALL);
+        planned.into_iter().partition(|planned| planned.bytes() <= SMALL);
     while !small.is_empty() {
         let mut bytes = 0;
         let fits = |planned: &&&Remake| {
@@ -155,8 +160,10 @@ fn make_large(
             }
             None if !is_refused[to] => left.push((piece, to)),
             None => {
-                let lost = require_done(core, to, Answer::<()>::Lost);
-                written.extend(lost.err().map(|why| Written::failed(planned, piece, to, why.into())));
+                let name = core.cluster.name(to).clone();
+                let why =
+                    core.cluster.why_down(to).unwrap_or_else(|| "it accepts no more connections".into());
+                written.push(Written::failed(planned, piece, to, NotRepaired::Down(name, why)));
             }
         }
     }
@@ -209,10 +216,18 @@ fn publish(core: &mut Core, written: Vec<Written<'_>>, done: &mut Vec<Repaired>)
         let is_of = |(staged, _): &(&(usize, &FilePath, Version), _)| **staged == of.version();
         let committed =
             || staged.iter().zip(&committed).find(is_of).map_or(Ok(()), |(_, outcome)| outcome.clone());
-        done.push(match of.outcome.clone().and_then(|()| Ok(committed()?)) {
+        let step = match of.outcome.clone().and_then(|()| Ok(committed()?)) {
             Ok(()) => Repaired::Made { path, piece: of.piece, to: core.cluster.name(of.to).clone() },
+            Err(NotRepaired::NotMade(pieces)) => {
+                let why = of.planned.lost.clone().unwrap_or(NotRepaired::NotMade(pieces));
+                Repaired::Failed { path, why }
+            }
             Err(why) => Repaired::Failed { path, why },
-        });
+        };
+        // A lost file is told once.
+        if !done.contains(&step) {
+            done.push(step);
+        }
     }
 }
 
@@ -229,8 +244,9 @@ struct Sealing {
 
 impl Sealing {
     fn new(core: &Core, planned: &Remake, piece: u8) -> Self {
-        let header = planned.header.of_piece(piece);
-        let known = planned.survey.claim(header.version, piece).cloned();
+        let known = planned.survey.claim(planned.header.version, piece).cloned();
+        let header =
+            known.as_ref().map_or_else(|| planned.header.of_piece(piece), |known| known.header.clone());
         let hasher = ChunkHasher::new(header.stored_chunk_size());
         Self { header, known, key: core.key.clone(), hasher, table: Vec::new(), length: 0 }
     }
