@@ -135,6 +135,30 @@ fn the_pieces_of_a_large_file_are_sent_at_the_same_time_each_on_a_connection_of_
 }
 
 #[test]
+fn servers_that_accept_no_second_connection_get_a_large_file_all_the_same() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    aditi.upload("there", b"already");
+    (1..=4).for_each(|n| cluster.limit_connections(n));
+    let idle: Vec<_> = (0..3)
+        .map(|_| {
+            let mut session = aditi.session();
+            session.send("ShowFiles\n");
+            session.wait_for("there");
+            session
+        })
+        .collect();
+    let bytes = noise(1, 12 << 20);
+    aditi.upload("a", &bytes).does_not_complain_of("down");
+    idle.into_iter().for_each(|session| session.finish().succeeds().stdout.clear());
+    aditi.run(&["Verify", "--read"]).succeeds().prints(&[]);
+    for up in subsets(4).filter(|up| up.len() == 2) {
+        cluster.run_only(&up);
+        aditi.download("a", &bytes);
+    }
+}
+
+#[test]
 fn nothing_is_left_of_an_upload_whose_file_changes_while_its_xors_are_made() {
     let cluster = Cluster::quick(4);
     let proxies = cluster.proxies();

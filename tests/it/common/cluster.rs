@@ -49,6 +49,8 @@ struct Server {
     port: u16,
     process: Option<Child>,
     disk_is_full: bool,
+    /// Whether it has descriptors for so few connections that each user may have four.
+    has_few_descriptors: bool,
     /// Standard error of each time that it ran.
     logs: Vec<Transcript>,
 }
@@ -181,6 +183,12 @@ impl Cluster {
     /// Restarts a server with room on its disk again.
     pub(crate) fn empty_disk(&mut self, n: usize) {
         self.server(n).disk_is_full = false;
+        self.restart(n);
+    }
+
+    /// Restarts a server that accepts four connections of each user, and no more.
+    pub(crate) fn limit_connections(&mut self, n: usize) {
+        self.server(n).has_few_descriptors = true;
         self.restart(n);
     }
 
@@ -395,7 +403,14 @@ impl Drop for Cluster {
 
 impl Server {
     fn new(n: usize) -> Self {
-        Self { name: format!("Server{n}"), port: 0, process: None, disk_is_full: false, logs: Vec::new() }
+        Self {
+            name: format!("Server{n}"),
+            port: 0,
+            process: None,
+            disk_is_full: false,
+            has_few_descriptors: false,
+            logs: Vec::new(),
+        }
     }
 
     fn start(&mut self, root: &Path) {
@@ -438,7 +453,11 @@ impl Server {
     }
 
     fn command(&self, root: &Path, port: u16) -> Command {
-        let mut command = if self.disk_is_full { full_disk() } else { Command::new(PROGRAM) };
+        let mut command = match self {
+            Self { disk_is_full: true, .. } => full_disk(),
+            Self { has_few_descriptors: true, .. } => few_descriptors(),
+            _ => Command::new(PROGRAM),
+        };
         command.arg(root).arg(&self.name).arg(port.to_string());
         command
     }
@@ -459,6 +478,12 @@ fn full_disk() -> Command {
         .args(["-c", r#"trap '' XFSZ; ulimit -f "$0"; exec "$@""#])
         .arg((FULL_DISK_BYTES / 512).to_string())
         .arg(PROGRAM);
+    command
+}
+
+fn few_descriptors() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n 40; exec "$0" "$@""#]).arg(PROGRAM);
     command
 }
 

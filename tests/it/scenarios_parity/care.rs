@@ -105,6 +105,58 @@ fn a_move_with_one_or_two_servers_away_is_as_safe_as_an_upload_and_repair_does_t
 }
 
 #[test]
+fn one_repair_makes_every_damaged_copy_of_a_piece_good() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    for is_repaired_before in [true, false] {
+        let bytes = noise(1 + u64::from(is_repaired_before), 300_001);
+        cluster.stop(3);
+        aditi.upload("a", &bytes);
+        cluster.start(3);
+        if is_repaired_before {
+            aditi.run(&["Repair"]).succeeds();
+        }
+        for piece in [2, 6] {
+            cluster.holders("a", piece).into_iter().for_each(|n| cluster.corrupt_piece(n, "a", piece));
+        }
+        aditi.run(&["Repair"]).succeeds();
+        aditi.run(&["Verify", "--read"]).succeeds().prints(&[]);
+        bears_any_two_losses(&mut cluster, &aditi, "a", &bytes);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_made_again_is_told_once_as_lost() {
+    let cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    aditi.upload("a", &noise(1, 300_001));
+    for piece in 1..=5 {
+        cluster.holders("a", piece).into_iter().for_each(|n| cluster.corrupt_piece(n, "a", piece));
+    }
+    for command in [&["Repair", "-n"][..], &["Repair"], &["Repair"]] {
+        let outcome = aditi.run(command).fails_with(1);
+        let lines: Vec<&str> = outcome.lines().into_iter().filter(|line| line.starts_with("a: ")).collect();
+        assert_eq!(lines.len(), 1, "{outcome}");
+        assert!(lines[0].contains("lost: no server has a good copy of piece 1, 2, 3, 4, 5"), "{outcome}");
+    }
+}
+
+#[test]
+fn after_a_move_with_a_server_away_repair_makes_only_what_that_server_lacks() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    let bytes = noise(1, 300_001);
+    aditi.upload("a", &bytes);
+    cluster.stop(1);
+    aditi.run(&["Move", "a", "b"]).succeeds();
+    cluster.start(1);
+    let made = aditi.run(&["Repair"]).succeeds();
+    assert_eq!(made.lines().iter().filter(|line| line.contains(" made on Server1")).count(), 2, "{made}");
+    assert!((1..=8).all(|piece| cluster.holders("b", piece).len() == 1));
+    bears_any_two_losses(&mut cluster, &aditi, "b", &bytes);
+}
+
+#[test]
 fn a_move_with_three_servers_away_is_refused_and_the_old_name_stays() {
     let mut cluster = Cluster::quick(4);
     let aditi = client(&cluster);

@@ -14,7 +14,7 @@ use crate::client::core::copying::{NotCopied, require_done, send_restore};
 use crate::client::core::report::{Doing, Progress, Report};
 use crate::client::download::rebuild::{Parts, Remaking, make_next};
 use crate::name::FilePath;
-use crate::peer::{Answer, Peer, PeerError};
+use crate::peer::{Peer, PeerError};
 use crate::sealed::{ChunkHasher, Claim, Header, MasterKey};
 use crate::version::Version;
 use crate::wire::Request;
