@@ -1,7 +1,8 @@
 //! ShareIt: a small distributed file store.
 //!
-//! A client splits a file into four pieces, encrypts them with keys that no server sees, and puts
-//! each on two of a few plain servers, so that any one server can die, be stolen or lie.
+//! A client splits a file into four pieces, encrypts them with keys that no server sees, and puts each on two of a few
+//! plain servers, or with parity one piece and an XOR on each of four, so that any one server can die, be stolen or
+//! lie.
 //!
 //! # As a library
 //!

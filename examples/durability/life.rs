@@ -11,6 +11,11 @@ use crate::{DEATHS_A_YEAR, YEARS};
 /// Servers as bits.
 pub(crate) type Set = u32;
 
+/// Where a file's pieces begin, which servers are up, and the holders of its pieces.
+type Found = (u32, Set, Vec<Set>);
+/// The holders of its pieces after a Repair, and whether it is as safe as it should be.
+type Remade = (Vec<Set>, bool);
+
 /// What placement does with a number of servers and a scheme. Files differ only in where their pieces begin
 /// on the ring, so one file for each start represents any number of files.
 pub(crate) struct Cluster {
@@ -20,8 +25,8 @@ pub(crate) struct Cluster {
     pub(crate) copies: u32,
     /// For each piece of each file who holds it after an upload with all servers up.
     pub(crate) holders: Vec<Set>,
-    /// How many losses files bear, by the holders of their pieces: the same few come again in every life.
-    known: RefCell<HashMap<Vec<Set>, Option<usize>>>,
+    /// What Repair made of files with parity: the same few come again in every life.
+    remade: RefCell<HashMap<Found, Remade>>,
 }
 
 impl Cluster {
@@ -36,7 +41,7 @@ impl Cluster {
     }
 
     fn of(servers: u32, scheme: Scheme, copies: u32) -> Self {
-        let mut cluster = Self { servers, scheme, copies, holders: Vec::new(), known: RefCell::default() };
+        let mut cluster = Self { servers, scheme, copies, holders: Vec::new(), remade: RefCell::default() };
         let all = cluster.everybody();
         cluster.holders = (0..servers).flat_map(|start| cluster.placed(start, all)).collect();
         cluster
@@ -44,11 +49,7 @@ impl Cluster {
 
     /// Who holds each piece of a file after an upload with these servers up.
     fn placed(&self, start: u32, up: Set) -> Vec<Set> {
-        // Any hash with this remainder represents all of them.
-        let mut hash = [0; 32];
-        hash[28..].copy_from_slice(&start.to_be_bytes());
-        let usable: Vec<bool> = (0..self.servers).map(|server| up >> server & 1 == 1).collect();
-        let holders = self.scheme.holders(&hash, &usable, self.copies as usize);
+        let holders = self.scheme.holders(&path_hash(start), &self.usable(up), self.copies as usize);
         holders.into_iter().map(|piece| piece.into_iter().fold(0, |set, server| set | 1 << server)).collect()
     }
 
@@ -84,10 +85,8 @@ impl Cluster {
 
     /// Each piece with too few copies gets more, along its way around the ring.
     fn copy(&self, file: &mut [Set], start: u32, up: Set) -> bool {
-        let mut hash = [0; 32];
-        hash[28..].copy_from_slice(&start.to_be_bytes());
         for (holders, piece) in file.iter_mut().zip(self.scheme.pieces()) {
-            for server in self.scheme.ring(&hash, self.servers as usize, piece) {
+            for server in self.scheme.ring(&path_hash(start), self.servers as usize, piece) {
                 if holders.count_ones() >= self.copies {
                     break;
                 }
@@ -97,31 +96,50 @@ impl Cluster {
         file.iter().all(|holders| holders.count_ones() >= self.copies)
     }
 
-    /// A piece that nobody holds is made where an upload would put it now; so are all of them, if the file then bears
-    /// more losses.
+    /// The pieces that the program would make of others.
     fn remake(&self, file: &mut [Set], start: u32, up: Set) -> bool {
         let pieces = usize::from(self.scheme.count());
         if file == &self.holders[start as usize * pieces..][..pieces] {
             return true;
         }
-        let placed = self.placed(start, up);
-        let is_less_safe = self.losses(file) < self.losses(&placed);
-        for (holders, place) in file.iter_mut().zip(placed) {
-            if *holders == 0 || is_less_safe {
-                *holders |= place;
+        let mut remade = self.remade.borrow_mut();
+        let (holders, is_safe) = remade.entry((start, up, file.to_vec())).or_insert_with(|| {
+            let mut holders = file.to_vec();
+            let made = self.scheme.to_make(&path_hash(start), &self.held(file), &self.usable(up));
+            for (piece, server) in made.into_iter().flatten() {
+                holders[usize::from(piece) - 1] |= 1 << server;
             }
-        }
-        self.losses(file) == Some(usize::from(PARITY_REPLICAS) - 1)
+            let is_safe = self.losses(&holders) == Some(usize::from(PARITY_REPLICAS) - 1);
+            (holders, is_safe)
+        });
+        file.copy_from_slice(holders);
+        *is_safe
     }
 
+    /// How many more servers may be lost, whichever they are.
     fn losses(&self, file: &[Set]) -> Option<usize> {
+        self.scheme.losses(&self.held(file))
+    }
+
+    /// What each server has of a file.
+    fn held(&self, file: &[Set]) -> Vec<PieceSet> {
         let held_by = |server: u32| {
             let pieces = (1..).zip(file).filter(move |(_, holders)| *holders >> server & 1 == 1);
-            pieces.map(|(piece, _)| piece).collect::<PieceSet>()
+            pieces.map(|(piece, _)| piece).collect()
         };
-        let losses = || self.scheme.losses(&(0..self.servers).map(held_by).collect::<Vec<_>>());
-        *self.known.borrow_mut().entry(file.to_vec()).or_insert_with(losses)
+        (0..self.servers).map(held_by).collect()
     }
+
+    fn usable(&self, up: Set) -> Vec<bool> {
+        (0..self.servers).map(|server| up >> server & 1 == 1).collect()
+    }
+}
+
+/// The hash of a path of which the pieces begin at this server: any with this remainder represents all of them.
+fn path_hash(start: u32) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[28..].copy_from_slice(&start.to_be_bytes());
+    hash
 }
 
 /// What is done about a dead server, and when, in years after its death.
@@ -319,13 +337,22 @@ mod tests {
     }
 
     #[test]
-    fn repair_with_parity_makes_what_is_lost_and_a_new_server_gets_its_pair_again() {
-        let cluster = Cluster::parity(4);
-        let up = 0b1101;
-        let mut held: Vec<Set> = cluster.holders.iter().map(|holders| holders & up).collect();
+    fn repair_with_parity_makes_what_makes_files_safer() {
+        let after_one_died = |servers| {
+            let cluster = Cluster::parity(servers);
+            let up = cluster.everybody() & !0b10;
+            let held: Vec<Set> = cluster.holders.iter().map(|holders| holders & up).collect();
+            (cluster, up, held)
+        };
+        let (cluster, up, mut held) = after_one_died(4);
+        let before = held.clone();
         assert!(!cluster.repair(&mut held, up), "three servers bear one loss");
-        assert!(held.iter().all(|holders| *holders != 0 && holders & !up == 0));
+        assert_eq!(held, before, "whatever is made");
         assert!(cluster.repair(&mut held, cluster.everybody()));
-        assert_eq!(cluster.losses(&held[..8]), Some(2));
+        assert_eq!(held, cluster.holders);
+
+        let (cluster, up, mut held) = after_one_died(5);
+        assert!(cluster.repair(&mut held, up), "the fifth takes its place");
+        assert!(held.iter().all(|holders| *holders != 0 && holders & !up == 0));
     }
 }

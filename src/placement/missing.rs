@@ -4,9 +4,9 @@ use super::parity::{losses, most_losses, subsets};
 use super::set::{PIECES, PieceSet};
 
 /// The fewest pieces to store so that a file is as safe as the servers that are `usable` can make it, and has all its
-/// pieces if all servers are; each with its server. Of several such ways it is the one that is most like `placed`, which
-/// is what each would have after an upload. `held` is what each has, of that which can be read. `None` if it does not
-/// suffice to make others.
+/// pieces if all servers are; each with its server. Of several such ways it is the one that is most like `placed`,
+/// which is what each would have after an upload. `held` is what each has, of that which can be read. `None` if it does
+/// not suffice to make others.
 pub(super) fn to_make(held: &[PieceSet], placed: &[PieceSet], usable: &[bool]) -> Option<Vec<(u8, usize)>> {
     let wanted = most_losses(usable.iter().filter(|up| **up).count());
     losses(held)?;

@@ -142,9 +142,9 @@ impl Scheme {
         }
     }
 
-    /// The fewest pieces to make of others so that a file with parity is as safe as the servers that are `usable` can make
-    /// it, each with its server. `held` is what each server has; `None` if that does not suffice, or of copies, of which
-    /// none is made of others.
+    /// The fewest pieces to make of others so that a file with parity is as safe as the servers that are `usable` can
+    /// make it, each with its server. `held` is what each server has; `None` if that does not suffice, or of copies, of
+    /// which none is made of others.
     pub fn to_make(
         self,
         path_hash: &[u8; 32],
@@ -302,7 +302,9 @@ mod tests {
                 .map(move |bits| (0..servers).map(|s| bits >> s & 1 == 1).collect::<Vec<_>>())
         };
         let count = |set: &[bool]| set.iter().filter(|&&is_in| is_in).count();
-        for (servers, replicas) in (1..=6).flat_map(|servers| (1..=servers).map(move |r| (servers, r))) {
+        let copies = (1..=6).flat_map(|servers| (1..=servers).map(move |r| (Scheme::Copies, servers, r)));
+        let parity = (4..=6).map(|servers| (Scheme::Parity, servers, usize::from(PARITY_REPLICAS)));
+        for (scheme, servers, replicas) in copies.chain(parity) {
             let mut hidden = vec![false; servers + 1];
             let covered = |up: &Vec<bool>| {
                 let up = count(up);
@@ -310,14 +312,14 @@ mod tests {
             };
             for up in sets(servers).filter(covered) {
                 for x in 0..servers as u8 {
-                    let holders = Scheme::Copies.holders(&hash_with_start(x), &up, replicas).concat();
+                    let holders = scheme.holders(&hash_with_start(x), &up, replicas).concat();
                     for unseen in sets(servers).filter(|unseen| holders.iter().all(|&s| unseen[s])) {
                         hidden[count(&unseen)] = true;
                     }
                 }
             }
             let told: Vec<bool> = (0..=servers).map(|n| out_of_sight(replicas, servers, n)).collect();
-            assert_eq!(told, hidden, "{servers} servers, {replicas} copies");
+            assert_eq!(told, hidden, "{scheme:?}, {servers} servers, {replicas} replicas");
         }
         assert!(!out_of_sight(2, 4, 0) && !out_of_sight(2, 4, 1) && out_of_sight(2, 4, 2));
         assert!(out_of_sight(1, 4, 1) && !out_of_sight(1, 1, 0) && out_of_sight(1, 1, 1));

@@ -4,9 +4,9 @@
 //! Q1 = P2 ^ P3    Q2 = P3 ^ P4    Q3 = P4 ^ P1    Q4 = P1 ^ P2
 //! ```
 //!
-//! Server i of the file's row of four holds Pi and Qi: a *WEAVER code* (Hafner, 2005). P1 to P4 are the pieces 1 to 4, Q1
-//! to Q4 the pieces 5 to 8. Each piece is a vector of bits, one for each of P1 to P4 that is in it; what a set of pieces
-//! can make is what its vectors span.
+//! Server i of the file's row of four holds Pi and Qi: a *WEAVER code* (Hafner, 2005). P1 to P4 are the pieces 1 to 4,
+//! Q1 to Q4 the pieces 5 to 8. Each piece is a vector of bits, one for each of P1 to P4 that is in it; what a set of
+//! pieces can make is what its vectors span.
 
 use super::set::{PIECES, PieceSet};
 
@@ -72,8 +72,8 @@ pub struct Recipe {
     pub made: Vec<(u8, PieceSet)>,
 }
 
-/// How to make the `wanted` pieces from those that are `held`: all ways with the fewest to read and, of these, the fewest
-/// XORs. None if it cannot be done.
+/// How to make the `wanted` pieces from those that are `held`: all ways with the fewest to read and, of these, the
+/// fewest XORs. None if it cannot be done.
 pub fn recipes(held: PieceSet, wanted: PieceSet) -> Vec<Recipe> {
     let made_of = |read: PieceSet, piece: u8| {
         let ways = subsets(read).filter(|way| xor(*way) == vector(piece));
@@ -129,8 +129,8 @@ pub fn most_losses(up: usize) -> usize {
     }
 }
 
-/// How many more servers may be lost, whichever they are, at most [`LOSSES`]; `None` if the file is lost already. `held`
-/// is what each server has.
+/// How many more servers may be lost, whichever they are, at most [`LOSSES`]; `None` if the file is lost already.
+/// `held` is what each server has.
 pub(super) fn losses(held: &[PieceSet]) -> Option<usize> {
     let held: Vec<PieceSet> = held.iter().copied().filter(|held| !held.is_empty()).collect();
     let union = |left_out: &[usize]| -> PieceSet {

@@ -47,8 +47,9 @@ pub(super) const COMMAND: Command = Command {
               [a-z] or ** for any number of folders. It is stored under the last part of its path, in FOLDER on the \
               servers if one is given; folders are created as needed. An older file of that name is replaced in one step. \
               A folder is stored with its links and empty folders, times and permission bits. `Upload .` stores all of \
-              DIR; with -u --delete it deletes everything else that is stored. Standard input is stored when it ends; a large one is kept until then in TMPDIR, in plain text. If \
-              something is left out, the last line says how much, the exit status is 1, and --delete deletes nothing.",
+              DIR; with -u --delete it deletes everything else that is stored. Standard input is stored when it ends; \
+              a large one is kept until then in TMPDIR, in plain text. If something is left out, the last line says \
+              how much, the exit status is 1, and --delete deletes nothing.",
     examples: &[
         "Upload *.txt --to docs",
         "Upload poem.txt papers",

@@ -129,8 +129,6 @@ pub(crate) fn judge_writer(
             model.may_be_missing(name)
         }
         Task::ShowFiles { .. } if away == 2 && status == 4 && says("cannot tell whether") => true,
-        // With parity it needs four servers.
-        Task::Move { .. } if away > 0 && status == 4 && says("4 servers") => true,
         Task::Move { new, .. } if says("already exists") => model.may_be_there(new),
         // A server that falls away in the middle of a Move ends it: the file is under one of its names, or both.
         Task::Move { .. } if says("cannot store") || says("was kept beside") => {

@@ -25,9 +25,10 @@ pub(super) const COMMAND: Command = Command {
     ],
     details: "On a terminal the table shows for each server which pieces it holds: 1--4 is the first and the fourth of a \
               file's four pieces. [degraded] marks a file with fewer copies than asked for, [incomplete] one that cannot \
-              be rebuilt now. A file that needs another password or Key line is marked [other key] if you name the file \
-              itself; a folder's list is not sealed and seldom shows it. A pipe gets only the names and these marks. \
-              FOLDER may also be a single file, or a pattern with *, ?, [a-z] or **. Show_files is the same command.",
+              be rebuilt now. With parity, [degraded] 1 or 0 says how many more servers may be lost. A file that \
+              needs another password or Key line is marked [other key] if you name the file itself; a folder's list \
+              is not sealed and seldom shows it. A pipe gets only the names and these marks. FOLDER may also be a \
+              single file, or a pattern with *, ?, [a-z] or **. Show_files is the same command.",
     examples: &["ShowFiles holiday", "ShowFiles", "ShowFiles -r", "ShowFiles *.txt"],
     action: Action::Run(run),
     ..Command::EMPTY
