@@ -14,6 +14,7 @@ mod commit_model;
 mod dependencies;
 mod documents;
 mod generations;
+mod handout;
 mod layers;
 mod packaging;
 mod privacy;
