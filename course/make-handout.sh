@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes the hand-out's starter code from the solution of level 1, by cutting what is to be written.
+# Makes what students get from the solutions, by cutting what is to be written: the hand-out's starter code, and the
+# exercises of the chapters.
 #
-#   course/make-handout.sh          writes course/handout/rust and course/handout/python anew
-#   course/make-handout.sh DIR      writes DIR/rust and DIR/python
+#   course/make-handout.sh          writes course/handout/rust, course/handout/python and course/exercises anew
+#   course/make-handout.sh DIR      writes them below DIR instead of course
 #
 # In a source, in comments of its language:
 #
@@ -12,9 +13,9 @@
 set -euo pipefail
 
 course=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-to=${1:-$course/handout}
+to=${1:-$course}
 
-# cut FILE: the starter's text of a source.
+# cut_out FILE: the starter's text of a source.
 cut_out() {
   awk '
     function fail(why) { print FILENAME ":" FNR ": " why >"/dev/stderr"; failed = 1; exit 1 }
@@ -28,11 +29,17 @@ cut_out() {
   ' "$1"
 }
 
-for language in rust python; do
-  rm -rf "${to:?}/$language"
+# make FROM TO: from a folder of the solution.
+make() {
+  local file
+  rm -rf "${to:?}/$2"
   while IFS= read -r file; do
-    mkdir -p "$to/$(dirname "$file")"
-    cut_out "$course/solution/$file" >"$to/$file"
-    if [[ -x $course/solution/$file ]]; then chmod +x "$to/$file"; fi
-  done < <(cd "$course/solution" && find "$language" -type f -not -path '*/target/*' -not -path '*/__pycache__/*')
-done
+    mkdir -p "$(dirname "$to/$2/$file")"
+    cut_out "$course/solution/$1/$file" >"$to/$2/$file"
+    if [[ -x $course/solution/$1/$file ]]; then chmod +x "$to/$2/$file"; fi
+  done < <(cd "$course/solution/$1" && find . -type f -not -path '*/target/*' -not -path '*/__pycache__/*')
+}
+
+make rust handout/rust
+make python handout/python
+make exercises exercises
