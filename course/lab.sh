@@ -80,13 +80,19 @@ where() {
     echo "Server$n:" ${numbers:-none}
   done
 }
-# A server that waits for more keeps its connection open: then this ends after a second.
 talk() {
-  local server
-  exec {server}<>"/dev/tcp/$ADDRESS/$(<"$LAB/run/$1.port")"
-  cat >&"$server"
-  timeout 1 cat <&"$server" || true
-  exec {server}>&-
+  python3 -c '
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as server:
+    try:
+        while data := sys.stdin.buffer.read1():
+            server.sendall(data)
+        server.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # it has heard enough
+    while data := server.recv(65536):
+        sys.stdout.buffer.write(data)
+' "$ADDRESS" "$(<"$LAB/run/$1.port")"
 }
 # crash NAME: uploads a file slowly, and kills the client as soon as a server has begun to store a piece of it.
 crash() {

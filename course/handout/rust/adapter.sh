@@ -1,5 +1,4 @@
-# What the grader asks of a program, in terms of this one: python3 grade.py THIS-FOLDER/adapter.sh THIS-FOLDER
-# after `cargo build --release` there.
+# What the grader asks of a program, in terms of this one. grade.py has this folder as its second argument.
 start() { exec "$PROGRAMS/target/release/dfs" "$2" "$3"; }     # SERVER FOLDER PORT
 dfc() { "$PROGRAMS/target/release/dfc" dfc.conf "$@"; }
 put() { dfc put "$@" ${FOLDER:+"$FOLDER/"}; }                  # FILE...

@@ -1,4 +1,4 @@
-# What the grader asks of a program, in terms of this one: python3 grade.py THIS-FOLDER/adapter.sh THIS-FOLDER
+# What the grader asks of a program, in terms of this one. grade.py has this folder as its second argument.
 start() { exec python3 "$PROGRAMS/dfs.py" "$2" "$3"; }         # SERVER FOLDER PORT
 dfc() { python3 "$PROGRAMS/dfc.py" dfc.conf "$@"; }
 put() { dfc put "$@" ${FOLDER:+"$FOLDER/"}; }                  # FILE...

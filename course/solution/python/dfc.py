@@ -18,7 +18,7 @@ import wire
 
 CONNECT = 1
 """Seconds that a server may take to accept a connection."""
-PATIENCE = 3
+PATIENCE = 5
 """Seconds that it may be silent after that."""
 USAGE = "expected list [FOLDER/], put FILE... [FOLDER/], get NAME... [FOLDER/], mkdir FOLDER or exit"
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long it may be silent after that.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to one server.
 struct Connection {
