@@ -14,6 +14,7 @@ mod commit_model;
 mod dependencies;
 mod documents;
 mod generations;
+mod grader;
 mod layers;
 mod packaging;
 mod privacy;
