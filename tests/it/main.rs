@@ -15,6 +15,7 @@ mod dependencies;
 mod documents;
 mod generations;
 mod handout;
+mod grader;
 mod layers;
 mod packaging;
 mod privacy;
