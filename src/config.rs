@@ -9,7 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::name::{NameError, ServerName, UserName, printable};
-use crate::placement;
+use crate::placement::{self, PARITY_REPLICAS, PIECES, Scheme};
 use crate::text::{is_digits, parse_hex};
 
 /// Most servers in one .conf.
@@ -17,8 +17,17 @@ pub const MAX_SERVERS: usize = 64;
 /// Longest .conf file, in bytes.
 pub const MAX_CONFIG: usize = 64 * 1024;
 /// The keys of a .conf. After `Server` more may follow in the same word.
-pub const KEYS: [&str; 8] =
-    ["Server", "Username", "Password", "PasswordCommand", "Replicas", "Timeout", "Key", "MinIterations"];
+pub const KEYS: [&str; 9] = [
+    "Server",
+    "Username",
+    "Password",
+    "PasswordCommand",
+    "Redundancy",
+    "Replicas",
+    "Timeout",
+    "Key",
+    "MinIterations",
+];
 /// What some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest password, in bytes.
@@ -54,7 +63,9 @@ pub struct Config {
     pub user: UserName,
     /// The password, in plain text.
     pub password: Zeroizing<String>,
-    /// Copies of each piece, 1 to the number of servers.
+    /// By which scheme new files are protected.
+    pub scheme: Scheme,
+    /// R, 1 to the number of servers: any R - 1 servers may be lost. With copies, how many of each piece there are.
     pub replicas: usize,
     /// Time limit for one connect; the others are derived from it, see `peer::Limits`.
     pub timeout: Duration,
@@ -122,6 +133,12 @@ pub enum Problem {
     TooManyServers,
     /// `Replicas` is not a number from 1 to the number of servers.
     Replicas(String),
+    /// `Redundancy` is neither `copies` nor `parity`.
+    Redundancy(String),
+    /// Parity with fewer than four servers, of which there are so many.
+    FewForParity(usize),
+    /// `Replicas` beside parity.
+    ReplicasOfParity,
     /// `Timeout` is not a number of seconds above 0 and at most [`MAX_TIMEOUT_SECONDS`].
     Timeout(String),
     /// `Key` is not 64 hexadecimal digits. The value is not shown: it may be almost right.
@@ -169,6 +186,15 @@ impl fmt::Display for Problem {
                     printable(value)
                 )
             }
+            Problem::Redundancy(value) => {
+                write!(f, "bad Redundancy '{}': expected copies or parity", printable(value))
+            }
+            Problem::FewForParity(servers) => {
+                write!(f, "'Redundancy parity' needs at least {PIECES} servers, and there are {servers}")
+            }
+            Problem::ReplicasOfParity => {
+                f.write_str("'Replicas' is for copies: with 'Redundancy parity' any two servers may be lost")
+            }
             Problem::Timeout(value) => {
                 write!(
                     f,
@@ -207,6 +233,7 @@ struct Unchecked {
     servers: Vec<ServerAddress>,
     user: Option<UserName>,
     source: Option<PasswordSource>,
+    redundancy: Option<(usize, Scheme)>,
     replicas: Option<(usize, String)>,
     timeout: Option<Duration>,
     key: Option<Zeroizing<[u8; 32]>>,
@@ -342,6 +369,7 @@ impl Unchecked {
             "password" => self.set_source(key, PasswordSource::Stated(parse_password(value)?)),
             "passwordcommand" => self.set_source(key, PasswordSource::Command(value.to_owned(), line_number)),
             "replicas" => set(&mut self.replicas, key, (line_number, value.to_owned())),
+            "redundancy" => set(&mut self.redundancy, key, (line_number, parse_redundancy(value)?)),
             "timeout" => set(&mut self.timeout, key, parse_timeout(value)?),
             "key" => set(&mut self.key, key, parse_key(value)?),
             "miniterations" => set(&mut self.min_iterations, key, parse_iterations(value)?),
@@ -389,7 +417,17 @@ impl Unchecked {
         if self.servers.is_empty() {
             return Err(missing("Server"));
         }
+        let (redundancy_line, scheme) = self.redundancy.unzip();
+        let scheme = scheme.unwrap_or_default();
+        if scheme == Scheme::Parity && self.servers.len() < usize::from(PIECES) {
+            let problem = Problem::FewForParity(self.servers.len());
+            return Err(ConfigError { line: redundancy_line, problem });
+        }
         let replicas = match self.replicas {
+            Some((line, _)) if scheme == Scheme::Parity => {
+                return Err(ConfigError { line: Some(line), problem: Problem::ReplicasOfParity });
+            }
+            None if scheme == Scheme::Parity => usize::from(PARITY_REPLICAS),
             None => placement::copies_wanted(placement::DEFAULT_REPLICAS, self.servers.len()),
             Some((line, value)) => value
                 .parse()
@@ -404,6 +442,7 @@ impl Unchecked {
             key: self.key,
             min_iterations: self.min_iterations.unwrap_or(DEFAULT_ITERATIONS),
             servers: self.servers,
+            scheme,
             replicas,
         };
         Ok(ConfFile { source: self.source.unwrap_or(PasswordSource::Asked), config })
@@ -434,6 +473,15 @@ fn parse_password(value: &str) -> Result<Zeroizing<String>, Problem> {
         return Err(Problem::PasswordTooLong);
     }
     Ok(value.to_owned().into())
+}
+
+fn parse_redundancy(value: &str) -> Result<Scheme, Problem> {
+    let is = |word: &str| value.eq_ignore_ascii_case(word);
+    match () {
+        () if is("copies") => Ok(Scheme::Copies),
+        () if is("parity") => Ok(Scheme::Parity),
+        () => Err(Problem::Redundancy(value.to_owned())),
+    }
 }
 
 fn parse_timeout(value: &str) -> Result<Duration, Problem> {
@@ -604,6 +652,19 @@ mod tests {
     }
 
     #[test]
+    fn parity_takes_four_servers_and_bears_the_loss_of_two() {
+        let config = Config::parse(&format!("{ORIGINAL}redundancy: Parity\n")).ok().unwrap();
+        assert_eq!((config.scheme, config.replicas), (Scheme::Parity, 3));
+        let config = Config::parse(&format!("{ORIGINAL}Redundancy copies\nReplicas 3\n")).ok().unwrap();
+        assert_eq!((config.scheme, config.replicas), (Scheme::Copies, 3));
+        let three = ORIGINAL.split_once('\n').unwrap().1;
+        assert_eq!(
+            error_of(&format!("{three}Redundancy parity\n")),
+            "line 6: 'Redundancy parity' needs at least 4 servers, and there are 3"
+        );
+    }
+
+    #[test]
     fn one_server_has_one_copy() {
         assert_eq!(Config::parse("Server1 a:1\nUsername u\nPassword p").ok().unwrap().replicas, 1);
     }
@@ -623,6 +684,9 @@ mod tests {
             ("Server", "line 7: 'Server' has no value"),
             ("Replicas 5", "line 7: bad Replicas '5'"),
             ("Replicas 0", "line 7: bad Replicas '0'"),
+            ("Redundancy raid", "line 7: bad Redundancy 'raid': expected copies or parity"),
+            ("Redundancy parity\nReplicas 2", "line 8: 'Replicas' is for copies"),
+            ("Replicas 2\nRedundancy parity", "line 7: 'Replicas' is for copies"),
             ("Timeout -1", "line 7: bad Timeout"),
             ("Timeout NaN", "line 7: bad Timeout"),
             ("Timeout 1e300", "line 7: bad Timeout"),

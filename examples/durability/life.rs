@@ -29,10 +29,10 @@ impl Cluster {
             // Any hash with this remainder represents all of them.
             let mut hash = [0; 32];
             hash[28..].copy_from_slice(&start.to_be_bytes());
-            for walk in placement::holders(&hash, &everybody, servers as usize) {
+            for walk in placement::Scheme::Copies.holders(&hash, &everybody, servers as usize) {
                 walks.push(walk.into_iter().map(|server| server as u32).collect());
             }
-            for piece in placement::holders(&hash, &everybody, copies as usize) {
+            for piece in placement::Scheme::Copies.holders(&hash, &everybody, copies as usize) {
                 holders.push(piece.into_iter().fold(0, |set, server| set | 1 << server));
             }
         }

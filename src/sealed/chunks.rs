@@ -21,6 +21,12 @@ pub fn nonce(run: [u8; 8], chunk: u64) -> Nonce {
     nonce
 }
 
+/// Adds bytes to `sum`, as XORs of pieces are made: the shorter of the two counts as if it had zeros at its end, and
+/// `sum` keeps its length.
+pub fn xor(sum: &mut [u8], bytes: &[u8]) {
+    sum.iter_mut().zip(bytes).for_each(|(sum, byte)| *sum ^= byte);
+}
+
 /// Encrypts one chunk. The counter block consists of the nonce and a 32-bit block count from 0, as in RFC 3686 and GCM.
 pub struct ChunkCipher(Keystream);
 
@@ -45,9 +51,41 @@ pub fn decrypt_verified<'a>(key: &FileKey, chunk: &'a mut [u8], expected: &Bytes
     if sha256(chunk) != *expected {
         return None;
     }
+    decrypt(key, chunk)
+}
+
+fn decrypt<'a>(key: &FileKey, chunk: &'a mut [u8]) -> Option<&'a [u8]> {
     let (nonce, data) = chunk.split_first_chunk_mut()?;
     ChunkCipher::new(key, nonce).encrypt(data);
     Some(data)
+}
+
+/// A chunk, nonce included, that has the hash which the table has for it; or the XOR of such chunks.
+pub struct VerifiedChunk(Vec<u8>);
+
+impl VerifiedChunk {
+    /// The chunk, if it has this hash.
+    pub fn new(chunk: &[u8], expected: &Bytes32) -> Option<Self> {
+        (sha256(chunk) == *expected).then(|| Self(chunk.to_vec()))
+    }
+
+    /// The first `length` bytes of the XOR of these; what is shorter counts as if it had zeros at its end.
+    pub fn sum<'a>(chunks: impl IntoIterator<Item = &'a Self>, length: usize) -> Self {
+        let mut sum = vec![0; length];
+        chunks.into_iter().for_each(|chunk| xor(&mut sum, &chunk.0));
+        Self(sum)
+    }
+
+    /// Decrypts it; `None` if it is too short to have a nonce.
+    #[must_use]
+    pub fn decrypt(&mut self, key: &FileKey) -> Option<&[u8]> {
+        decrypt(key, &mut self.0)
+    }
+
+    /// Its bytes, which are encrypted.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Hashes a body into the root of its table, chunk by chunk, in constant memory.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::name::{FilePath, MAX_PATH, MAX_USER, UserName};
-use crate::placement::{self, TOMBSTONE};
+use crate::placement::{self, PARITY_REPLICAS, Scheme, TOMBSTONE};
 use crate::version::Version;
 
 /// The first bytes of every piece: the name of the format and its version, 2.
@@ -84,14 +84,17 @@ pub struct Facts {
     pub size: u64,
     /// When the file was last modified, according to the writer's file system.
     pub modified: ModifiedTime,
-    /// How many copies of each piece the writer asked for.
+    /// By which scheme it is protected.
+    pub scheme: Scheme,
+    /// R: any R - 1 servers may be lost. With copies this is how many of each piece the writer asked for, with parity
+    /// always [`PARITY_REPLICAS`].
     pub replicas: u8,
 }
 
 impl From<&Header> for Facts {
     fn from(header: &Header) -> Self {
-        let &Header { kind, mode, version, file_size: size, modified, replicas, .. } = header;
-        Self { kind, mode, version, size, modified, replicas }
+        let &Header { kind, mode, version, file_size: size, modified, scheme, replicas, .. } = header;
+        Self { kind, mode, version, size, modified, scheme, replicas }
     }
 }
 
@@ -102,17 +105,19 @@ pub struct Header {
     pub kind: Kind,
     /// Permission bits, at most [`MODE_BITS`].
     pub mode: u16,
+    /// By which scheme the file is protected; copies for a delete.
+    pub scheme: Scheme,
     /// Number of the piece, from 1; [`TOMBSTONE`] for a delete.
     pub piece: u8,
     /// Chunk size as a power of two.
     pub chunk_log2: u8,
-    /// How many copies of each piece the writer asked for.
+    /// As in [`Facts`].
     pub replicas: u8,
     /// The upload or delete to which it belongs.
     pub version: Version,
     /// Bytes of the whole file.
     pub file_size: u64,
-    /// Bytes of the file that are in this piece.
+    /// Bytes of the file that are in this piece; of an XOR, those in the longer of its sources.
     pub piece_size: u64,
     /// When the file was last modified, according to the writer's file system.
     pub modified: ModifiedTime,
@@ -137,7 +142,7 @@ pub enum FormatError {
     Chunks,
     /// A size over the limit, or a piece size that does not match the file size.
     Size,
-    /// Replicas, permission bits or nanoseconds out of range, or generation 0.
+    /// Replicas (of parity not [`PARITY_REPLICAS`]), permission bits or nanoseconds out of range, or generation 0.
     Number,
     /// A user's name or a path that breaks the grammar, or a path that is not of this kind.
     Name,
@@ -182,17 +187,17 @@ pub struct Layout {
 impl Header {
     /// The header of a piece of a file, link or folder, with the smallest chunks that the size allows.
     pub fn data(user: UserName, path: FilePath, facts: Facts, piece: u8, key: WrappedKey) -> Self {
-        let Facts { kind, mode, version, size, modified, replicas } = facts;
-        let range = placement::range(size, piece);
+        let Facts { kind, mode, version, size, modified, scheme, replicas } = facts;
         Self {
             kind,
             mode,
+            scheme,
             piece,
             chunk_log2: chunk_log2_for(size),
             replicas,
             version,
             file_size: size,
-            piece_size: range.end - range.start,
+            piece_size: scheme.piece_size(size, piece),
             modified,
             key,
             user,
@@ -203,8 +208,7 @@ impl Header {
     /// The header of another piece of the same upload.
     #[must_use]
     pub fn of_piece(&self, piece: u8) -> Self {
-        let range = placement::range(self.file_size, piece);
-        Self { piece, piece_size: range.end - range.start, ..self.clone() }
+        Self { piece, piece_size: self.scheme.piece_size(self.file_size, piece), ..self.clone() }
     }
 
     /// The header of a delete, made under the key with this check. It wraps no key, because a delete has no bytes to
@@ -219,6 +223,7 @@ impl Header {
         Self {
             kind: Kind::Tombstone,
             mode: 0,
+            scheme: Scheme::Copies,
             piece: TOMBSTONE,
             chunk_log2: MIN_CHUNK_LOG2,
             replicas,
@@ -284,12 +289,12 @@ impl Header {
 
     /// The bytes of the header. Numbers are big-endian.
     pub fn encode(&self) -> Vec<u8> {
-        let pieces = if self.kind == Kind::Tombstone { 0 } else { placement::PIECES };
+        let pieces = if self.kind == Kind::Tombstone { 0 } else { self.scheme.count() };
         let mut out = Vec::with_capacity(self.encoded_len());
         out.extend(MAGIC);
         out.extend([
             self.kind as u8,
-            placement::SCHEME_COPIES,
+            self.scheme.number(),
             self.piece,
             pieces,
             self.chunk_log2,
@@ -324,6 +329,7 @@ impl Header {
         let [kind, scheme, piece, pieces, chunk_log2, replicas] = fields.array()?;
         let header = Header {
             kind: Kind::from_byte(kind).ok_or(FormatError::Kind)?,
+            scheme: Scheme::from_number(scheme).ok_or(FormatError::Kind)?,
             piece,
             chunk_log2,
             replicas,
@@ -345,16 +351,16 @@ impl Header {
                 FilePath::parse_any(fields.text(usize::from(length))?).map_err(|_| FormatError::Name)?
             },
         };
-        header.check(scheme, pieces)?;
+        header.check(pieces)?;
         Ok(header)
     }
 
-    fn check(&self, scheme: u8, pieces: u8) -> Result<(), FormatError> {
+    fn check(&self, pieces: u8) -> Result<(), FormatError> {
         let numbers_fit = match self.kind {
-            Kind::Tombstone => pieces == 0 && self.piece == TOMBSTONE,
-            _ => pieces == placement::PIECES && (1..=pieces).contains(&self.piece),
+            Kind::Tombstone => pieces == 0 && self.piece == TOMBSTONE && self.scheme == Scheme::Copies,
+            _ => pieces == self.scheme.count() && self.scheme.pieces().any(|piece| piece == self.piece),
         };
-        if scheme != placement::SCHEME_COPIES || !numbers_fit {
+        if !numbers_fit {
             return Err(FormatError::Kind);
         }
         let sizes = match self.kind {
@@ -362,14 +368,15 @@ impl Header {
             Kind::Link => 1..=MAX_LINK,
             Kind::Tombstone | Kind::Folder => 0..=0,
         };
-        let range = placement::range(self.file_size, self.piece.max(1));
-        if !sizes.contains(&self.file_size) || self.piece_size != range.end - range.start {
+        let piece_size = self.scheme.piece_size(self.file_size, self.piece.max(1));
+        if !sizes.contains(&self.file_size) || self.piece_size != piece_size {
             return Err(FormatError::Size);
         }
         if !(MIN_CHUNK_LOG2..=MAX_CHUNK_LOG2).contains(&self.chunk_log2) || self.chunks() > MAX_CHUNKS {
             return Err(FormatError::Chunks);
         }
         let is_in_range = self.replicas > 0
+            && (self.scheme == Scheme::Copies || self.replicas == PARITY_REPLICAS)
             && self.modified.nanos < 1_000_000_000
             && self.mode <= MODE_BITS
             && self.version.generation > 0;
@@ -412,6 +419,7 @@ pub(super) mod tests {
         Header {
             kind: Kind::Data,
             mode: 0o640,
+            scheme: Scheme::Copies,
             piece: 2,
             chunk_log2: 16,
             replicas: 2,
@@ -457,6 +465,36 @@ pub(super) mod tests {
         assert_eq!(of(Kind::Folder, 0, "/"), Ok(()));
         assert_eq!(of(Kind::Folder, 1, "a/"), Err(FormatError::Size));
         assert_eq!(of(Kind::Folder, 0, "a"), Err(FormatError::Name));
+    }
+
+    #[test]
+    fn a_file_with_parity_has_eight_pieces_and_an_xor_is_as_long_as_the_longer_source() {
+        let facts = Facts { scheme: Scheme::Parity, replicas: 3, size: 300_002, ..Facts::from(&example()) };
+        let of = |facts: &Facts, piece| {
+            Header::data(example().user, example().path, facts.clone(), piece, example().key)
+        };
+        let sizes: Vec<u64> = (1..=8)
+            .map(|piece| {
+                let header = of(&facts, piece);
+                assert_eq!(Header::decode(&header.encode()), Ok(header.clone()));
+                assert_eq!(of(&facts, 1).of_piece(piece), header);
+                header.piece_size
+            })
+            .collect();
+        assert_eq!(sizes, [75_001, 75_001, 75_000, 75_000, 75_001, 75_000, 75_001, 75_001]);
+        let decoded = |change: &dyn Fn(&mut Header)| {
+            let mut header = of(&facts, 5);
+            change(&mut header);
+            Header::decode(&header.encode())
+        };
+        assert_eq!(decoded(&|h| h.piece = 9), Err(FormatError::Kind));
+        assert_eq!(decoded(&|h| h.piece = 0), Err(FormatError::Kind));
+        assert_eq!(decoded(&|h| h.scheme = Scheme::Copies), Err(FormatError::Kind));
+        assert_eq!(decoded(&|h| h.piece = 6), Err(FormatError::Size));
+        assert_eq!(decoded(&|h| h.replicas = 2), Err(FormatError::Number));
+        let mut tombstone = Header::tombstone(example().user, example().path, facts.version, 3, [1; 16]);
+        tombstone.scheme = Scheme::Parity;
+        assert_eq!(Header::decode(&tombstone.encode()), Err(FormatError::Kind));
     }
 
     #[test]

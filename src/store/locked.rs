@@ -34,7 +34,7 @@ impl<D: Disk> Locked<'_, D> {
 
     fn read_published(&mut self, path: &FilePath) -> Result<Vec<Held>, StoreError> {
         let (mut held, mut is_damaged) = (Vec::new(), false);
-        for number in placement::pieces() {
+        for number in placement::numbers() {
             let version = match self.files.piece(self.user, path, number) {
                 Ok((_, claim)) => claim.header.version,
                 Err(ReadError::Format) => {

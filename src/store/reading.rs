@@ -70,7 +70,7 @@ impl<D: Disk> Store<D> {
 
     fn published(&self, user: &UserName, path: &FilePath) -> Result<Vec<Reported>, StoreError> {
         let mut pieces = Vec::new();
-        for piece in placement::pieces() {
+        for piece in placement::numbers() {
             match self.files.piece(user, path, piece) {
                 Ok((_, claim)) => pieces.push(Reported::Piece(PieceState::Published, Box::new(claim))),
                 Err(ReadError::Missing) => {}

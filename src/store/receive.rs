@@ -187,6 +187,7 @@ impl<D: Disk> Store<D> {
         let (mut file, Claim { header: source, root, .. }) =
             self.open_piece(&header.user, path, number, version)?;
         let same_shape = source.piece == header.piece
+            && source.scheme == header.scheme
             && source.chunk_log2 == header.chunk_log2
             && source.file_size == header.file_size;
         if !same_shape {
@@ -241,7 +242,7 @@ impl<D: Disk> Locked<'_, D> {
         while let Some(as_file) = folder.as_file() {
             if !self.index.is_no_file(&as_file) {
                 let open = |piece| disk.open(&places.piece(self.user, &as_file, piece)).map(drop);
-                let opened: Vec<io::Result<()>> = placement::pieces().map(open).collect();
+                let opened: Vec<io::Result<()>> = placement::numbers().map(open).collect();
                 if opened.iter().any(Result::is_ok) {
                     return Err(StoreError::Conflict);
                 }

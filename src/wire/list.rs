@@ -3,7 +3,7 @@
 use super::limits::MAX_PIECE;
 use super::words::{ParseError, Words};
 use crate::name::{FilePath, FolderPath};
-use crate::placement::PieceSet;
+use crate::placement::{PARITY_REPLICAS, PieceSet, Scheme};
 use crate::sealed::{Facts, Kind, MODE_BITS, ModifiedTime};
 use crate::text::{parse_number, percent_encode};
 use crate::version::Version;
@@ -65,9 +65,9 @@ impl Entry {
         match self {
             Entry::Folder(folder) => format!("folder {}\n", percent_encode(folder.as_str())),
             Entry::File { path, published, pieces, facts } => {
-                let Facts { kind, mode, version, size, modified, replicas } = facts;
+                let Facts { kind, mode, version, size, modified, scheme, replicas } = facts;
                 format!(
-                    "{} {} {version} {} {pieces} {size} {} {} {replicas} {mode:o}\n",
+                    "{} {} {version} {} {pieces} {size} {} {} {} {mode:o}\n",
                     match kind {
                         Kind::Link => "link",
                         Kind::Folder => "entry",
@@ -77,6 +77,10 @@ impl Entry {
                     phase(*published),
                     modified.seconds,
                     modified.nanos,
+                    match scheme {
+                        Scheme::Copies => replicas.to_string(),
+                        Scheme::Parity => PARITY.to_owned(),
+                    },
                 )
             }
             Entry::Tombstone { path, version, published } => {
@@ -109,9 +113,9 @@ impl Entry {
                     seconds: seconds(&mut words)?,
                     nanos: words.number_within("nanoseconds", 0..=999_999_999)?,
                 };
-                let replicas = words.number_within("replicas", 1..=u8::MAX)?;
+                let (scheme, replicas) = redundancy(&mut words)?;
                 let mode = mode(&mut words)?;
-                let facts = Facts { kind, mode, version, size, modified, replicas };
+                let facts = Facts { kind, mode, version, size, modified, scheme, replicas };
                 Entry::File { path, published, pieces, facts }
             }
             "tombstone" => Entry::Tombstone {
@@ -144,6 +148,16 @@ fn pieces(words: &mut Words<'_>) -> Result<PieceSet, ParseError> {
             Some(last)
         });
         numbers.collect()
+    })
+}
+
+/// What an entry has in place of the number of copies if its file has parity.
+const PARITY: &str = "parity";
+
+fn redundancy(words: &mut Words<'_>) -> Result<(Scheme, u8), ParseError> {
+    words.parse("replicas", |word| match word {
+        PARITY => Some((Scheme::Parity, PARITY_REPLICAS)),
+        number => Some((Scheme::Copies, parse_number(number).filter(|replicas| *replicas > 0)?)),
     })
 }
 
@@ -180,6 +194,7 @@ mod tests {
                     version,
                     size: 12,
                     modified: ModifiedTime { seconds: -5, nanos: 7 },
+                    scheme: Scheme::Copies,
                     replicas: 2,
                 },
             },
@@ -188,6 +203,17 @@ mod tests {
                 published: false,
                 pieces: [2].into_iter().collect(),
                 facts: Facts { kind: Kind::Folder, version, replicas: 1, ..Facts::default() },
+            },
+            Entry::File {
+                path: path("x"),
+                published: true,
+                pieces: [1, 5].into_iter().collect(),
+                facts: Facts {
+                    scheme: Scheme::Parity,
+                    replicas: PARITY_REPLICAS,
+                    version,
+                    ..Facts::default()
+                },
             },
             Entry::Tombstone { path: path("x"), version, published: false },
             Entry::Partial { path: path("x") },

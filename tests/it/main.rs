@@ -35,6 +35,7 @@ mod scenarios_local;
 mod scenarios_move_folder;
 mod scenarios_names;
 mod scenarios_output;
+mod scenarios_parity;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;

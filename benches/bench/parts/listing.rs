@@ -98,7 +98,7 @@ fn seed(root: &Path, server: usize, count: usize, key: &MasterKey) -> Fallible<(
         for number in first..count.min(first + BATCH) {
             let path = FilePath::parse(&format!("many/{number:06}")).map_err(|e| e.to_string())?;
             let hash = sha256(path.as_str().as_bytes());
-            let holders = placement::holders(&hash, &[true; SERVERS], REPLICAS.into());
+            let holders = placement::Scheme::Copies.holders(&hash, &[true; SERVERS], REPLICAS.into());
             // Nothing is encrypted with these, so nothing is lost if they are the same for all.
             let version = Version { generation: 1, upload: [1; 16] };
             let wrap_block = [number.to_be_bytes(), server.to_be_bytes()].concat();

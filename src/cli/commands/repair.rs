@@ -87,6 +87,7 @@ fn would(step: &Repaired) -> String {
         Repaired::Copied { path, piece, from, to } => {
             format!("{path}: would copy piece {piece} from {from} to {to}")
         }
+        Repaired::Made { path, piece, to } => format!("{path}: would make piece {piece} on {to}"),
         Repaired::Dropped { path, server } => {
             format!("{path}: would drop old or damaged pieces on {server}")
         }
@@ -110,6 +111,9 @@ fn step_json(step: &Repaired, dry_run: bool) -> String {
         Repaired::Copied { path, piece, from, to } => {
             let (from, to) = (json::text(from.as_str()), json::text(to.as_str()));
             ("copied", path, vec![("piece", piece.to_string()), ("from", from), ("to", to)])
+        }
+        Repaired::Made { path, piece, to } => {
+            ("made", path, vec![("piece", piece.to_string()), ("to", json::text(to.as_str()))])
         }
         Repaired::Dropped { path, server } => ("dropped", path, vec![on(server)]),
         Repaired::Buried { path, server } => ("deleted", path, vec![on(server)]),

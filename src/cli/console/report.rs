@@ -89,6 +89,14 @@ impl Report for Console {
                 let stored = format!("stored with {copies} of {wanted} copies");
                 self.warn_of(&path, &format!("{stored}; run Repair when the servers are back"));
             }
+            Notice::FewerLosses { path, losses } => {
+                let stored = match losses {
+                    None => "not enough servers have confirmed it",
+                    Some(0) => "stored so that no server may be lost",
+                    Some(_) => "stored so that only one server may be lost",
+                };
+                self.warn_of(&path, &format!("{stored}; upload it again when the servers are back"));
+            }
             Notice::MayBeOutdated { away } => {
                 let are = if away.len() == 1 { "is" } else { "are" };
                 let down = servers(&away);

@@ -18,7 +18,7 @@ use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::client::core::whole::whole_version;
 use crate::name::FilePath;
-use crate::placement;
+use crate::placement::{self, Scheme};
 use crate::version::Version;
 
 /// How often a move is tried again if other clients interfere.
@@ -211,6 +211,13 @@ pub(super) fn is_copy(core: &Core, from: &Survey, version: Version, to: &Survey,
 /// others may still have copies of.
 fn require_servers_for_copies(core: &Core, survey: &Survey, version: Version) -> Result<(), ClientError> {
     let wanted = copies_of(core, survey, version);
+    // Repair makes copies, and no XORs.
+    let is_there = |piece: u8| !survey.holders(version, piece).is_empty();
+    let is_parity = survey.scheme(version) == Scheme::Parity;
+    if is_parity && !Scheme::Parity.pieces().all(is_there) {
+        let wanted = usize::from(placement::PIECES);
+        return Err(ClientError::NeedsServers(survey.path.clone(), wanted, core.cluster.down()));
+    }
     if core.cluster.up().count() >= wanted {
         return Ok(());
     }
@@ -220,7 +227,7 @@ fn require_servers_for_copies(core: &Core, survey: &Survey, version: Version) ->
 /// How many copies of each piece a file should have.
 fn copies_of(core: &Core, survey: &Survey, version: Version) -> usize {
     let by_config = || placement::copies_wanted(core.config.replicas, core.cluster.len());
-    survey.copies_wanted(version).unwrap_or_else(by_config)
+    survey.replicas_wanted(version).unwrap_or_else(by_config)
 }
 
 /// The version under the old name once the new one has all its copies; or an error, and whether the copies are those of
@@ -285,8 +292,9 @@ fn fill_up(
             None => return Err(half(format!("no server shows {new} anymore"))),
         }
         let good = |piece: u8| good_holders(copies, piece);
-        let wanted = copies_of(core, survey, copied.version);
-        let few = placement::pieces().map(|piece| (piece, good(piece).len())).find(|(_, n)| *n < wanted);
+        let scheme = survey.scheme(copied.version);
+        let wanted = scheme.holders_wanted(copies_of(core, survey, copied.version), core.cluster.len());
+        let few = scheme.pieces().map(|piece| (piece, good(piece).len())).find(|(_, n)| *n < wanted);
         let Some((piece, count)) = few else { return Ok(()) };
         // A server that acknowledged a piece and does not show it, or did not accept one, is not asked again.
         let known = left_out.len();
@@ -304,7 +312,7 @@ fn fill_up(
         let names = core.cluster.names();
         let terms = Terms { without: left_out.iter().copied().collect(), ..Terms::default() };
         let tell = |step: &Repaired| match step {
-            Repaired::Copied { piece, to, .. } => {
+            Repaired::Copied { piece, to, .. } | Repaired::Made { piece, to, .. } => {
                 said.extend(names.iter().position(|name| name == to).map(|server| (server, *piece)));
             }
             Repaired::Failed { why, .. } => failure = Some(why.clone()),

@@ -132,7 +132,7 @@ pub(super) fn reseal_all(
 
 /// The pieces of a version, each with every server that holds it.
 fn holders(survey: &Survey, version: Version) -> impl Iterator<Item = (u8, usize)> {
-    placement::pieces()
+    placement::numbers()
         .flat_map(move |piece| survey.holders(version, piece).into_iter().map(move |server| (piece, server)))
 }
 
@@ -162,10 +162,11 @@ fn copy_requests(
     new_key: &MasterKey,
 ) -> Result<Vec<To>, ClientError> {
     let mut requests = Vec::new();
-    for piece in placement::pieces() {
+    // One for all pieces, which have one key: what is made of others is then the same as what was lost.
+    let wrap_block = primitives::random().map_err(ClientError::Random)?;
+    for piece in placement::numbers() {
         let Some(claim) = from.claim(version, piece) else { continue };
         let Ok(verified) = core.key.verify(claim) else { continue };
-        let wrap_block = primitives::random().map_err(ClientError::Random)?;
         let header = Header {
             path: new.clone(),
             version: new_version,

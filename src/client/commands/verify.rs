@@ -17,7 +17,6 @@ use crate::client::core::survey::Survey;
 use crate::client::download::fetch::{Fault, Piece};
 use crate::client::download::gather::read_to_verify;
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::placement;
 use crate::primitives;
 use crate::sealed::{Distrust, Header};
 use crate::text::is_digits;
@@ -350,8 +349,8 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
     }
     let header = survey.file_version().and_then(|v| survey.any_claim(v)).map(|claim| &claim.header);
     if let Some(header) = header {
-        let wanted = placement::copies_wanted(usize::from(header.replicas), core.cluster.len());
-        for piece in placement::pieces() {
+        let wanted = header.scheme.holders_wanted(usize::from(header.replicas), core.cluster.len());
+        for piece in header.scheme.pieces() {
             let good = good_holders(copies, piece);
             let missing = missing_at(&good, &bad_holders(survey, copies, piece), wanted, &survey.ring(piece));
             let good = good.len();

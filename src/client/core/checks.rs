@@ -97,7 +97,7 @@ pub(crate) fn claimed_copies(surveys: &[Survey]) -> Vec<Vec<Copy>> {
     let of_survey = |survey: &Survey| {
         let version = survey.file_version();
         version.map_or(Vec::new(), |v| {
-            placement::pieces().flat_map(|piece| of_piece(survey, v, piece)).collect()
+            placement::numbers().flat_map(|piece| of_piece(survey, v, piece)).collect()
         })
     };
     surveys.iter().map(of_survey).collect()

@@ -10,7 +10,7 @@ use super::name_map::{NameMap, Names};
 use super::sight::Unseen;
 use super::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
-use crate::placement::{self, PieceSet};
+use crate::placement::{self, PieceSet, Scheme};
 use crate::sealed::{Distrust, Facts};
 use crate::version::Version;
 
@@ -20,9 +20,9 @@ const DOUBTFUL: usize = 1024;
 /// The state of a file on the servers that answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// As many copies of each piece as were asked for.
+    /// As safe as was asked for: with that many copies of each piece, or so that any two servers may be lost.
     Whole,
-    /// It can be rebuilt, with fewer copies than were asked for.
+    /// It can be rebuilt, and is less safe than was asked for.
     Degraded,
     /// It cannot be rebuilt.
     Incomplete,
@@ -210,12 +210,12 @@ fn shown_file(
     let cluster = &core.cluster;
     let by_server: Vec<Option<Holding>> =
         (0..cluster.len()).map(|s| cluster.is_up(s).then(|| held_by(s))).collect();
-    let copies = |piece: u8| by_server.iter().flatten().filter(|h| h.pieces.contains(piece)).count();
     let replicas = facts.as_ref().map_or(1, |facts| usize::from(facts.replicas));
-    let wanted = placement::copies_wanted(replicas, cluster.len());
-    let health = if !placement::suffices(|piece| copies(piece) > 0) {
+    let held: Vec<PieceSet> = by_server.iter().flatten().map(|held| held.pieces).collect();
+    let scheme = facts.as_ref().map_or(Scheme::Copies, |facts| facts.scheme);
+    let health = if !placement::suffices(|piece| held.iter().any(|held| held.contains(piece))) {
         Health::Incomplete
-    } else if placement::pieces().any(|piece| copies(piece) < wanted) {
+    } else if !scheme.is_safe(&held, replicas, cluster.len(), 0) {
         Health::Degraded
     } else {
         Health::Whole
@@ -229,12 +229,12 @@ fn holding(survey: &Survey, version: Option<Version>, server: usize) -> Holding 
     let of = |wanted: &dyn Fn(Version) -> bool| -> PieceSet {
         let held = survey.answers[server].iter().flatten().filter(|h| wanted(h.version));
         let numbers: PieceSet = held.map(|h| h.piece).collect();
-        placement::pieces().filter(|&piece| numbers.contains(piece)).collect()
+        placement::numbers().filter(|&piece| numbers.contains(piece)).collect()
     };
     let distrusted = |why: Distrust| -> PieceSet {
         let by =
             |piece: u8| survey.distrusted.iter().any(|d| (d.server, d.piece, d.why) == (server, piece, why));
-        placement::pieces().filter(|&piece| by(piece)).collect()
+        placement::numbers().filter(|&piece| by(piece)).collect()
     };
     let pieces = of(&|v| Some(v) == version);
     Holding {

@@ -74,6 +74,13 @@ pub enum Notice {
         /// Copies asked for.
         wanted: usize,
     },
+    /// An upload with parity after which fewer than two servers may be lost.
+    FewerLosses {
+        /// The file.
+        path: FilePath,
+        /// How many; `None` if those that confirmed it do not suffice.
+        losses: Option<usize>,
+    },
     /// So many servers are down that one of them may have a newer version than the upload.
     MayBeOutdated {
         /// Which are down.

@@ -3,7 +3,7 @@
 use super::sight::Unseen;
 use crate::commit::{self, Asked, Held, OneWord, PieceState, Seen, Skew, TOMBSTONE, Time, UsedUp, View};
 use crate::name::{FilePath, UserName};
-use crate::placement;
+use crate::placement::{self, PieceSet, Scheme};
 use crate::primitives::sha256;
 use crate::sealed::{Claim, Distrust, Header, MasterKey, Opening};
 use crate::version::Version;
@@ -184,10 +184,10 @@ impl Survey {
 
     /// All servers in the order in which the placement considers them for a piece, its home first.
     pub(crate) fn ring(&self, piece: u8) -> Vec<usize> {
-        let everybody = vec![true; self.answers.len()];
-        let mut rings =
-            placement::holders(&sha256(self.path.as_str().as_bytes()), &everybody, everybody.len());
-        rings.swap_remove(usize::from(piece) - 1)
+        let of_piece = self.claims.iter().filter(|claim| claim.header.piece == piece);
+        let newest = of_piece.max_by_key(|claim| claim.header.version);
+        let scheme = newest.map_or(Scheme::Copies, scheme_of);
+        scheme.ring(&sha256(self.path.as_str().as_bytes()), self.answers.len(), piece)
     }
 
     /// The sealed claim for a piece of a version; it is the same on every server.
@@ -275,7 +275,7 @@ impl Survey {
 
     /// Bytes that the servers hold of a version that is not decided.
     pub(crate) fn bytes_staged(&self, version: Version) -> u64 {
-        let staged = placement::pieces().map(|piece| {
+        let staged = placement::numbers().map(|piece| {
             let size = self.claim(version, piece).map_or(0, |claim| claim.header.piece_size);
             size * self.holders(version, piece).len() as u64
         });
@@ -308,7 +308,13 @@ impl Survey {
     pub(crate) fn one_word(&self, version: Version) -> Option<OneWord> {
         let replicas = self.any_claim(version).map_or(1, |claim| usize::from(claim.header.replicas));
         let copies = placement::copies_wanted(replicas, self.answers.len());
-        commit::one_word(&self.answers, version).filter(|_| copies > 1)
+        // What the others have may suffice: then whether that server lies makes no difference.
+        let is_needed = |word: &OneWord| {
+            let elsewhere =
+                |piece: u8| self.holders(version, piece).iter().any(|server| *server != word.server);
+            !placement::suffices(elsewhere)
+        };
+        commit::one_word(&self.answers, version).filter(|word| copies > 1 && is_needed(word))
     }
 
     /// The decided version of a file, if all of it seems to exist, and it rests on one server's word.
@@ -347,14 +353,27 @@ impl Survey {
 
     /// The servers that hold any piece of a version.
     pub(crate) fn shown_by(&self, version: Version) -> Vec<usize> {
-        let holds = |s: &usize| placement::pieces().any(|piece| self.holders(version, piece).contains(s));
+        let holds = |s: &usize| placement::numbers().any(|piece| self.holders(version, piece).contains(s));
         (0..self.answers.len()).filter(holds).collect()
     }
 
-    /// How many copies of each piece a version should have; `None` if no claim says so.
-    pub(crate) fn copies_wanted(&self, version: Version) -> Option<usize> {
+    /// R of a version, as far as there are servers: any R - 1 may be lost. `None` if no claim says so.
+    pub(crate) fn replicas_wanted(&self, version: Version) -> Option<usize> {
         let replicas = usize::from(self.any_claim(version)?.header.replicas);
         Some(placement::copies_wanted(replicas, self.answers.len()))
+    }
+
+    /// By which scheme a version is protected.
+    pub(crate) fn scheme(&self, version: Version) -> Scheme {
+        self.any_claim(version).map_or(Scheme::Copies, scheme_of)
+    }
+
+    /// The pieces of a version, by server.
+    pub(crate) fn held(&self, version: Version) -> Vec<PieceSet> {
+        let of_version = |answer: &Option<Vec<Held>>| {
+            answer.iter().flatten().filter(|held| held.version == version).map(|held| held.piece).collect()
+        };
+        self.answers.iter().map(of_version).collect()
     }
 
     /// Whether every server has reported what it holds.
@@ -366,6 +385,10 @@ impl Survey {
     pub(crate) fn is_complete(&self, version: Version) -> bool {
         placement::suffices(|piece| !self.holders(version, piece).is_empty())
     }
+}
+
+fn scheme_of(claim: &Claim) -> Scheme {
+    claim.header.scheme
 }
 
 /// Notes what is not noted yet: a server may report the same thing many times, and it counts once.

@@ -2,7 +2,7 @@
 //! to its place.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use crate::client::core::error::LocalError;
@@ -11,7 +11,7 @@ use crate::name::FilePath;
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
 use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{Claim, FileKey, decrypt_verified};
+use crate::sealed::{Claim, FileKey, VerifiedChunk, decrypt_verified};
 use crate::wire::{NameReport, Refusal, Request};
 
 /// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does
@@ -30,13 +30,22 @@ pub(crate) struct Piece {
     /// The number of its file among those that are fetched, or of the copy.
     pub(crate) file: usize,
     pub(crate) claim: Claim,
-    /// None for a copy that is only verified: it is neither decrypted nor written.
-    key: Option<FileKey>,
+    purpose: Purpose,
     table: Option<Vec<Bytes32>>,
     /// Chunks that are wanted and still missing.
     missing: BTreeSet<u64>,
     /// Servers that were asked, each with what was wrong, if anything.
     pub(crate) tried: Vec<(usize, Option<Fault>)>,
+}
+
+/// What becomes of the chunks of a piece when they are verified.
+enum Purpose {
+    /// They are decrypted and written.
+    Write(FileKey),
+    /// They are given to the output as they are.
+    Keep,
+    /// They are dropped.
+    Verify,
 }
 
 /// Why a server did not provide everything that it was asked for.
@@ -66,17 +75,32 @@ impl std::fmt::Display for Fault {
 impl Piece {
     pub(crate) fn new(claim: Claim, key: FileKey) -> Self {
         let missing = (0..claim.header.chunks()).collect();
-        Self { file: 0, claim, key: Some(key), table: None, missing, tried: Vec::new() }
+        Self { file: 0, claim, purpose: Purpose::Write(key), table: None, missing, tried: Vec::new() }
     }
 
     /// A copy of which these chunks, and the table, are read to be verified.
     pub(crate) fn to_verify(copy: usize, claim: Claim, chunks: BTreeSet<u64>) -> Self {
-        Self { file: copy, claim, key: None, table: None, missing: chunks, tried: Vec::new() }
+        Self { file: copy, claim, purpose: Purpose::Verify, table: None, missing: chunks, tried: Vec::new() }
+    }
+
+    /// One of which chunks are fetched for making others.
+    pub(super) fn to_keep(claim: Claim) -> Self {
+        Self { purpose: Purpose::Keep, ..Self::to_verify(0, claim, BTreeSet::new()) }
     }
 
     /// That of a piece that is decrypted.
     pub(super) fn key(&self) -> Option<&FileKey> {
-        self.key.as_ref()
+        if let Purpose::Write(key) = &self.purpose { Some(key) } else { None }
+    }
+
+    /// The chunks that are wanted and missing.
+    pub(super) fn missing(&self) -> &BTreeSet<u64> {
+        &self.missing
+    }
+
+    /// Notes that a chunk was made of others.
+    pub(super) fn was_made(&mut self, chunk: u64) {
+        self.missing.remove(&chunk);
     }
 
     /// Takes its verified table, and notes which chunks need not be fetched because the file has them already.
@@ -88,8 +112,8 @@ impl Piece {
     }
 
     /// Wants these chunks and no others.
-    pub(super) fn want(&mut self, chunks: Range<u64>) {
-        self.missing = chunks.collect();
+    pub(super) fn want(&mut self, chunks: impl IntoIterator<Item = u64>) {
+        self.missing = chunks.into_iter().collect();
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -121,7 +145,7 @@ impl Piece {
         let header = &self.claim.header;
         let layout = header.layout();
         let mut reads = Vec::new();
-        if self.table.is_none() && (header.chunks() > 1 || self.key.is_none()) {
+        if self.table.is_none() && (header.chunks() > 1 || matches!(self.purpose, Purpose::Verify)) {
             reads.push(Read {
                 what: What::Table,
                 offset: layout.table.start,
@@ -157,6 +181,9 @@ struct Read {
 pub(super) trait Output: Sync {
     /// Takes bytes to their place in the file.
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError>;
+
+    /// Takes a chunk of a piece that others are made of.
+    fn keep(&self, _piece: u8, _chunk: u64, _bytes: VerifiedChunk) {}
 }
 
 /// What is being written, for all servers that it comes from.
@@ -354,7 +381,7 @@ impl<'a> Fetching<'a> {
             // is dropped.
             let next =
                 self.asked.front().map(|(index, ..)| index).or(self.to_ask.front().map(|(index, _)| index));
-            if piece.key.is_none() && next != Some(&taking.index) {
+            if matches!(piece.purpose, Purpose::Verify) && next != Some(&taking.index) {
                 piece.table = None;
             }
         }
@@ -446,7 +473,6 @@ fn take_chunks(
     buffer: &mut Vec<u8>,
 ) -> Result<(), Stop> {
     let header = piece.claim.header.clone();
-    let in_file = placement::range(header.file_size, header.piece).start;
     let at_once = (STEP / header.chunk_size()).max(1);
     let (first, end) = (*taking.chunks.start(), *taking.chunks.end());
     let last = (first + at_once - 1).min(end);
@@ -459,13 +485,22 @@ fn take_chunks(
     for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.stored_chunk_size() as usize)) {
         let range = header.chunk_range(chunk);
         let expected = expected_hash(piece, chunk, bytes);
-        let is_good = match (&piece.key, expected) {
+        let is_good = match (&piece.purpose, expected) {
             (_, None) => false,
-            (None, Some(expected)) => sha256(bytes) == expected,
-            (Some(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
+            (Purpose::Verify, Some(expected)) => sha256(bytes) == expected,
+            (Purpose::Keep, Some(expected)) => {
+                let verified = VerifiedChunk::new(bytes, &expected);
+                let is_good = verified.is_some();
+                verified
+                    .into_iter()
+                    .for_each(|good| files[piece.file].output.keep(header.piece, chunk, good));
+                is_good
+            }
+            (Purpose::Write(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
                 None => false,
                 Some(plain) => {
                     let Writing { output, failed } = &files[piece.file];
+                    let in_file = placement::range(header.file_size, header.piece).start;
                     if let Err(error) = output.write(plain, in_file + range.start) {
                         // The first failure is the one that is reported.
                         let _ = failed.set(error);
@@ -477,7 +512,9 @@ fn take_chunks(
         };
         if is_good {
             piece.missing.remove(&chunk);
-            report.progress(Progress { done: range.end - range.start });
+            if !matches!(piece.purpose, Purpose::Keep) {
+                report.progress(Progress { done: range.end - range.start });
+            }
         } else {
             taking.fault = Some(Fault::Damaged);
         }

@@ -8,6 +8,7 @@ pub(crate) mod fetch;
 pub(crate) mod gather;
 mod leftovers;
 mod plan;
+pub(crate) mod rebuild;
 mod resume;
 mod small;
 mod stream;
@@ -23,7 +24,10 @@ use entries::{LastFolder, Shortfall, existing, existing_at, is_newer, is_same};
 use fetch::Piece;
 use gather::{Incoming, gather};
 use leftovers::{has_remains, remove_remains, sweep};
-use plan::{Failure, MAX_RESTARTS, MORE_LOOKS, Plan, bad_copies, failure, pieces, plan, report_bad_copies};
+use plan::{
+    Failure, MAX_RESTARTS, MORE_LOOKS, Plan, bad_copies, failure, is_to_make, pieces, plan, report_bad_copies,
+};
+use rebuild::rebuild;
 use resume::resume;
 pub use target::MadeFolder;
 use target::{Target, WORTH_KEEPING};
@@ -238,11 +242,20 @@ fn attempt(
     let begin = |plan: Result<Plan, ClientError>| begin(core, plan?, terms, &mut folder);
     let mut begun: Vec<Result<Begun, ClientError>> = plans.into_iter().map(begin).collect();
     begun.iter_mut().flatten().filter_map(Begun::incoming).for_each(|file| resume(core, file));
-    let mut files: Vec<&mut Incoming<Target>> =
-        begun.iter_mut().flatten().filter_map(Begun::incoming).collect();
+    let files: Vec<&mut Incoming<Target>> = begun.iter_mut().flatten().filter_map(Begun::incoming).collect();
     core.report.begin(files.len(), files.iter().map(|file| file.size()).sum());
     files.iter().for_each(|file| report_resumed(core, file));
-    let looks = gather(core, &mut files, next);
+    // What must be made of others is not fetched twice.
+    let mut at_hand: Vec<&mut Incoming<Target>> = Vec::new();
+    let mut to_make = Vec::new();
+    for file in files {
+        match is_to_make(core, &file.survey, &file.pieces) {
+            true => to_make.push(file),
+            false => at_hand.push(file),
+        }
+    }
+    let looks = gather(core, &mut at_hand, next);
+    rebuild(core, at_hand.into_iter().chain(to_make));
     let conclude = |begun: Result<Begun, ClientError>| match begun? {
         Begun::Done(downloaded) => Ok(downloaded),
         Begun::Fetching(file, version) => conclude(core, *file, version, terms.to),
@@ -302,8 +315,12 @@ fn conclude(
     if let Some(error) = failed {
         return Err(Failure::Failed(error.into()));
     }
-    let is_whole = |number| pieces.iter().any(|p| p.claim.header.piece == number && p.is_whole());
-    if !placement::suffices(is_whole) {
+    let is_written = |piece: &&Piece| piece.key().is_some();
+    let is_whole = |number| {
+        let mut written = pieces.iter().filter(is_written);
+        written.any(|piece| piece.claim.header.piece == number && piece.is_whole())
+    };
+    if !placement::pieces().all(is_whole) {
         let of_piece = |piece: &Piece| piece.claim.header.piece_size - piece.bytes_missing();
         if target.is_resumed() || pieces.iter().map(of_piece).sum::<u64>() >= WORTH_KEEPING {
             // Of what an earlier one has left, perhaps nothing could be proved.

@@ -6,8 +6,8 @@ use crate::client::core::error::ClientError;
 use crate::client::core::report::Notice;
 use crate::client::core::survey::Survey;
 use crate::client::core::whole::{Attempted, incomplete, whole_version};
-use crate::placement;
-use crate::sealed::Facts;
+use crate::placement::{self, Scheme};
+use crate::sealed::{Claim, Facts};
 use crate::version::Version;
 
 /// How often a download is begun again if the file is replaced in the meantime.
@@ -32,14 +32,28 @@ pub(super) fn plan(core: &Core, survey: Survey) -> Result<Plan, ClientError> {
     Ok(Plan { survey, facts })
 }
 
-/// Its pieces, of which nothing has arrived.
+/// The pieces into which it was split, of which nothing has arrived. One that no server shows can be made of others, as
+/// far as it has a part of the file; it is no claim, and there is nobody to be asked for it.
 pub(super) fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
+    let version = plan.facts.version;
+    let Some(any) = plan.survey.any_claim(version) else { return Vec::new() };
     let piece = |number| {
-        let claim = plan.survey.claim(plan.facts.version, number)?;
-        let verified = core.key.verify(claim).ok()?;
-        Some(Piece::new(claim.clone(), core.key.unwrap(&verified)))
+        let claim = plan.survey.claim(version, number);
+        let verified = core.key.verify(claim.unwrap_or(any)).ok()?;
+        let made = || Claim { header: any.header.of_piece(number), root: [0; 32], seal: [0; 32] };
+        Some(Piece::new(claim.cloned().unwrap_or_else(made), core.key.unwrap(&verified)))
     };
     placement::pieces().filter_map(piece).collect()
+}
+
+/// Whether pieces of it must be made of others, because no server that is up shows them.
+pub(super) fn is_to_make(core: &Core, survey: &Survey, pieces: &[Piece]) -> bool {
+    let is_away = |piece: &Piece| {
+        let header = &piece.claim.header;
+        let holders = survey.holders(header.version, header.piece);
+        header.scheme == Scheme::Parity && !holders.iter().any(|&server| core.cluster.is_up(server))
+    };
+    pieces.iter().any(is_away)
 }
 
 /// Why a file that was begun was not completed.

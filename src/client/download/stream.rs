@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::fetch::{Fault, Output, Piece};
 use super::gather::{Incoming, gather};
 use super::plan::{BadCopy, Failure, Plan, bad_copies, failure, pieces, report_bad_copies};
+use super::rebuild::rebuild;
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
 use crate::placement;
@@ -117,11 +118,14 @@ impl Stream {
 
     fn fetch(&mut self, core: &mut Core) {
         gather(core, &mut [&mut self.file], &[]);
+        rebuild(core, [&mut self.file]);
         for (server, piece, why) in bad_copies(&self.file.pieces) {
             if !self.bad.iter().any(|(s, p, _)| (*s, *p) == (server, piece)) {
                 self.bad.push((server, piece, why));
             }
         }
+        // Those that others were made of are of no more use.
+        self.file.pieces.retain(|piece| piece.key().is_some());
     }
 
     /// Has the pieces want what the next window has of them; returns where it is in the file.

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod local;
+mod making;
 mod plan;
 mod remains;
 pub(crate) mod source;
@@ -16,7 +17,7 @@ use local::{Attributes, OpenSource, Since};
 use plan::{Encrypted, Plan};
 use remains::{Remains, kept_by};
 use source::Source;
-use stage::{Job, Staged, all_jobs, has_same_bytes, stage_all};
+use stage::{Job, Staged, all_jobs, extras_wanted, has_same_bytes, stage_all};
 
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};
@@ -26,9 +27,10 @@ use super::core::retry::{Pending, until_settled};
 use super::core::survey::Survey;
 use super::core::versions::{Ready, abort_all, commit_all, writer};
 use crate::commit::{Aborting, Committing, Outcome, Staging, Writer};
+use crate::config::Config;
 use crate::name::{FilePath, ServerName};
 use crate::peer::No;
-use crate::placement;
+use crate::placement::{self, Scheme};
 use crate::primitives::{self, sha256};
 use crate::sealed::{Facts, FileKey, Header, Kind};
 use crate::version::Version;
@@ -116,14 +118,12 @@ fn unchanged(core: &Core, source: &Source, survey: &Survey) -> Option<u64> {
     let version = survey.file_version()?;
     let stored = &survey.any_claim(version)?.header;
     let local = Attributes::now(source)?;
-    let (wanted, down) = (core.config.replicas, core.cluster.len() - core.cluster.up().count());
+    let (Config { scheme, replicas, .. }, servers) = (&core.config, core.cluster.len());
     // What a server that is down holds need not be stored again: Repair is for one that does not come back.
-    let is_whole = |piece| match survey.holders(version, piece).len() {
-        0 => false,
-        copies => copies + down >= wanted,
-    };
-    let whole = placement::pieces().all(is_whole);
-    (whole && Attributes::from(stored) == local).then_some(local.size)
+    let away = servers - core.cluster.up().count();
+    let is_safe = scheme.is_safe(&survey.held(version), *replicas, servers, away);
+    let is_whole = *scheme == stored.scheme && is_safe;
+    (is_whole && Attributes::from(stored) == local).then_some(local.size)
 }
 
 /// See [`Client::are_unchanged`](crate::client::Client::are_unchanged).
@@ -161,6 +161,7 @@ pub(crate) fn upload(
         results.extend(uploaded);
         rest = later;
     }
+    core.cluster.end_extras();
     core.report.end();
     results
 }
@@ -230,6 +231,9 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
             }
         }
     }
+    if !aborting.is_empty() {
+        core.cluster.end_extras();
+    }
     abort_all(core, &aborting);
     for ((file, plan), outcome) in commit_all(core, ready) {
         if let Outcome::Done { .. } = outcome {
@@ -266,7 +270,7 @@ fn plan(
         core.report.notice(Notice::OtherKeyReplaced { path: file.source.target.clone() });
     }
     let path_hash = sha256(file.source.target.as_str().as_bytes());
-    let holders = placement::holders(&path_hash, &usable, core.config.replicas);
+    let holders = core.config.scheme.holders(&path_hash, &usable, core.config.replicas);
     let writer = writer(core, survey, holders.iter().flatten().copied().collect())?;
     let source = OpenSource::open(&file.source, core.cluster.stop())?;
     let key = FileKey::new(primitives::random().map_err(ClientError::Random)?);
@@ -280,6 +284,7 @@ fn plan(
         version: writer.version(),
         size,
         modified,
+        scheme: core.config.scheme,
         replicas: u8::try_from(core.config.replicas).unwrap_or(u8::MAX),
     };
     let (user, path) = (core.config.user.clone(), file.source.target.clone());
@@ -304,12 +309,14 @@ fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
     let mut jobs = all_jobs(&planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
     // Each round goes without a server of the one before, or a server returns, which it does a few times at most.
     while !jobs.is_empty() {
-        let logins = core.cluster.logins();
         let plans: Vec<&Plan> = planned.iter().map(|planned| &planned.plan).collect();
+        let extras = core.cluster.lend_extras(&extras_wanted(&plans, &jobs, core.cluster.len()));
+        let logins = core.cluster.logins();
         let (peers, key, report) = (core.cluster.lend_peers(), &core.key, &*core.report);
-        let stage = || stage_all(&plans, staged, &jobs, peers, key, report);
-        let (done, peers) = timed(report, Phase::Stage, stage);
+        let stage = || stage_all(&plans, staged, &jobs, (peers, extras), key, report);
+        let (done, peers, extras) = timed(report, Phase::Stage, stage);
         core.cluster.take_back(peers);
+        core.cluster.keep_extras(extras);
         core.cluster.log_in_again();
         staged = done;
         // What was staged on a connection may be committed on no other.
@@ -354,11 +361,12 @@ impl Planned<'_> {
             *usable &= core.cluster.is_up(server) && !refused(server, true);
         }
         let path_hash = sha256(self.plan.header.path.as_str().as_bytes());
-        let holders = placement::holders(&path_hash, &self.plan.usable, core.config.replicas);
+        let scheme = self.plan.header.scheme;
+        let holders = scheme.holders(&path_hash, &self.plan.usable, core.config.replicas);
         if holders.iter().any(Vec::is_empty) {
             return Vec::new();
         }
-        let jobs = placement::pieces().zip(&holders).map(|(piece, holders)| {
+        let jobs = scheme.pieces().zip(&holders).map(|(piece, holders)| {
             let servers = holders.iter().copied().filter(|&server| !staged.has(server, piece)).collect();
             Job { file, piece, servers }
         });
@@ -439,11 +447,22 @@ fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize])
             (file.source.target.clone(), core.cluster.name(*server).clone(), why.clone());
         core.report.notice(Notice::NotPlaced { path, server, why });
     }
-    let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
-    let copies = plan.holders.iter().map(confirmed).min().unwrap_or(0);
-    if copies < core.config.replicas {
-        let (path, wanted) = (file.source.target.clone(), core.config.replicas);
-        core.report.notice(Notice::FewerCopies { path, copies, wanted });
+    let path = || file.source.target.clone();
+    let (scheme, replicas) = (plan.header.scheme, core.config.replicas);
+    match scheme {
+        Scheme::Copies => {
+            let confirmed = |holders: &Vec<usize>| holders.iter().filter(|s| committed.contains(s)).count();
+            let copies = plan.holders.iter().map(confirmed).min().unwrap_or(0);
+            if copies < replicas {
+                core.report.notice(Notice::FewerCopies { path: path(), copies, wanted: replicas });
+            }
+        }
+        Scheme::Parity => {
+            let losses = placement::parity::losses(&plan.held_by(committed));
+            if losses.is_none_or(|losses| losses + 1 < replicas) {
+                core.report.notice(Notice::FewerLosses { path: path(), losses });
+            }
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::local::OpenSource;
 use crate::client::core::chunks::Known;
+use crate::placement::{PieceSet, parity};
 use crate::primitives::Bytes32;
-use crate::sealed::{FileKey, Header, Nonce, nonce};
+use crate::sealed::{FileKey, Header, Nonce, nonce, xor};
 use crate::version::Version;
 
 /// The first chunks of a piece that a server has, of an unfinished version.
@@ -26,7 +27,7 @@ impl Kept {
 pub(super) struct Plan {
     pub(super) source: OpenSource,
     pub(super) key: FileKey,
-    /// By piece, from 1: what its nonces begin with.
+    /// By piece of the file, from 1: what its nonces begin with.
     pub(super) runs: Vec<[u8; 8]>,
     /// The header of every piece, except for number and piece size.
     pub(super) header: Header,
@@ -34,7 +35,7 @@ pub(super) struct Plan {
     pub(super) usable: Vec<bool>,
     /// By piece, from 1: the servers that should hold it.
     pub(super) holders: Vec<Vec<usize>>,
-    /// By piece, from 1: its first chunks, as an upload that was cut off had encrypted them.
+    /// By piece of the file, from 1: its first chunks, as an upload that was cut off had encrypted them.
     pub(super) known: Vec<Vec<Known>>,
     /// What servers have of these, or of this version: at most one for each piece on a server.
     pub(super) kept: Vec<Kept>,
@@ -54,7 +55,25 @@ impl Plan {
         self.kept.len() < before
     }
 
+    /// What each of these servers should hold.
+    pub(super) fn held_by(&self, servers: &[usize]) -> Vec<PieceSet> {
+        let of = |server| {
+            let holders = self.header.scheme.pieces().zip(&self.holders);
+            holders.filter(|(_, holders)| holders.contains(server)).map(|(piece, _)| piece).collect()
+        };
+        servers.iter().map(of).collect()
+    }
+
+    /// What a chunk of a piece begins with: of an XOR it is that of its sources' nonces.
     pub(super) fn nonce(&self, piece: u8, chunk: u64) -> Nonce {
+        if let Some(sources) = parity::sources(piece) {
+            let has_chunk = |source: &u8| chunk < self.header.of_piece(*source).chunks();
+            let nonces = sources.into_iter().filter(has_chunk).map(|source| self.nonce(source, chunk));
+            return nonces.fold(Nonce::default(), |mut sum, nonce| {
+                xor(&mut sum, &nonce);
+                sum
+            });
+        }
         let piece = usize::from(piece) - 1;
         let known = usize::try_from(chunk).ok().and_then(|chunk| self.known[piece].get(chunk));
         known.map_or_else(|| nonce(self.runs[piece], chunk), |known| known.nonce)
@@ -62,7 +81,7 @@ impl Plan {
 
     /// The hashes of the chunks that are known.
     pub(super) fn known_hashes(&self, piece: u8) -> Vec<u8> {
-        self.known[usize::from(piece) - 1].iter().flat_map(|known| known.hash).collect()
+        self.known.get(usize::from(piece) - 1).into_iter().flatten().flat_map(|known| known.hash).collect()
     }
 
     /// All chunks of a piece.

@@ -13,7 +13,7 @@ use crate::client::core::chunks::{Known, Question, list_chunks};
 use crate::client::core::survey::Survey;
 use crate::name::FilePath;
 use crate::peer::Answer;
-use crate::placement;
+use crate::placement::{self, parity};
 use crate::primitives::sha256;
 use crate::sealed::{FileKey, Header, Kind, NONCE, WrappedKey};
 use crate::version::Version;
@@ -116,7 +116,9 @@ fn candidates(core: &Core, survey: &Survey, fenced: &[Version], header: &Header)
         return Vec::new();
     }
     let fits = |found: &Header| {
-        (found.kind, found.file_size, found.chunk_log2) == (header.kind, header.file_size, header.chunk_log2)
+        // XORs are made, and sent, again.
+        let shape = |header: &Header| (header.kind, header.scheme, header.file_size, header.chunk_log2);
+        shape(found) == shape(header) && parity::sources(found.piece).is_none()
     };
     let mut candidates = Vec::new();
     for &version in fenced {

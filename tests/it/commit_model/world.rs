@@ -196,7 +196,7 @@ impl World {
         let mut pieces = [[0; SERVERS]; 1 << SERVERS];
         for (set, of_set) in pieces.iter_mut().enumerate() {
             let usable: Vec<bool> = (0..SERVERS).map(|s| set & 1 << s != 0).collect();
-            let holders = placement::holders(&[0; 32], &usable, REPLICAS);
+            let holders = placement::Scheme::Copies.holders(&[0; 32], &usable, REPLICAS);
             for (piece, holders) in (1..=PIECES).zip(holders) {
                 holders.into_iter().for_each(|server| of_set[server] |= 1 << piece);
             }

@@ -13,7 +13,7 @@ use shareit::placement;
 use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
     ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
-    ModifiedTime, NONCE, decrypt_verified, nonce,
+    ModifiedTime, NONCE, VerifiedChunk, decrypt_verified, nonce,
 };
 use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
@@ -186,6 +186,7 @@ fn header_of(values: &Values, kind: Kind, name: &str, piece: u8, file_size: u64)
         version: small.text("version").parse().unwrap(),
         size: file_size,
         modified: ModifiedTime { seconds: seconds.parse().unwrap(), nanos: nanos.parse().unwrap() },
+        scheme: placement::Scheme::Copies,
         replicas: u8::try_from(small.number("replicas")).unwrap(),
     };
     let header = Header::data(user(), FilePath::parse_any(name).unwrap(), facts, piece, wrapped);
@@ -232,7 +233,7 @@ fn pieces_are_placed_as_the_document_says() {
     for row in rows {
         let mut hash = [0; 32];
         hash[31] = row[0].parse().unwrap();
-        let holders = placement::holders(&hash, &[true; 4], placement::DEFAULT_REPLICAS);
+        let holders = placement::Scheme::Copies.holders(&hash, &[true; 4], placement::DEFAULT_REPLICAS);
         for (server, cell) in row[1..].iter().enumerate() {
             let mut documented: Vec<u8> = cell.split(',').map(|p| p.parse().unwrap()).collect();
             documented.sort_unstable();
@@ -243,7 +244,7 @@ fn pieces_are_placed_as_the_document_says() {
     }
     // The two paths that the text gives x for: the home of piece 1 is server x.
     for (name, x) in [("holiday/ten.txt", 2), ("two-chunks.bin", 0)] {
-        assert_eq!(placement::holders(&sha256(name.as_bytes()), &[true; 4], 1)[0], [x]);
+        assert_eq!(placement::Scheme::Copies.holders(&sha256(name.as_bytes()), &[true; 4], 1)[0], [x]);
     }
 }
 
@@ -346,6 +347,50 @@ fn the_small_piece_is_written_and_read_byte_for_byte() {
     assert_documented(&values, "opening", &master_key().seal_opening(&parts[0]));
     assert_eq!(Header::decode(&piece).as_ref(), Ok(&header));
     assert_eq!(read(&piece, &master_key(), &header.path), Ok(plain));
+}
+
+#[test]
+fn the_xor_of_two_pieces_is_made_and_its_sources_are_made_of_it() {
+    let (small, values) = (example("a small piece"), example("an XOR"));
+    let file_key = FileKey::new(small.array("file key"));
+    let encrypted = |piece: &str| {
+        let nonce = values.array(&format!("nonce {piece}"));
+        let mut plain = values.bytes(&format!("plain {piece}"));
+        ChunkCipher::new(&file_key, &nonce).encrypt(&mut plain);
+        let body = [&nonce[..], &plain].concat();
+        assert_documented(&values, &format!("body {piece}"), &body);
+        body
+    };
+    let verified = |body: &[u8]| VerifiedChunk::new(body, &sha256(body)).unwrap();
+    let sources = [encrypted("2"), encrypted("3")];
+    let body = VerifiedChunk::sum(&sources.each_ref().map(|body| verified(body)), 15);
+    let mut header = Header::decode(&small.bytes("header")).unwrap();
+    (header.scheme, header.replicas) = (placement::Scheme::Parity, placement::PARITY_REPLICAS);
+    let header = header.of_piece(5);
+    let (table, key) = (sha256(body.bytes()), master_key());
+    let root = sha256(&table);
+    let parts = [header.encode(), body.bytes().to_vec(), table.to_vec(), root.to_vec()];
+    let seal = key.seal(&parts[0], &root);
+    for (part, name) in parts.iter().zip(["header", "body", "table", "root"]) {
+        assert_documented(&values, name, part);
+    }
+    assert_documented(&values, "seal", &seal);
+    assert_documented(&values, "piece", &[&parts.concat()[..], &seal].concat());
+    assert_eq!(Header::decode(&parts[0]), Ok(header));
+    for ((made, length), other) in [("2", 15), ("3", 14)].into_iter().zip(sources.iter().rev()) {
+        let mut chunk = VerifiedChunk::sum([&body, &verified(other)], length);
+        assert_eq!(chunk.decrypt(&file_key).unwrap(), values.bytes(&format!("plain {made}")));
+    }
+}
+
+#[test]
+fn each_xor_is_of_the_pieces_that_the_table_says() {
+    let rows = document().section("Redundancy").table("piece");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let [one, other] = placement::parity::sources(row[0].parse().unwrap()).unwrap();
+        assert_eq!(format!("{one},{other}"), row[1]);
+    }
 }
 
 fn two_chunks() -> (Values, Vec<u8>, Vec<u8>) {

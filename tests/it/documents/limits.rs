@@ -24,6 +24,8 @@ fn constants() -> Vec<(&'static str, Limit)> {
         ("name::MAX_PATH", count(name::MAX_PATH)),
         ("placement::PIECES", count(placement::PIECES)),
         ("placement::SCHEME_COPIES", count(placement::SCHEME_COPIES)),
+        ("placement::SCHEME_PARITY", count(placement::SCHEME_PARITY)),
+        ("placement::PARITY_REPLICAS", count(placement::PARITY_REPLICAS)),
         ("placement::DEFAULT_REPLICAS", count(placement::DEFAULT_REPLICAS)),
         ("sealed::HEADER_FIXED", count(sealed::HEADER_FIXED)),
         ("sealed::MAX_HEADER", count(sealed::MAX_HEADER)),

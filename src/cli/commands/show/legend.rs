@@ -1,12 +1,12 @@
 //! What the marks and signs in a table mean, for those that appear in it.
 
-use super::cells::{DAMAGED, OTHER_KEY, OUTDATED, paint};
+use super::cells::{DAMAGED, OTHER_KEY, OUTDATED, paint, scheme};
 use super::lines::mark;
 use crate::cli::colour::Paint;
 use crate::cli::grid::View;
 use crate::cli::text::{hang, some};
 use crate::client::{DELETED_BEFORE, Health, Holding, ShownFile};
-use crate::placement::PieceSet;
+use crate::placement::{PieceSet, Scheme};
 
 /// Most servers whose names it lists as servers to start.
 const STARTED: usize = 4;
@@ -52,7 +52,12 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Note> {
             (format!("{start}, or Repair"), start)
         }
     };
-    let degraded = note(Health::Degraded, format!("fewer copies than asked for: {degraded}"));
+    let mut degraded_files = files.iter().filter(|file| file.health == Health::Degraded);
+    let what = match degraded_files.all(|file| scheme(file) == Scheme::Copies) {
+        true => "fewer copies than asked for",
+        false => "fewer losses of servers can be borne than asked for",
+    };
+    let degraded = note(Health::Degraded, format!("{what}: {degraded}"));
     let incomplete = note(Health::Incomplete, format!("cannot be rebuilt now: {incomplete}"));
     let other_key = "encrypted under another key: needs the password or Key line that it was uploaded with";
     let other_key = note(Health::OtherKey, other_key.to_owned());

@@ -3,7 +3,7 @@
 //! It uses the first layout, from rich to poor, in which the names have room. A listing and a width become plain text,
 //! so that tests can look at it.
 
-use super::cells::{held_by, holders, missing, paint};
+use super::cells::{held_by, holders, missing, paint, scheme};
 use super::legend::legend;
 use super::lines::{UNKNOWN, mark, size_of};
 use crate::cli::colour::Paint;
@@ -12,7 +12,7 @@ use crate::cli::text::{NAMED, columns, cut, cut_middle, hang, some};
 use crate::cli::units;
 use crate::client::{Health, Shown, ShownFile};
 use crate::name::ServerName;
-use crate::placement;
+use crate::placement::Scheme;
 use crate::text::utc_text;
 
 /// Longer names are cut, so that no column is given up for them.
@@ -179,7 +179,9 @@ impl Table<'_> {
             fields.push(Field::new(Column::left(2), format!("Modified{zone}"), when));
         }
         if layout.map == Map::Holders {
-            fields.extend(placement::pieces().map(|piece| {
+            let is_parity = files(self.listing).any(|file| scheme(file) == Scheme::Parity);
+            let scheme = if is_parity { Scheme::Parity } else { Scheme::Copies };
+            fields.extend(scheme.pieces().map(|piece| {
                 let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
                 Field::new(Column::left(2), head, move |file| holders(file, piece))
             }));
@@ -194,8 +196,7 @@ impl Table<'_> {
         };
         let heads: Vec<String> = if layout.map == Map::Names { names() } else { short() };
         fields.extend(heads.into_iter().enumerate().map(|(index, head)| {
-            let held =
-                move |file: &ShownFile| held_by(file.holders.get(index).and_then(|(_, held)| held.as_ref()));
+            let held = move |file: &ShownFile| held_by(file, index);
             Field::new(Column::left(if index == 0 { 2 } else { 1 }), head, held)
         }));
         if self.missing {

@@ -5,6 +5,7 @@
 
 mod deletes;
 mod plan;
+mod remake;
 mod repaired;
 
 pub use repaired::{NotRepaired, RepairSummary, Repaired};
@@ -21,11 +22,11 @@ use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::Answer;
-use crate::placement;
 use crate::version::Version;
 use crate::wire::Request;
 use deletes::bury_again;
-use plan::plan_repair;
+use plan::{Remake, plan_remake, plan_repair};
+use remake::remake;
 
 /// How to repair.
 #[derive(Default)]
@@ -115,16 +116,23 @@ fn repair_batch(
     done.extend(proved.iter().map(|transfer| copied(core, transfer)));
     let mut files = examine(core, surveys, batch.len());
     core.require_still_up(&terms.present)?;
-    let mut transfers = Vec::new();
+    let (mut transfers, mut remakes) = (Vec::new(), Vec::new());
     for Examined { survey, copies, written } in &mut files {
         let (planned, why) = plan_repair(core, survey, copies, &terms.without);
+        let made = if why.is_none() { plan_remake(core, survey, copies, &terms.without) } else { None };
         *written = planned.iter().map(|transfer| (transfer.to, transfer.claim.header.piece)).collect();
+        for (piece, to) in made.iter().flat_map(|made| &made.wanted) {
+            written.extend(to.iter().map(|&to| (to, *piece)));
+        }
+        remakes.extend(made);
         transfers.extend(planned);
         done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
     }
     if terms.dry {
         done.extend(transfers.iter().map(|transfer| copied(core, transfer)));
-    } else if !transfers.is_empty() {
+        done.extend(remakes.iter().flat_map(|planned| would_make(core, planned)));
+    } else if !(transfers.is_empty() && remakes.is_empty()) {
+        remakes.iter().for_each(|planned| remake(core, planned, done));
         for (transfer, outcome) in copy_all(core, transfers) {
             done.push(match outcome {
                 Ok(()) => copied(core, &transfer),
@@ -160,6 +168,13 @@ fn check_again(core: &mut Core, files: &mut [Examined]) {
     for (file, now) in written.into_iter().zip(examine(core, surveys, 0)) {
         *file = now;
     }
+}
+
+fn would_make(core: &Core, planned: &Remake) -> Vec<Repaired> {
+    let (path, name) = (&planned.survey.path, |to| core.cluster.name(to).clone());
+    let made = |(piece, to): (u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
+    let wanted = planned.wanted.iter().flat_map(|(piece, to)| to.iter().map(|&to| (*piece, to)));
+    wanted.map(made).collect()
 }
 
 fn copied(core: &Core, transfer: &Transfer) -> Repaired {
@@ -208,11 +223,12 @@ fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<
     let mut outdated = Vec::new();
     for Examined { survey, copies, written } in files {
         let Some(version) = survey.file_version() else { continue };
-        let wanted = survey.copies_wanted(version).unwrap_or(1).min(up);
+        let scheme = survey.scheme(version);
+        let wanted = scheme.holders_wanted(survey.replicas_wanted(version).unwrap_or(1), up);
         let count = |piece: u8| {
             good_holders(copies, piece).len() + written.iter().filter(|(_, of)| *of == piece).count()
         };
-        if placement::pieces().all(|piece| count(piece) >= wanted) {
+        if scheme.pieces().all(|piece| count(piece) >= wanted) {
             let servers = survey.outdated(version, written).into_iter();
             outdated.extend(servers.map(|server| (server, Request::Retire(survey.path.clone(), version))));
         }

@@ -8,8 +8,9 @@ use crate::client::core::checks::{Check, Copy, damaged_holders, good_holders};
 use crate::client::core::copying::Transfer;
 use crate::client::core::survey::{Distrusted, Survey, Unproved};
 use crate::commit::OneWord;
-use crate::placement;
-use crate::sealed::Distrust;
+use crate::placement::{self, PieceSet, Scheme, parity};
+use crate::primitives::sha256;
+use crate::sealed::{Distrust, Header};
 use crate::version::Version;
 
 /// Which pieces to copy for a file, from where to where; and why some that it lacks are unavailable.
@@ -42,13 +43,14 @@ pub(super) fn plan_repair(
     let up: Vec<bool> = (0..core.cluster.len()).map(is_usable).collect();
     let mut transfers = Vec::new();
     let mut lost = Vec::new();
-    for piece in placement::pieces() {
+    let scheme = survey.scheme(version);
+    for piece in scheme.pieces() {
         let good = good_holders(copies, piece);
         let (Some(&from), Some(claim)) = (good.first(), survey.claim(version, piece)) else {
             lost.push(piece);
             continue;
         };
-        let wanted = placement::copies_wanted(usize::from(claim.header.replicas), core.cluster.len());
+        let wanted = scheme.holders_wanted(usize::from(claim.header.replicas), core.cluster.len());
         let damaged = damaged_holders(survey, copies, piece);
         let to = targets(&good, &damaged, &up, wanted, &survey.ring(piece));
         transfers.extend(to.into_iter().map(|to| Transfer {
@@ -62,11 +64,67 @@ pub(super) fn plan_repair(
     if lost.is_empty() {
         return (transfers, None);
     }
+    if scheme == Scheme::Parity && survey.is_complete(version) {
+        return (transfers, None);
+    }
     let why = no_good_copy(core, survey, Some(version), copies, lost);
     let replaced = survey.outdated(version, &[]);
     let may_spread = !matches!(why, NotRepaired::Gone { .. }) && survey.one_word(version).is_none();
     transfers.retain(|transfer| may_spread && !replaced.contains(&transfer.to));
     (transfers, Some(why))
+}
+
+/// A file whose pieces are not where they should be, although they can be made.
+pub(super) struct Remake {
+    pub(super) survey: Survey,
+    pub(super) header: Header,
+    /// Each piece to be made, and the servers that should have it.
+    pub(super) wanted: Vec<(u8, Vec<usize>)>,
+}
+
+impl Remake {
+    pub(super) fn pieces(&self) -> PieceSet {
+        self.wanted.iter().map(|(piece, _)| *piece).collect()
+    }
+}
+
+/// Which pieces to make of others, for a file with parity: those of which no good copy was found, and those of a server
+/// that was away when they were stored, if the file is less safe than it could be. They go over damaged copies, or
+/// to where an upload would now put them.
+pub(super) fn plan_remake(
+    core: &Core,
+    survey: &Survey,
+    copies: &[Copy],
+    without: &[usize],
+) -> Option<Remake> {
+    let version = survey.file_version().filter(|version| survey.is_complete(*version))?;
+    let header = survey.any_claim(version)?.header.clone();
+    if header.scheme != Scheme::Parity || survey.unproved.is_some() {
+        return None;
+    }
+    let up: Vec<bool> = (0..core.cluster.len())
+        .map(|server| core.cluster.is_up(server) && !without.contains(&server))
+        .collect();
+    let path_hash = sha256(survey.path.as_str().as_bytes());
+    let ideal = header.scheme.holders(&path_hash, &up, usize::from(header.replicas));
+    let losses = |held_by: &dyn Fn(u8) -> Vec<usize>| {
+        let of = |server: usize| header.scheme.pieces().filter(|p| held_by(*p).contains(&server)).collect();
+        parity::losses(&(0..up.len()).map(of).collect::<Vec<PieceSet>>())
+    };
+    let good = |piece: u8| good_holders(copies, piece);
+    let is_safe = losses(&good) >= losses(&|piece| ideal[usize::from(piece) - 1].clone());
+    let to = |piece: u8| {
+        let good = good(piece);
+        let damaged = damaged_holders(survey, copies, piece);
+        let to = match (good.is_empty(), damaged.iter().find(|server| up[**server])) {
+            (true, Some(server)) => vec![*server],
+            _ if good.is_empty() || !is_safe => ideal[usize::from(piece) - 1].clone(),
+            _ => Vec::new(),
+        };
+        (piece, to.into_iter().filter(|server| !good.contains(server)).collect::<Vec<usize>>())
+    };
+    let wanted: Vec<_> = header.scheme.pieces().map(to).filter(|(_, to)| !to.is_empty()).collect();
+    (!wanted.is_empty()).then(|| Remake { survey: survey.clone(), header, wanted })
 }
 
 fn no_good_copy(

@@ -21,6 +21,15 @@ pub enum Repaired {
         /// Where one is now.
         to: ServerName,
     },
+    /// A piece was made of others.
+    Made {
+        /// The file.
+        path: FilePath,
+        /// The piece.
+        piece: u8,
+        /// Where it is now.
+        to: ServerName,
+    },
     /// Outdated or damaged pieces were dropped at a server.
     Dropped {
         /// The file.
@@ -62,6 +71,7 @@ impl fmt::Display for Repaired {
             Repaired::Copied { path, piece, from, to } => {
                 write!(f, "{path}: piece {piece} copied from {from} to {to}")
             }
+            Repaired::Made { path, piece, to } => write!(f, "{path}: piece {piece} made on {to}"),
             Repaired::Dropped { path, server } => {
                 write!(f, "{path}: old or damaged pieces dropped on {server}")
             }
@@ -90,6 +100,10 @@ pub enum NotRepaired {
     },
     /// Pieces of which no good copy was found, and the servers that may have one all the same.
     NotFound(Vec<u8>, Vec<ServerName>),
+    /// Pieces that could not be made of others.
+    NotMade(Vec<u8>),
+    /// Pieces that could be made of others, but are too large for it.
+    TooLarge(Vec<u8>),
     /// A version that only one server claims was stored, and that could not be proved.
     Unproved {
         /// That server.
@@ -114,6 +128,12 @@ impl fmt::Display for NotRepaired {
             NotRepaired::Gone { pieces, shown } => {
                 write!(f, "lost: no server has a good copy of piece {}", listed(pieces))?;
                 if shown.is_empty() { Ok(()) } else { write!(f, " (shown by {})", listed(shown)) }
+            }
+            NotRepaired::NotMade(pieces) => {
+                write!(f, "piece {} could not be made of others", listed(pieces))
+            }
+            NotRepaired::TooLarge(pieces) => {
+                write!(f, "piece {} is too large to be made of others; upload the file again", listed(pieces))
             }
             NotRepaired::NotFound(pieces, servers) => {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))

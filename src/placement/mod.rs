@@ -1,24 +1,130 @@
 //! Redundancy: which pieces a file has, which bytes are in each, which servers hold them, and which sets of pieces
 //! suffice.
 //!
-//! The scheme is *chained declustering* (Hsiao and DeWitt, 1990): the pieces are placed around the ring of servers
-//! from a start that depends on the file's path, and each is copied to the servers before its home. No other module
-//! counts to four or to R: another scheme would be added here.
+//! There are two schemes. With *copies*, the pieces are placed around the ring of servers from a start that depends on
+//! the file's path, and each is copied to the servers before its home: *chained declustering* (Hsiao and DeWitt, 1990).
+//! With [`parity`], there are XORs of two pieces instead of copies. No other module counts to four, to eight or to R.
+
+pub mod parity;
+mod set;
 
 use std::ops::Range;
 
-/// How many pieces a file has.
-pub const PIECES: u8 = 4;
+pub use parity::PARITY_REPLICAS;
+pub use set::{PIECES, PieceSet};
+
 /// The piece number under which a delete is kept: a tombstone is a version with this one piece.
 pub const TOMBSTONE: u8 = 0;
-/// The number of this scheme in a piece's header.
+/// The number of the scheme of copies in a piece's header.
 pub const SCHEME_COPIES: u8 = 1;
+/// The number of the scheme of XORs in a piece's header.
+pub const SCHEME_PARITY: u8 = 2;
 /// How many copies of each piece are kept by default.
 pub const DEFAULT_REPLICAS: usize = 2;
 
-/// The numbers of the pieces, in file order.
+/// How a version is protected against the loss of servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// R copies of each of four pieces: any R - 1 servers may be lost.
+    #[default]
+    Copies,
+    /// Four pieces and four XORs of two of them, each once: any two servers may be lost.
+    Parity,
+}
+
+impl Scheme {
+    /// Its number in a header.
+    pub fn number(self) -> u8 {
+        match self {
+            Scheme::Copies => SCHEME_COPIES,
+            Scheme::Parity => SCHEME_PARITY,
+        }
+    }
+
+    /// The scheme with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Scheme::Copies, Scheme::Parity].into_iter().find(|scheme| scheme.number() == number)
+    }
+
+    /// The numbers of its pieces: first those with a part of the file, in file order.
+    pub fn pieces(self) -> impl Iterator<Item = u8> + Clone {
+        1..=self.count()
+    }
+
+    /// How many pieces a file has.
+    pub fn count(self) -> u8 {
+        match self {
+            Scheme::Copies => PIECES,
+            Scheme::Parity => 2 * PIECES,
+        }
+    }
+
+    /// Bytes of a file of `size` bytes that a piece stands for: an XOR is as long as the longer of its sources.
+    pub fn piece_size(self, size: u64, piece: u8) -> u64 {
+        let length = |piece| range(size, piece).end - range(size, piece).start;
+        parity::sources(piece)
+            .map_or_else(|| length(piece), |sources| sources.map(length).into_iter().fold(0, u64::max))
+    }
+
+    /// The holders of each piece: `holders[p - 1]` are the indices of the servers for piece `p`, home first. If no
+    /// server is `usable`, nobody holds anything.
+    ///
+    /// `path_hash` is the SHA-256 of the file's path; read as a big-endian integer modulo the number of servers, it
+    /// gives the start x. `replicas` counts for copies alone.
+    pub fn holders(self, path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Vec<usize>> {
+        let servers = usable.len();
+        if servers == 0 {
+            return vec![Vec::new(); usize::from(self.count())];
+        }
+        let start = remainder(path_hash, servers);
+        match self {
+            Scheme::Copies => holders_of_copies(start, usable, replicas),
+            Scheme::Parity => parity::holders(start, usable),
+        }
+    }
+
+    /// All servers in the order in which they are considered for a piece, its home first.
+    pub fn ring(self, path_hash: &[u8; 32], servers: usize, piece: u8) -> Vec<usize> {
+        let rank = piece.saturating_sub(1) % PIECES;
+        let home = remainder(path_hash, servers.max(1)) + usize::from(rank);
+        let step = |n| match self {
+            Scheme::Copies => home + servers - n,
+            Scheme::Parity => home + n,
+        };
+        (0..servers).map(|n| step(n) % servers).collect()
+    }
+
+    /// How many servers should hold each piece, if there are `servers` and `replicas` are asked for.
+    pub fn holders_wanted(self, replicas: usize, servers: usize) -> usize {
+        match self {
+            Scheme::Copies => copies_wanted(replicas, servers),
+            Scheme::Parity => 1,
+        }
+    }
+
+    /// Whether a file is as safe as was asked for. `held` is what each server has of it that answers, out of `servers`;
+    /// so many that are `away` count as if they had what would help most, except that they alone do not suffice.
+    pub fn is_safe(self, held: &[PieceSet], replicas: usize, servers: usize, away: usize) -> bool {
+        match self {
+            Scheme::Copies => {
+                let copies = |piece| held.iter().filter(|held| held.contains(piece)).count();
+                self.pieces().all(|piece| {
+                    copies(piece) > 0 && copies(piece) + away >= copies_wanted(replicas, servers)
+                })
+            }
+            Scheme::Parity => parity::losses(held).is_some_and(|losses| losses + away >= parity::LOSSES),
+        }
+    }
+}
+
+/// The numbers of the pieces into which a file is split, in file order, in every scheme.
 pub fn pieces() -> impl Iterator<Item = u8> + Clone {
     1..=PIECES
+}
+
+/// The numbers of the pieces of all schemes, for those who do not know by which one a file is stored.
+pub fn numbers() -> impl Iterator<Item = u8> + Clone {
+    Scheme::Parity.pieces()
 }
 
 /// The bytes of a file of `size` bytes that a piece holds.
@@ -40,19 +146,11 @@ fn stripe(size: u64, pieces: u8, piece: u8) -> Range<u64> {
     start(piece - 1)..start(piece)
 }
 
-/// The holders of each piece: `holders[p - 1]` are the indices of the servers for piece `p`, home
-/// first.
-///
-/// `path_hash` is the SHA-256 of the file's path; read as a big-endian integer modulo the number of servers, it gives
-/// the start x. The home of piece p is server x + p, counted from 1 around the ring. The piece is stored on the first
-/// `replicas` servers that are `usable`, going backwards from its home. If fewer are usable, it is stored on all of
-/// them; if none is, nowhere.
-pub fn holders(path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Vec<usize>> {
+/// The home of piece p is server x + p, counted from 1 around the ring. The piece is stored on the first `replicas`
+/// servers that are `usable`, going backwards from its home. If fewer are usable, it is stored on all of them; if none
+/// is, nowhere.
+fn holders_of_copies(start: usize, usable: &[bool], replicas: usize) -> Vec<Vec<usize>> {
     let servers = usable.len();
-    if servers == 0 {
-        return vec![Vec::new(); usize::from(PIECES)];
-    }
-    let start = remainder(path_hash, servers);
     pieces()
         .map(|piece| {
             let home = start + usize::from(piece) - 1;
@@ -65,67 +163,10 @@ pub fn holders(path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<Ve
         .collect()
 }
 
-/// A set of piece numbers: those of this scheme, 0 for a tombstone, and up to 9 for pieces that a server names and
-/// no known scheme has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PieceSet(u16);
-
-impl PieceSet {
-    fn bit(piece: u8) -> u16 {
-        1u16.checked_shl(piece.into()).unwrap_or(0)
-    }
-
-    /// Adds a number; one above 15 is ignored.
-    pub fn insert(&mut self, piece: u8) {
-        self.0 |= Self::bit(piece);
-    }
-
-    /// Whether a number is in it.
-    pub fn contains(self, piece: u8) -> bool {
-        self.0 & Self::bit(piece) != 0
-    }
-
-    /// Whether it has no number.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The numbers of both.
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The numbers that are not in `other`.
-    #[must_use]
-    pub fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Its numbers, ascending.
-    pub fn iter(self) -> impl Iterator<Item = u8> {
-        (0..16).filter(move |&piece| self.contains(piece))
-    }
-}
-
-impl FromIterator<u8> for PieceSet {
-    fn from_iter<I: IntoIterator<Item = u8>>(numbers: I) -> Self {
-        numbers.into_iter().fold(Self::default(), |set, piece| set.union(Self(Self::bit(piece))))
-    }
-}
-
-/// Ascending, separated by commas: `1,4`.
-impl std::fmt::Display for PieceSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut numbers = self.iter();
-        numbers.next().map_or(Ok(()), |first| write!(f, "{first}"))?;
-        numbers.try_for_each(|piece| write!(f, ",{piece}"))
-    }
-}
-
-/// Whether a file can be rebuilt, if `held` says of each piece whether a copy of it exists.
+/// Whether a file can be rebuilt, if `held` says of each piece whether a copy of it exists. Only a file with parity has
+/// XORs, so the rule is the same for both schemes.
 pub fn suffices(held: impl Fn(u8) -> bool) -> bool {
-    pieces().all(held)
+    parity::suffices(numbers().filter(|&piece| held(piece)).collect())
 }
 
 /// How many copies of each piece are possible on `servers` servers if `replicas` are asked for.
@@ -155,16 +196,6 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_set_of_pieces_has_what_was_put_in_ascending() {
-        let set: PieceSet = [4, 0, 1, 4, 200].into_iter().collect();
-        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 1, 4]);
-        assert_eq!(set.to_string(), "0,1,4");
-        assert!(set.contains(4) && !set.contains(2) && !set.contains(200));
-        assert_eq!(set.without([0, 4].into_iter().collect()), [1].into_iter().collect());
-        assert!(PieceSet::default().is_empty() && PieceSet::default().to_string().is_empty());
-    }
-
-    #[test]
     fn small_sizes_are_split_as_the_format_says() {
         let length = |size, piece| range(size, piece).end - range(size, piece).start;
         let lengths = |size| [1, 2, 3, 4].map(|piece| length(size, piece));
@@ -190,7 +221,7 @@ mod tests {
             [[2, 3], [3, 4], [4, 1], [1, 2]],
         ];
         for (x, row) in table.iter().enumerate() {
-            let holders = holders(&hash_with_start(x as u8), &[true; 4], 2);
+            let holders = Scheme::Copies.holders(&hash_with_start(x as u8), &[true; 4], 2);
             for (server, expected) in row.iter().enumerate() {
                 for piece in pieces() {
                     let holds = holders[usize::from(piece) - 1].contains(&server);
@@ -216,7 +247,7 @@ mod tests {
             };
             for up in sets(servers).filter(covered) {
                 for x in 0..servers as u8 {
-                    let holders = holders(&hash_with_start(x), &up, replicas).concat();
+                    let holders = Scheme::Copies.holders(&hash_with_start(x), &up, replicas).concat();
                     for unseen in sets(servers).filter(|unseen| holders.iter().all(|&s| unseen[s])) {
                         hidden[count(&unseen)] = true;
                     }
@@ -259,7 +290,7 @@ mod tests {
             replicas in 1usize..6,
         ) {
             let up = usable.iter().filter(|&&u| u).count();
-            for servers in holders(&hash, &usable, replicas) {
+            for servers in Scheme::Copies.holders(&hash, &usable, replicas) {
                 prop_assert_eq!(servers.len(), replicas.min(up));
                 let mut distinct = servers.clone();
                 distinct.sort_unstable();
@@ -279,8 +310,11 @@ mod tests {
             let up = usable.iter().filter(|&&u| u).count();
             prop_assume!(up >= replicas);
             let lost: Vec<usize> = lost[..replicas - 1].iter().map(|i| i.index(usable.len())).collect();
-            let holders = holders(&hash, &usable, replicas);
-            let survives = suffices(|p| holders[usize::from(p) - 1].iter().any(|s| !lost.contains(s)));
+            let holders = Scheme::Copies.holders(&hash, &usable, replicas);
+            let survives = suffices(|p| {
+                let holders = holders.get(usize::from(p) - 1);
+                holders.is_some_and(|holders| holders.iter().any(|s| !lost.contains(s)))
+            });
             prop_assert!(survives);
         }
     }
