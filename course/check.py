@@ -17,7 +17,7 @@ from pathlib import Path
 COURSE = Path(__file__).resolve().parent
 MARK = "\x01mark"
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
-LIMIT = 300  # seconds for a chapter
+LIMIT = 600  # seconds for a chapter
 
 
 def steps_of(block):

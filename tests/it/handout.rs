@@ -159,8 +159,8 @@ impl Servers {
         let mut command = self.language.program("dfs");
         command.arg(self.path(&format!("DFS{number}"))).arg(port.to_string());
         let server = Session::start(&mut command);
-        server.wait_for_text("listening on 127.0.0.1:");
-        let port = server.printed().trim_end().rsplit(':').next().unwrap().parse().unwrap();
+        let line = server.first_line();
+        let port = line.strip_prefix("listening on 127.0.0.1:").unwrap().parse().unwrap();
         (server, port)
     }
 
@@ -251,7 +251,8 @@ fn a_file_comes_back_unless_two_neighbours_are_down() {
     for language in Language::all() {
         let bytes = noise(5, 1003);
         // Python starts slowly: one set that is enough, and one that is not.
-        let is_tried = |down: &Vec<usize>| language == Rust || [[2, 4], [1, 2]].iter().any(|pair| down == pair);
+        let is_tried =
+            |down: &Vec<usize>| language == Rust || [[2, 4], [1, 2]].iter().any(|pair| down == pair);
         for down in subsets(4).filter(|down| down.len() < 4 && is_tried(down)) {
             let mut servers = Servers::of(language);
             fs::write(servers.path("a.bin"), &bytes).unwrap();
@@ -311,6 +312,31 @@ fn a_piece_of_which_not_all_arrives_leaves_what_was_there() {
         stream.read_to_end(&mut Vec::new()).unwrap();
         let expected = [(".a.1".to_string(), b"old".to_vec())].into_iter().collect();
         assert_eq!(disk::tree(&servers.path("DFS1")), expected, "{language:?}");
+    }
+}
+
+#[test]
+fn the_grader_gives_the_solution_full_points() {
+    let has_python = Language::all().any(|language| language == Python);
+    for language in Language::all().filter(|_| has_python) {
+        let folder = TempFolder::new();
+        let built = target("solution").join("debug");
+        let part = if language == Rust { "solution/rust" } else { "solution/python" };
+        // The adapter looks for what a student builds.
+        let programs = folder.path().join("programs");
+        if language == Rust {
+            let _ = language.program("dfs");
+            fs::create_dir_all(programs.join("target")).unwrap();
+            std::os::unix::fs::symlink(built, programs.join("target/release")).unwrap();
+        } else {
+            std::os::unix::fs::symlink(course().join(part), &programs).unwrap();
+        }
+        let mut grader = python(&course().join("grade/grade.py"));
+        grader.arg(course().join(part).join("adapter.sh")).arg(&programs).arg("--table");
+        // Its time limits are for a machine that does nothing else.
+        grader.arg(course().join("grade/points-level1.txt")).args(["--jobs", "4", "--patience", "10"]);
+        let output = grader.env("TMPDIR", folder.path()).output().unwrap();
+        assert!(output.status.success(), "{language:?}: {}", String::from_utf8_lossy(&output.stdout));
     }
 }
 

@@ -257,9 +257,11 @@ impl Session {
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// What it has printed so far.
-    pub(crate) fn printed(&self) -> String {
-        self.stdout.text()
+    /// The first line that it prints.
+    #[track_caller]
+    pub(crate) fn first_line(&self) -> String {
+        let line = self.stdout.wait_for_line(|line| Some(line.to_string()));
+        line.unwrap_or_else(|| panic!("{} printed no line, but:\n{}", self.command, self.stderr.text()))
     }
 
     /// The process's number.
