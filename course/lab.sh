@@ -77,6 +77,7 @@ where() {
   local n numbers
   for n in 1 2 3 4; do
     numbers=$(cd "$LAB/servers/Server$n" && find "Aditi/$(dirname "$1")" -name ".${1##*/}.[0-9]" -maxdepth 1 | sed 's/.*\.//' | sort)
+    # shellcheck disable=SC2086 # numbers, one word each
     echo "Server$n:" ${numbers:-none}
   done
 }
