@@ -98,16 +98,13 @@ fn sources(folder: &Path) -> Vec<(String, Vec<u8>, bool)> {
 fn the_starter_is_what_the_script_makes_of_the_solution() {
     let made = TempFolder::new();
     run(Command::new("bash").arg(course().join("make-handout.sh")).arg(made.path()), "").succeeds();
-    for language in ["rust", "python"] {
-        let made = sources(&made.path().join(language));
-        let committed = sources(&course().join("handout").join(language));
-        assert!(
-            made == committed,
-            "run course/make-handout.sh: course/handout/{language} is not what it makes"
-        );
+    for part in ["handout/rust", "handout/python", "exercises"] {
+        let made = sources(&made.path().join(part));
+        let committed = sources(&course().join(part));
+        assert!(made == committed, "course/{part} is not what course/make-handout.sh makes: run it");
         for (name, bytes, _) in made {
             let text = String::from_utf8(bytes).unwrap();
-            assert!(!text.contains("course:"), "{language}/{name} has something of the solution");
+            assert!(!text.contains("course: "), "{part}/{name} has something of the solution");
         }
     }
 }
