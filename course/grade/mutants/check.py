@@ -57,7 +57,8 @@ def main():
                 failed = run.result()
                 as_expected = sorted(failed) == sorted(fails)
                 wrong += not as_expected
-                print(f"{'ok   ' if as_expected else 'WRONG'} {fault or '(no fault)':16} {' '.join(failed)}", flush=True)
+                state = "ok   " if as_expected else "WRONG"
+                print(f"{state} {fault or '(no fault)':16} {' '.join(failed)}", flush=True)
                 if not as_expected:
                     print(f"      expected: {' '.join(fails)}", *failed.items(), sep="\n      ")
         finally:
