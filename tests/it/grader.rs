@@ -64,6 +64,7 @@ fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_
     let folder = TempFolder::new();
     let Some(mut grader) = python("grade.py", folder.path()) else { return };
     grader.env("CLIENT", "/bin/true").args([&adapter("shareit.sh"), "--only", "several", "--json"]);
+    grader.args(["--patience", "10"]);
     let output = grader.output().unwrap();
     let printed = finished(&output, folder.path());
     assert_eq!(output.status.code(), Some(1), "{printed}");
@@ -82,7 +83,8 @@ fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
     let Some(mut grader) = python("grade.py", folder.path()) else { return };
     // Servers that never listen, and each leaves a process behind that is in no group of the grader's.
     let adapter = elsewhere.path().join("adapter.sh");
-    let nothing = ["put", "get", "list", "mkdir", "pieces"].map(|name| format!("{name}() {{ :; }}\n")).concat();
+    let nothing =
+        ["put", "get", "list", "mkdir", "pieces"].map(|name| format!("{name}() {{ :; }}\n")).concat();
     fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{nothing}")).unwrap();
     grader.arg(&adapter).args(["--only", "binary", "--patience", "10"]);
     let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
