@@ -126,7 +126,7 @@ check: ## formatting, lints, every test, the documentation of the code, static p
 	$(CARGO) clippy --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
 	$(MAKE) test
-	@# Each mutant in every scenario; the tests try it only in those that must find it.
+	@# Each mutant in other scenarios too; the tests try it only in those that must find it.
 	@if command -v python3 >/dev/null; then python3 -B course/grade/mutants/check.py --all; \
 	else echo "the mutants of the assignment are skipped: there is no python3"; fi
 	@$(MAKE) --no-print-directory static-check
