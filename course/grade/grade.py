@@ -87,7 +87,7 @@ def environment_of(arguments):
     """The variables that an adapter has, after a look whether it has all functions."""
     adapter = Path(arguments.adapter).resolve()
     environment = {**os.environ, "ADAPTER": str(adapter), "HERE": str(adapter.parent),
-                   "PROGRAMS": str(Path(arguments.programs).resolve())}
+                   "PROGRAMS": str(Path(arguments.programs).resolve()), "PYTHON": sys.executable}
     script = '. "$ADAPTER" && for f; do [ "$(command -v $f)" = $f ] || echo "no function $f"; done'
     tried = subprocess.run(["sh", "-c", script, "sh", *NEEDED], env=environment, capture_output=True, text=True)
     if tried.returncode or tried.stdout:
