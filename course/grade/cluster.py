@@ -15,7 +15,7 @@ USERS = {"Alice": "SimplePassword", "Bob": "ComplexPassword"}
 # Run before the adapter, which may define these otherwise. No file may have more than 512 MiB: what a program prints
 # while it runs wild goes to the disk.
 DEFAULTS = """
-ulimit -f 1048576
+ulimit -f 1048576 2>/dev/null
 files() { find "$1" -type f; }
 session() { while read -r command file; do "$command" $file; done; }
 """
@@ -56,14 +56,14 @@ class Cluster:
         for n in servers:
             self.launch(n)
         for n in servers:
-            patience = time.monotonic() + self.seconds / 10
-            self.until(lambda: self.has_come_up(n) or time.monotonic() > patience, "")
+            late, why = time.monotonic() + self.seconds / 10, f"server {n} does not listen"
+            self.until(lambda: self.has_come_up(n) or time.monotonic() > late, why)
             if not is_listening(self.ports[n]) and self.held[n].fileno() != -1:
                 # A program without SO_REUSEADDR cannot have the port while we keep it.
                 self.servers[n].end()
                 self.held[n].close()
                 self.launch(n)
-            self.until(lambda: self.has_come_up(n), f"server {n} does not listen")
+            self.until(lambda: self.has_come_up(n), why)
             if not is_listening(self.ports[n]):
                 raise Failure(f"server {n} does not start{self.servers[n].finish().said()}")
 

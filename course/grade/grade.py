@@ -87,7 +87,7 @@ def environment_of(arguments):
     """The variables that an adapter has, after a look whether it has all functions."""
     adapter = Path(arguments.adapter).resolve()
     environment = {**os.environ, "ADAPTER": str(adapter), "HERE": str(adapter.parent),
-                   "PROGRAMS": str(Path(arguments.programs).resolve())}
+                   "PROGRAMS": str(Path(arguments.programs).resolve()), "PYTHON": sys.executable}
     script = '. "$ADAPTER" && for f; do [ "$(command -v $f)" = $f ] || echo "no function $f"; done'
     tried = subprocess.run(["sh", "-c", script, "sh", *NEEDED], env=environment, capture_output=True, text=True)
     if tried.returncode or tried.stdout:
@@ -123,6 +123,7 @@ def main():
 
     for number in SIGNALS:
         signal.signal(number, interrupted)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until what is made now would also be removed
     if arguments.keep:
         Path(arguments.keep).mkdir(parents=True)
     work = Path(arguments.keep or tempfile.mkdtemp(prefix="grade-")).resolve()
@@ -130,6 +131,7 @@ def main():
     results = []
     with concurrent.futures.ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             for (name, *_), future in zip(rows, [pool.submit(run.grade, *row) for row in rows]):
                 result = future.result()
                 results.append(result)

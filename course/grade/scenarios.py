@@ -186,7 +186,6 @@ def session(cluster):
     alice, old, new = cluster.up(), noise("old", 4000), noise("new", 4000)
     alice.put({"old.bin": old})
     ours = alice.begin("session", files={"new.bin": new}, stdin=subprocess.PIPE)
-
     say(ours, "put new.bin")
     cluster.until(lambda: alice.begin("get", "new.bin").finish().file("new.bin") == new or ours.has_ended(),
                   "a put of the session does not take effect")

@@ -1,9 +1,8 @@
 //! The course's grader, course/grade: it gives this program full points, and finds the fault of each mutant.
 
 use crate::common::disk::TempFolder;
-use crate::common::process::{processes_in, signal};
+use crate::common::process::{processes_in, signal, wait_until};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -65,6 +64,7 @@ fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_
     let folder = TempFolder::new();
     let Some(mut grader) = python("grade.py", folder.path()) else { return };
     grader.env("CLIENT", "/bin/true").args([&adapter("shareit.sh"), "--only", "several", "--json"]);
+    grader.args(["--patience", "10"]);
     let output = grader.output().unwrap();
     let printed = finished(&output, folder.path());
     assert_eq!(output.status.code(), Some(1), "{printed}");
@@ -79,17 +79,20 @@ fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_
 
 #[test]
 fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
-    let folder = TempFolder::new();
+    let (folder, elsewhere) = (TempFolder::new(), TempFolder::new());
     let Some(mut grader) = python("grade.py", folder.path()) else { return };
-    grader.args([&adapter("shareit.sh"), "--jobs", "4"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut grader = grader.spawn().unwrap();
-    let mut printed = BufReader::new(grader.stdout.take().unwrap()).lines();
-    assert!(printed.next().unwrap().unwrap().contains("binary"));
-    assert!(processes_in(folder.path()) > 0, "servers of the scenarios that run");
+    // Servers that never listen, and each leaves a process behind that is in no group of the grader's.
+    let adapter = elsewhere.path().join("adapter.sh");
+    let nothing =
+        ["put", "get", "list", "mkdir", "pieces"].map(|name| format!("{name}() {{ :; }}\n")).concat();
+    fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{nothing}")).unwrap();
+    grader.arg(&adapter).args(["--only", "binary", "--patience", "10"]);
+    let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("four servers, and what they left behind", || processes_in(folder.path()) == 8);
 
     signal(grader.id(), "-INT");
 
     let output = grader.wait_with_output().unwrap();
-    let left = finished(&output, folder.path());
-    assert_eq!(output.status.code(), Some(128 + 2), "{left}");
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(128 + 2), "{printed}");
 }

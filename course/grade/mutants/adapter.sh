@@ -1,5 +1,5 @@
 # The adapter of dfs.py.
-dfs() { exec python3 -IS "$HERE/dfs.py" "$@"; }
+dfs() { exec "${PYTHON:-python3}" -IS "$HERE/dfs.py" "$@"; }
 start() { dfs serve "$2" "$3"; }
 put() { (dfs dfc.conf put "$@" ${FOLDER:+"$FOLDER/"}); }
 get() { (dfs dfc.conf get "$1" ${FOLDER:+"$FOLDER/"}); }
