@@ -458,7 +458,7 @@ fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize])
             }
         }
         Scheme::Parity => {
-            let losses = placement::parity::losses(&plan.held_by(committed));
+            let losses = Scheme::Parity.losses(&plan.held_by(committed));
             if losses.is_none_or(|losses| losses + 1 < replicas) {
                 core.report.notice(Notice::FewerLosses { path: path(), losses });
             }

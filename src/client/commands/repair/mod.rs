@@ -22,6 +22,7 @@ use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::Answer;
+use crate::placement::PieceSet;
 use crate::version::Version;
 use crate::wire::Request;
 use deletes::bury_again;
@@ -121,9 +122,7 @@ fn repair_batch(
         let (planned, why) = plan_repair(core, survey, copies, &terms.without);
         let made = if why.is_none() { plan_remake(core, survey, copies, &terms.without) } else { None };
         *written = planned.iter().map(|transfer| (transfer.to, transfer.claim.header.piece)).collect();
-        for (piece, to) in made.iter().flat_map(|made| &made.wanted) {
-            written.extend(to.iter().map(|&to| (to, *piece)));
-        }
+        written.extend(made.iter().flat_map(Remake::targets).map(|(piece, to)| (to, piece)));
         remakes.extend(made);
         transfers.extend(planned);
         done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
@@ -132,7 +131,7 @@ fn repair_batch(
         done.extend(transfers.iter().map(|transfer| copied(core, transfer)));
         done.extend(remakes.iter().flat_map(|planned| would_make(core, planned)));
     } else if !(transfers.is_empty() && remakes.is_empty()) {
-        remakes.iter().for_each(|planned| remake(core, planned, done));
+        remake(core, &remakes, done);
         for (transfer, outcome) in copy_all(core, transfers) {
             done.push(match outcome {
                 Ok(()) => copied(core, &transfer),
@@ -173,8 +172,7 @@ fn check_again(core: &mut Core, files: &mut [Examined]) {
 fn would_make(core: &Core, planned: &Remake) -> Vec<Repaired> {
     let (path, name) = (&planned.survey.path, |to| core.cluster.name(to).clone());
     let made = |(piece, to): (u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
-    let wanted = planned.wanted.iter().flat_map(|(piece, to)| to.iter().map(|&to| (*piece, to)));
-    wanted.map(made).collect()
+    planned.targets().map(made).collect()
 }
 
 fn copied(core: &Core, transfer: &Transfer) -> Repaired {
@@ -216,19 +214,20 @@ fn settled(core: &Core, survey: &Survey, unsettled: &Unsettled, dry: bool) -> Re
     }
 }
 
-/// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that would have
-/// them once the missing pieces are written.
+/// Drops what is older than a version that is as safe as the servers that are up can make it, checked in this run; or,
+/// with `dry`, that would be so once the missing pieces are written.
 fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<Repaired>) {
     let up = core.cluster.up().count();
     let mut outdated = Vec::new();
     for Examined { survey, copies, written } in files {
         let Some(version) = survey.file_version() else { continue };
         let scheme = survey.scheme(version);
-        let wanted = scheme.holders_wanted(survey.replicas_wanted(version).unwrap_or(1), up);
-        let count = |piece: u8| {
-            good_holders(copies, piece).len() + written.iter().filter(|(_, of)| *of == piece).count()
+        let is_there = |server: usize, piece: u8| {
+            good_holders(copies, piece).contains(&server) || written.contains(&(server, piece))
         };
-        if scheme.pieces().all(|piece| count(piece) >= wanted) {
+        let of = |server: usize| scheme.pieces().filter(|&piece| is_there(server, piece)).collect();
+        let held: Vec<PieceSet> = (0..core.cluster.len()).map(of).collect();
+        if scheme.is_safest(&held, survey.replicas_wanted(version).unwrap_or(1), up) {
             let servers = survey.outdated(version, written).into_iter();
             outdated.extend(servers.map(|server| (server, Request::Retire(survey.path.clone(), version))));
         }
