@@ -3,6 +3,7 @@
 
 use crate::common::definitions::defines;
 use crate::common::disk::{TempFolder, files_below};
+use crate::common::process::processes_in;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -126,12 +127,4 @@ fn script(server: &str, client: &str, folder: &Path) -> Command {
 
 fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// How many processes work in a folder, or in one below it, even if it has been removed since.
-fn processes_in(folder: &Path) -> usize {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    all.filter_map(|process| process.path().join("cwd").read_link().ok())
-        .filter(|cwd| cwd.starts_with(folder))
-        .count()
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -257,6 +257,13 @@ impl Session {
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// The first line that it prints.
+    #[track_caller]
+    pub(crate) fn first_line(&self) -> String {
+        let line = self.stdout.wait_for_line(|line| Some(line.to_string()));
+        line.unwrap_or_else(|| panic!("{} printed no line, but:\n{}", self.command, self.stderr.text()))
+    }
+
     /// The process's number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -311,6 +318,14 @@ pub(crate) fn stop(process: u32) {
         |thread: PathBuf| fs::read_to_string(thread.join("stat")).is_ok_and(|s| s.contains(") T "));
     let threads = || fs::read_dir(format!("/proc/{process}/task")).unwrap();
     wait_until("the process has stopped", || threads().all(|thread| is_stopped(thread.unwrap().path())));
+}
+
+/// How many processes work in a folder, or in one below it, even if it has been removed since.
+pub(crate) fn processes_in(folder: &Path) -> usize {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|process| process.path().join("cwd").read_link().ok())
+        .filter(|cwd| cwd.starts_with(folder))
+        .count()
 }
 
 /// Polls, for what gives no sign when it has happened.

@@ -1,0 +1,44 @@
+"""Chapter 8: how long files live, by a formula and by throwing dice."""
+
+import random
+from collections.abc import Callable
+
+DAY = 1 / 365.25
+"""In years, like all times here."""
+
+
+def losses_a_year(fatal: int, size: int, deaths: float, after: float) -> float:
+    """How often a year some file is lost.
+
+    `fatal` sets of `size` servers each lose one if all of a set are dead at once. A server dies `deaths` times a year,
+    and is repaired `after` that time. A set is lost when the last of it dies while the others wait for their repair.
+    """
+    raise NotImplementedError  # TODO
+
+
+def lives(servers: int, is_lost: Callable[[set[int]], bool], deaths: float, after: float, years: float, tries: int,
+          seed: int) -> float:
+    """The part of `tries` lives of `years` years in which the servers that are dead at once are ever a lost set.
+
+    The time between two deaths of one server is exponentially distributed: random.Random(seed).expovariate(deaths).
+    """
+    raise NotImplementedError  # TODO
+
+
+# Sets of dead servers of four that lose a file.
+def two_copies(dead: set[int]) -> bool:
+    """Two neighbours on the ring."""
+    return any(server in dead and (server + 1) % 4 in dead for server in range(4))
+
+
+def parity(dead: set[int]) -> bool:
+    """Any three."""
+    return len(dead) >= 3
+
+
+if __name__ == "__main__":
+    print("deaths a year   repaired after   two copies, in 10 years   parity")
+    for deaths in (0.04, 0.5):
+        for days in (1, 7, 28):
+            rows = [losses_a_year(4, 2, deaths, days * DAY), losses_a_year(4, 3, deaths, days * DAY)]
+            print(f"{deaths:13} {days:11} days {rows[0] * 10:25.2e} {rows[1] * 10:8.1e}")

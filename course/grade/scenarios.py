@@ -1,0 +1,258 @@
+"""What is graded: each scenario is a function that gets four servers, none of them started, and raises Failure.
+
+Contents have a multiple of four bytes wherever odd sizes are not what is tried, so that one fault costs one scenario.
+"""
+
+import random
+import socket
+import subprocess
+
+from cluster import SERVERS, Failure
+
+# What each server holds, for x = 0, 1, 2, 3.
+TABLE = [["12", "23", "34", "14"], ["14", "12", "23", "34"], ["34", "14", "12", "23"], ["23", "34", "14", "12"]]
+
+SCENARIOS = {}
+
+
+def noise(name, size):
+    """Binary contents, the same for a name in each run."""
+    return random.Random(name).randbytes(size)
+
+
+def two_files():
+    return {"photo.bin": noise("photo", 2 << 20), "sound.bin": noise("sound", 300_000)}
+
+
+def scenario(title):
+    def add(function):
+        SCENARIOS[function.__name__.strip("_").replace("_", "-")] = (title, function)
+        return function
+    return add
+
+
+@scenario("two binary files come back as they were put")
+def binary(cluster):
+    alice = cluster.up()
+    for name, data in two_files().items():
+        alice.put({name: data})
+        alice.same({name: data})
+
+
+@scenario("list has nothing at first, then each name on one line")
+def list_(cluster):
+    alice = cluster.up()
+    listed = alice.list()
+    if listed.line_with("photo.bin") or listed.line_with("sound.bin"):
+        raise Failure("list has names before anything was put")
+    for name, data in two_files().items():
+        alice.put({name: data})
+    alice.has("photo.bin", "sound.bin")
+
+
+@scenario("after two puts each server has exactly four files, two pieces of each")
+def pieces(cluster):
+    with_two_files(cluster)
+    counts = [len(files) for files in cluster.files()]
+    if counts != [4, 4, 4, 4]:
+        raise Failure(f"the servers have {counts} files, expected 4 each")
+    for name in two_files():
+        held = cluster.pieces(name)
+        if any(len(set(numbers)) != 2 for numbers in held):
+            raise Failure(f"the servers have pieces {held} of {name}, expected two different ones each")
+
+
+@scenario("pairs are on the servers as the table has them, not all in one row")
+def table(cluster):
+    alice = cluster.up()
+    rows = set()
+    for name in [f"{letter}.txt" for letter in "abcdefgh"]:
+        alice.put({name: name.encode() * 4})
+        held = cluster.pieces(name)
+        if held not in TABLE:
+            raise Failure(f"the servers have pieces {held} of {name}, which is no row of the table")
+        rows.add(TABLE.index(held))
+    if len(rows) == 1:
+        raise Failure(f"x is {rows.pop()} for each of eight files")
+
+
+def with_two_files(cluster):
+    alice = cluster.up()
+    for name, data in two_files().items():
+        alice.put({name: data})
+    return alice
+
+
+def with_servers_down(cluster, *down):
+    alice = with_two_files(cluster)
+    cluster.stop(*down)
+    return alice
+
+
+@scenario("server 4 stopped: list and get as before")
+def one_down(cluster):
+    alice = with_servers_down(cluster, 4)
+    alice.has("photo.bin", "sound.bin")
+    alice.same(two_files())
+
+
+@scenario("servers 4 and 2 stopped: list and get as before")
+def two_down(cluster):
+    alice = with_servers_down(cluster, 4, 2)
+    alice.has("photo.bin", "sound.bin")
+    alice.same(two_files())
+
+
+@scenario("servers 4, 2 and 3 stopped: list and get say 'incomplete' beside the name, and no file is written")
+def three_down(cluster):
+    alice = with_servers_down(cluster, 4, 2, 3)
+    listed = alice.list()
+    for name in two_files():
+        if not listed.line_with(name, "incomplete"):
+            raise Failure(f"list: no line with {name} and 'incomplete'{listed.said()}")
+        alice.begin("get", name).check_incomplete(name)
+
+
+@scenario("server 1 hangs: get does without it")
+def frozen(cluster):
+    alice = with_two_files(cluster)
+    cluster.freeze(1)
+    alice.same({"photo.bin": two_files()["photo.bin"]})
+
+
+@scenario("a client that is connected and says nothing holds up nobody")
+def idle(cluster):
+    alice = cluster.up()
+    silent = [socket.create_connection(("127.0.0.1", cluster.ports[n])) for n in SERVERS]
+    try:
+        alice.put({"photo.bin": noise("idle", 4000)})
+        alice.same({"photo.bin": noise("idle", 4000)})
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+@scenario("four clients put at once, then get at once")
+def clients(cluster):
+    cluster.start(*SERVERS)
+    users = [cluster.user() for _ in range(4)]
+    files = [(f"file{n}.bin", noise(f"file{n}", 1 << 20)) for n in range(4)]
+    for call in [user.begin("put", name, files={name: data}) for user, (name, data) in zip(users, files)]:
+        call.finish()
+    for (name, data), call in zip(files, [user.begin("get", name) for user, (name, _) in zip(users, files)]):
+        call.check_same(name, data)
+
+
+@scenario("the right and a wrong password of one user at the same moment")
+def passwords(cluster):
+    alice, thief = cluster.up(), cluster.user("Alice", "WrongPassword")
+    file = {"secret.bin": noise("secret", 4000)}
+    alice.put(file)
+    for _ in range(3):
+        right, wrong = alice.begin("get", *file), thief.begin("get", *file)
+        right.check_same("secret.bin", file["secret.bin"])
+        wrong.check_invalid()
+        if wrong.file("secret.bin") is not None:
+            raise Failure("get wrote a file for a wrong password")
+
+
+@scenario("an unknown user is refused by each command")
+def bad_user(cluster):
+    alice, mallory = cluster.up(), cluster.user("Mallory", "SimplePassword")
+    alice.put({"mine.txt": b"mine"})
+    before = cluster.files()
+    calls = [mallory.begin("list"), mallory.begin("put", "evil.txt", files={"evil.txt": b"evil"}),
+             mallory.begin("get", "mine.txt"), mallory.begin("mkdir", "evil")]
+    for call in calls:
+        call.check_invalid()
+    if calls[0].line_with("mine.txt") or calls[2].file("mine.txt") is not None:
+        raise Failure("an unknown user sees Alice's file")
+    if cluster.files() != before:
+        raise Failure("an unknown user has stored something")
+    alice.same({"mine.txt": b"mine"})
+
+
+def say(session, line):
+    try:
+        session.process.stdin.write(line.encode() + b"\n")
+        session.process.stdin.flush()
+    except BrokenPipeError:
+        session.finish()
+        raise Failure(f"the session ended early{session.said()}") from None
+
+
+@scenario("a session goes on after all servers were stopped and started again")
+def session(cluster):
+    alice, old, new = cluster.up(), noise("old", 4000), noise("new", 4000)
+    alice.put({"old.bin": old})
+    ours = alice.begin("session", files={"new.bin": new}, stdin=subprocess.PIPE)
+    say(ours, "put new.bin")
+    cluster.until(lambda: alice.begin("get", "new.bin").finish().file("new.bin") == new or ours.has_ended(),
+                  "a put of the session does not take effect")
+    cluster.stop(*SERVERS)
+    cluster.start(*SERVERS)
+    say(ours, "get old.bin")
+    ours.process.stdin.close()
+    ours.check_same("old.bin", old)
+    alice.same({"new.bin": new})
+
+
+@scenario("subfolders: mkdir, put into one, list it, get from it; the same name outside is another file")
+def folders(cluster):
+    alice = cluster.up()
+    alice.begin("mkdir", "papers").finish()
+    alice.put({"poem.txt": b"in the folder, 20 by"}, folder="papers")
+    alice.put({"poem.txt": b"outside, with 24 bytes.."})
+    alice.has("poem.txt", folder="papers")
+    alice.same({"poem.txt": b"in the folder, 20 by"}, folder="papers")
+    alice.same({"poem.txt": b"outside, with 24 bytes.."})
+
+
+@scenario("put A B C stores all three")
+def several(cluster):
+    alice = cluster.up()
+    files = {name: noise(name, 400) for name in ["A", "B", "C"]}
+    alice.put(files)
+    alice.same(files)
+
+
+@scenario("files of 0 to 17 bytes")
+def sizes(cluster):
+    alice = cluster.up()
+    files = {f"size{size}.bin": noise(f"size{size}", size) for size in range(18)}
+    for name, data in files.items():
+        alice.put({name: data})
+    alice.same(files)
+
+
+@scenario("text, an image, an empty file, and one full of what a protocol might use as a mark")
+def kinds(cluster):
+    alice = cluster.up()
+    files = {
+        "text.txt": b"To be, or not to be\r\n" * 400,
+        "dot.png": bytes.fromhex("89504e470d0a1a0a0000000d49484452") + noise("dot", 8000),
+        "empty": b"",
+        "marks": b"\0\n\r\n\r\n.\n-#####-\nOK 0\nEOF\n\x04\xff\xfe exit\nput a\n" * 100,
+    }
+    for name, data in files.items():
+        alice.put({name: data})
+    alice.same(files)
+
+
+@scenario("a file of 64 MiB")
+def big(cluster):
+    alice = cluster.up()
+    files = {"big.bin": noise("big", 1 << 20) * 63 + noise("end", 1 << 20)}
+    alice.put(files)
+    alice.same(files)
+
+
+@scenario("ten rounds of put, get and compare as two users, with different files of one name")
+def rounds(cluster):
+    users = [cluster.up(), cluster.user("Bob")]
+    for n in range(10):
+        files = [{"note.bin": noise(f"{user.name}{n}", 20_000 - 400 * n)} for user in users]
+        for call in [user.begin("put", "note.bin", files=file) for user, file in zip(users, files)]:
+            call.finish()
+        for call, file in zip([user.begin("get", "note.bin") for user in users], files):
+            call.check_same("note.bin", file["note.bin"])

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# A laboratory for the chapters: four servers on free ports in a folder of its own, and a shell there. All of it is gone
+# when you leave.
+#
+#   course/lab.sh              a shell, with ./Server and ./Client at the top, which `make` leaves there
+#   course/lab.sh SCRIPT       runs a script there instead of a shell
+#
+# In it:
+#   shareit COMMAND...    runs the client; what it uploads is in files/
+#   start N... stop N...  starts servers that are stopped, stops them without a chance to tidy up
+#   where NAME            which pieces each server has of a file
+#   talk N                sends standard input to a server, and prints what it answers
+#   crash NAME            uploads a file, and kills the client in the middle
+#   dfs_start N... dfs_stop N... dfc COMMAND...    the same for your programs of level 1, if they are in the folder LEVEL1
+set -euo pipefail
+export LC_ALL=C
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export TOP=$top
+SERVER=$(realpath -m "${SERVER:-$top/Server}")
+CLIENT=$(realpath -m "${CLIENT:-$top/Client}")
+export SERVER CLIENT
+script=${1:+$(realpath "$1")}
+for program in "$SERVER" "$CLIENT"; do
+  [[ -x $program ]] || { echo "lab.sh: no program $program: run make first" >&2 && exit 2; }
+done
+
+LAB=$(mktemp -d "${TMPDIR:-/tmp}/shareit-lab.XXXXXX")
+export LAB
+# An address of its own, so that a server that was stopped finds its port free.
+ADDRESS=127.$((RANDOM % 254 + 1)).$((RANDOM % 254 + 1)).$((RANDOM % 254 + 1))
+export ADDRESS
+cleanup() {
+  local file
+  for file in "$LAB"/run/*.pid; do
+    if [[ -e $file ]]; then kill -9 "$(<"$file")" 2>/dev/null || true; fi
+  done
+  cd / && rm -rf "$LAB"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+start() {
+  local n log pid
+  for n; do
+    log=$LAB/run/$n.log
+    : >"$log"
+    "$SERVER" "$LAB/servers" "Server$n" "$ADDRESS:$(cat "$LAB/run/$n.port" 2>/dev/null || echo 0)" </dev/null >"$log" 2>&1 &
+    pid=$!
+    disown "$pid" # so that the shell does not report its end
+    echo "$pid" >"$LAB/run/$n.pid"
+  done
+  for n; do
+    until grep -q '^listening on' "$LAB/run/$n.log"; do
+      kill -0 "$(<"$LAB/run/$n.pid")" 2>/dev/null || { cat "$LAB/run/$n.log" >&2 && return 1; }
+      sleep 0.02
+    done
+    sed -n 's/^listening on .*://p' "$LAB/run/$n.log" >"$LAB/run/$n.port"
+  done
+}
+
+stop() {
+  local n pid
+  for n; do
+    pid=$(<"$LAB/run/$n.pid")
+    kill -9 "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+    rm "$LAB/run/$n.pid"
+  done
+}
+
+shareit() { "$CLIENT" files user.conf "$@"; }
+
+where() {
+  local n numbers
+  for n in 1 2 3 4; do
+    numbers=$(cd "$LAB/servers/Server$n" && find "Aditi/$(dirname "$1")" -name ".${1##*/}.[0-9]" -maxdepth 1 | sed 's/.*\.//' | sort)
+    # shellcheck disable=SC2086 # numbers, one word each
+    echo "Server$n:" ${numbers:-none}
+  done
+}
+talk() {
+  python3 -c '
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as server:
+    try:
+        while data := sys.stdin.buffer.read1():
+            server.sendall(data)
+        server.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # it has heard enough
+    while data := server.recv(65536):
+        sys.stdout.buffer.write(data)
+' "$ADDRESS" "$(<"$LAB/run/$1.port")"
+}
+# crash NAME: uploads a file slowly, and kills the client as soon as a server has begun to store a piece of it.
+crash() {
+  local client
+  "$CLIENT" files user.conf Upload -q --limit 128K "$1" >/dev/null 2>&1 &
+  client=$!
+  disown "$client"
+  until compgen -G "$LAB/servers/.Server?/staged/Aditi/*" >/dev/null; do
+    kill -0 "$client" 2>/dev/null || { echo "the upload ended first" && return 1; }
+    sleep 0.02
+  done
+  kill -9 "$client"
+}
+
+# The programs of level 1, in $LEVEL1: those of the solution, or yours.
+dfs_start() {
+  local n log
+  for n; do
+    log=$LAB/run/dfs$n.log
+    : >"$log"
+    python3 -B "$LEVEL1/dfs.py" "$LAB/DFS$n" "$(cat "$LAB/run/dfs$n.port" 2>/dev/null || echo 0)" </dev/null >"$log" 2>&1 &
+    echo $! >"$LAB/run/dfs$n.pid"
+    disown $!
+  done
+  for n; do
+    until grep -q '^listening on' "$LAB/run/dfs$n.log"; do sleep 0.02; done
+    sed -n 's/^listening on .*://p' "$LAB/run/dfs$n.log" >"$LAB/run/dfs$n.port"
+  done
+  for n in 1 2 3 4; do echo "Server DFS$n 127.0.0.1:$(<"$LAB/run/dfs$n.port")"; done >"$LAB/dfc.conf"
+}
+dfs_stop() { stop "${@/#/dfs}"; }
+dfc() { python3 -B "$LEVEL1/dfc.py" "$LAB/dfc.conf" "$@"; }
+export -f start stop shareit where talk crash dfs_start dfs_stop dfc
+export LEVEL1=${LEVEL1:-$top/course/solution/python}
+
+cd "$LAB"
+mkdir -p run servers files
+umask 077
+# Few rounds of PBKDF2 and a key: this laboratory is for looking, and nothing in it is secret.
+cat >servers/Users.conf <<'USERS'
+Aditi SCRAM-SHA-256$4096:QWRpdGkncyBzYWx0$B3gQkvUzlD33B50MT13moD+HLH580rD8dPA5VLTcXLE=:TFkCsCBt+/HG6NpU3WCMluhxgx6lZRh6qUroU9H8BZ8=
+USERS
+cp "$top"/TestFiles/*.* files/
+touch -d '2026-01-02 03:04:05Z' files/* # so that what is listed is the same each time
+start 1 2 3 4
+{
+  for n in 1 2 3 4; do echo "Server$n $ADDRESS:$(<"run/$n.port")"; done
+  printf '%s\n' 'Username Aditi' 'Password Aditi@123' 'MinIterations 4096' \
+    'Key 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'
+} >user.conf
+
+if [[ -n $script ]]; then
+  bash "$script"
+else
+  echo "four servers are up in $LAB; leave with exit"
+  bash --norc -i
+fi

@@ -1,0 +1,74 @@
+"""Chapter 3: SCRAM-SHA-256 (RFC 5802, RFC 7677), without messages and sockets."""
+
+import hashlib
+import hmac
+from typing import NamedTuple
+
+
+class Verifier(NamedTuple):
+    """What a server keeps of a password. Neither of the keys is the password, and no login can be made of them."""
+
+    salt: bytes
+    iterations: int
+    stored_key: bytes
+    server_key: bytes
+
+
+def mac(key: bytes, text: bytes) -> bytes:
+    return hmac.digest(key, text, "sha256")
+
+
+def xor(a: bytes, b: bytes) -> bytes:
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+
+
+def salted(password: str, salt: bytes, iterations: int) -> bytes:
+    """SaltedPassword: PBKDF2-HMAC-SHA-256, 32 bytes."""
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+
+
+def enrol(password: str, salt: bytes, iterations: int) -> Verifier:
+    """What the server keeps: StoredKey = H(ClientKey), ServerKey = HMAC(SaltedPassword, "Server Key")."""
+    # course: begin solution
+    key = salted(password, salt, iterations)
+    stored_key = hashlib.sha256(mac(key, b"Client Key")).digest()
+    return Verifier(salt, iterations, stored_key, mac(key, b"Server Key"))
+    # course: starter
+    #: raise NotImplementedError  # TODO
+    # course: end solution
+
+
+def prove(password: str, salt: bytes, iterations: int, auth_message: bytes) -> bytes:
+    """The client's proof: ClientKey XOR HMAC(StoredKey, AuthMessage)."""
+    # course: begin solution
+    client_key = mac(salted(password, salt, iterations), b"Client Key")
+    return xor(client_key, mac(hashlib.sha256(client_key).digest(), auth_message))
+    # course: starter
+    #: raise NotImplementedError  # TODO
+    # course: end solution
+
+
+def check(verifier: Verifier, auth_message: bytes, proof: bytes) -> bytes | None:
+    """The server's signature, HMAC(ServerKey, AuthMessage), if the proof is right; otherwise None."""
+    # course: begin solution
+    client_key = xor(proof, mac(verifier.stored_key, auth_message))
+    if not hmac.compare_digest(hashlib.sha256(client_key).digest(), verifier.stored_key):
+        return None
+    return mac(verifier.server_key, auth_message)
+    # course: starter
+    #: raise NotImplementedError  # TODO
+    # course: end solution
+
+
+def impersonate(verifier: Verifier, heard: tuple[bytes, bytes], auth_message: bytes) -> bytes:
+    """What a thief can do: a right proof for a new login.
+
+    The thief has stolen the verifier, and heard one login: its AuthMessage and its proof.
+    """
+    # course: begin solution
+    heard_message, heard_proof = heard
+    client_key = xor(heard_proof, mac(verifier.stored_key, heard_message))
+    return xor(client_key, mac(verifier.stored_key, auth_message))
+    # course: starter
+    #: raise NotImplementedError  # TODO
+    # course: end solution

@@ -1,0 +1,98 @@
+//! The course's grader, course/grade: it gives this program full points, and finds the fault of each mutant.
+
+use crate::common::disk::TempFolder;
+use crate::common::process::{processes_in, signal, wait_until};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A Python program below course/grade that works in this folder; none on a machine without Python.
+fn python(script: &str, folder: &Path) -> Option<Command> {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("{script} is skipped: there is no python3");
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command
+        .arg("-B")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("course/grade").join(script))
+        .env("SERVER", env!("CARGO_BIN_EXE_Server"))
+        .env("CLIENT", env!("CARGO_BIN_EXE_Client"))
+        .env("TMPDIR", folder);
+    Some(command)
+}
+
+fn adapter(name: &str) -> String {
+    format!("{}/course/grade/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What was printed, after a look that nothing is left behind.
+fn finished(output: &Output, folder: &Path) -> String {
+    assert_eq!(processes_in(folder), 0);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
+}
+
+#[test]
+fn this_program_gets_full_points() {
+    let folder = TempFolder::new();
+    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    // Its limits are for a machine that does nothing else.
+    grader.args([&adapter("shareit.sh"), "--jobs", "4", "--patience", "10"]);
+
+    let output = grader.output().unwrap();
+
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.ends_with("100/100 points\n"), "{printed}");
+}
+
+#[test]
+fn each_mutant_fails_the_scenarios_that_are_for_its_fault() {
+    let folder = TempFolder::new();
+    let Some(mut check) = python("mutants/check.py", folder.path()) else { return };
+
+    let output = check.output().unwrap();
+
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.lines().filter(|line| line.starts_with("ok")).count() > 12, "{printed}");
+}
+
+#[test]
+fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_grade() {
+    let folder = TempFolder::new();
+    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    grader.env("CLIENT", "/bin/true").args([&adapter("shareit.sh"), "--only", "several", "--json"]);
+    grader.args(["--patience", "10"]);
+    let output = grader.output().unwrap();
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("\"points\": 0,") && printed.contains("get A: no file came back"), "{printed}");
+
+    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    let output = grader.arg("/dev/null").output().unwrap();
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("no function start"), "{printed}");
+}
+
+#[test]
+fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
+    let (folder, elsewhere) = (TempFolder::new(), TempFolder::new());
+    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    // Servers that never listen, and each leaves a process behind that is in no group of the grader's.
+    let adapter = elsewhere.path().join("adapter.sh");
+    let nothing =
+        ["put", "get", "list", "mkdir", "pieces"].map(|name| format!("{name}() {{ :; }}\n")).concat();
+    fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{nothing}")).unwrap();
+    grader.arg(&adapter).args(["--only", "binary", "--patience", "10"]);
+    let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("four servers, and what they left behind", || processes_in(folder.path()) == 8);
+
+    signal(grader.id(), "-INT");
+
+    let output = grader.wait_with_output().unwrap();
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(128 + 2), "{printed}");
+}
