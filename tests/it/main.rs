@@ -13,6 +13,7 @@ mod chaos;
 mod commit_model;
 mod dependencies;
 mod documents;
+mod explore;
 mod generations;
 mod layers;
 mod packaging;
