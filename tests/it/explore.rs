@@ -26,7 +26,7 @@ fn page() -> PathBuf {
 fn script(page: &str, id: &str) -> String {
     let (_, rest) = page.split_once(&format!("<script id=\"{id}\"")).unwrap();
     let (_, text) = rest.split_once('>').unwrap();
-    text.split("<!-- <script>").next().unwrap().to_owned()
+    text.split("</script>").next().unwrap().to_owned()
 }
 
 /// A browser, or none, with a word about it.
@@ -118,6 +118,9 @@ fn servers_die_and_are_repaired_by_keyboard_alone() {
         browser.press("Enter");
         let repaired = said(&mut browser);
         assert!(repaired.contains("Parity: reads pieces ") && repaired.contains(", makes "), "{repaired}");
+        // Whoever wants no motion sees none; the others see pieces move.
+        browser.eval("$('reset').click(); $('name').value = 'ship.txt'; $('name').oninput()");
+        assert_eq!(browser.is("document.getAnimations().length > 0"), look.has_motion(), "{look:?}");
         browser.is_well(look);
     }
 }

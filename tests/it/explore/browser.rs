@@ -38,6 +38,11 @@ impl Look {
         [(1280, false), (1280, true), (400, false), (400, true)]
             .map(|(width, is_dark)| Self { width, is_dark })
     }
+
+    /// Those who look at it in the dark want no motion, too.
+    pub(crate) fn has_motion(self) -> bool {
+        !self.is_dark
+    }
 }
 
 pub(crate) struct Browser {
@@ -173,8 +178,7 @@ impl Browser {
         let size = format!(r#"{{"width":{width},"height":800,"deviceScaleFactor":1,"mobile":false}}"#);
         self.call("Emulation.setDeviceMetricsOverride", &size);
         let scheme = if is_dark { "dark" } else { "light" };
-        // The dark ones stand for those who want no motion, too.
-        let motion = if is_dark { "reduce" } else { "no-preference" };
+        let motion = if look.has_motion() { "no-preference" } else { "reduce" };
         let feature = |name, value| format!(r#"{{"name":"{name}","value":"{value}"}}"#);
         let (scheme, motion) =
             (feature("prefers-color-scheme", scheme), feature("prefers-reduced-motion", motion));
