@@ -59,9 +59,10 @@ indented() {
 
 # run STATUS COMMAND...: shows the command and its output, and expects this exit status.
 run() {
-  local want=$1 got=0
+  local want=$1 got=0 shown
   shift
-  printf '   %s$ %s%s\n' "$dim" "$*" "$plain"
+  shown=$(for word; do if [[ $word == *' '* ]]; then printf " '%s'" "$word"; else printf ' %s' "$word"; fi; done)
+  printf '   %s$%s%s\n' "$dim" "$shown" "$plain"
   "$@" </dev/null >out 2>&1 || got=$?
   indented out
   [[ $got -eq $want ]] || fail "exit status $got, expected $want"
@@ -120,6 +121,11 @@ download_all() {
   ./Client TestFiles User1.conf <commands >out 2>&1 || got=$?
   indented out
   [[ $got -eq 0 ]] || fail "exit status $got, expected 0"
+  compare_all
+}
+
+# Compares every file of Downloads with that of TestFiles, and their names.
+compare_all() {
   (cd TestFiles && find . -type f | sort) >sent
   (cd "Downloads/$user" && find . -type f | sort) >returned
   cmp -s sent returned || fail "the list of downloaded files differs from that of TestFiles"
@@ -170,7 +176,7 @@ files=$(find TestFiles -type f | wc -l | tr -d ' ')
 folders=$(find TestFiles -type d | wc -l | tr -d ' ')
 top_files=$(find TestFiles -maxdepth 1 -type f | wc -l | tr -d ' ')
 
-printf '%sShareIt: %s files on four servers, any one of which may be lost%s\n' "$bold" "$files" "$plain"
+printf '%sShareIt: %s files on four servers, any one of which may be lost, and in the end any two%s\n' "$bold" "$files" "$plain"
 
 heading "Four servers and a user"
 say "Each server is a separate process with its own folder. The servers know nothing of each other."
@@ -255,6 +261,29 @@ absent "the password" "$password"
 piece=$(echo ROOT/Server1/"$user"/.poem.txt.? | cut -d ' ' -f 1)
 say "The last bytes of $piece:"
 tail -c 48 "$piece" | od -An -tx1 | sed 's/^ */     /'
+
+heading "Any two of four"
+say "With parity each server holds one piece and the XOR of two others: as much room as two copies take." \
+  "Files that are uploaded from now on are stored so, and the ones here are uploaded again."
+printf "   %s\$ echo 'Redundancy parity' >>User1.conf%s\n" "$dim" "$plain"
+echo 'Redundancy parity' >>User1.conf
+client 0 Upload -q .
+for n in 1 2 3 4; do
+  held=$(find "ROOT/Server$n/$user" -type f | wc -l | tr -d ' ')
+  say "  ROOT/Server$n/$user: $held files, among them $(cd "ROOT/Server$n/$user" && echo .poem.txt.?)"
+  [[ $held -eq $((2 * (files + folders))) ]] || fail "Server$n holds $held files, expected $((2 * (files + folders)))"
+done
+say "The same two neighbours die as before, when no file could be rebuilt."
+printf '   %s$ kill -9 %s %s     # Server2 and Server3%s\n' "$dim" "${pids[2]}" "${pids[3]}" "$plain"
+kill_server 2
+kill_server 3
+client 0 ShowFiles
+if grep -qF '[incomplete]' out; then fail "a file is incomplete though only two servers are down"; fi
+rm -rf Downloads
+mapfile -t names < <(cd TestFiles && find * -type f | sort)
+client 0 Download "${names[@]}"
+compare_all
+ok "any two of the four servers may be lost: what they held was made of what the other two hold"
 
 heading "The end"
 for n in 1 2 3 4; do kill_server "$n"; done

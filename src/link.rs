@@ -4,7 +4,7 @@
 //! waiting for a server, a server sets deadlines.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -209,6 +209,15 @@ impl Outbound {
     /// From now on what is sent counts there, and waits.
     pub fn throttle(&mut self, throttle: &Arc<Throttle>) {
         self.half.throttle = Some(Arc::clone(throttle));
+    }
+
+    /// Tells the other end that nothing more will be sent.
+    ///
+    /// # Errors
+    /// The connection has failed, or ended.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.half.stream.shutdown(Shutdown::Write)
     }
 
     /// Bytes that wait in the buffer.

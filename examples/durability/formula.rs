@@ -10,7 +10,7 @@ pub(crate) struct Fatal {
 }
 
 impl Fatal {
-    /// Those of a placement, for any file: the different sets of holders, all of one size.
+    /// Those of a placement, for any file.
     pub(crate) fn of(cluster: &Cluster) -> Self {
         Self::among(&cluster.holders, cluster)
     }
@@ -20,11 +20,14 @@ impl Fatal {
         Self::among(cluster.one_file(), cluster)
     }
 
-    fn among(holders: &[Set], cluster: &Cluster) -> Self {
-        let mut sets = holders.to_vec();
-        sets.sort_unstable();
-        sets.dedup();
-        Self { sets: sets.len() as f64, size: cluster.copies as i32 }
+    /// Found by trying every set of servers.
+    fn among(files: &[Set], cluster: &Cluster) -> Self {
+        let mut sets = vec![0_u32; cluster.servers as usize + 1];
+        for lost in 0..=cluster.everybody() {
+            sets[lost.count_ones() as usize] += u32::from(cluster.is_lost(files, !lost));
+        }
+        let size = sets.iter().position(|&sets| sets > 0).unwrap_or(0);
+        Self { sets: f64::from(sets[size]), size: size as i32 }
     }
 
     /// Any `size` of so many servers: a code that bears `size` - 1 lost ones, whichever they are.
@@ -56,17 +59,15 @@ pub(crate) fn nines(rate: f64) -> f64 {
 /// The probability that some file is lost when each server is, with `odds`, at one stroke.
 pub(crate) fn loss_given_shock(cluster: &Cluster, odds: f64) -> f64 {
     sum_over_subsets(cluster.everybody(), |lost| {
-        let fatal = cluster.holders.iter().any(|holders| holders & !lost == 0);
-        if fatal { probability(cluster, lost, odds) } else { 0.0 }
+        if cluster.is_lost(&cluster.holders, !lost) { probability(cluster, lost, odds) } else { 0.0 }
     })
 }
 
-/// The probability that a file can be read, if each server is up with `odds`: of each piece one holder must be.
+/// The probability that a file can be read, if each server is up with `odds`.
 pub(crate) fn availability(cluster: &Cluster, odds: f64) -> f64 {
     let file = cluster.one_file();
     sum_over_subsets(cluster.everybody(), |up| {
-        let readable = shareit::placement::suffices(|piece| file[usize::from(piece) - 1] & up != 0);
-        if readable { probability(cluster, up, odds) } else { 0.0 }
+        if Cluster::is_readable(file, up) { probability(cluster, up, odds) } else { 0.0 }
     })
 }
 
@@ -94,12 +95,27 @@ mod tests {
         assert_eq!(Fatal::any(3, 6).sets, 20.0);
     }
 
+    /// On a larger ring three of a row's four servers; of three in a row there are two such rows.
+    #[test]
+    fn with_parity_any_three_of_four_servers_are_fatal() {
+        for (servers, sets) in [(4, 4), (5, 10), (8, 24)] {
+            let fatal = Fatal::of(&Cluster::parity(servers));
+            assert_eq!((fatal.sets, fatal.size), (f64::from(sets), 3), "{servers}");
+            let fatal = Fatal::of_one_file(&Cluster::parity(servers));
+            assert_eq!((fatal.sets, fatal.size), (4.0, 3), "{servers}");
+        }
+    }
+
     #[test]
     fn a_pair_of_pairs_that_stand_opposite_may_be_away() {
         // Four up, one away, or two opposite ones: 1 + 4 + 2 of 16 subsets.
         let cluster = Cluster::new(4, 2);
         assert!((availability(&cluster, 0.5) - 7.0 / 16.0).abs() < 1e-12);
         assert!((loss_given_shock(&cluster, 0.5) - 9.0 / 16.0).abs() < 1e-12);
+        // Any two: 1 + 4 + 6.
+        let cluster = Cluster::parity(4);
+        assert!((availability(&cluster, 0.5) - 11.0 / 16.0).abs() < 1e-12);
+        assert!((loss_given_shock(&cluster, 0.5) - 5.0 / 16.0).abs() < 1e-12);
     }
 
     #[test]

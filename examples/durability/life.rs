@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use shareit::placement;
+use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme};
 
 use crate::random::Random;
 use crate::{DEATHS_A_YEAR, YEARS};
@@ -10,33 +10,43 @@ use crate::{DEATHS_A_YEAR, YEARS};
 /// Servers as bits.
 pub(crate) type Set = u32;
 
-/// What placement does with a number of servers and copies. Files differ only in where their pieces begin
+/// What placement does with a number of servers and a scheme. Files differ only in where their pieces begin
 /// on the ring, so one file for each start represents any number of files.
 pub(crate) struct Cluster {
     pub(crate) servers: u32,
+    pub(crate) scheme: Scheme,
+    /// Of each piece; with parity 1.
     pub(crate) copies: u32,
-    /// For each piece of each file its way around the ring: home first.
-    walks: Vec<Vec<u32>>,
     /// For each piece of each file who holds it after an upload with all servers up.
     pub(crate) holders: Vec<Set>,
 }
 
 impl Cluster {
+    /// Servers with so many copies of each piece.
     pub(crate) fn new(servers: u32, copies: u32) -> Self {
-        let everybody = vec![true; servers as usize];
-        let (mut walks, mut holders) = (Vec::new(), Vec::new());
-        for start in 0..servers {
-            // Any hash with this remainder represents all of them.
-            let mut hash = [0; 32];
-            hash[28..].copy_from_slice(&start.to_be_bytes());
-            for walk in placement::Scheme::Copies.holders(&hash, &everybody, servers as usize) {
-                walks.push(walk.into_iter().map(|server| server as u32).collect());
-            }
-            for piece in placement::Scheme::Copies.holders(&hash, &everybody, copies as usize) {
-                holders.push(piece.into_iter().fold(0, |set, server| set | 1 << server));
-            }
-        }
-        Self { servers, copies, walks, holders }
+        Self::of(servers, Scheme::Copies, copies)
+    }
+
+    /// Servers with XORs instead of copies.
+    pub(crate) fn parity(servers: u32) -> Self {
+        Self::of(servers, Scheme::Parity, 1)
+    }
+
+    fn of(servers: u32, scheme: Scheme, copies: u32) -> Self {
+        let mut cluster = Self { servers, scheme, copies, holders: Vec::new() };
+        let all = cluster.everybody();
+        cluster.holders = (0..servers).flat_map(|start| cluster.placed(start, all)).collect();
+        cluster
+    }
+
+    /// Who holds each piece of a file after an upload with these servers up.
+    fn placed(&self, start: u32, up: Set) -> Vec<Set> {
+        // Any hash with this remainder represents all of them.
+        let mut hash = [0; 32];
+        hash[28..].copy_from_slice(&start.to_be_bytes());
+        let usable: Vec<bool> = (0..self.servers).map(|server| up >> server & 1 == 1).collect();
+        let holders = self.scheme.holders(&hash, &usable, self.copies as usize);
+        holders.into_iter().map(|piece| piece.into_iter().fold(0, |set, server| set | 1 << server)).collect()
     }
 
     pub(crate) fn everybody(&self) -> Set {
@@ -45,23 +55,68 @@ impl Cluster {
 
     /// The holders of one file's pieces.
     pub(crate) fn one_file(&self) -> &[Set] {
-        &self.holders[..usize::from(placement::PIECES)]
+        &self.holders[..usize::from(self.scheme.count())]
     }
 
-    /// As the program's Repair: each piece with too few copies gets more, along its way around the ring. Whether
-    /// all have enough now.
+    /// Whether a file can be rebuilt, if `file` has the holders of its pieces and these servers are `up`.
+    pub(crate) fn is_readable(file: &[Set], up: Set) -> bool {
+        let has = |piece: u8| file.get(usize::from(piece) - 1).is_some_and(|holders| holders & up != 0);
+        // Most often nothing is missing, and this is asked after each death.
+        placement::pieces().all(has) || placement::suffices(has)
+    }
+
+    /// Whether some file cannot be rebuilt if only these servers are up.
+    pub(crate) fn is_lost(&self, held: &[Set], up: Set) -> bool {
+        held.chunks(usize::from(self.scheme.count())).any(|file| !Self::is_readable(file, up))
+    }
+
+    /// As the program's Repair, on the servers that are up. Whether every file is as safe as it should be now.
     fn repair(&self, held: &mut [Set], up: Set) -> bool {
-        let mut enough = true;
-        for (holders, walk) in held.iter_mut().zip(&self.walks) {
-            for server in walk {
+        let files = (0..).zip(held.chunks_mut(usize::from(self.scheme.count())));
+        match self.scheme {
+            Scheme::Copies => files.fold(true, |safe, (start, file)| self.copy(file, start, up) && safe),
+            Scheme::Parity => files.fold(true, |safe, (start, file)| self.remake(file, start, up) && safe),
+        }
+    }
+
+    /// Each piece with too few copies gets more, along its way around the ring.
+    fn copy(&self, file: &mut [Set], start: u32, up: Set) -> bool {
+        let mut hash = [0; 32];
+        hash[28..].copy_from_slice(&start.to_be_bytes());
+        for (holders, piece) in file.iter_mut().zip(self.scheme.pieces()) {
+            for server in self.scheme.ring(&hash, self.servers as usize, piece) {
                 if holders.count_ones() >= self.copies {
                     break;
                 }
                 *holders |= up & (1 << server);
             }
-            enough &= holders.count_ones() >= self.copies;
         }
-        enough
+        file.iter().all(|holders| holders.count_ones() >= self.copies)
+    }
+
+    /// A piece that nobody holds is made where an upload would put it now; so are all of them, if the file then bears
+    /// more losses.
+    fn remake(&self, file: &mut [Set], start: u32, up: Set) -> bool {
+        let pieces = usize::from(self.scheme.count());
+        if file == &self.holders[start as usize * pieces..][..pieces] {
+            return true;
+        }
+        let placed = self.placed(start, up);
+        let is_less_safe = self.losses(file) < self.losses(&placed);
+        for (holders, place) in file.iter_mut().zip(placed) {
+            if *holders == 0 || is_less_safe {
+                *holders |= place;
+            }
+        }
+        self.losses(file) == Some(usize::from(PARITY_REPLICAS) - 1)
+    }
+
+    fn losses(&self, file: &[Set]) -> Option<usize> {
+        let held_by = |server: u32| {
+            let pieces = (1..).zip(file).filter(move |(_, holders)| *holders >> server & 1 == 1);
+            pieces.map(|(piece, _)| piece).collect::<PieceSet>()
+        };
+        Scheme::Parity.losses(&(0..self.servers).map(held_by).collect::<Vec<_>>())
     }
 }
 
@@ -107,7 +162,7 @@ pub(crate) fn simulate(cluster: &Cluster, operator: &Operator, lives: u32, seed:
 
 /// One life: 0 if every file is there at its end, otherwise its weight.
 ///
-/// Losses are rare, so while some piece has fewer copies than it should, servers die more often than they do in
+/// Losses are rare, so while some file is less safe than it should be, servers die more often than they do in
 /// truth (*failure biasing*, a form of importance sampling; Lewis and Böhm, 1984). The weight, how much more
 /// likely this life is in truth than here, takes that back.
 fn live(cluster: &Cluster, operator: &Operator, random: &mut Random) -> f64 {
@@ -134,7 +189,7 @@ fn live(cluster: &Cluster, operator: &Operator, random: &mut Random) -> f64 {
             let dead = nth(up, random.below(up.count_ones()));
             up &= !dead;
             held.iter_mut().for_each(|holders| *holders &= !dead);
-            if held.contains(&0) {
+            if cluster.is_lost(&held, up) {
                 return weight;
             }
             to_repair.push_back(now + operator.repairs_after);
@@ -170,7 +225,7 @@ fn nth(mut set: Set, n: u32) -> Set {
 mod tests {
     use super::*;
     use crate::formula::{Fatal, within};
-    use crate::{DAY, WEEK};
+    use crate::{DAY, WEEK, redundancy};
 
     const LIVES: u32 = 40_000;
 
@@ -190,13 +245,15 @@ mod tests {
 
     #[test]
     fn simulation_and_formula_agree() {
-        for (servers, copies) in [(4, 1), (4, 2), (8, 2), (16, 2), (4, 3), (8, 3), (4, 4)] {
-            let cluster = Cluster::new(servers, copies);
+        let copies = [(4, 1), (4, 2), (8, 2), (16, 2), (4, 3), (8, 3), (4, 4)];
+        let copies = copies.map(|(servers, copies)| Cluster::new(servers, copies));
+        for cluster in copies.into_iter().chain([4, 5, 8].map(Cluster::parity)) {
+            let (servers, copies) = (cluster.servers, redundancy(&cluster));
             let expected = within(Fatal::of(&cluster).rate(DEATHS_A_YEAR, DAY), YEARS);
             let estimate = simulate(&cluster, &Operator::replaces(DAY), LIVES, 7);
             assert!(
                 agree(estimate, expected),
-                "{servers} servers, {copies} copies: {} ± {} against {expected}",
+                "{servers} servers, {copies}: {} ± {} against {expected}",
                 estimate.mean,
                 estimate.error
             );
@@ -235,7 +292,7 @@ mod tests {
             }
             let down =
                 (0..cluster.servers).filter(|&s| back[s as usize] > now).fold(0, |set, s| set | 1 << s);
-            if cluster.holders.iter().any(|holders| holders & !down == 0) {
+            if cluster.is_lost(&cluster.holders, !down) {
                 return true;
             }
         }
@@ -255,5 +312,16 @@ mod tests {
         let mut held: Vec<Set> = cluster.holders.iter().map(|holders| holders & up).collect();
         assert!(cluster.repair(&mut held, up));
         assert!(held.iter().all(|holders| holders.count_ones() == 2 && holders & !up == 0));
+    }
+
+    #[test]
+    fn repair_with_parity_makes_what_is_lost_and_a_new_server_gets_its_pair_again() {
+        let cluster = Cluster::parity(4);
+        let up = 0b1101;
+        let mut held: Vec<Set> = cluster.holders.iter().map(|holders| holders & up).collect();
+        assert!(!cluster.repair(&mut held, up), "three servers bear one loss");
+        assert!(held.iter().all(|holders| *holders != 0 && holders & !up == 0));
+        assert!(cluster.repair(&mut held, cluster.everybody()));
+        assert_eq!(cluster.losses(&held[..8]), Some(2));
     }
 }

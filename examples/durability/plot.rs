@@ -39,7 +39,7 @@ const LINES: [(u32, u32, &str, &str, f64); 5] = [
     (4, 1, "#57606a", "1 copy, 4 servers", -1.0),
     (16, 2, "#0969da", "2 copies, 16 servers", 7.0),
     (4, 2, "#0550ae", "2 copies, 4 servers", 10.0),
-    (4, 3, "#1a7f37", "3 copies, 4 servers", 5.0),
+    (4, 3, "#1a7f37", "3 copies or parity", 5.0),
     (4, 4, "#bf3989", "4 copies, 4 servers", 5.0),
 ];
 
@@ -60,7 +60,7 @@ const HEAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 
   <title id="title">The probability that some file is lost within ten years</title>
   <desc id="desc">Against the time from a server's death to Repair, for one to four copies. With two copies on four
     servers it is 1 in 2,850 if Repair follows after a day, 1 in 410 after a week, 1 in 104 after four weeks. At a week
-    three copies are 870 times safer. A band across it: an event once in 100 years that takes each server with even
+    three copies on four servers, or parity, are 870 times safer. A band across it: an event once in 100 years that takes each server with even
     odds loses a file in 1 of 18 decades with two copies, in 1 of 160 with four. Drawn by examples/durability.</desc>
   <rect x="10" y="10" width="840" height="500" rx="12" fill="#f6f8fa" stroke="#7d8590" stroke-width="1.5"/>
   <text x="30" y="44" font-size="19" font-weight="600" fill="#1f2328">Some file lost within ten years</text>

@@ -13,11 +13,17 @@ pub(in crate::cli) fn shown_file(
     health: Health,
     servers: Vec<(&str, Option<Holding>)>,
 ) -> ShownFile {
+    let losses = match health {
+        Health::Whole => Some(1),
+        Health::Degraded => Some(0),
+        Health::Incomplete | Health::OtherKey => None,
+    };
     let server = |(name, held)| (ServerName::parse(name).unwrap(), held);
     ShownFile {
         path: FilePath::parse(name).unwrap(),
         facts: Some(Facts { size: 12, ..Facts::default() }),
         health,
+        losses,
         holders: servers.into_iter().map(server).collect(),
     }
 }

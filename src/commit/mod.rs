@@ -20,7 +20,7 @@ pub use generation::{
     Asked, MAX_JUMP, MAX_SKEW, Seen, Skew, Time, UsedUp, least_generation, next_generation, skew, time,
 };
 pub use held::{Held, PieceState, Refused, Step};
-pub use reader::{OneWord, View, holders, may_abort, one_word, resolve};
+pub use reader::{OneWord, View, holders, may_abort, one_word, resolve, to_prove};
 pub use rekey::{KeyChange, KeyCheck, may_use_key, rekey};
 pub use server::{
     MAX_AHEAD, abort, aborted_floor, commit, fence, floor_at_start, forget, may_restore, may_stage,

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::held::{Held, PieceState};
+use crate::placement::{PieceSet, Scheme};
 use crate::version::Version;
 
 /// What the servers' answers about one name mean. Servers are given by their index.
@@ -99,6 +100,26 @@ pub fn one_word(answers: &[Option<Vec<Held>>], version: Version) -> Option<OneWo
     (!pieces.is_empty()).then_some(OneWord { server, pieces })
 }
 
+/// The part of a version that has to be proved before the rest is published elsewhere: what rests on [`one_word`], unless
+/// the others have so much that it makes no difference whether that server lies. It then counts as one of the
+/// `replicas` - 1 that may be lost, so that the others have to bear the loss of the rest. With one copy of each piece there
+/// is no other word to ask for.
+pub fn to_prove(
+    answers: &[Option<Vec<Held>>],
+    version: Version,
+    scheme: Scheme,
+    replicas: usize,
+) -> Option<OneWord> {
+    let word = one_word(answers, version)?;
+    let held = |(server, answer): (usize, &Option<Vec<Held>>)| -> PieceSet {
+        let held = answer.iter().flatten().filter(|h| server != word.server && h.version == version);
+        held.map(|h| h.piece).collect()
+    };
+    let others: Vec<PieceSet> = answers.iter().enumerate().map(held).collect();
+    let is_needed = scheme.losses(&others).is_none_or(|losses| losses + 2 < replicas);
+    (replicas > 1 && is_needed).then_some(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +178,32 @@ mod tests {
         assert_eq!(one_word(&[rest(), rest()], version(2)), None, "nobody says that it is decided");
         let tombstones = [Some(vec![published(0, 2)]), Some(vec![waiting(0, 2, false)])];
         assert_eq!(one_word(&tombstones, version(2)), None, "each of them is all there is of a delete");
+    }
+
+    #[test]
+    fn one_word_needs_no_proof_where_the_others_bear_what_else_may_be_lost() {
+        let pair = |place: u8, published| {
+            let of = |piece| if published { self::published(piece, 2) } else { waiting(piece, 2, false) };
+            Some(vec![of(place), of(place + 4)])
+        };
+        let old = || Some(vec![published(4, 1), published(8, 1)]);
+        let proof = |answers: &[_]| to_prove(answers, version(2), Scheme::Parity, 3);
+        let alone = Some(OneWord { server: 0, pieces: vec![1, 5] });
+        assert_eq!(proof(&[pair(1, true), pair(2, false), pair(3, false), pair(4, false)]), None);
+        assert_eq!(
+            proof(&[pair(1, true), pair(2, false), pair(3, false), old()]),
+            alone,
+            "they bear no loss"
+        );
+        assert_eq!(proof(&[pair(1, true), pair(2, false), None, None]), alone);
+        assert_eq!(proof(&[pair(1, true), pair(2, true), None, None]), None, "two words");
+        let of = |pieces: [u8; 2]| Some(pieces.map(|piece| waiting(piece, 2, false)).to_vec());
+        let copies = [Some(vec![published(1, 2), published(2, 2)]), of([2, 3]), of([3, 4]), of([4, 1])];
+        assert_eq!(to_prove(&copies, version(2), Scheme::Copies, 2), None);
+        assert_eq!(one_word(&copies, version(2)), None);
+        let one_copy = [Some(vec![published(1, 2), published(2, 2)]), of([3, 4])];
+        assert_eq!(to_prove(&one_copy, version(2), Scheme::Copies, 1), None, "nobody else to ask");
+        assert!(to_prove(&one_copy, version(2), Scheme::Copies, 2).is_some());
     }
 
     #[test]

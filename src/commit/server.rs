@@ -107,7 +107,7 @@ pub fn commit(held: &[Held], version: Version) -> Result<Vec<Step>, Refused> {
 }
 
 /// What a server does with an abort of `version`, after it has raised the floor to [`aborted_floor`]. `own` says
-/// whether the version was staged on the connection that asks; a writer may always take back its own.
+/// whether no other connection that staged it is open; a writer may always take back its own.
 ///
 /// # Errors
 /// [`Refused::Decided`] if it is published here; [`Refused::Open`] if another connection that staged it is open.

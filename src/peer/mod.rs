@@ -190,6 +190,14 @@ impl Peer {
         Ok(self.socket.writer.write_all(self.sealer.seal(text).as_bytes())?)
     }
 
+    /// Ends connections, and waits until the servers have noticed, no longer than for a PING: then what was staged on
+    /// them is nobody's.
+    pub fn end_all(mut peers: Vec<Self>) {
+        // One that has failed has ended.
+        peers.retain_mut(|peer| peer.socket.end_sending().is_ok());
+        peers.iter_mut().for_each(|peer| peer.socket.await_end());
+    }
+
     /// Sends what is buffered.
     pub fn flush(&mut self) -> Result<(), PeerError> {
         self.socket.flush()

@@ -84,6 +84,18 @@ impl Socket {
         Ok(())
     }
 
+    pub(super) fn end_sending(&mut self) -> io::Result<()> {
+        self.begin_sending(0);
+        self.writer.end()
+    }
+
+    /// Waits until the other end has ended the connection too.
+    pub(super) fn await_end(&mut self) {
+        self.reader.get_mut().limit(Limit::Waited(self.limits.ping));
+        // Whether it failed or has ended makes no difference.
+        let _ = io::copy(&mut self.reader, &mut io::sink());
+    }
+
     pub(super) fn send_line(&mut self, line: &str) -> Result<(), PeerError> {
         self.begin_sending(line.len());
         self.writer.write_all(line.as_bytes())?;

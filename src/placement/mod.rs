@@ -102,17 +102,51 @@ impl Scheme {
         }
     }
 
+    /// How many servers must be up for a file's new name to be worth as much as the old one, if there are `servers` and
+    /// `replicas` are asked for: with parity so many that one of them may be lost.
+    pub fn servers_wanted(self, replicas: usize, servers: usize) -> usize {
+        match self {
+            Scheme::Copies => copies_wanted(replicas, servers),
+            Scheme::Parity => 2,
+        }
+    }
+
+    /// What each server would have of a file that is stored while these are `usable`; see [`Scheme::holders`].
+    pub fn placed(self, path_hash: &[u8; 32], usable: &[bool], replicas: usize) -> Vec<PieceSet> {
+        let holders = self.holders(path_hash, usable, replicas);
+        let holds = |server: usize| move |(_, of): &(u8, &Vec<usize>)| of.contains(&server);
+        let of = |server| self.pieces().zip(&holders).filter(holds(server)).map(|(piece, _)| piece).collect();
+        (0..usable.len()).map(of).collect()
+    }
+
     /// Whether a file is as safe as was asked for. `held` is what each server has of it that answers, out of `servers`;
     /// so many that are `away` count as if they had what would help most, except that they alone do not suffice.
     pub fn is_safe(self, held: &[PieceSet], replicas: usize, servers: usize, away: usize) -> bool {
+        let wanted = match self {
+            Scheme::Copies => copies_wanted(replicas, servers) - 1,
+            Scheme::Parity => parity::LOSSES,
+        };
+        self.losses(held).is_some_and(|losses| losses + away >= wanted)
+    }
+
+    /// How many more servers may be lost, whichever they are, with parity at most two; `None` if the file is lost
+    /// already. `held` is what each server has of it.
+    pub fn losses(self, held: &[PieceSet]) -> Option<usize> {
         match self {
             Scheme::Copies => {
                 let copies = |piece| held.iter().filter(|held| held.contains(piece)).count();
-                self.pieces().all(|piece| {
-                    copies(piece) > 0 && copies(piece) + away >= copies_wanted(replicas, servers)
-                })
+                self.pieces().map(copies).min().and_then(|fewest| fewest.checked_sub(1))
             }
-            Scheme::Parity => parity::losses(held).is_some_and(|losses| losses + away >= parity::LOSSES),
+            Scheme::Parity => parity::losses(held),
+        }
+    }
+
+    /// Whether a file is as safe as `up` servers can make it: then nothing older need be kept beside it. `held` is what
+    /// each server has of it.
+    pub fn is_safest(self, held: &[PieceSet], replicas: usize, up: usize) -> bool {
+        match self {
+            Scheme::Copies => self.is_safe(held, replicas, up, 0),
+            Scheme::Parity => parity::losses(held) >= Some(parity::most_losses(up)),
         }
     }
 }

@@ -44,47 +44,56 @@ impl ChunkCipher {
     }
 }
 
-/// Decrypts a chunk, nonce included, in place, if its hash is the one that the table has for it; otherwise it is left
-/// as it is, and the result is `None`.
-#[must_use]
-pub fn decrypt_verified<'a>(key: &FileKey, chunk: &'a mut [u8], expected: &Bytes32) -> Option<&'a [u8]> {
-    if sha256(chunk) != *expected {
-        return None;
-    }
-    decrypt(key, chunk)
-}
-
-fn decrypt<'a>(key: &FileKey, chunk: &'a mut [u8]) -> Option<&'a [u8]> {
-    let (nonce, data) = chunk.split_first_chunk_mut()?;
-    ChunkCipher::new(key, nonce).encrypt(data);
-    Some(data)
-}
-
 /// A chunk, nonce included, that has the hash which the table has for it; or the XOR of such chunks.
-pub struct VerifiedChunk(Vec<u8>);
+pub struct VerifiedChunk<'a>(&'a mut [u8]);
 
-impl VerifiedChunk {
-    /// The chunk, if it has this hash.
-    pub fn new(chunk: &[u8], expected: &Bytes32) -> Option<Self> {
-        (sha256(chunk) == *expected).then(|| Self(chunk.to_vec()))
+impl<'a> VerifiedChunk<'a> {
+    /// The chunk, if it has this hash. It is left as it is.
+    pub fn new(chunk: &'a mut [u8], expected: &Bytes32) -> Option<Self> {
+        (sha256(chunk) == *expected).then_some(Self(chunk))
     }
 
-    /// The first `length` bytes of the XOR of these; what is shorter counts as if it had zeros at its end.
-    pub fn sum<'a>(chunks: impl IntoIterator<Item = &'a Self>, length: usize) -> Self {
-        let mut sum = vec![0; length];
-        chunks.into_iter().for_each(|chunk| xor(&mut sum, &chunk.0));
-        Self(sum)
-    }
-
-    /// Decrypts it; `None` if it is too short to have a nonce.
+    /// Decrypts it in place; `None` if it is too short to have a nonce.
     #[must_use]
-    pub fn decrypt(&mut self, key: &FileKey) -> Option<&[u8]> {
-        decrypt(key, &mut self.0)
+    pub fn decrypt(self, key: &FileKey) -> Option<&'a [u8]> {
+        let (nonce, data) = self.0.split_first_chunk_mut()?;
+        ChunkCipher::new(key, nonce).encrypt(data);
+        Some(data)
     }
 
     /// Its bytes, which are encrypted.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        self.0
+    }
+}
+
+/// The XOR of verified chunks, to which they are added one by one.
+pub struct ChunkSum {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl ChunkSum {
+    /// One of so many bytes, to which nothing has been added. It takes no memory until something is.
+    pub fn new(length: usize) -> Self {
+        Self { bytes: Vec::new(), length }
+    }
+
+    /// Adds a chunk: what is shorter counts as if it had zeros at its end, and what is longer is cut off.
+    pub fn add(&mut self, chunk: &VerifiedChunk<'_>) {
+        if self.bytes.is_empty() {
+            self.bytes.reserve_exact(self.length);
+            self.bytes.extend_from_slice(&chunk.0[..self.length.min(chunk.0.len())]);
+            self.bytes.resize(self.length, 0);
+        } else {
+            xor(&mut self.bytes, chunk.0);
+        }
+    }
+
+    /// The sum: as good as what was added.
+    pub fn sum(&mut self) -> VerifiedChunk<'_> {
+        self.bytes.resize(self.length, 0);
+        VerifiedChunk(&mut self.bytes)
     }
 }
 
@@ -178,11 +187,12 @@ mod tests {
             let chunks = body.chunks(16 + NONCE).zip(plain.chunks(16)).zip(&table);
             for ((sealed, plain), hash) in chunks.rev() {
                 let mut chunk = sealed.to_vec();
-                prop_assert_eq!(decrypt_verified(&key, &mut chunk, hash), Some(plain));
+                let verified = VerifiedChunk::new(&mut chunk, hash);
+                prop_assert_eq!(verified.and_then(|verified| verified.decrypt(&key)), Some(plain));
                 let mut altered = sealed.to_vec();
                 altered[0] ^= 1;
                 let before = altered.clone();
-                prop_assert!(decrypt_verified(&key, &mut altered, hash).is_none());
+                prop_assert!(VerifiedChunk::new(&mut altered, hash).is_none());
                 prop_assert_eq!(altered, before);
             }
         }

@@ -12,7 +12,7 @@ mod chunks;
 mod header;
 mod keys;
 
-pub use chunks::{ChunkCipher, ChunkHasher, Nonce, VerifiedChunk, decrypt_verified, nonce, xor};
+pub use chunks::{ChunkCipher, ChunkHasher, ChunkSum, Nonce, VerifiedChunk, nonce, xor};
 pub use header::{
     Facts, FormatError, HEADER_FIXED, Header, Kind, Layout, MAGIC, MAX_CHUNK_LOG2, MAX_CHUNKS, MAX_FILE_SIZE,
     MAX_HEADER, MAX_LINK, MIN_CHUNK_LOG2, MODE_BITS, ModifiedTime, NONCE, TAIL, WrappedKey, chunk_log2_for,

@@ -88,7 +88,7 @@ impl<D: Disk> Store<D> {
         let mut locked = part.lock()?;
         let own = locked.index.names.get(path).is_some_and(|name| {
             let mut of_version = name.staged.iter().filter(|w| w.version == version);
-            of_version.all(|w| w.connection == Some(connection))
+            of_version.all(|w| w.connection == Some(connection) || !locked.index.is_open(w))
         });
         let steps = commit::abort(&locked.held(path)?, version, own)?;
         if locked.index.arriving(path).any(|(by, arriving)| arriving == version && by != connection) {

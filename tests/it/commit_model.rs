@@ -36,6 +36,7 @@ mod world;
 
 use bounds::{Bounds, Rules};
 use explore::{Explored, explore};
+use shareit::placement::Scheme;
 
 /// A limit that a test within its bounds does not reach; it keeps a mistake from filling the memory.
 const MOST_STATES: usize = 100_000_000;
@@ -119,6 +120,84 @@ fn writers_that_do_not_see_each_other() {
 fn an_upload_beside_a_move() {
     let moving = Bounds { moves: true, uploads: 1, ..full() };
     holds("an upload and a move", Bounds { crashes: 0, ..moving });
+}
+
+/// Four servers and XORs, of which any two may be lost; as far as a test that runs every time can go.
+fn xors() -> Bounds {
+    Bounds { scheme: Scheme::Parity, crashes: 0, any_order: false, late_repair: false, ..full() }
+}
+
+#[test]
+fn an_upload_with_xors_whose_writer_may_die() {
+    holds("XORs, an upload", Bounds { uploads: 1, delete: false, any_order: true, crashes: 1, ..xors() });
+}
+
+#[test]
+fn an_upload_with_xors_and_a_delete() {
+    holds("XORs, an upload and a delete", Bounds { uploads: 1, deaths: 1, aborts: false, ..xors() });
+}
+
+#[test]
+fn two_uploads_with_xors() {
+    holds("XORs, two uploads", Bounds { delete: false, deaths: 1, ..xors() });
+}
+
+#[test]
+fn xors_that_are_staged_again_or_elsewhere() {
+    let again = Bounds { restages: 1, breaks: 1, deaths: 1, ..xors() };
+    holds("XORs that are staged again", Bounds { uploads: 1, delete: false, ..again });
+}
+
+#[test]
+fn xors_and_a_server_that_shows_what_was_given_up() {
+    let liar = Bounds { retries: 1, breaks: 1, liar: true, uploads: 1, delete: false, ..xors() };
+    holds("XORs, another try and a liar", liar);
+    holds("XORs, a liar, and nobody who aborts", Bounds { aborts: false, ..liar });
+}
+
+#[test]
+fn a_server_that_shows_what_a_writer_that_died_has_staged() {
+    let liar = Bounds { liar: true, aborts: false, uploads: 1, delete: false, crashes: 0, ..full() };
+    holds("a liar and a writer that died", liar);
+    holds(
+        "a liar and a writer that died, XORs",
+        Bounds { scheme: Scheme::Parity, late_repair: false, ..liar },
+    );
+}
+
+#[test]
+fn writers_of_xors_that_do_not_see_each_other() {
+    let apart = Bounds { partitions: true, deaths: 0, aborts: false, ..xors() };
+    holds(
+        "XORs, an upload out of sight",
+        Bounds { uploads: 1, delete: false, deaths: 1, aborts: true, ..apart },
+    );
+    holds("XORs, two uploads out of sight", Bounds { delete: false, ..apart });
+}
+
+#[test]
+fn a_version_that_makes_an_older_one_go_before_it_is_as_safe_as_it_can_be_loses_both() {
+    let rules = Rules { retire_early: true, ..Rules::default() };
+    let apart = Bounds { partitions: true, deaths: 0, aborts: false, uploads: 1, delete: false, ..xors() };
+    breaks("XORs, retire early", apart, rules);
+    breaks("retire early", Bounds { scheme: Scheme::Copies, ..apart }, rules);
+}
+
+#[test]
+fn one_server_that_is_believed_publishes_what_nobody_can_rebuild() {
+    let rules = Rules { no_doubt: true, ..Rules::default() };
+    let liar = Bounds { liar: true, aborts: false, uploads: 1, delete: false, ..xors() };
+    breaks("XORs, believe one server", liar, rules);
+    breaks("believe one server", Bounds { scheme: Scheme::Copies, ..liar }, rules);
+}
+
+#[test]
+#[ignore = "minutes, and a gigabyte: with aborts, a crash and any order"]
+fn xors_in_wider_bounds() {
+    holds("XORs, an upload and a delete, a death", Bounds { uploads: 1, deaths: 1, ..xors() });
+    holds("XORs, two uploads, a crash", Bounds { delete: false, deaths: 1, crashes: 1, ..xors() });
+    let again = Bounds { restages: 2, breaks: 2, deaths: 1, crashes: 1, ..xors() };
+    holds("XORs that are staged again, a crash", Bounds { uploads: 1, delete: false, ..again });
 }
 
 #[test]

@@ -35,6 +35,8 @@ mod scenarios_move_folder;
 mod scenarios_names;
 mod scenarios_output;
 mod scenarios_parity;
+mod scenarios_parity_care;
+mod scenarios_parity_download;
 mod scenarios_passwd;
 mod scenarios_prompt;
 mod scenarios_races;

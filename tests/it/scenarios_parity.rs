@@ -1,5 +1,11 @@
 //! Files that are stored with parity: any two of four servers may be lost.
 
+mod damage;
+mod losses;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use crate::common::{Client, Cluster, Fault, Way, noise, subsets};
 
 /// Sizes around those at which pieces, chunks and their number change.
@@ -42,70 +48,13 @@ fn all_come_back(aditi: &Client, when: &str) {
 }
 
 #[test]
-fn any_two_of_four_servers_may_be_lost() {
-    let mut cluster = Cluster::quick(4);
-    let aditi = client(&cluster);
-    upload_all(&aditi);
-    assert!(cluster.unsettled().is_empty(), "{:?}", cluster.unsettled());
-    for n in 1..=4 {
-        let pieces = cluster.pieces_on(n);
-        assert_eq!(pieces.len(), 2 * SIZES.len(), "Server{n}: {pieces:?}");
-    }
-    for up in subsets(4).filter(|up| up.len() >= 2) {
-        cluster.run_only(&up);
-        all_come_back(&aditi, &format!("with {up:?}"));
-    }
-    for up in subsets(4).filter(|up| up.len() == 1) {
-        cluster.run_only(&up);
-        aditi.download_is_incomplete(&name(17));
-    }
-}
-
-#[test]
-fn with_one_server_down_at_the_upload_any_other_may_be_lost_afterwards() {
-    for down in 1..=4 {
-        let mut cluster = Cluster::quick(4);
-        let aditi = client(&cluster);
-        cluster.stop(down);
-        upload_all(&aditi);
-        for lost in (1..=4).filter(|n| *n != down) {
-            let up: Vec<usize> = (1..=4).filter(|n| ![down, lost].contains(n)).collect();
-            cluster.run_only(&up);
-            all_come_back(&aditi, &format!("without {down} and {lost}"));
-        }
-    }
-}
-
-#[test]
-fn repair_makes_what_a_wiped_server_had() {
-    let mut cluster = Cluster::quick(4);
-    let aditi = client(&cluster);
-    upload_all(&aditi);
-    let before: Vec<Vec<u8>> = pieces_of_all(&cluster, 2);
-    cluster.wipe(2);
-    aditi.run(&["Repair"]).succeeds();
-    assert!(pieces_of_all(&cluster, 2) == before, "the pieces are made again to the last bit");
-    aditi.run(&["Verify"]).succeeds();
-    aditi.run(&["Repair"]).succeeds().prints(&[]);
-    for up in subsets(4).filter(|up| up.len() == 2) {
-        cluster.run_only(&up);
-        all_come_back(&aditi, &format!("after the repair, with {up:?}"));
-    }
-}
-
-fn pieces_of_all(cluster: &Cluster, n: usize) -> Vec<Vec<u8>> {
-    let folder = cluster.user_folder(n, "Aditi");
-    cluster.pieces_on(n).iter().map(|piece| std::fs::read(folder.join(piece)).unwrap()).collect()
-}
-
-#[test]
 fn what_was_stored_with_a_server_away_bears_two_losses_again_after_repair() {
     let mut cluster = Cluster::quick(4);
     let aditi = client(&cluster);
     cluster.stop(3);
     upload_all(&aditi);
     cluster.start(3);
-    assert_eq!(aditi.run(&["ShowFiles"]).succeeds().lines(), listed(" [degraded]"));
+    assert_eq!(aditi.run(&["ShowFiles"]).succeeds().lines(), listed(" [degraded] 1"));
     aditi.run(&["Repair"]).succeeds();
     assert_eq!(aditi.run(&["ShowFiles"]).succeeds().lines(), listed(""));
     for up in subsets(4).filter(|up| up.len() == 2) {
@@ -161,22 +110,46 @@ fn files_of_both_schemes_live_side_by_side_whatever_the_conf_says() {
 }
 
 #[test]
-fn a_move_or_a_change_of_password_with_a_server_away_loses_nothing() {
-    let mut cluster = Cluster::with_passwords(4, false);
-    let mut aditi = client(&cluster);
-    let bytes = noise(1, 300_003);
-    aditi.upload("a", &bytes);
+fn the_pieces_of_a_large_file_are_sent_at_the_same_time_each_on_a_connection_of_its_own() {
+    let mut cluster = Cluster::quick(4);
+    let aditi = client(&cluster);
+    let bytes = noise(1, 6_000_001);
+    aditi.put("a", &bytes);
+    let logins = |n: usize| {
+        let outcome = aditi.run(&["Upload", "a", "--trace"]).succeeds();
+        let welcome = |line: &&str| line.contains(&format!("Server{n}")) && line.contains("WELCOME");
+        outcome.stderr.lines().filter(welcome).count()
+    };
+    assert_eq!([1, 2, 3, 4].map(logins), [2; 4]);
+    // Another server has its pieces too.
     cluster.stop(1);
-    aditi.run(&["Move", "a", "b"]).fails_with(4).complains_of("4 servers");
+    let mut without = [2, 3, 4].map(logins);
+    without.sort_unstable();
+    assert_eq!(without, [2, 2, 4]);
+    aditi.put("small", &noise(2, 3_000_001));
+    let outcome = aditi.run(&["Upload", "small", "--trace"]).succeeds();
+    assert_eq!(outcome.stderr.matches("WELCOME").count(), 3);
     aditi.download("a", &bytes);
-    cluster.start(1);
-    aditi.run(&["Move", "a", "b"]).succeeds();
-    aditi.pipe("Passwd\nnew password\n").succeeds();
-    aditi.reread_conf();
-    for up in subsets(4).filter(|up| up.len() == 2) {
-        cluster.run_only(&up);
-        aditi.download("b", &bytes);
+}
+
+#[test]
+fn nothing_is_left_of_an_upload_whose_file_changes_while_its_xors_are_made() {
+    let cluster = Cluster::quick(4);
+    let proxies = cluster.proxies();
+    let aditi = cluster.client_through("Aditi", &proxies).with("Redundancy parity");
+    let bytes = noise(1, 24 << 20);
+    aditi.put("a", &bytes);
+    // Whichever piece it was, the first bytes of one have been read by then.
+    proxies[2].fail_after(Way::Up, 300_000, Fault::Silence);
+    let upload = aditi.start(&["Upload", "a"]);
+    proxies[2].wait_for_the_fault();
+    let file = File::options().write(true).open(aditi.files().join("a")).unwrap();
+    for offset in [0, 6 << 20, 12 << 20, 18 << 20] {
+        file.write_all_at(&[!bytes[offset]], offset as u64).unwrap();
     }
+    proxies[2].heal();
+    upload.finish().fails_with(1).complains_of("changed while it was read");
+    assert!(cluster.unsettled().is_empty(), "{:?}", cluster.unsettled());
 }
 
 #[test]

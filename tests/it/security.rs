@@ -3,6 +3,7 @@
 mod greedy;
 mod names;
 mod one_word;
+mod parity;
 
 use crate::common::cluster::{PROGRAM as SERVER, password};
 use crate::common::process::run;
@@ -61,7 +62,7 @@ fn pieces(cluster: &Cluster, servers: &[usize]) -> BTreeMap<String, Vec<u8>> {
 
 /// The pieces of a file that a server holds: its piece files, without the sum that it appends to each.
 fn held_by(cluster: &Cluster, n: usize, path: &str) -> Vec<Vec<u8>> {
-    let files = (1..=4).map(|piece| cluster.piece_file(n, path, piece));
+    let files = (1..=8).map(|piece| cluster.piece_file(n, path, piece));
     files.filter_map(|file| fs::read(file).ok()).map(|piece| piece[..piece.len() - 32].to_vec()).collect()
 }
 

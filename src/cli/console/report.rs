@@ -125,12 +125,12 @@ impl Report for Console {
                 self.warn_of(&path, &format!("{stored}; run Repair when the servers are back"));
             }
             Notice::FewerLosses { path, losses } => {
-                let stored = match losses {
-                    None => "not enough servers have confirmed it",
-                    Some(0) => "stored so that no server may be lost",
-                    Some(_) => "stored so that only one server may be lost",
+                let (stored, again) = match losses {
+                    None => ("not enough servers have confirmed it", "upload it again"),
+                    Some(0) => ("stored so that no server may be lost", "run Repair"),
+                    Some(_) => ("stored so that only one server may be lost", "run Repair"),
                 };
-                self.warn_of(&path, &format!("{stored}; upload it again when the servers are back"));
+                self.warn_of(&path, &format!("{stored}; {again} when the servers are back"));
             }
             Notice::MayBeOutdated { away } => {
                 let are = if away.len() == 1 { "is" } else { "are" };

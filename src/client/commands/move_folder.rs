@@ -17,7 +17,6 @@ use crate::client::core::name_map::Names;
 use crate::client::core::prove::survey_to_read;
 use crate::client::core::survey::Survey;
 use crate::name::{FilePath, FolderPath};
-use crate::placement;
 use crate::version::Version;
 
 /// Names that are moved together.
@@ -125,7 +124,7 @@ pub(crate) fn find_to_move(
     // All of it before anything is moved.
     files.iter().try_for_each(|path| name_in(old, new, &path).map(drop))?;
     require_free(core, old, new, &new_name, &files)?;
-    let wanted = placement::copies_wanted(core.config.replicas, core.cluster.len());
+    let wanted = core.config.scheme.servers_wanted(core.config.replicas, core.cluster.len());
     if core.cluster.up().count() < wanted {
         return Err(ClientError::NeedsServers(FilePath::of_folder(old), wanted, core.cluster.down()));
     }

@@ -8,7 +8,7 @@ use super::delete::delete_versions;
 use super::repair::{NotRepaired, Repaired, Terms, repair_names};
 use super::reseal::{NotResealed, Original, Resealed, reseal_all};
 use crate::client::core::base::Core;
-use crate::client::core::checks::{Copy, check_copies, good_holders};
+use crate::client::core::checks::{Copy, check_copies, good_holders, good_pieces};
 use crate::client::core::error::ClientError;
 use crate::client::core::look::settle;
 use crate::client::core::name_map::Names;
@@ -19,6 +19,7 @@ use crate::client::core::survey::Survey;
 use crate::client::core::whole::whole_version;
 use crate::name::FilePath;
 use crate::placement::{self, Scheme};
+use crate::primitives::sha256;
 use crate::version::Version;
 
 /// How often a move is tried again if other clients interfere.
@@ -208,16 +209,10 @@ pub(super) fn is_copy(core: &Core, from: &Survey, version: Version, to: &Survey,
 }
 
 /// With fewer servers up than a file has copies, the new name would be less safe than the old one, which the
-/// others may still have copies of.
+/// others may still have copies of. With parity, what only they have is made of the rest.
 fn require_servers_for_copies(core: &Core, survey: &Survey, version: Version) -> Result<(), ClientError> {
-    let wanted = copies_of(core, survey, version);
-    // Repair makes copies, and no XORs.
-    let is_there = |piece: u8| !survey.holders(version, piece).is_empty();
-    let is_parity = survey.scheme(version) == Scheme::Parity;
-    if is_parity && !Scheme::Parity.pieces().all(is_there) {
-        let wanted = usize::from(placement::PIECES);
-        return Err(ClientError::NeedsServers(survey.path.clone(), wanted, core.cluster.down()));
-    }
+    let copies = copies_of(core, survey, version);
+    let wanted = survey.scheme(version).servers_wanted(copies, core.cluster.len());
     if core.cluster.up().count() >= wanted {
         return Ok(());
     }
@@ -261,6 +256,34 @@ fn fill_up_all(
     filled
 }
 
+/// What a file has too little of, in words: copies of a piece; or with parity, if it would bear more losses were it
+/// stored now on the servers that are up and not `left_out`, the losses that it bears.
+fn lack(
+    core: &Core,
+    survey: &Survey,
+    version: Version,
+    copies: &[Copy],
+    left_out: &BTreeSet<usize>,
+) -> Option<String> {
+    let (scheme, replicas, servers) =
+        (survey.scheme(version), copies_of(core, survey, version), core.cluster.len());
+    if scheme == Scheme::Parity {
+        let usable: Vec<bool> =
+            (0..servers).map(|server| core.cluster.is_up(server) && !left_out.contains(&server)).collect();
+        let could =
+            scheme.losses(&scheme.placed(&sha256(survey.path.as_str().as_bytes()), &usable, replicas));
+        let losses = scheme.losses(&good_pieces(copies, servers));
+        return (losses < could).then(|| match losses {
+            None => "too few good pieces".to_owned(),
+            Some(losses) => format!("pieces on so few servers that only {losses} more may be lost"),
+        });
+    }
+    let wanted = scheme.holders_wanted(replicas, servers);
+    let few =
+        scheme.pieces().map(|piece| (piece, good_holders(copies, piece).len())).find(|(_, n)| *n < wanted);
+    few.map(|(piece, count)| format!("{count} of {wanted} good copies of piece {piece}"))
+}
+
 /// Makes sure that a new name has all its copies, each of them shown and checked by its server. What a server has not
 /// kept, or was lost with a server, is copied to others. `seen` is what the first look has shown.
 fn fill_up(
@@ -292,10 +315,7 @@ fn fill_up(
             None => return Err(half(format!("no server shows {new} anymore"))),
         }
         let good = |piece: u8| good_holders(copies, piece);
-        let scheme = survey.scheme(copied.version);
-        let wanted = scheme.holders_wanted(copies_of(core, survey, copied.version), core.cluster.len());
-        let few = scheme.pieces().map(|piece| (piece, good(piece).len())).find(|(_, n)| *n < wanted);
-        let Some((piece, count)) = few else { return Ok(()) };
+        let Some(lack) = lack(core, survey, copied.version, copies, &left_out) else { return Ok(()) };
         // A server that acknowledged a piece and does not show it, or did not accept one, is not asked again.
         let known = left_out.len();
         let broke_word = said.iter().filter(|(server, piece)| !good(*piece).contains(server));
@@ -305,7 +325,7 @@ fn fill_up(
         }
         if is_repaired && left_out.len() == known {
             let why = failure.map(|why| format!(": {why}")).unwrap_or_default();
-            return Err(half(format!("{count} of {wanted} good copies of piece {piece} of {new}{why}")));
+            return Err(half(format!("{new} has {lack}{why}")));
         }
         (is_repaired, failure) = (true, None);
         said.clear();

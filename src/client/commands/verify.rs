@@ -7,16 +7,19 @@ use std::io;
 use std::ops::AddAssign;
 
 use crate::client::core::base::Core;
-use crate::client::core::checks::{BATCH, Check, Copy, check, check_copies, claimed_copies, good_holders};
+use crate::client::core::checks::{
+    BATCH, Check, Copy, check, check_copies, claimed_copies, good_holders, good_pieces,
+};
 use crate::client::core::error::{ClientError, OTHER_KEY_HINT};
 use crate::client::core::files::names;
 use crate::client::core::look::survey;
 use crate::client::core::report::Doing;
 use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
-use crate::client::download::fetch::{Fault, Piece};
 use crate::client::download::gather::read_to_verify;
+use crate::client::download::piece::{Fault, Piece};
 use crate::name::{FilePath, FolderPath, ServerName};
+use crate::placement::Scheme;
 use crate::primitives;
 use crate::sealed::{Distrust, Header};
 use crate::text::is_digits;
@@ -105,6 +108,9 @@ pub enum Wrong {
         /// How many there should be.
         wanted: usize,
     },
+    /// With parity: so few more servers may be lost, counting good copies on servers that answered; `None` if these do
+    /// not suffice.
+    Losses(Option<usize>),
     /// The server did not check it.
     NotChecked(String),
 }
@@ -126,6 +132,10 @@ impl fmt::Display for Wrong {
             }
             Wrong::Copies { good: 0, .. } => f.write_str("no good copy"),
             Wrong::Copies { good, wanted } => write!(f, "{good} of {wanted} good copies"),
+            Wrong::Losses(None) => f.write_str("cannot be rebuilt from the good copies that were found"),
+            Wrong::Losses(Some(0)) => f.write_str("can bear no further loss of a server"),
+            Wrong::Losses(Some(1)) => f.write_str("can bear the loss of only 1 more server"),
+            Wrong::Losses(Some(losses)) => write!(f, "can bear the loss of {losses} more servers"),
             Wrong::NotChecked(why) => write!(f, "not checked: {why}"),
         }
     }
@@ -361,6 +371,10 @@ fn problems(core: &Core, survey: &Survey, copies: &[Copy]) -> Vec<Problem> {
                 let down = (!core.cluster.is_up(server)).then(|| core.cluster.name(server).clone());
                 problems.push(problem(Some(server), Some(piece), Wrong::Missing { good, wanted, down }));
             }
+        }
+        let (good, replicas) = (good_pieces(copies, core.cluster.len()), usize::from(header.replicas));
+        if header.scheme == Scheme::Parity && !header.scheme.is_safe(&good, replicas, core.cluster.len(), 0) {
+            problems.push(problem(None, None, Wrong::Losses(header.scheme.losses(&good))));
         }
     }
     problems

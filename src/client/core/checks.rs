@@ -4,7 +4,7 @@ use super::base::Core;
 use super::report::{Doing, Progress};
 use super::survey::Survey;
 use crate::peer::{Answer, No, Peer};
-use crate::placement;
+use crate::placement::{self, PieceSet};
 use crate::sealed::Distrust;
 use crate::version::Version;
 use crate::wire::{Refusal, Request};
@@ -106,6 +106,12 @@ pub(crate) fn claimed_copies(surveys: &[Survey]) -> Vec<Vec<Copy>> {
 /// The servers with a good copy of a piece.
 pub(crate) fn good_holders(copies: &[Copy], piece: u8) -> Vec<usize> {
     copies.iter().filter(|c| c.piece == piece && c.check == Check::Good).map(|c| c.server).collect()
+}
+
+/// The pieces of which each of so many servers has a good copy.
+pub(crate) fn good_pieces(copies: &[Copy], servers: usize) -> Vec<PieceSet> {
+    let good = |server| copies.iter().filter(move |c| c.server == server && c.check == Check::Good);
+    (0..servers).map(|server| good(server).map(|c| c.piece).collect()).collect()
 }
 
 /// The servers with a damaged copy of a piece of this version.

@@ -39,6 +39,8 @@ pub struct ShownFile {
     pub facts: Option<Facts>,
     /// Its state.
     pub health: Health,
+    /// How many more servers may be lost, whichever they are, with parity at most two; none if it is lost already.
+    pub losses: Option<usize>,
     /// For each server of the .conf, its name and what it holds; `None` if it did not answer.
     pub holders: Vec<(ServerName, Option<Holding>)>,
 }
@@ -213,15 +215,14 @@ fn shown_file(
     let replicas = facts.as_ref().map_or(1, |facts| usize::from(facts.replicas));
     let held: Vec<PieceSet> = by_server.iter().flatten().map(|held| held.pieces).collect();
     let scheme = facts.as_ref().map_or(Scheme::Copies, |facts| facts.scheme);
-    let health = if !placement::suffices(|piece| held.iter().any(|held| held.contains(piece))) {
-        Health::Incomplete
-    } else if !scheme.is_safe(&held, replicas, cluster.len(), 0) {
-        Health::Degraded
-    } else {
-        Health::Whole
+    let losses = scheme.losses(&held);
+    let health = match losses {
+        None => Health::Incomplete,
+        Some(_) if !scheme.is_safe(&held, replicas, cluster.len(), 0) => Health::Degraded,
+        Some(_) => Health::Whole,
     };
     let holders = cluster.names().into_iter().zip(by_server).collect();
-    ShownFile { path, facts, health, holders }
+    ShownFile { path, facts, health, losses, holders }
 }
 
 /// What a server has of a name, `version` being the one that is shown.

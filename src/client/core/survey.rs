@@ -304,17 +304,10 @@ impl Survey {
         (!servers.is_empty()).then_some((version, servers))
     }
 
-    /// The part of a version that rests on the word of one server, for a file that should have more than one copy.
+    /// The part of a version that rests on the word of one server, and must be proved.
     pub(crate) fn one_word(&self, version: Version) -> Option<OneWord> {
-        let replicas = self.any_claim(version).map_or(1, |claim| usize::from(claim.header.replicas));
-        let copies = placement::copies_wanted(replicas, self.answers.len());
-        // What the others have may suffice: then whether that server lies makes no difference.
-        let is_needed = |word: &OneWord| {
-            let elsewhere =
-                |piece: u8| self.holders(version, piece).iter().any(|server| *server != word.server);
-            !placement::suffices(elsewhere)
-        };
-        commit::one_word(&self.answers, version).filter(|word| copies > 1 && is_needed(word))
+        let replicas = self.replicas_wanted(version).unwrap_or(1);
+        commit::to_prove(&self.answers, version, self.scheme(version), replicas)
     }
 
     /// The decided version of a file, if all of it seems to exist, and it rests on one server's word.

@@ -1,17 +1,18 @@
 //! Fetching pieces from one server: send requests ahead, verify each chunk and, for a download, decrypt it and write it
 //! to its place.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
+use super::piece::{Fault, Piece, Purpose, Read, What};
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::name::FilePath;
 use crate::peer::{Answer, No, Peer, PeerError};
 use crate::placement;
-use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{Claim, FileKey, VerifiedChunk, decrypt_verified};
+use crate::primitives::sha256;
+use crate::sealed::VerifiedChunk;
 use crate::wire::{NameReport, Refusal, Request};
 
 /// Bytes of READs and LOOKs, without their MACs, that are sent ahead of their replies: a server that is writing does
@@ -25,165 +26,15 @@ const STEP: u64 = 256 * 1024;
 /// another login.
 const MOST_USELESS: u64 = 1 << 20;
 
-/// One piece of a download, as far as it has arrived; or a copy of one that is read for verification.
-pub(crate) struct Piece {
-    /// The number of its file among those that are fetched, or of the copy.
-    pub(crate) file: usize,
-    pub(crate) claim: Claim,
-    purpose: Purpose,
-    table: Option<Vec<Bytes32>>,
-    /// Chunks that are wanted and still missing.
-    missing: BTreeSet<u64>,
-    /// Servers that were asked, each with what was wrong, if anything.
-    pub(crate) tried: Vec<(usize, Option<Fault>)>,
-}
-
-/// What becomes of the chunks of a piece when they are verified.
-enum Purpose {
-    /// They are decrypted and written.
-    Write(FileKey),
-    /// They are given to the output as they are.
-    Keep,
-    /// They are dropped.
-    Verify,
-}
-
-/// Why a server did not provide everything that it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It sent bytes that are not what the client wrote.
-    Damaged,
-    /// It has another version by now.
-    Replaced,
-    /// It refused.
-    Refused(String),
-    /// The connection was lost.
-    Lost(String),
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Fault::Damaged => f.write_str("sent damaged bytes"),
-            Fault::Replaced => f.write_str("has another version"),
-            Fault::Refused(why) => write!(f, "refused: {why}"),
-            Fault::Lost(why) => f.write_str(why),
-        }
-    }
-}
-
-impl Piece {
-    pub(crate) fn new(claim: Claim, key: FileKey) -> Self {
-        let missing = (0..claim.header.chunks()).collect();
-        Self { file: 0, claim, purpose: Purpose::Write(key), table: None, missing, tried: Vec::new() }
-    }
-
-    /// A copy of which these chunks, and the table, are read to be verified.
-    pub(crate) fn to_verify(copy: usize, claim: Claim, chunks: BTreeSet<u64>) -> Self {
-        Self { file: copy, claim, purpose: Purpose::Verify, table: None, missing: chunks, tried: Vec::new() }
-    }
-
-    /// One of which chunks are fetched for making others.
-    pub(super) fn to_keep(claim: Claim) -> Self {
-        Self { purpose: Purpose::Keep, ..Self::to_verify(0, claim, BTreeSet::new()) }
-    }
-
-    /// That of a piece that is decrypted.
-    pub(super) fn key(&self) -> Option<&FileKey> {
-        if let Purpose::Write(key) = &self.purpose { Some(key) } else { None }
-    }
-
-    /// The chunks that are wanted and missing.
-    pub(super) fn missing(&self) -> &BTreeSet<u64> {
-        &self.missing
-    }
-
-    /// Notes that a chunk was made of others.
-    pub(super) fn was_made(&mut self, chunk: u64) {
-        self.missing.remove(&chunk);
-    }
-
-    /// Takes its verified table, and notes which chunks need not be fetched because the file has them already.
-    pub(super) fn resume(&mut self, table: Vec<Bytes32>, there: &[u64]) {
-        self.table = Some(table);
-        for chunk in there {
-            self.missing.remove(chunk);
-        }
-    }
-
-    /// Wants these chunks and no others.
-    pub(super) fn want(&mut self, chunks: impl IntoIterator<Item = u64>) {
-        self.missing = chunks.into_iter().collect();
-    }
-
-    pub(crate) fn is_whole(&self) -> bool {
-        self.missing.is_empty()
-    }
-
-    /// Bytes of the chunks that are still missing.
-    pub(crate) fn bytes_missing(&self) -> u64 {
-        let of_chunk = |chunk| self.claim.header.chunk_range(chunk);
-        self.missing.iter().map(|&chunk| of_chunk(chunk).end - of_chunk(chunk).start).sum()
-    }
-
-    pub(crate) fn was_tried(&self, server: usize) -> bool {
-        self.tried.iter().any(|(s, _)| *s == server)
-    }
-
-    /// Whether the server that was asked last is one of these, and did not provide all of it because its connection
-    /// ended: then it can be asked again.
-    pub(crate) fn was_lost_by(&self, servers: &[usize]) -> bool {
-        let is_lost = |(server, fault): &(usize, Option<Fault>)| {
-            servers.contains(server) && matches!(fault, Some(Fault::Lost(_)))
-        };
-        !self.is_whole() && self.tried.last().is_some_and(is_lost)
-    }
-
-    /// What to request next, as ranges of the piece file: first the table, if more than one chunk needs it or it must
-    /// be verified, then runs of missing chunks.
-    fn reads(&self) -> Vec<Read> {
-        let header = &self.claim.header;
-        let layout = header.layout();
-        let mut reads = Vec::new();
-        if self.table.is_none() && (header.chunks() > 1 || matches!(self.purpose, Purpose::Verify)) {
-            reads.push(Read {
-                what: What::Table,
-                offset: layout.table.start,
-                length: layout.table.end - layout.table.start,
-            });
-        }
-        for run in runs(self.missing.iter().copied()) {
-            let (first, last) = run.into_inner();
-            let (start, end) = (header.stored_chunk(first).start, header.stored_chunk(last).end);
-            reads.push(Read {
-                what: What::Chunks(first, last),
-                offset: layout.body.start + start,
-                length: end - start,
-            });
-        }
-        reads
-    }
-}
-
-#[derive(Clone, Copy)]
-enum What {
-    Table,
-    Chunks(u64, u64),
-}
-
-struct Read {
-    what: What,
-    offset: u64,
-    length: u64,
-}
-
 /// Takes the verified bytes of a file, in whatever order they arrive.
 pub(super) trait Output: Sync {
     /// Takes bytes to their place in the file.
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError>;
 
-    /// Takes a chunk of a piece that others are made of.
-    fn keep(&self, _piece: u8, _chunk: u64, _bytes: VerifiedChunk) {}
+    /// Takes a chunk of a piece that others are made of. Returns how many more bytes of the file are done.
+    fn combine(&self, _piece: u8, _chunk: u64, _bytes: VerifiedChunk<'_>) -> Result<u64, LocalError> {
+        Ok(0)
+    }
 }
 
 /// What is being written, for all servers that it comes from.
@@ -250,7 +101,11 @@ impl<'a> Fetching<'a> {
         to_look: &[FilePath],
     ) -> Self {
         let reads = |(i, p): (usize, &Piece)| p.reads().into_iter().map(move |r| (i, r));
-        let to_ask = pieces.iter().enumerate().flat_map(reads).collect();
+        let mut to_ask: Vec<(usize, Read)> = pieces.iter().enumerate().flat_map(reads).collect();
+        if pieces.iter().all(|piece| matches!(piece.purpose, Purpose::Combine)) {
+            let place = |piece: &Piece| (piece.claim.header.file_size, piece.file);
+            to_ask.sort_by_key(|(index, read)| (place(&pieces[*index]), read.what.first()));
+        }
         pieces.iter_mut().for_each(|piece| piece.tried.push((server, None)));
         let (asked, to_look) = (VecDeque::new(), to_look.iter().cloned().collect());
         let (looking, found) = (VecDeque::new(), Vec::new());
@@ -260,7 +115,7 @@ impl<'a> Fetching<'a> {
             server,
             peer,
             pieces,
-            to_ask,
+            to_ask: to_ask.into(),
             asked,
             ahead: 0,
             to_look,
@@ -281,7 +136,7 @@ impl<'a> Fetching<'a> {
             Ok(()) => (Ok(self.peer), false),
             Err(Stop::Peer(why)) => {
                 for piece in self.pieces.iter_mut().filter(|p| !p.is_whole()) {
-                    note(piece, Fault::Lost(why.to_string()));
+                    piece.note(Fault::Lost(why.to_string()));
                 }
                 (Err(why), false)
             }
@@ -364,7 +219,7 @@ impl<'a> Fetching<'a> {
             let Some((index, read, line)) = self.asked.pop_front() else { return Ok(self.take_look()?) };
             self.ahead -= line;
             if let Some(fault) = self.begin(index, &read, buffer)? {
-                note(&mut self.pieces[index], fault);
+                self.pieces[index].note(fault);
             }
         }
         if let Some(mut taking) = self.taking.take() {
@@ -375,7 +230,7 @@ impl<'a> Fetching<'a> {
                 return Ok(true);
             }
             if let Some(fault) = taking.fault {
-                note(piece, fault);
+                piece.note(fault);
             }
             // READs of one piece follow one another: a copy that is only verified is done after the last, and its table
             // is dropped.
@@ -417,12 +272,6 @@ impl<'a> Fetching<'a> {
                 Ok(None)
             }
         }
-    }
-}
-
-fn note(piece: &mut Piece, fault: Fault) {
-    if let Some((_, noted)) = piece.tried.last_mut() {
-        noted.get_or_insert(fault);
     }
 }
 
@@ -483,65 +332,46 @@ fn take_chunks(
         return Ok(());
     }
     for (chunk, bytes) in (first..=last).zip(buffer.chunks_mut(header.stored_chunk_size() as usize)) {
-        let range = header.chunk_range(chunk);
-        let expected = expected_hash(piece, chunk, bytes);
-        let is_good = match (&piece.purpose, expected) {
-            (_, None) => false,
-            (Purpose::Verify, Some(expected)) => sha256(bytes) == expected,
-            (Purpose::Keep, Some(expected)) => {
-                let verified = VerifiedChunk::new(bytes, &expected);
-                let is_good = verified.is_some();
-                verified
-                    .into_iter()
-                    .for_each(|good| files[piece.file].output.keep(header.piece, chunk, good));
-                is_good
-            }
-            (Purpose::Write(key), Some(expected)) => match decrypt_verified(key, bytes, &expected) {
-                None => false,
-                Some(plain) => {
-                    let Writing { output, failed } = &files[piece.file];
-                    let in_file = placement::range(header.file_size, header.piece).start;
-                    if let Err(error) = output.write(plain, in_file + range.start) {
-                        // The first failure is the one that is reported.
-                        let _ = failed.set(error);
-                        return Ok(());
-                    }
-                    true
+        match take_chunk(files, piece, chunk, bytes) {
+            Ok(Some(done)) => {
+                piece.missing.remove(&chunk);
+                if done > 0 {
+                    report.progress(Progress { done });
                 }
-            },
-        };
-        if is_good {
-            piece.missing.remove(&chunk);
-            if !matches!(piece.purpose, Purpose::Keep) {
-                report.progress(Progress { done: range.end - range.start });
             }
-        } else {
-            taking.fault = Some(Fault::Damaged);
+            Ok(None) => taking.fault = Some(Fault::Damaged),
+            Err(error) => {
+                // The first failure is the one that is reported.
+                let _ = files[piece.file].failed.set(error);
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
-/// Ascending numbers as runs without gaps.
-fn runs(numbers: impl IntoIterator<Item = u64>) -> impl Iterator<Item = RangeInclusive<u64>> {
-    let mut numbers = numbers.into_iter().peekable();
-    std::iter::from_fn(move || {
-        let first = numbers.next()?;
-        let mut last = first;
-        while let Some(next) = numbers.next_if_eq(&(last + 1)) {
-            last = next;
+/// Verifies a chunk, and does with it what it was fetched for. Returns how many bytes are done with it; `None` if it is
+/// damaged.
+fn take_chunk(
+    files: &[Writing<'_>],
+    piece: &Piece,
+    chunk: u64,
+    bytes: &mut [u8],
+) -> Result<Option<u64>, LocalError> {
+    let header = &piece.claim.header;
+    let verified = piece.expected_hash(chunk, bytes).and_then(|hash| VerifiedChunk::new(bytes, &hash));
+    let Some(verified) = verified else { return Ok(None) };
+    let range = header.chunk_range(chunk);
+    match &piece.purpose {
+        Purpose::Verify => {}
+        Purpose::Combine => return files[piece.file].output.combine(header.piece, chunk, verified).map(Some),
+        Purpose::Write(key) => {
+            let Some(plain) = verified.decrypt(key) else { return Ok(None) };
+            let start = placement::range(header.file_size, header.piece).start + range.start;
+            files[piece.file].output.write(plain, start)?;
         }
-        Some(first..=last)
-    })
-}
-
-/// The hash that a chunk must have. A single chunk needs no table: its hash is the whole table.
-fn expected_hash(piece: &Piece, chunk: u64, bytes: &[u8]) -> Option<Bytes32> {
-    if piece.claim.header.chunks() == 1 {
-        let hash = sha256(bytes);
-        return (sha256(&hash) == piece.claim.root).then_some(hash);
     }
-    piece.table.as_ref()?.get(usize::try_from(chunk).ok()?).copied()
+    Ok(Some(range.end - range.start))
 }
 
 fn resize(buffer: &mut Vec<u8>, length: u64) {

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::fetch::{Fetched, Fetching, Output, Piece, Writing};
+use super::fetch::{Fetched, Fetching, Output, Writing};
+use super::piece::Piece;
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
 use crate::client::core::look::{Looks, now};

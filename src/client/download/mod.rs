@@ -4,14 +4,16 @@ mod cat;
 mod destination;
 mod entries;
 pub(crate) mod extra;
-pub(crate) mod fetch;
+mod fetch;
 pub(crate) mod gather;
 mod leftovers;
+pub(crate) mod piece;
 mod plan;
 pub(crate) mod rebuild;
 mod resume;
 mod small;
 mod stream;
+mod sums;
 mod syncing;
 mod target;
 
@@ -21,9 +23,9 @@ use std::path::PathBuf;
 pub(crate) use cat::cat;
 pub use destination::Destination;
 use entries::{LastFolder, Shortfall, existing, existing_at, is_newer, is_same};
-use fetch::Piece;
 use gather::{Incoming, gather};
 use leftovers::{has_remains, remove_remains, sweep};
+use piece::Piece;
 use plan::{
     Failure, MAX_RESTARTS, MORE_LOOKS, Plan, bad_copies, failure, is_to_make, pieces, plan, report_bad_copies,
 };

@@ -1,12 +1,12 @@
 //! A file that can be rebuilt: its version, its pieces, and what was wrong with copies of them.
 
-use super::fetch::{Fault, Piece};
+use super::piece::{Fault, Piece};
 use crate::client::core::base::Core;
 use crate::client::core::error::ClientError;
 use crate::client::core::report::Notice;
 use crate::client::core::survey::Survey;
 use crate::client::core::whole::{Attempted, incomplete, whole_version};
-use crate::placement::{self, Scheme};
+use crate::placement::{self, Scheme, parity};
 use crate::sealed::{Claim, Facts};
 use crate::version::Version;
 
@@ -46,12 +46,13 @@ pub(super) fn pieces(core: &Core, plan: &Plan) -> Vec<Piece> {
     placement::pieces().filter_map(piece).collect()
 }
 
-/// Whether pieces of it must be made of others, because no server that is up shows them.
+/// Whether something of it must be made of others, because no server that is up shows it.
 pub(super) fn is_to_make(core: &Core, survey: &Survey, pieces: &[Piece]) -> bool {
     let is_away = |piece: &Piece| {
         let header = &piece.claim.header;
         let holders = survey.holders(header.version, header.piece);
-        header.scheme == Scheme::Parity && !holders.iter().any(|&server| core.cluster.is_up(server))
+        let is_shown = holders.iter().any(|&server| core.cluster.is_up(server));
+        header.scheme == Scheme::Parity && !is_shown && !piece.is_whole()
     };
     pieces.iter().any(is_away)
 }
@@ -73,15 +74,27 @@ pub(super) fn failure(core: &Core, survey: &Survey, version: Version, pieces: &[
     if pieces.iter().flat_map(|piece| &piece.tried).any(|(_, fault)| *fault == Some(Fault::Replaced)) {
         return Failure::Replaced;
     }
-    let fetched: Vec<Attempted> = pieces.iter().filter(|piece| !piece.is_whole()).map(fetched).collect();
+    let is_xor = |piece: &&Piece| parity::sources(piece.claim.header.piece).is_some();
+    let of_xors: Vec<_> = pieces.iter().filter(is_xor).flat_map(faults_for_others).collect();
+    let fetched = |number| {
+        let is_short = |piece: &&Piece| piece.claim.header.piece == number && !piece.is_whole();
+        let short = pieces.iter().find(is_short);
+        let faults = short.into_iter().flat_map(faults).chain(of_xors.iter().cloned());
+        Attempted { piece: number, is_whole: short.is_none(), faults: faults.collect() }
+    };
+    let fetched: Vec<Attempted> = placement::pieces().map(fetched).collect();
     Failure::Failed(incomplete(core, survey, Some(version), &fetched))
 }
 
-/// The fate of a piece, in words.
-fn fetched(piece: &Piece) -> Attempted {
-    let fault = |(server, fault): &(usize, Option<Fault>)| Some((*server, fault.as_ref()?.to_string()));
-    let faults = piece.tried.iter().filter_map(fault).collect();
-    Attempted { piece: piece.claim.header.piece, is_whole: piece.is_whole(), faults }
+/// The fate of a piece, in words, by server.
+fn faults(piece: &Piece) -> impl Iterator<Item = (usize, String)> {
+    piece.tried.iter().filter_map(|(server, fault)| Some((*server, fault.as_ref()?.to_string())))
+}
+
+/// That of one of which others could not be made.
+fn faults_for_others(piece: &Piece) -> impl Iterator<Item = (usize, String)> {
+    let number = piece.claim.header.piece;
+    faults(piece).map(move |(server, why)| (server, format!("{why} for piece {number}")))
 }
 
 /// A server, the number of a piece, and what was wrong with the copy that the server has of it.

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::thread;
 
-use super::fetch::Piece;
 use super::gather::{Incoming, candidates};
+use super::piece::Piece;
 use super::target::Target;
 use crate::client::core::base::Core;
 use crate::client::core::chunks::{Known, Question, list_chunks};

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::fetch::{Fault, Output, Piece};
+use super::fetch::Output;
 use super::gather::{Incoming, gather};
-use super::plan::{BadCopy, Failure, Plan, bad_copies, failure, pieces, report_bad_copies};
+use super::piece::{Fault, Piece};
+use super::plan::{BadCopy, Failure, Plan, bad_copies, failure, is_to_make, pieces, report_bad_copies};
 use super::rebuild::rebuild;
 use crate::client::core::base::Core;
 use crate::client::core::error::LocalError;
@@ -79,7 +80,10 @@ impl Stream {
         let first = placement::pieces().next().unwrap_or_default();
         let file =
             Incoming { survey: plan.survey, output: Window::of(0..0, is_unwanted), pieces, failed: None };
-        Self { file, version, next: (first, 0), length: FIRST, bad: Vec::new() }
+        // Of what is made of others nothing is read twice if all of it is in one window.
+        let is_one = plan.facts.size <= MOST && is_to_make(core, &file.survey, &file.pieces);
+        let length = if is_one { MOST } else { FIRST };
+        Self { file, version, next: (first, 0), length, bad: Vec::new() }
     }
 
     /// The next bytes, all of them verified; none at the end of the file, or if they are unwanted.
@@ -117,21 +121,22 @@ impl Stream {
     }
 
     fn fetch(&mut self, core: &mut Core) {
-        gather(core, &mut [&mut self.file], &[]);
+        if !is_to_make(core, &self.file.survey, &self.file.pieces) {
+            gather(core, &mut [&mut self.file], &[]);
+        }
         rebuild(core, [&mut self.file]);
         for (server, piece, why) in bad_copies(&self.file.pieces) {
             if !self.bad.iter().any(|(s, p, _)| (*s, *p) == (server, piece)) {
                 self.bad.push((server, piece, why));
             }
         }
-        // Those that others were made of are of no more use.
-        self.file.pieces.retain(|piece| piece.key().is_some());
     }
 
     /// Has the pieces want what the next window has of them; returns where it is in the file.
     fn begin_window(&mut self) -> Option<Range<u64>> {
-        // What is behind is not needed anymore. Servers that failed are asked again only if no other has it.
-        self.file.pieces.retain(|piece| piece.claim.header.piece >= self.next.0);
+        // What is behind is not needed anymore, nor are faults of XORs. Servers that failed are asked again only if no
+        // other has it.
+        self.file.pieces.retain(|piece| piece.claim.header.piece >= self.next.0 && piece.key().is_some());
         let is_bad = |fault: &Option<Fault>| !matches!(fault, None | Some(Fault::Lost(_)));
         self.file.pieces.iter_mut().for_each(|piece| piece.tried.retain(|(_, fault)| is_bad(fault)));
         self.file.pieces.iter_mut().for_each(|piece| piece.want(0..0));

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod local;
+mod making;
 mod plan;
 mod remains;
 pub(crate) mod source;
@@ -16,7 +17,7 @@ use local::{Attributes, OpenSource, Since};
 use plan::{Encrypted, Plan};
 use remains::{Remains, kept_by};
 use source::Source;
-use stage::{Job, Staged, all_jobs, has_same_bytes, stage_all};
+use stage::{Job, Staged, all_jobs, extras_wanted, has_same_bytes, stage_all};
 
 use super::core::base::Core;
 use super::core::error::{ClientError, LocalError};
@@ -160,6 +161,7 @@ pub(crate) fn upload(
         results.extend(uploaded);
         rest = later;
     }
+    core.cluster.end_extras();
     core.report.end();
     results
 }
@@ -228,6 +230,9 @@ fn attempt(core: &mut Core, pending: Vec<&mut Upload>, only_changed: bool) {
                 file.result = error.map(Err);
             }
         }
+    }
+    if !aborting.is_empty() {
+        core.cluster.end_extras();
     }
     abort_all(core, &aborting);
     for ((file, plan), outcome) in commit_all(core, ready) {
@@ -304,12 +309,14 @@ fn stage(core: &mut Core, planned: &mut [Planned<'_>]) -> Vec<Staged> {
     let mut jobs = all_jobs(&planned.iter().map(|planned| &planned.plan).collect::<Vec<_>>());
     // Each round goes without a server of the one before, or a server returns, which it does a few times at most.
     while !jobs.is_empty() {
-        let logins = core.cluster.logins();
         let plans: Vec<&Plan> = planned.iter().map(|planned| &planned.plan).collect();
+        let extras = core.cluster.lend_extras(&extras_wanted(&plans, &jobs, core.cluster.len()));
+        let logins = core.cluster.logins();
         let (peers, key, report) = (core.cluster.lend_peers(), &core.key, &*core.report);
-        let stage = || stage_all(&plans, staged, &jobs, peers, key, report);
-        let (done, peers) = timed(report, Phase::Stage, stage);
+        let stage = || stage_all(&plans, staged, &jobs, (peers, extras), key, report);
+        let (done, peers, extras) = timed(report, Phase::Stage, stage);
         core.cluster.take_back(peers);
+        core.cluster.keep_extras(extras);
         core.cluster.log_in_again();
         staged = done;
         // What was staged on a connection may be committed on no other.
@@ -451,7 +458,7 @@ fn report_copies(core: &Core, plan: &Plan, file: &Outgoing, committed: &[usize])
             }
         }
         Scheme::Parity => {
-            let losses = placement::parity::losses(&plan.held_by(committed));
+            let losses = Scheme::Parity.losses(&plan.held_by(committed));
             if losses.is_none_or(|losses| losses + 1 < replicas) {
                 core.report.notice(Notice::FewerLosses { path: path(), losses });
             }

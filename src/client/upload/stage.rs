@@ -1,22 +1,24 @@
 //! Staging the pieces of a batch: encrypt and hash each byte once, send it to every holder.
 //!
 //! A job is one piece. Threads take jobs in order; each locks the connections of its piece's holders, always in the
-//! order of the servers, so that no two wait for each other. Replies are read when everything is sent: they are short,
-//! and wait in the sockets' buffers.
+//! order of the servers, so that no two wait for each other. The pieces and XORs of a file with parity are one task,
+//! because the XORs are made while the pieces are sent. If they are large, all of them are sent at the same time, each
+//! by a thread and on a connection of its own. Replies are read when everything is sent: they are short, and wait in the
+//! sockets' buffers.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, available_parallelism};
 
-use super::encryption::Encryption;
+use super::making::{Extent, Source, Unmade, encrypt, make_xor, pass_on};
 use super::plan::{Encrypted, Plan};
-use crate::client::core::cluster::Returned;
+use crate::client::core::cluster::{Extras, Returned};
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::{Answer, Peer, PeerError};
 use crate::placement::{self, parity};
-use crate::primitives::sha256;
-use crate::sealed::{ChunkHasher, Header, MasterKey, xor};
+use crate::sealed::MasterKey;
 use crate::wire::{MIN_PARTIAL, Request};
 
 /// More threads than this only wait for each other: there are four pieces.
@@ -24,6 +26,11 @@ const MAX_THREADS: usize = 4;
 /// One thread for this many bytes of a batch. Measured on two cores: a second one makes 16 MiB no quicker, and many
 /// clients at once slower, since twice as much of theirs waits in sockets.
 const BYTES_PER_THREAD: u64 = 16 << 20;
+/// Steps by which a piece may be ahead of an XOR of it that is sent at the same time. One is enough for both to work, and
+/// bounds the memory.
+const STEPS_AHEAD: usize = 1;
+/// More steps than a piece has that is not sent at the same time as its XORs.
+const ALL_STEPS: usize = 64;
 
 /// The result for a file's pieces.
 #[derive(Default)]
@@ -67,10 +74,24 @@ impl Lane {
     }
 }
 
+/// The pieces that are staged by one thread, or by one for each of them, in this order: all of one file with parity, or
+/// one piece of another file.
+struct Task<'a> {
+    plan: &'a Plan,
+    jobs: Vec<&'a Job>,
+}
+
+impl Task<'_> {
+    /// The number of its file.
+    fn file(&self) -> usize {
+        self.jobs.first().map_or(0, |job| job.file)
+    }
+}
+
 struct Work<'a> {
-    plans: &'a [&'a Plan],
-    jobs: Mutex<VecDeque<&'a Job>>,
-    lanes: Vec<Mutex<Lane>>,
+    tasks: Mutex<VecDeque<Task<'a>>>,
+    /// By server: its connections.
+    lanes: Vec<Vec<Mutex<Lane>>>,
     staged: Vec<Mutex<Staged>>,
     key: &'a MasterKey,
     report: &'a dyn Report,
@@ -88,11 +109,29 @@ pub(super) fn all_jobs(plans: &[&Plan]) -> Vec<Job> {
         Job { file, piece, servers }
     };
     let of_file = |file: usize| {
-        let pieces = plans[file].header.scheme.pieces();
-        let xors = pieces.filter(|&piece| parity::sources(piece).is_some());
+        let xors = plans[file].header.scheme.pieces().filter(|&piece| is_xor(piece));
         job_order().chain(xors).map(move |piece| (file, piece))
     };
     (0..plans.len()).flat_map(of_file).map(job).collect()
+}
+
+fn is_xor(piece: u8) -> bool {
+    parity::sources(piece).is_some()
+}
+
+/// Whether its pieces and XORs are sent at the same time, because they are too large to be held in memory.
+fn is_streamed(plan: &Plan) -> bool {
+    plan.header.scheme.pieces().any(is_xor) && plan.header.of_piece(1).body_size() >= MIN_PARTIAL
+}
+
+/// For each of so many servers, how many connections these jobs need at the same time, apart from the first.
+pub(super) fn extras_wanted(plans: &[&Plan], jobs: &[Job], servers: usize) -> Vec<usize> {
+    let at_once = |file: usize, server: usize| {
+        jobs.iter().filter(|job| job.file == file && job.servers.contains(&server)).count()
+    };
+    let streamed: Vec<usize> = (0..plans.len()).filter(|&file| is_streamed(plans[file])).collect();
+    let most = |server| streamed.iter().map(|&file| at_once(file, server)).max().unwrap_or(0);
+    (0..servers).map(|server| most(server).saturating_sub(1)).collect()
 }
 
 /// Does these jobs for these files, of which so much is staged already. Returns the result for each file, and the
@@ -101,44 +140,77 @@ pub(super) fn stage_all(
     plans: &[&Plan],
     staged: Vec<Staged>,
     jobs: &[Job],
-    peers: Vec<Option<Peer>>,
+    (peers, extras): (Vec<Option<Peer>>, Extras),
     key: &MasterKey,
     report: &dyn Report,
-) -> (Vec<Staged>, Returned) {
+) -> (Vec<Staged>, Returned, Extras) {
     let lane = |peer: Option<Peer>| Mutex::new(Lane { peer: peer.map(Ok), expected: VecDeque::new() });
-    // An XOR is made of pieces that were sent: see `encrypt_xor`.
-    let (xors, data): (Vec<&Job>, Vec<&Job>) =
-        jobs.iter().partition(|job| parity::sources(job.piece).is_some());
+    // As many to a server that was lost, so that no piece waits for another's.
+    let wanted = extras_wanted(plans, jobs, peers.len());
+    let lanes = |((peer, extras), wanted): ((Option<Peer>, Vec<Peer>), usize)| {
+        let lost = std::iter::repeat_with(|| None);
+        let extras = extras.into_iter().map(Some).chain(lost).take(wanted);
+        std::iter::once(peer).chain(extras).map(lane).collect()
+    };
     let work = Work {
-        plans,
-        jobs: Mutex::default(),
-        lanes: peers.into_iter().map(lane).collect(),
+        tasks: Mutex::default(),
+        lanes: peers.into_iter().zip(extras).zip(wanted).map(lanes).collect(),
         staged: staged.into_iter().map(Mutex::new).collect(),
         key,
         report,
     };
     let bytes = jobs.iter().map(|job| plans[job.file].header.of_piece(job.piece).piece_size).sum();
-    let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from));
-    for jobs in [data, xors] {
-        let threads = threads.min(jobs.len());
-        *lock(&work.jobs) = jobs.into();
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(|| work.run());
-            }
-            work.run();
-        });
-    }
-    for lane in &work.lanes {
+    let (streamed, others): (Vec<Task<'_>>, Vec<Task<'_>>) =
+        tasks(plans, jobs).into_iter().partition(|task| is_streamed(task.plan));
+    let threads = threads_for(bytes, available_parallelism().map_or(1, usize::from)).min(others.len());
+    *lock(&work.tasks) = others.into();
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| work.run());
+        }
+        work.run();
+    });
+    streamed.iter().for_each(|task| work.stream(task));
+    for lane in work.lanes.iter().flatten() {
         lock(lane).try_send(Peer::flush);
     }
-    for (server, lane) in work.lanes.iter().enumerate() {
-        collect_replies(server, &mut lock(lane), &work.staged);
+    for (server, lanes) in work.lanes.iter().enumerate() {
+        lanes.iter().for_each(|lane| collect_replies(server, &mut lock(lane), &work.staged));
     }
     let staged = work.staged.into_iter().map(|o| o.into_inner().unwrap_or_else(PoisonError::into_inner));
-    let peers = work.lanes.into_iter().map(|l| l.into_inner().unwrap_or_else(PoisonError::into_inner).peer);
-    let peers = peers.enumerate().filter_map(|(server, peer)| Some((server, peer?)));
-    (staged.collect(), peers.collect())
+    let (mut returned, mut extras) = (Returned::new(), Extras::new());
+    for (server, lanes) in work.lanes.into_iter().enumerate() {
+        let peers = lanes.into_iter().map(|l| l.into_inner().unwrap_or_else(PoisonError::into_inner).peer);
+        let mut peers = peers.flatten();
+        // A server that has ended one connection is not trusted to have what was sent on the others.
+        let first =
+            peers.next().map(|first| first.and_then(|first| Ok((first, peers.collect::<Result<_, _>>()?))));
+        extras.push(Vec::new());
+        match first {
+            Some(Ok((first, others))) => {
+                returned.push((server, Ok(first)));
+                extras[server] = others;
+            }
+            Some(Err(why)) => returned.push((server, Err(why))),
+            None => {}
+        }
+    }
+    (staged.collect(), returned, extras)
+}
+
+/// What belongs together.
+fn tasks<'a>(plans: &[&'a Plan], jobs: &'a [Job]) -> Vec<Task<'a>> {
+    let mut tasks: Vec<Task<'_>> = Vec::new();
+    for job in jobs {
+        let plan = plans[job.file];
+        match tasks.last_mut() {
+            Some(task) if task.file() == job.file && plan.header.scheme.pieces().any(is_xor) => {
+                task.jobs.push(job);
+            }
+            _ => tasks.push(Task { plan, jobs: vec![job] }),
+        }
+    }
+    tasks
 }
 
 /// Odd pieces first: with two copies, neighbours share a server and others do not, so that two
@@ -169,62 +241,124 @@ fn collect_replies(server: usize, lane: &mut Lane, staged: &[Mutex<Staged>]) {
     }
 }
 
+/// One piece of a task: what it is made of, and what is made of it.
+struct Part<'a> {
+    piece: u8,
+    /// Its holders, each with the connection by which it goes there.
+    lanes: Vec<(usize, &'a Mutex<Lane>)>,
+    sources: Option<[Source; 2]>,
+    xors: Vec<SyncSender<Arc<[u8]>>>,
+}
+
 impl Work<'_> {
     fn run(&self) {
         let mut buffer = Vec::new();
         loop {
-            let Some(job) = lock(&self.jobs).pop_front() else { return };
-            // A file that failed needs no more bytes.
-            if lock(&self.staged[job.file]).local.is_none() {
-                self.stage(job, &mut buffer);
+            let Some(task) = lock(&self.tasks).pop_front() else { return };
+            for part in self.parts(&task, ALL_STEPS, |_| 0) {
+                self.stage(&task, part, &mut buffer);
             }
         }
     }
 
-    fn stage(&self, job: &Job, buffer: &mut Vec<u8>) {
-        let plan = self.plans[job.file];
-        let header = plan.header.of_piece(job.piece);
+    /// Stages all pieces of a task at the same time.
+    fn stream(&self, task: &Task<'_>) {
+        let mut used = vec![0; self.lanes.len()];
+        let next_lane = |server: usize| {
+            used[server] += 1;
+            used[server] - 1
+        };
+        let parts = self.parts(task, STEPS_AHEAD, next_lane);
+        thread::scope(|scope| {
+            for part in parts {
+                scope.spawn(|| self.stage(task, part, &mut Vec::new()));
+            }
+        });
+    }
+
+    /// The pieces of a task, each after those of which it is an XOR. What an XOR is made of is among them even if
+    /// nobody is to be sent it.
+    fn parts(
+        &self,
+        task: &Task<'_>,
+        steps_ahead: usize,
+        mut lane: impl FnMut(usize) -> usize,
+    ) -> Vec<Part<'_>> {
+        let jobs = || task.jobs.iter();
+        let sources = jobs().filter_map(|job| parity::sources(job.piece)).flatten();
+        let unsent = placement::pieces()
+            .filter(|piece| sources.clone().any(|source| source == *piece))
+            .filter(|piece| jobs().all(|job| job.piece != *piece));
+        let sent = jobs().map(|job| (job.piece, &job.servers[..]));
+        let all = unsent.map(|piece| (piece, &[][..])).chain(sent);
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        for (piece, servers) in all {
+            let mut servers = servers.to_vec();
+            servers.sort_unstable();
+            let lanes = servers
+                .into_iter()
+                .filter_map(|server| Some((server, self.lanes[server].get(lane(server))?)));
+            let lanes = lanes.collect();
+            let source = |source: u8| {
+                let (sender, steps) = sync_channel(steps_ahead);
+                let part = parts.iter_mut().find(|part| part.piece == source);
+                part.into_iter().for_each(|part| part.xors.push(sender.clone()));
+                Source::new(&task.plan.header.of_piece(source), steps)
+            };
+            let sources = parity::sources(piece).map(|sources| sources.map(source));
+            parts.push(Part { piece, lanes, sources, xors: Vec::new() });
+        }
+        parts
+    }
+
+    fn stage<'l>(&'l self, task: &Task<'_>, part: Part<'l>, buffer: &mut Vec<u8>) {
+        let (plan, staged) = (task.plan, &self.staged[task.file()]);
+        // A file that failed needs no more bytes.
+        if lock(staged).local.is_some() {
+            return;
+        }
+        let header = plan.header.of_piece(part.piece);
         let opening = self.key.seal_opening(&header.encode());
-        let mut in_order = job.servers.clone();
-        in_order.sort_unstable();
-        let mut receivers: Vec<Receiver<'_>> = in_order
-            .iter()
-            .map(|&server| {
-                let kept = plan.kept.iter().find(|kept| kept.is(server, job.piece));
-                let (from, chunks) = kept.map_or((header.version, 0), |kept| (kept.version, kept.chunks));
-                let start = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
-                let length = header.payload_size() - start;
-                let request = match header.body_size() >= MIN_PARTIAL {
-                    true => {
-                        Request::Resume { header: Box::new(header.clone()), opening, from, chunks, length }
-                    }
-                    false => Request::Stage { header: Box::new(header.clone()), length, restore: None },
-                };
-                let mut lane = lock(&self.lanes[server]);
-                lane.expected.push_back((job.file, job.piece));
-                lane.try_send(|peer| peer.send(&request));
-                Receiver { lane, chunks, start, left: length }
-            })
-            .collect();
-        let sent = lock(&self.staged[job.file]).pieces.iter().find(|sent| sent.piece == job.piece).cloned();
+        let receiver = |(server, lane): (usize, &'l Mutex<Lane>)| {
+            let kept = plan.kept.iter().find(|kept| kept.is(server, part.piece));
+            let (from, chunks) = kept.map_or((header.version, 0), |kept| (kept.version, kept.chunks));
+            let start = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
+            let length = header.payload_size() - start;
+            let request = match header.body_size() >= MIN_PARTIAL {
+                true => Request::Resume { header: Box::new(header.clone()), opening, from, chunks, length },
+                false => Request::Stage { header: Box::new(header.clone()), length, restore: None },
+            };
+            let mut lane = lock(lane);
+            lane.expected.push_back((task.file(), part.piece));
+            lane.try_send(|peer| peer.send(&request));
+            Receiver { lane, chunks, start, left: length }
+        };
+        let mut receivers: Vec<Receiver<'_>> = part.lanes.into_iter().map(receiver).collect();
+        let first_lacking = receivers.iter().map(|receiver| receiver.chunks).min().unwrap_or(0);
+        let sent = lock(staged).pieces.iter().find(|sent| sent.piece == part.piece).cloned();
         let is_first = sent.is_none();
-        let table = sent.map_or_else(|| plan.known_hashes(job.piece), |sent| sent.table);
+        let table = sent.map_or_else(|| plan.known_hashes(part.piece), |sent| sent.table);
         let known = header.stored_chunk_size() * (table.len() / 32) as u64;
-        let from = receivers.iter().map(|receiver| receiver.chunks).min().unwrap_or(0);
-        let send = |step: &[u8], at: u64, done: u64| {
+        let take = |step: &[u8], at: u64, done: u64| {
+            pass_on(step, &part.xors)?;
             receivers.iter_mut().for_each(|receiver| receiver.send(step, at));
             if is_first && at >= known && done > 0 {
                 self.report.progress(Progress { done });
             }
+            Ok(())
         };
-        let encrypted = match parity::sources(job.piece) {
-            None => encrypt(plan, &header, from, table, buffer, send),
-            Some(sources) => {
-                let sent = lock(&self.staged[job.file]).pieces.clone();
-                encrypt_xor(plan, &header, from, &sources, &sent, send)
+        let made = match part.sources {
+            Some(sources) => make_xor(&header, sources, take),
+            // An XOR needs all of it, in the same steps as its other source.
+            None if !part.xors.is_empty() => {
+                encrypt(plan, &header, Extent { from: 0, table, in_whole_chunks: true }, buffer, take)
+            }
+            None => {
+                let extent = Extent { from: first_lacking, table, in_whole_chunks: false };
+                encrypt(plan, &header, extent, buffer, take)
             }
         };
-        match encrypted {
+        match made {
             Ok(encrypted) => {
                 let seal = self.key.seal(&header.encode(), &encrypted.root);
                 for Receiver { lane, .. } in &mut receivers {
@@ -234,11 +368,13 @@ impl Work<'_> {
                     });
                 }
                 if is_first {
-                    lock(&self.staged[job.file]).pieces.push(encrypted);
+                    lock(staged).pieces.push(encrypted);
                 }
             }
-            Err(error) => {
-                lock(&self.staged[job.file]).local = Some(error);
+            Err(why) => {
+                if let Unmade::Local(error) = why {
+                    lock(staged).local = Some(error);
+                }
                 receivers.iter_mut().for_each(Receiver::cancel);
             }
         }
@@ -280,100 +416,16 @@ impl Receiver<'_> {
 /// has the nonces of others.
 pub(super) fn has_same_bytes(plan: &Plan, sent: &[Encrypted]) -> Result<bool, LocalError> {
     let mut buffer = Vec::new();
-    for sent in sent.iter().filter(|sent| parity::sources(sent.piece).is_none()) {
+    for sent in sent.iter().filter(|sent| !is_xor(sent.piece)) {
         let header = plan.header.of_piece(sent.piece);
-        if encrypt(plan, &header, 0, Vec::new(), &mut buffer, |_, _, _| ())?.root != sent.root {
-            return Ok(false);
+        let all = Extent { from: 0, table: Vec::new(), in_whole_chunks: false };
+        match encrypt(plan, &header, all, &mut buffer, |_, _, _| Ok(())) {
+            Ok(now) if now.root == sent.root => {}
+            Ok(_) | Err(Unmade::Other) => return Ok(false),
+            Err(Unmade::Local(error)) => return Err(error),
         }
     }
     Ok(true)
-}
-
-/// Reads, encrypts and hashes a piece, from a chunk on. `table` has the hashes of the chunks that were sent before, to
-/// other servers or in another upload: such a chunk is given to `take` only if it is the very same. With other bytes of
-/// the file, it would have the nonce of another. `take` gets each part of the body, where it begins in the body, and
-/// how many bytes of the file are in it.
-fn encrypt(
-    plan: &Plan,
-    header: &Header,
-    from: u64,
-    mut table: Vec<u8>,
-    buffer: &mut Vec<u8>,
-    mut take: impl FnMut(&[u8], u64, u64),
-) -> Result<Encrypted, LocalError> {
-    let mut encryption =
-        Encryption::new(&plan.source, &plan.key, header, from, |chunk| plan.nonce(header.piece, chunk));
-    let before = table.len() / 32;
-    if before > 0 {
-        encryption.in_whole_chunks();
-    }
-    let stored = header.stored_chunk_size();
-    let mut hasher = ChunkHasher::new(stored);
-    let (mut chunk, mut at) = (usize::try_from(from).unwrap_or(usize::MAX), from * stored);
-    loop {
-        let (step, done) = encryption.step(buffer)?;
-        if step.is_empty() {
-            break;
-        }
-        let known = before.saturating_sub(chunk).saturating_mul(stored as usize).min(step.len());
-        let (again, new) = step.split_at(known);
-        for bytes in again.chunks(stored as usize) {
-            if sha256(bytes) != table[chunk * 32..][..32] {
-                return Err(plan.source.changed());
-            }
-            chunk += 1;
-        }
-        hasher.update(new, |hash| table.extend(hash));
-        take(step, at, done);
-        at += step.len() as u64;
-    }
-    hasher.finish(|hash| table.extend(hash));
-    Ok(Encrypted { piece: header.piece, root: sha256(&table), table })
-}
-
-/// Makes an XOR of two pieces that were `sent`, from a chunk on. They are read and encrypted again, under the same nonces:
-/// so nothing goes into it that is not the very same as what was sent. `take` is as for [`encrypt`], without
-/// bytes of the file.
-fn encrypt_xor(
-    plan: &Plan,
-    header: &Header,
-    from: u64,
-    sources: &[u8],
-    sent: &[Encrypted],
-    mut take: impl FnMut(&[u8], u64, u64),
-) -> Result<Encrypted, LocalError> {
-    let headers: Vec<Header> = sources.iter().map(|&source| header.of_piece(source)).collect();
-    let table_of =
-        |header: &Header| sent.iter().find(|sent| sent.piece == header.piece).map(|sent| &sent.table);
-    let mut sources = Vec::new();
-    for header in &headers {
-        let nonce = |chunk| plan.nonce(header.piece, chunk);
-        let mut encryption = Encryption::new(&plan.source, &plan.key, header, 0, nonce);
-        encryption.by_chunk();
-        sources.push((encryption, table_of(header)));
-    }
-    let (mut table, mut hasher) = (Vec::new(), ChunkHasher::new(header.stored_chunk_size()));
-    let (mut sum, mut buffer) = (Vec::new(), Vec::new());
-    for chunk in 0..header.chunks() {
-        let stored = header.stored_chunk(chunk);
-        sum.clear();
-        sum.resize(usize::try_from(stored.end - stored.start).unwrap_or(0), 0);
-        for (encryption, table) in &mut sources {
-            let (bytes, _) = encryption.step(&mut buffer)?;
-            let hash =
-                usize::try_from(chunk).ok().and_then(|chunk| table.as_ref()?.as_chunks::<32>().0.get(chunk));
-            if !bytes.is_empty() && hash != Some(&sha256(bytes)) {
-                return Err(plan.source.changed());
-            }
-            xor(&mut sum, bytes);
-        }
-        hasher.update(&sum, |hash| table.extend(hash));
-        if chunk >= from {
-            take(&sum, stored.start, 0);
-        }
-    }
-    hasher.finish(|hash| table.extend(hash));
-    Ok(Encrypted { piece: header.piece, root: sha256(&table), table })
 }
 
 #[cfg(test)]

@@ -85,12 +85,13 @@ fn judge_listing(model: &Model, folder: &str, outcome: &Outcome, acts: &[Act]) -
     Ok(())
 }
 
-/// Notes what was acknowledged, and whether a refusal is a permitted one.
+/// Notes what was acknowledged, and whether a refusal is a permitted one while so many servers are `away`.
 pub(crate) fn judge_writer(
     model: &mut Model,
     act: &Act,
     outcome: &Outcome,
     acts: &[Act],
+    away: usize,
 ) -> Result<Verdict, String> {
     let Some(status) = outcome.status else {
         return if act.killed_after.is_some() {
@@ -121,6 +122,15 @@ pub(crate) fn judge_writer(
         {
             true
         }
+        // With two away nobody can say that there is no such file.
+        Task::Download { name } | Task::Delete { name } | Task::Move { old: name, .. }
+            if away == 2 && status == 4 && says("may have") =>
+        {
+            model.may_be_missing(name)
+        }
+        Task::ShowFiles { .. } if away == 2 && status == 4 && says("may have") => true,
+        // With parity it needs four servers.
+        Task::Move { .. } if away > 0 && status == 4 && says("4 servers") => true,
         Task::Move { new, .. } if says("already exists") => model.may_be_there(new),
         // A server that falls away in the middle of a Move ends it: the file is under one of its names, or both.
         Task::Move { .. } if says("cannot store") || says("was kept beside") => {
@@ -129,7 +139,9 @@ pub(crate) fn judge_writer(
         // Somebody's upload came between its look and its end, and is what is there now.
         Task::Delete { .. } if says("was replaced in the meantime") => acts.iter().any(is_rival),
         // They do not go on without a server that was there when they began.
-        Task::Verify | Task::Repair => status == 1 || (status == 4 && says("lost the connection to")),
+        Task::Verify | Task::Repair => {
+            status == 1 || (status == 4 && (away == 2 || says("lost the connection to")))
+        }
         _ => says("kept replacing") && acts.iter().any(is_rival),
     };
     if allowed && matches!(act.task, Task::Move { .. }) {

@@ -6,6 +6,7 @@ use super::model::{Content, Model};
 use super::story::{Act, Fault, NAMES, Round, SERVERS, Story, Task};
 use super::world::{Outcome, World};
 use crate::common::USER;
+use shareit::placement::{DEFAULT_REPLICAS, PieceSet, Scheme};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -36,17 +37,20 @@ impl std::fmt::Display for Summary {
 }
 
 struct Run {
+    scheme: Scheme,
     world: World,
     model: Model,
     trace: Vec<String>,
     summary: Summary,
+    /// How many servers are not well in this round.
+    away: usize,
 }
 
 /// Lives through the story of a seed for so many operations. On a failure it tells what happened last.
-pub(crate) fn run(seed: u64, operations: usize) -> Result<Summary, String> {
-    let mut story = Story::new(seed);
-    let mut run =
-        Run { world: World::new(), model: Model::default(), trace: Vec::new(), summary: Summary::default() };
+pub(crate) fn run(seed: u64, scheme: Scheme, operations: usize) -> Result<Summary, String> {
+    let mut story = Story::new(seed, scheme);
+    let (world, model, summary) = (World::new(scheme), Model::default(), Summary::default());
+    let mut run = Run { scheme, world, model, trace: Vec::new(), summary, away: 0 };
     let mut rounds = 0;
     let outcome = loop {
         rounds += 1;
@@ -54,8 +58,11 @@ pub(crate) fn run(seed: u64, operations: usize) -> Result<Summary, String> {
         let take_stock = over || rounds % STOCK_TAKING == 0;
         let round = if take_stock { story.end() } else { story.next_round() };
         let played = match round {
-            Round::Work { heal, fault, acts } => run.work(heal, fault.as_ref(), &acts),
-            Round::Mend { heal } => run.mend(heal),
+            Round::Work { heal, faults, acts } => {
+                run.away = story.unwell().len();
+                run.work(&heal, &faults, &acts)
+            }
+            Round::Mend { heal } => run.mend(&heal),
         };
         let played = if take_stock { played.and_then(|()| run.take_stock()) } else { played };
         if over || played.is_err() {
@@ -75,21 +82,16 @@ pub(crate) fn run(seed: u64, operations: usize) -> Result<Summary, String> {
 }
 
 impl Run {
-    fn work(
-        &mut self,
-        heal: Option<usize>,
-        fault: Option<&(usize, Fault)>,
-        acts: &[Act],
-    ) -> Result<(), String> {
+    fn work(&mut self, heal: &[usize], faults: &[(usize, Fault)], acts: &[Act]) -> Result<(), String> {
         self.model.begin_round();
         let mut text = String::new();
-        if let Some(server) = heal {
+        for &server in heal {
             self.world.heal(server);
             let _ = writeln!(text, "Server{server} is up again");
         }
         acts.iter().for_each(|act| judge::attempt(&mut self.model, &act.task));
-        let (outcomes, happened) = self.world.play(acts, fault);
-        if let Some((server, fault)) = fault {
+        let (outcomes, happened) = self.world.play(acts, faults);
+        for ((server, fault), happened) in faults.iter().zip(happened) {
             let _ = writeln!(text, "Server{server}: {fault:?}{}", if happened { "" } else { " (in vain)" });
             if happened {
                 self.summary.count(format!("fault: {}", kind(fault)));
@@ -104,7 +106,7 @@ impl Run {
             judge::judge_reader(&mut self.model, act, outcome, acts)?;
         }
         for (act, outcome) in acts.iter().zip(&outcomes) {
-            let verdict = judge::judge_writer(&mut self.model, act, outcome, acts)
+            let verdict = judge::judge_writer(&mut self.model, act, outcome, acts, self.away)
                 .map_err(|why| format!("{why}: {}", describe(act, outcome)))?;
             self.summary.operations += 1;
             self.summary.count(format!("{}: {verdict:?}", name(&act.task)));
@@ -123,14 +125,15 @@ impl Run {
         let act = [Act { seat: super::story::Seat::First, task, killed_after: None }];
         self.trace.push(format!("again: {}\n", describe(&act[0], &outcome)));
         judge::judge_reader(&mut self.model, &act[0], &outcome, &act)?;
-        judge::judge_writer(&mut self.model, &act[0], &outcome, &act)
+        judge::judge_writer(&mut self.model, &act[0], &outcome, &act, self.away)
             .map(drop)
             .map_err(|why| format!("{why}: {}", describe(&act[0], &outcome)))
     }
 
     /// With all servers up, one Repair brings back all copies, and Verify has nothing to say.
-    fn mend(&mut self, heal: Option<usize>) -> Result<(), String> {
-        heal.into_iter().for_each(|server| self.world.heal(server));
+    fn mend(&mut self, heal: &[usize]) -> Result<(), String> {
+        self.away = 0;
+        heal.iter().for_each(|&server| self.world.heal(server));
         self.world.restart_all();
         for task in [Task::Repair, Task::Verify] {
             let outcome = self.world.calmly(task.clone());
@@ -153,7 +156,7 @@ impl Run {
                 [Act { seat: super::story::Seat::First, task: Task::Download { name }, killed_after: None }];
             self.trace.push(describe(&act[0], &outcome));
             judge::judge_reader(&mut self.model, &act[0], &outcome, &act)?;
-            judge::judge_writer(&mut self.model, &act[0], &outcome, &act)?;
+            judge::judge_writer(&mut self.model, &act[0], &outcome, &act, self.away)?;
             self.model.settle(name);
         }
         self.summary.count("all names read back, all disks looked at".into());
@@ -163,16 +166,21 @@ impl Run {
             }
             for file in self.world.cluster.pieces_on(server) {
                 let piece_of =
-                    |name: &&str| (1..=4).any(|piece| file == piece_path(name, piece)) && self.is_there(name);
+                    |name: &&str| (1..=8).any(|piece| file == piece_path(name, piece)) && self.is_there(name);
                 if !NAMES.iter().any(piece_of) {
                     return Err(format!("Server{server} has {file}, which is no piece of a file"));
                 }
             }
         }
         for name in NAMES.into_iter().filter(|name| self.is_there(name)) {
-            let copies = self.world.cluster.copies_on(&[1, 2, 3, 4], name);
-            if copies < 2 {
-                return Err(format!("{name} has {copies} copies of a piece after Repair"));
+            let pieces = |server: usize| {
+                let is_here =
+                    |piece: &u8| self.world.cluster.piece_file(server, name, (*piece).into()).exists();
+                self.scheme.pieces().filter(is_here).collect()
+            };
+            let held: Vec<PieceSet> = (1..=SERVERS).map(pieces).collect();
+            if !self.scheme.is_safe(&held, DEFAULT_REPLICAS, SERVERS, 0) {
+                return Err(format!("{name} is less safe than it can be after Repair: {held:?}"));
             }
         }
         Ok(())

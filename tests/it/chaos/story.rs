@@ -1,12 +1,14 @@
 //! What happens in a run, round by round: who does what, and what goes wrong in the meantime. It follows from the
 //! seed alone, not from how the servers fare.
 //!
-//! The story keeps within the promise: with two copies, one server at a time may be down, wiped, damaged or
-//! behind a bad wire; and after one has lost data, no other may fail before a Repair with all of them up.
+//! The story keeps within the promise. With two copies, one server at a time may be down, wiped, damaged or behind a bad
+//! wire; and after one has lost data, no other may fail before a Repair with all of them up. With parity it may be two at
+//! a time; what is stored meanwhile bears one more loss, so that then only one other may fail before a Repair.
 
 use super::model::Content;
 use super::network::{Trouble, Way};
 use super::random::Random;
+use shareit::placement::Scheme;
 
 pub(crate) const SERVERS: usize = 4;
 
@@ -97,66 +99,116 @@ pub(crate) enum Fault {
 /// What happens at the same time.
 #[derive(Clone, Debug)]
 pub(crate) enum Round {
-    /// Users work, perhaps while a server fails.
+    /// Users work, perhaps while servers fail.
     Work {
-        /// A server that is well again from the beginning of this round on.
-        heal: Option<usize>,
-        fault: Option<(usize, Fault)>,
+        /// Servers that are well again from the beginning of this round on.
+        heal: Vec<usize>,
+        faults: Vec<(usize, Fault)>,
         acts: Vec<Act>,
     },
     /// Every server is up, and a Repair must restore all that was lost.
-    Mend { heal: Option<usize> },
+    Mend { heal: Vec<usize> },
 }
 
 /// The source of rounds.
 pub(crate) struct Story {
     random: Random,
-    /// The server that is not well, and for how many rounds yet.
-    ill: Option<(usize, usize)>,
-    /// The server of which the others hold the only copies, and after how many rounds that is repaired.
-    weak: Option<(usize, usize)>,
+    scheme: Scheme,
+    /// The servers that are not well, and for how many rounds yet.
+    ill: Vec<(usize, usize)>,
+    /// The servers of which the others hold what they have lost.
+    weak: Vec<usize>,
+    /// After how many rounds that is repaired.
+    mend_after: Option<usize>,
+    /// With parity: which servers failed together since the last Repair; files may have been stored without them.
+    failed: Vec<Vec<usize>>,
 }
 
 impl Story {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), ill: None, weak: None }
+    pub(crate) fn new(seed: u64, scheme: Scheme) -> Self {
+        let (random, mend_after) = (Random::new(seed), None);
+        Self { random, scheme, ill: Vec::new(), weak: Vec::new(), mend_after, failed: Vec::new() }
     }
 
     pub(crate) fn next_round(&mut self) -> Round {
         let heal = self.who_is_well_again();
-        if self.ill.is_none() && matches!(self.weak, Some((_, 0))) {
-            self.weak = None;
+        if self.ill.is_empty() && self.mend_after == Some(0) {
+            self.is_mended();
             return Round::Mend { heal };
         }
-        self.weak = self.weak.map(|(server, rounds)| (server, rounds.saturating_sub(1)));
+        self.mend_after = self.mend_after.map(|rounds| rounds.saturating_sub(1));
         let acts = self.acts();
-        let fault = if self.ill.is_none() && self.random.chance(50) { Some(self.fault()) } else { None };
-        Round::Work { heal, fault, acts }
+        let mut faults = Vec::new();
+        for _ in 0..self.most() {
+            if self.may_fail().next().is_some() && self.random.chance(50) {
+                faults.push(self.fault());
+            }
+        }
+        if self.scheme == Scheme::Parity && !self.unwell().is_empty() {
+            self.failed.push(self.unwell());
+            if self.mend_after.is_none() {
+                self.mend_after = Some(2 + self.random.below(8));
+            }
+        }
+        Round::Work { heal, faults, acts }
     }
 
     /// The last round of a run, or of a part of it.
     pub(crate) fn end(&mut self) -> Round {
-        self.weak = None;
-        Round::Mend { heal: self.ill.take().map(|(server, _)| server) }
+        let heal = self.ill.drain(..).map(|(server, _)| server).collect();
+        self.is_mended();
+        Round::Mend { heal }
     }
 
-    fn who_is_well_again(&mut self) -> Option<usize> {
-        match self.ill {
-            Some((server, 0)) => {
-                self.ill = None;
-                Some(server)
-            }
-            Some((server, rounds)) => {
-                self.ill = Some((server, rounds - 1));
-                None
-            }
-            None => None,
+    fn is_mended(&mut self) {
+        (self.weak, self.mend_after, self.failed) = (Vec::new(), None, Vec::new());
+    }
+
+    /// How many servers may be unwell at a time.
+    fn most(&self) -> usize {
+        match self.scheme {
+            Scheme::Copies => 1,
+            Scheme::Parity => 2,
         }
     }
 
+    /// The servers that are ill or have lost something.
+    pub(crate) fn unwell(&self) -> Vec<usize> {
+        let ill = self.ill.iter().map(|(server, _)| *server);
+        let mut unwell: Vec<usize> = ill.chain(self.weak.iter().copied()).collect();
+        unwell.sort_unstable();
+        unwell.dedup();
+        unwell
+    }
+
+    /// The servers that may fail now.
+    fn may_fail(&self) -> impl Iterator<Item = usize> {
+        let is_ill = |server: usize| self.ill.iter().any(|(ill, _)| *ill == server);
+        (1..=SERVERS).filter(move |&server| {
+            let mut unwell = self.unwell();
+            if !unwell.contains(&server) {
+                unwell.push(server);
+            }
+            let others =
+                |failed: &Vec<usize>| unwell.iter().filter(|server| !failed.contains(server)).count();
+            !is_ill(server)
+                && unwell.len() <= self.most()
+                && self.failed.iter().all(|failed| others(failed) <= 1)
+        })
+    }
+
+    fn who_is_well_again(&mut self) -> Vec<usize> {
+        let well: Vec<usize> =
+            self.ill.iter().filter(|(_, rounds)| *rounds == 0).map(|(server, _)| *server).collect();
+        self.ill.retain(|(server, _)| !well.contains(server));
+        self.ill.iter_mut().for_each(|(_, rounds)| *rounds -= 1);
+        well
+    }
+
     fn fault(&mut self) -> (usize, Fault) {
-        let anybody = 1 + self.random.below(SERVERS);
-        let server = self.weak.map_or(anybody, |(server, _)| server);
+        let anybody = self.random.below(SERVERS);
+        let candidates: Vec<usize> = self.may_fail().collect();
+        let server = *candidates.iter().find(|server| **server > anybody).unwrap_or(&candidates[0]);
         let rounds = self.random.pick(&[0, 0, 0, 1, 2, 4]);
         let after = self.bytes();
         let fault = match self.random.below(100) {
@@ -180,9 +232,12 @@ impl Story {
             _ => Fault::Wipe,
         };
         match fault {
-            Fault::Damage { .. } | Fault::Wipe => self.weak = Some((server, self.random.below(4))),
-            Fault::Wire { trouble: Trouble::BlackHole, .. } => self.ill = Some((server, 0)),
-            Fault::Kill { .. } | Fault::Wire { .. } => self.ill = Some((server, rounds)),
+            Fault::Damage { .. } | Fault::Wipe => {
+                self.weak.push(server);
+                self.mend_after = Some(self.random.below(4));
+            }
+            Fault::Wire { trouble: Trouble::BlackHole, .. } => self.ill.push((server, 0)),
+            Fault::Kill { .. } | Fault::Wire { .. } => self.ill.push((server, rounds)),
         }
         (server, fault)
     }
@@ -263,24 +318,37 @@ mod tests {
 
     #[test]
     fn no_server_fails_while_another_is_ill_or_not_yet_repaired() {
-        for seed in 0..50 {
-            let (mut story, mut ill, mut lost) = (Story::new(seed), None, None);
+        for (seed, scheme) in (0..100).map(|n| (n / 2, [Scheme::Copies, Scheme::Parity][n as usize % 2])) {
+            let most = if scheme == Scheme::Parity { 2 } else { 1 };
+            let (mut story, mut ill, mut lost) = (Story::new(seed, scheme), Vec::new(), Vec::new());
+            let mut together: Vec<Vec<usize>> = Vec::new();
             for _ in 0..500 {
                 match story.next_round() {
                     Round::Mend { heal } => {
-                        assert!(ill.is_none() || ill == heal);
-                        (ill, lost) = (None, None);
+                        assert_eq!(heal, ill);
+                        (ill, lost, together) = (Vec::new(), Vec::new(), Vec::new());
                     }
-                    Round::Work { heal, fault, .. } => {
-                        if heal.is_some() {
-                            assert_eq!(heal, ill.take());
+                    Round::Work { heal, faults, .. } => {
+                        assert!(heal.iter().all(|server| ill.contains(server)));
+                        ill.retain(|server| !heal.contains(server));
+                        for (server, fault) in faults {
+                            assert!(!ill.contains(&server));
+                            match fault {
+                                Fault::Damage { .. } | Fault::Wipe => lost.push(server),
+                                _ => ill.push(server),
+                            }
                         }
-                        let Some((server, fault)) = fault else { continue };
-                        assert!(ill.is_none() && lost.is_none_or(|lost| lost == server));
-                        match fault {
-                            Fault::Damage { .. } | Fault::Wipe => lost = Some(server),
-                            _ => ill = Some(server),
-                        }
+                        let mut unwell = [&ill[..], &lost].concat();
+                        unwell.sort_unstable();
+                        unwell.dedup();
+                        assert!(unwell.len() <= most, "{unwell:?}");
+                        let others =
+                            |of: &Vec<usize>| unwell.iter().filter(|server| !of.contains(server)).count();
+                        assert!(
+                            together.iter().all(|of| of.is_empty() || others(of) <= 1),
+                            "{together:?} {unwell:?}"
+                        );
+                        together.push(unwell);
                     }
                 }
             }

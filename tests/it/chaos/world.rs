@@ -6,6 +6,7 @@ use super::story::{Act, Fault, SERVERS, Seat, Task};
 use crate::common::process::{LIMIT, Transcript};
 use crate::common::{Client, Cluster, USER, client, cluster};
 use shareit::auth::MIN_ITERATIONS;
+use shareit::placement::Scheme;
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,7 +32,7 @@ pub(crate) struct World {
     pub(crate) network: Arc<Network>,
     seats: [Client; 3],
     prompt: Option<Prompt>,
-    is_down: Option<usize>,
+    are_down: Vec<usize>,
     /// Bytes that were downloaded and looked at.
     pub(crate) bytes_checked: usize,
 }
@@ -53,18 +54,18 @@ struct Prompt {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(scheme: Scheme) -> Self {
         let cluster = Cluster::quick(SERVERS);
         let ports: Vec<u16> = (1..=SERVERS).map(|n| cluster.port(n)).collect();
         let network = Network::to(&ports);
-        let seats = [0; 3].map(|_| seat(&cluster, &network));
-        Self { cluster, network, seats, prompt: None, is_down: None, bytes_checked: 0 }
+        let seats = [0; 3].map(|_| seat(&cluster, &network, scheme));
+        Self { cluster, network, seats, prompt: None, are_down: Vec::new(), bytes_checked: 0 }
     }
 
     pub(crate) fn heal(&mut self, server: usize) {
         self.network.heal(server);
-        if self.is_down == Some(server) {
-            self.is_down = None;
+        if let Some(at) = self.are_down.iter().position(|down| *down == server) {
+            self.are_down.remove(at);
             self.cluster.start(server);
         }
     }
@@ -75,19 +76,19 @@ impl World {
         (1..=SERVERS).for_each(|n| self.cluster.restart(n));
     }
 
-    /// Carries out a round; gives the outcome of each act, and whether the planned fault came in time.
-    pub(crate) fn play(&mut self, acts: &[Act], fault: Option<&(usize, Fault)>) -> (Vec<Outcome>, bool) {
+    /// Carries out a round; gives the outcome of each act, and of each planned fault whether it came in time.
+    pub(crate) fn play(&mut self, acts: &[Act], faults: &[(usize, Fault)]) -> (Vec<Outcome>, Vec<bool>) {
         self.network.begin_round();
-        let mut kill = None;
-        match fault {
-            Some((server, Fault::Wire { way, after, trouble })) => {
-                self.network.plan(*server, *way, *after, *trouble);
+        let mut kills = Vec::new();
+        for (server, fault) in faults {
+            match fault {
+                Fault::Wire { way, after, trouble } => self.network.plan(*server, *way, *after, *trouble),
+                Fault::Kill { after, at_once } => kills.push((*server, *after, *at_once)),
+                Fault::Damage { seed } => self.damage(*server, *seed),
+                Fault::Wipe => self.cluster.wipe(*server),
             }
-            Some((server, Fault::Kill { after, at_once })) => kill = Some((*server, *after, *at_once)),
-            Some((server, Fault::Damage { seed })) => self.damage(*server, *seed),
-            Some((server, Fault::Wipe)) => self.cluster.wipe(*server),
-            None => {}
         }
+        kills.sort_unstable_by_key(|(_, after, _)| *after);
         let mut prompt = self.prompt_for(acts);
         let (network, seats, cluster) = (&self.network, &self.seats, &mut self.cluster);
         let at_work = AtomicUsize::new(acts.len());
@@ -104,7 +105,7 @@ impl World {
                     outcome
                 }));
             }
-            if let Some((server, after, at_once)) = kill {
+            for &(server, after, at_once) in &kills {
                 network.wait_for_bytes(Some(server), after, || at_work.load(Ordering::SeqCst) == 0);
                 cluster.stop(server);
                 if at_once {
@@ -113,25 +114,24 @@ impl World {
             }
             users.into_iter().map(|user| user.join().unwrap()).collect()
         });
-        if let Some((server, _, false)) = kill {
-            self.is_down = Some(server);
-        }
+        self.are_down.extend(kills.iter().filter(|(.., at_once)| !at_once).map(|(server, ..)| *server));
         // Sometimes a fresh one: a client that never ends would know its servers too well.
         // One may be killed when its command is just done.
         let lives = |prompt: &Prompt| !prompt.process.was_killed.load(Ordering::SeqCst);
         self.prompt = prompt.filter(|prompt| lives(prompt) && prompt.commands < 25);
         self.bytes_checked += outcomes.iter().filter_map(|o| o.file.as_ref()).map(Vec::len).sum::<usize>();
-        let happened = match fault {
-            Some((server, Fault::Wire { .. })) => self.network.has_happened(*server),
-            fault => fault.is_some(),
-        };
+        let happened = faults.iter().map(|(server, fault)| match fault {
+            Fault::Wire { .. } => self.network.has_happened(*server),
+            _ => true,
+        });
+        let happened = happened.collect();
         (outcomes, happened)
     }
 
     /// One command at the first seat, while nothing else happens.
     pub(crate) fn calmly(&mut self, task: Task) -> Outcome {
         let act = Act { seat: Seat::First, task, killed_after: None };
-        let (mut outcomes, _) = self.play(&[act], None);
+        let (mut outcomes, _) = self.play(&[act], &[]);
         outcomes.remove(0)
     }
 
@@ -237,12 +237,15 @@ fn words(task: &Task, seat: &Client) -> Vec<String> {
 }
 
 /// A user whose connections go through the proxies.
-fn seat(cluster: &Cluster, network: &Network) -> Client {
+fn seat(cluster: &Cluster, network: &Network, scheme: Scheme) -> Client {
     let mut client = cluster.client(USER);
     client.conf = (1..=SERVERS).map(|n| format!("Server{n} 127.0.0.1:{}\n", network.port(n))).collect();
     client.conf += &format!("Username {USER}\nPassword {}\n", cluster::password(USER));
     // Short waits; and no time goes by for deriving a key from the password.
     client.conf += &format!("Timeout 0.3\nMinIterations {MIN_ITERATIONS}\nKey {}\n", "5e".repeat(32));
+    if scheme == Scheme::Parity {
+        client.conf += "Redundancy parity\n";
+    }
     client.write_conf();
     client
 }

@@ -1,5 +1,7 @@
 //! What may happen, and which rules are broken on purpose.
 
+use shareit::placement::{PARITY_REPLICAS, Scheme};
+
 /// Which of the writers deletes. Its number is its upload id: it loses a tie against one upload, and wins
 /// against the other.
 pub(crate) const DELETER: usize = 1;
@@ -7,6 +9,8 @@ pub(crate) const DELETER: usize = 1;
 /// How much may happen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
+    /// Three servers and two copies, or four and XORs.
+    pub(crate) scheme: Scheme,
     /// Uploads, at most two.
     pub(crate) uploads: u8,
     /// Whether there is a delete.
@@ -31,8 +35,8 @@ pub(crate) struct Bounds {
     pub(crate) retries: u8,
     /// How often an upload whose connection to a server was lost stages there again, or without that server on the others.
     pub(crate) restages: u8,
-    /// Whether the last server lies: it shows a version as published that it was once asked to stage, and that its writer
-    /// has given up since.
+    /// Whether the last server lies: it shows a version as published that it was once asked to stage, and whose writer has
+    /// given it up since, or died.
     pub(crate) liar: bool,
     /// Whether writers may be unable to reach some servers that others reach. Each has a clock that can be used.
     pub(crate) partitions: bool,
@@ -43,6 +47,7 @@ pub(crate) struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
+            scheme: Scheme::Copies,
             uploads: 2,
             delete: true,
             delete_wins_ties: false,
@@ -63,6 +68,22 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// The fewest servers on which files can be as safe as their scheme makes them.
+    pub(crate) fn servers(&self) -> usize {
+        match self.scheme {
+            Scheme::Copies => 3,
+            Scheme::Parity => 4,
+        }
+    }
+
+    /// R: one more than may be lost.
+    pub(crate) fn replicas(&self) -> usize {
+        match self.scheme {
+            Scheme::Copies => 2,
+            Scheme::Parity => PARITY_REPLICAS.into(),
+        }
+    }
+
     /// Whether a writer takes part.
     pub(crate) fn has(&self, writer: usize) -> bool {
         match writer {
@@ -102,6 +123,10 @@ pub(crate) struct Rules {
     pub(crate) count_lost: bool,
     /// Count generations from what was seen, and do not look at the clock.
     pub(crate) no_clock: bool,
+    /// Publish the rest of a version on the word of one server.
+    pub(crate) no_doubt: bool,
+    /// Drop what is older as soon as what is newer can be rebuilt.
+    pub(crate) retire_early: bool,
     /// After a copy, delete whatever the old name is by then.
     pub(crate) move_deletes_all: bool,
 }

@@ -5,8 +5,8 @@ use shareit::version::Version;
 
 use super::bounds::{DELETER, Rules};
 
-/// Pieces of a file in the model; see the head of `commit_model.rs`.
-pub(crate) const PIECES: u8 = 3;
+/// The most pieces of a file in the model; see the head of `commit_model.rs`.
+pub(crate) const PIECES: u8 = 4;
 
 /// A version in one byte, in the order of versions: generation, then upload id. 0 is none.
 pub(crate) type Code = u8;

@@ -1,27 +1,26 @@
-//! Three servers, the writers, and all that can happen next.
+//! The servers, the writers, and all that can happen next.
 
 mod settling;
 mod writing;
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::ops::Range;
 use std::rc::Rc;
 
 use shareit::commit::{self, Answer, Held, TOMBSTONE, View};
-use shareit::placement;
+use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme};
 use shareit::version::UploadId;
 
 use super::bounds::{Bounds, DELETER, Rules};
 use super::explore::Fast;
 use super::server::{Code, Event, PIECES, Server, code, version};
 
-const SERVERS: usize = 3;
-const REPLICAS: usize = 2;
+/// The most servers of a model; of those of [`Scheme::Copies`] the last place is empty.
+const SERVERS: usize = 4;
 const WRITERS: usize = 3;
 /// The file as it is in the beginning, acknowledged long ago: generation 1, by no writer of the model.
 const FIRST: Code = 1 << 4;
-/// Which server lies, if one does.
-const LIAR: usize = SERVERS - 1;
 /// If partitions are explored, the clock begins beyond all that was counted.
 const CLOCK: u8 = 2;
 /// What a writer has done at a server, and knows of it.
@@ -81,6 +80,8 @@ struct Author {
     links: [Link; SERVERS],
     /// The version of its last try.
     last: Code,
+    /// Ghost: how many servers may be lost of what it stages, if all of it is staged.
+    bears: u8,
     /// Every server has promised not to publish it.
     may_abort: bool,
 }
@@ -158,8 +159,10 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fast>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Case {
     servers: Servers,
-    /// By as many servers as copies are wanted.
-    acknowledged: Code,
+    /// By as many servers as copies are wanted: the newest that bears so many losses.
+    acknowledged: [Code; PARITY_REPLICAS as usize],
+    /// Versions that bear fewer losses than others, and how many.
+    frail: [(Code, u8); WRITERS],
     /// By any server.
     latest: Code,
     forgotten: Code,
@@ -189,17 +192,27 @@ pub(crate) struct World {
     judged: Map<Case, Option<String>>,
     /// By set of usable servers (a bit each) and server: the pieces that it should hold, a bit each.
     pieces: [[u8; SERVERS]; 1 << SERVERS],
+    /// By the same set: how many servers may be lost of such a file.
+    bears: [u8; 1 << SERVERS],
 }
 
 impl World {
     pub(crate) fn new(bounds: Bounds, rules: Rules) -> Self {
-        let mut pieces = [[0; SERVERS]; 1 << SERVERS];
-        for (set, of_set) in pieces.iter_mut().enumerate() {
-            let usable: Vec<bool> = (0..SERVERS).map(|s| set & 1 << s != 0).collect();
-            let holders = placement::Scheme::Copies.holders(&[0; 32], &usable, REPLICAS);
-            for (piece, holders) in (1..=PIECES).zip(holders) {
-                holders.into_iter().for_each(|server| of_set[server] |= 1 << piece);
+        let (count, scheme) = (bounds.servers(), bounds.scheme);
+        let (mut pieces, mut bears) = ([[0; SERVERS]; 1 << SERVERS], [0; 1 << SERVERS]);
+        for set in 1..1 << count {
+            let usable: Vec<bool> = (0..count).map(|s| set & 1 << s != 0).collect();
+            let holders = scheme.holders(&[0; 32], &usable, bounds.replicas());
+            for (piece, holders) in (1..=pieces_of(scheme)).zip(holders) {
+                holders.into_iter().for_each(|server| pieces[set][server] |= 1 << piece);
             }
+            let held = pieces[set][..count].iter().map(|pieces| represented(scheme, *pieces));
+            let up = usable.iter().filter(|up| **up).count();
+            let losses = match scheme {
+                Scheme::Copies => up.min(bounds.replicas()) - 1,
+                Scheme::Parity => scheme.losses(&held.collect::<Vec<_>>()).unwrap(),
+            };
+            bears[set] = losses as u8;
         }
         Self {
             bounds,
@@ -211,14 +224,31 @@ impl World {
             settled: Map::default(),
             judged: Map::default(),
             pieces,
+            bears,
         }
+    }
+
+    /// The numbers of the servers.
+    fn all(&self) -> Range<usize> {
+        0..self.bounds.servers()
+    }
+
+    /// A bit for each server.
+    fn everybody(&self) -> usize {
+        (1 << self.bounds.servers()) - 1
+    }
+
+    /// Which server lies, if one does.
+    fn liar(&self) -> usize {
+        self.bounds.servers() - 1
     }
 
     pub(crate) fn start(&mut self) -> State {
         let mut servers = [0; SERVERS];
-        for (server, number) in servers.iter_mut().enumerate() {
+        for server in self.all() {
             let crashes = if server == 0 { self.bounds.crashes } else { 0 };
-            *number = self.number(Server::new(self.pieces[7][server], FIRST, crashes));
+            let pieces = self.pieces[self.everybody()][server];
+            servers[server] = self.number(Server::new(pieces, FIRST, crashes));
         }
         State {
             servers,
@@ -255,7 +285,7 @@ impl World {
     /// The servers that are up and of which `which` is true.
     fn up(&self, servers: &Servers, which: impl Fn(&Server) -> bool) -> Vec<usize> {
         let wanted = |&s: &usize| self.is_up(servers, s) && which(self.server(servers, s));
-        (0..SERVERS).filter(wanted).collect()
+        self.all().filter(wanted).collect()
     }
 
     fn is_up(&self, servers: &Servers, server: usize) -> bool {
@@ -281,7 +311,7 @@ impl World {
     }
 
     fn answers(&self, servers: &Servers, asked: impl Fn(usize) -> bool) -> Vec<Option<Vec<Held>>> {
-        (0..SERVERS).map(|s| asked(s).then(|| self.server(servers, s).held())).collect()
+        self.all().map(|s| asked(s).then(|| self.server(servers, s).held())).collect()
     }
 
     fn look(&mut self, servers: &Servers) -> Rc<Sight> {
@@ -300,7 +330,7 @@ impl World {
     }
 
     pub(crate) fn describe(&self, state: &State) -> String {
-        let servers = (0..SERVERS).map(|s| {
+        let servers = self.all().map(|s| {
             let server = self.server(&state.servers, s);
             let up = if server.up { "" } else { " down" };
             format!("[{:?} staged {:?}{up}]", server.now.published, server.now.staged)
@@ -310,8 +340,13 @@ impl World {
 
     /// Why a state must not be; none for a good one.
     pub(crate) fn broken(&mut self, state: &State) -> Option<String> {
-        let acknowledged = state.authors.iter().filter(|a| a.stage == Stage::Acknowledged);
-        let acknowledged = acknowledged.map(|a| a.version).max().unwrap_or(0).max(FIRST);
+        let most = self.bounds.replicas() as u8 - 1;
+        let mut acknowledged = [FIRST; PARITY_REPLICAS as usize];
+        for (losses, newest) in (0..).zip(&mut acknowledged) {
+            let done = state.authors.iter().filter(|a| a.stage == Stage::Acknowledged && a.bears >= losses);
+            *newest = done.map(|a| a.version).fold(FIRST, Code::max);
+        }
+        let frail = state.authors.map(|a| if a.bears < most { (a.version, a.bears) } else { (0, 0) });
         if state.overtaken {
             return Some("a version is older than one that was acknowledged before it was begun".into());
         }
@@ -320,7 +355,7 @@ impl World {
         let moved = if self.bounds.moves { deleted } else { 0 };
         let latest = if self.bounds.partitions { state.latest } else { 0 };
         let State { servers, copied, lied, .. } = *state;
-        let case = Case { servers, acknowledged, latest, forgotten, moved, copied, lied };
+        let case = Case { servers, acknowledged, frail, latest, forgotten, moved, copied, lied };
         if let Some(known) = self.judged.get(&case) {
             return known.clone();
         }
@@ -330,24 +365,30 @@ impl World {
     }
 
     fn judge(&self, case: Case) -> Option<String> {
-        let Case { acknowledged, latest, forgotten, moved, copied, lied, .. } = case;
-        // A liar may say anything about what nobody was told is done.
-        if lied && acknowledged == FIRST {
-            return None;
-        }
-        let servers = (0..SERVERS).map(|s| self.server(&case.servers, s));
+        let Case { frail, latest, forgotten, moved, copied, lied, .. } = case;
+        let servers = self.all().map(|s| self.server(&case.servers, s));
         if servers.clone().any(Server::went_back) {
             return Some("a server shows an older version after a newer one".into());
         }
         if servers.clone().any(Server::is_mixed) {
             return Some("a server has two versions after it recovered".into());
         }
-        // Any R-1 servers may be lost, which is none or one. A liar counts as lost.
-        let subsets = std::iter::once(None).chain((0..SERVERS).filter(|&s| !lied || s == LIAR).map(Some));
-        for lost in subsets {
-            let who = lost.map_or(String::new(), |s| format!(" without server {s}"));
-            let answers = self.answers(&case.servers, |s| Some(s) != lost);
-            let least = acknowledged.max(forgotten).max(if lost.is_none() { latest } else { 0 });
+        // Any R-1 servers may be lost, or fewer if fewer were up. A liar counts as lost.
+        let is_lost = |set: usize, server: usize| set & 1 << server != 0;
+        for lost in (0..=self.everybody()).filter(|&set| !lied || is_lost(set, self.liar())) {
+            let losses = lost.count_ones() as usize;
+            if losses >= self.bounds.replicas() {
+                continue;
+            }
+            let acknowledged = case.acknowledged[losses];
+            // One that breaks its promise of a FENCE can have one client publish what another drops.
+            if lied && acknowledged == FIRST && self.bounds.aborts {
+                continue;
+            }
+            let who: String =
+                self.all().filter(|&s| is_lost(lost, s)).map(|s| format!(" without server {s}")).collect();
+            let answers = self.answers(&case.servers, |s| !is_lost(lost, s));
+            let least = acknowledged.max(forgotten).max(if lost == 0 { latest } else { 0 });
             if moved != 0 && acknowledged > copied && acknowledged != moved {
                 let decided = commit::resolve(&answers).decided.map_or(moved, code);
                 if decided == moved {
@@ -361,9 +402,13 @@ impl World {
                     return Some(format!("{} is shown instead of {least}{who}", code(decided)));
                 }
                 Some(decided) => {
-                    let has = |piece| !commit::holders(&answers, decided, piece).is_empty();
-                    let (file, delete) = (placement::suffices(|p| has(alike(p))), has(TOMBSTONE));
-                    if file == delete {
+                    let has = |piece: &u8| !commit::holders(&answers, decided, *piece).is_empty();
+                    let held = (1..=pieces_of(self.bounds.scheme)).filter(has).fold(0, |set, p| set | 1 << p);
+                    let held = represented(self.bounds.scheme, held);
+                    let (file, delete) = (placement::suffices(|p| held.contains(p)), has(&TOMBSTONE));
+                    let bears =
+                        frail.iter().find(|(v, _)| *v == code(decided)).map_or(losses, |f| f.1.into());
+                    if file == delete && losses <= bears {
                         return Some(format!("{} cannot be rebuilt{who}", code(decided)));
                     }
                 }
@@ -393,7 +438,7 @@ impl World {
     }
 
     fn fail(&mut self, state: &State, next: &mut Next) {
-        for server in 0..SERVERS {
+        for server in self.all() {
             if !self.is_up(&state.servers, server) {
                 let mut after = *state;
                 self.happen(&mut after.servers, server, Event::Restart);
@@ -412,16 +457,20 @@ impl World {
         }
     }
 
-    /// The last server shows what a writer has given up there.
+    /// The last server shows what a writer has given up there, or what one that died has staged there.
     fn lie(&mut self, state: &State, next: &mut Next) {
         for writer in 0..WRITERS {
-            let version = state.authors[writer].last;
-            let pieces = self.pieces[(1 << SERVERS) - 1][LIAR];
-            if version == 0 || self.server(&state.servers, LIAR).now.newest() > version {
+            let Author { last, version, stage, .. } = state.authors[writer];
+            let is_left =
+                stage == Stage::Over && self.server(&state.servers, self.liar()).now.has_staged(version);
+            let version = if is_left && writer != DELETER { version } else { last };
+            let liar = self.liar();
+            let pieces = self.pieces[self.everybody()][liar];
+            if version == 0 || self.server(&state.servers, liar).now.newest() > version {
                 continue;
             }
             let mut after = State { lied: true, ..*state };
-            self.happen(&mut after.servers, LIAR, Event::Lie { version, pieces });
+            self.happen(&mut after.servers, liar, Event::Lie { version, pieces });
             next.push((Action::Lie { version }, after));
         }
     }
@@ -441,8 +490,8 @@ impl World {
         for writer in 0..WRITERS {
             let author = &state.authors[writer];
             let v = author.version;
-            let known = (0..SERVERS).any(|s| self.server(&state.servers, s).knows(v));
-            let staged = (0..SERVERS).any(|s| self.server(&state.servers, s).now.has_staged(v));
+            let known = self.all().any(|s| self.server(&state.servers, s).knows(v));
+            let staged = self.all().any(|s| self.server(&state.servers, s).now.has_staged(v));
             let over = matches!(author.stage, Stage::Over | Stage::Acknowledged);
             let author = &mut state.authors[writer];
             if author.stage == Stage::Acknowledged && newest > Some(v) {
@@ -467,9 +516,19 @@ impl World {
     }
 }
 
-/// Piece 4 of three servers has the holders of piece 1.
-fn alike(piece: u8) -> u8 {
-    (piece - 1) % PIECES + 1
+/// How many pieces represent all.
+fn pieces_of(scheme: Scheme) -> u8 {
+    match scheme {
+        Scheme::Copies => PIECES - 1,
+        Scheme::Parity => PIECES,
+    }
+}
+
+/// All pieces for which these stand, a bit each. Piece 4 on three servers has the holders of piece 1, and an XOR those of
+/// its piece.
+fn represented(scheme: Scheme, pieces: u8) -> PieceSet {
+    let stands_for = |piece: &u8| pieces & 1 << ((piece - 1) % pieces_of(scheme) + 1) != 0;
+    scheme.pieces().filter(stands_for).collect()
 }
 
 /// The first version is by no writer, so theirs begin at 1.

@@ -9,11 +9,11 @@ use crate::common::process::run;
 use shareit::auth::{UserTable, Verifier};
 use shareit::config::Config;
 use shareit::name::{FilePath, UserName, piece_file};
-use shareit::placement;
+use shareit::placement::{self, PIECES, PieceSet, Scheme, parity};
 use shareit::primitives::{hkdf_sha256, sha256};
 use shareit::sealed::{
-    ChunkCipher, ChunkHasher, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
-    ModifiedTime, NONCE, VerifiedChunk, decrypt_verified, nonce,
+    ChunkCipher, ChunkHasher, ChunkSum, Claim, Distrust, Facts, FileKey, Header, Kind, MAX_HEADER, MasterKey,
+    ModifiedTime, NONCE, VerifiedChunk, nonce,
 };
 use shareit::text::{base64_encode, hex};
 use shareit::version::Version;
@@ -139,7 +139,8 @@ fn read(piece: &[u8], key: &MasterKey, path: &FilePath) -> Result<Vec<u8>, Strin
     for (chunk, hash) in table.chunks_exact(32).enumerate() {
         let range = header.stored_chunk(chunk as u64);
         let bytes = &mut body[range.start as usize..range.end as usize];
-        match decrypt_verified(&file_key, bytes, hash.try_into().unwrap()) {
+        let verified = VerifiedChunk::new(bytes, hash.try_into().unwrap());
+        match verified.and_then(|verified| verified.decrypt(&file_key)) {
             Some(bytes) => plain.extend(bytes),
             None => return Err("a damaged chunk".into()),
         }
@@ -309,9 +310,8 @@ fn each_field_of_a_header_is_where_the_table_says() {
 /// The picture has a box for each field or few, with the bytes below it: `8`, `6 × 1`, `8 + 16`, `1 + L`.
 #[test]
 fn the_picture_of_a_piece_has_all_bytes_of_the_header() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images/piece.svg");
-    let picture = std::fs::read_to_string(path).unwrap();
-    let texts = picture.split('>').skip(1).filter_map(|rest| rest.split('<').next());
+    let picture = picture("piece.svg");
+    let texts = texts(&picture);
     let is_bytes = |text: &&str| {
         !text.trim().is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +×LP".contains(c))
     };
@@ -320,6 +320,82 @@ fn the_picture_of_a_piece_has_all_bytes_of_the_header() {
     let sum =
         |text: &str| text.split(" + ").filter(|part| !["L", "P"].contains(part)).map(product).sum::<usize>();
     assert_eq!(header.filter(is_bytes).map(sum).sum::<usize>(), shareit::sealed::HEADER_FIXED);
+}
+
+fn picture(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// What is between the tags of a picture.
+fn texts(picture: &str) -> impl Iterator<Item = &str> {
+    picture
+        .split('>')
+        .skip(1)
+        .filter_map(|rest| rest.split('<').next())
+        .filter(|text| !text.trim().is_empty())
+}
+
+/// `P1` is the number 1, `Q1` the number 5.
+fn piece(name: &str) -> Option<u8> {
+    let (kind, number) = name.split_at_checked(1)?;
+    let number: u8 = number.parse().ok()?;
+    match kind {
+        "P" => Some(number),
+        "Q" => Some(number + PIECES),
+        _ => None,
+    }
+}
+
+/// The picture has the pieces of each server, the files that they are, and lines such as `P2 = Q4 ^ P1`: first what
+/// each XOR is, then how the pieces of two lost servers are made of what the others hold.
+#[test]
+fn the_picture_of_parity_shows_what_the_code_does() {
+    let picture = picture("parity.svg");
+    let texts: Vec<&str> = texts(&picture).collect();
+    let is_server = |text: &&str| text.starts_with("Server") && text.len() == 7;
+    let holders = Scheme::Parity.holders(&[0; 32], &[true; 4], 1);
+    let held_by = |server: usize| {
+        Scheme::Parity
+            .pieces()
+            .filter(|piece| holders[usize::from(*piece) - 1] == [server])
+            .collect::<PieceSet>()
+    };
+    let shown: Vec<&[&str]> = texts.split(is_server).skip(1).collect();
+    assert_eq!(shown.len(), 8);
+    for (n, shown) in shown[..4].iter().enumerate() {
+        let pieces: PieceSet = shown.iter().take(2).filter_map(|text| piece(text)).collect();
+        let files = shown.iter().filter_map(|text| text.strip_prefix(".NAME.")?.parse().ok());
+        assert_eq!((pieces, files.collect()), (held_by(n), held_by(n)), "Server{}", n + 1);
+    }
+
+    let lines = texts.iter().filter_map(|text| {
+        let (made, of) = text.split_once(" = ")?;
+        let of: PieceSet = of.split(" ^ ").filter_map(piece).collect();
+        Some((piece(made)?, of))
+    });
+    let lines: Vec<(u8, PieceSet)> = lines.collect();
+    let (xors, recovery) = lines.split_at(4);
+    for (n, (made, of)) in (PIECES + 1..).zip(xors) {
+        assert_eq!((*made, *of), (n, parity::sources(n).unwrap().into_iter().collect()));
+    }
+    let mut there = held_by(0).union(held_by(3));
+    for (made, of) in recovery {
+        assert!(of.without(there).is_empty(), "{made} is made of what there is");
+        let recipe = parity::recipe(*of, [*made].into_iter().collect());
+        assert_eq!(recipe.map(|recipe| recipe.made), Some(vec![(*made, *of)]));
+        there.insert(*made);
+    }
+    assert_eq!(there, Scheme::Parity.pieces().collect());
+}
+
+/// The table under "Redundancy" of sets that suffice, or do not.
+#[test]
+fn pieces_suffice_as_the_document_says() {
+    for row in document().section("Redundancy").table("pieces") {
+        let held: PieceSet = row[0].split(',').map(|piece| piece.parse::<u8>().unwrap()).collect();
+        assert_eq!(parity::suffices(held), !row[1].starts_with("no:"), "{held}");
+    }
 }
 
 fn number(text: &str) -> usize {
@@ -361,15 +437,22 @@ fn the_xor_of_two_pieces_is_made_and_its_sources_are_made_of_it() {
         assert_documented(&values, &format!("body {piece}"), &body);
         body
     };
-    let verified = |body: &[u8]| VerifiedChunk::new(body, &sha256(body)).unwrap();
+    let xor = |chunks: [&[u8]; 2], length| {
+        let mut sum = ChunkSum::new(length);
+        for chunk in chunks {
+            let hash = sha256(chunk);
+            sum.add(&VerifiedChunk::new(&mut chunk.to_vec(), &hash).unwrap());
+        }
+        sum
+    };
     let sources = [encrypted("2"), encrypted("3")];
-    let body = VerifiedChunk::sum(&sources.each_ref().map(|body| verified(body)), 15);
+    let body = xor([&sources[0], &sources[1]], 15).sum().bytes().to_vec();
     let mut header = Header::decode(&small.bytes("header")).unwrap();
     (header.scheme, header.replicas) = (placement::Scheme::Parity, placement::PARITY_REPLICAS);
     let header = header.of_piece(5);
-    let (table, key) = (sha256(body.bytes()), master_key());
+    let (table, key) = (sha256(&body), master_key());
     let root = sha256(&table);
-    let parts = [header.encode(), body.bytes().to_vec(), table.to_vec(), root.to_vec()];
+    let parts = [header.encode(), body.clone(), table.to_vec(), root.to_vec()];
     let seal = key.seal(&parts[0], &root);
     for (part, name) in parts.iter().zip(["header", "body", "table", "root"]) {
         assert_documented(&values, name, part);
@@ -378,8 +461,8 @@ fn the_xor_of_two_pieces_is_made_and_its_sources_are_made_of_it() {
     assert_documented(&values, "piece", &[&parts.concat()[..], &seal].concat());
     assert_eq!(Header::decode(&parts[0]), Ok(header));
     for ((made, length), other) in [("2", 15), ("3", 14)].into_iter().zip(sources.iter().rev()) {
-        let mut chunk = VerifiedChunk::sum([&body, &verified(other)], length);
-        assert_eq!(chunk.decrypt(&file_key).unwrap(), values.bytes(&format!("plain {made}")));
+        let mut chunk = xor([&body, other], length);
+        assert_eq!(chunk.sum().decrypt(&file_key).unwrap(), values.bytes(&format!("plain {made}")));
     }
 }
 

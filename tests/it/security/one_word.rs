@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex};
 
 /// What a rogue has been sent, and whether it calls that published.
 #[derive(Default)]
-struct Loot {
-    claims: Vec<Claim>,
-    is_published: bool,
+pub(super) struct Loot {
+    pub(super) claims: Vec<Claim>,
+    pub(super) is_published: bool,
 }
 
 impl Loot {
     /// Keeps what it is sent, shows it once it lies, vouches for it, and does not send it.
-    fn answer(&mut self, request: &Request, staged: Option<Claim>) -> Told {
+    pub(super) fn answer(&mut self, request: &Request, staged: Option<Claim>) -> Told {
         self.claims.extend(staged);
         match request {
             Request::Look(_) if self.is_published => {

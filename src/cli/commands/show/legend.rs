@@ -1,10 +1,12 @@
 //! What the marks and signs in a table mean, for those that appear in it.
 
+use std::collections::BTreeMap;
+
 use super::cells::{DAMAGED, OTHER_KEY, OUTDATED, paint, scheme};
 use super::lines::mark;
 use crate::cli::colour::Paint;
 use crate::cli::grid::View;
-use crate::cli::text::{hang, some};
+use crate::cli::text::{counted, hang, some};
 use crate::client::{DELETED_BEFORE, Health, Holding, ShownFile};
 use crate::placement::{PieceSet, Scheme};
 
@@ -38,30 +40,36 @@ struct Note {
 
 /// The marks after names, and what can be done about them.
 fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Note> {
-    let note = |health: Health, text: String| {
-        let any = files.iter().any(|file| file.health == health);
-        any.then(|| Note { mark: mark(health).trim_start().to_owned(), paint: paint(health), text })
-    };
-    let (degraded, incomplete) = match down {
-        [] => (
-            "Repair makes new ones".to_owned(),
-            format!("no server has a good copy of what is missing; upload it again; {DELETED_BEFORE}"),
-        ),
-        down => {
-            let start = format!("start {}", some(down, STARTED));
-            (format!("{start}, or Repair"), start)
+    let start = (!down.is_empty()).then(|| format!("start {}", some(down, STARTED)));
+    let or =
+        |then: &str, repair: &str| start.as_ref().map_or(repair.to_owned(), |start| start.clone() + then);
+    let again = or(", or Repair", "Repair makes new ones");
+    let again_of_parity = or(", then Repair", "Repair makes what is missing");
+    let lost = || format!("no server has a good copy of what is missing; upload it again; {DELETED_BEFORE}");
+    let text = |file: &ShownFile| match (file.health, scheme(file), file.losses) {
+        (Health::Whole, ..) => String::new(),
+        (Health::Degraded, Scheme::Copies, _) => format!("fewer copies than asked for: {again}"),
+        (Health::Degraded, Scheme::Parity, Some(losses @ 1..)) => {
+            let servers = counted(losses, "more server");
+            format!("can bear the loss of only {servers}: {again_of_parity}")
+        }
+        (Health::Degraded, Scheme::Parity, _) => {
+            format!("can bear no further loss of a server: {again_of_parity}")
+        }
+        (Health::Incomplete, ..) => {
+            format!("cannot be rebuilt now: {}", start.clone().unwrap_or_else(lost))
+        }
+        (Health::OtherKey, ..) => {
+            "encrypted under another key: needs the password or Key line that it was uploaded with".to_owned()
         }
     };
-    let mut degraded_files = files.iter().filter(|file| file.health == Health::Degraded);
-    let what = match degraded_files.all(|file| scheme(file) == Scheme::Copies) {
-        true => "fewer copies than asked for",
-        false => "fewer losses of servers can be borne than asked for",
-    };
-    let degraded = note(Health::Degraded, format!("{what}: {degraded}"));
-    let incomplete = note(Health::Incomplete, format!("cannot be rebuilt now: {incomplete}"));
-    let other_key = "encrypted under another key: needs the password or Key line that it was uploaded with";
-    let other_key = note(Health::OtherKey, other_key.to_owned());
-    degraded.into_iter().chain(incomplete).chain(other_key).collect()
+    let mut notes: BTreeMap<String, Note> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.health != Health::Whole) {
+        let mark = mark(file).trim_start().to_owned();
+        let note = |mark: &String| Note { mark: mark.clone(), paint: paint(file.health), text: text(file) };
+        notes.entry(mark).or_insert_with_key(note);
+    }
+    notes.into_values().collect()
 }
 
 /// The signs that replace a piece's number.

@@ -1,10 +1,11 @@
 //! A listing as lines for pipes. Scripts read them: they change with their documents or not at all.
 
+use super::cells::scheme;
 use crate::cli::json::{object, or_null, text};
 use crate::cli::text::{counted, grouped};
 use crate::client::{Health, Holding, Shown, ShownFile};
 use crate::name::printable;
-use crate::placement::PieceSet;
+use crate::placement::{PieceSet, Scheme};
 use crate::sealed::{Facts, Kind};
 use crate::text::utc_text;
 
@@ -20,13 +21,15 @@ pub(super) fn size_of(facts: Option<&Facts>, text: impl FnOnce(u64) -> String) -
     }
 }
 
-/// What follows a file's name.
-pub(super) fn mark(health: Health) -> &'static str {
-    match health {
-        Health::Whole => "",
-        Health::Degraded => " [degraded]",
-        Health::Incomplete => " [incomplete]",
-        Health::OtherKey => " [other key]",
+/// What follows a file's name; with parity, that it is degraded is followed by how many more servers may be lost.
+pub(super) fn mark(file: &ShownFile) -> String {
+    let losses = file.losses.filter(|_| scheme(file) == Scheme::Parity);
+    match (file.health, losses) {
+        (Health::Whole, _) => String::new(),
+        (Health::Degraded, Some(losses)) => format!(" [degraded] {losses}"),
+        (Health::Degraded, None) => " [degraded]".to_owned(),
+        (Health::Incomplete, _) => " [incomplete]".to_owned(),
+        (Health::OtherKey, _) => " [other key]".to_owned(),
     }
 }
 
@@ -34,7 +37,7 @@ pub(super) fn mark(health: Health) -> &'static str {
 pub(super) fn short(shown: &Shown) -> String {
     match shown {
         Shown::Folder(folder) => format!("{}/", in_line(folder.as_str())),
-        Shown::File(file) => format!("{}{}", in_line(file.path.as_str()), mark(file.health)),
+        Shown::File(file) => format!("{}{}", in_line(file.path.as_str()), mark(file)),
     }
 }
 
@@ -94,12 +97,22 @@ pub(super) fn json(shown: &Shown) -> String {
         ("size", or_null(facts.map(|facts| facts.size))),
         ("modified", or_null(facts.map(|facts| text(&utc_text(facts.modified.seconds))))),
         ("mode", or_null(facts.map(|facts| text(&format!("{:03o}", facts.mode))))),
+        ("redundancy", or_null(facts.map(|facts| text(redundancy(facts.scheme))))),
         ("state", text(state)),
+        ("losses", or_null(file.losses)),
         ("servers", object(servers)),
         ("outdated", by_server(file, |held| held.outdated)),
         ("damaged", by_server(file, |held| held.damaged)),
         ("other_key", by_server(file, |held| held.other_key)),
     ])
+}
+
+/// A scheme, as the .conf has it.
+fn redundancy(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Copies => "copies",
+        Scheme::Parity => "parity",
+    }
 }
 
 /// How many files and folders there are, the bytes of the files, and their states.
@@ -186,6 +199,10 @@ mod tests {
         assert_eq!(short(&folder("my folder")), "my folder/");
         assert_eq!(short(&file("a b", Health::Whole, vec![])), "a b");
         assert_eq!(short(&file("a", Health::Degraded, vec![])), "a [degraded]");
+        let parity = shown_file("a", Health::Degraded, vec![]);
+        let facts = Facts { scheme: Scheme::Parity, ..Facts::default() };
+        let parity = ShownFile { facts: Some(facts), losses: Some(1), ..parity };
+        assert_eq!(short(&Shown::File(parity)), "a [degraded] 1");
         let servers = vec![("Server1", held(&[1, 2])), ("Server2", held(&[])), ("Server3", None)];
         let lines = long(&[folder("my folder"), file("a", Health::Incomplete, servers)]);
         let expected =
@@ -206,7 +223,7 @@ mod tests {
         let line = json(&file("a\"\\é", Health::Whole, servers));
         let expected =
             r#"{"name":"a\"\\é","type":"file","size":12,"modified":"1970-01-01T00:00:00Z","mode":"000","#;
-        let servers = r#""state":"whole","servers":{"Server1":[1,2],"Server2":[],"Server3":null},"#;
+        let servers = r#""redundancy":"copies","state":"whole","losses":1,"servers":{"Server1":[1,2],"Server2":[],"Server3":null},"#;
         let flaws = r#""outdated":{"Server2":[2,3]},"damaged":{"Server2":[1]},"other_key":{}}"#;
         assert_eq!(line, format!("{expected}{servers}{flaws}"));
     }
@@ -214,6 +231,6 @@ mod tests {
     #[test]
     fn what_is_not_known_of_a_file_under_another_key_is_null() {
         let line = json(&under_another_key(vec![]));
-        assert!(line.contains(r#""size":null,"modified":null,"mode":null,"state":"other_key","#), "{line}");
+        assert!(line.contains(r#""size":null,"modified":null,"mode":null,"redundancy":null,"state":"other_key","losses":null,"#), "{line}");
     }
 }

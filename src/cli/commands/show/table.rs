@@ -71,7 +71,7 @@ pub(super) fn table(listing: &[Shown], view: View) -> Vec<String> {
     };
     let Some((layout, room)) = table.layout() else {
         // There is no room for a table, but the user asked for the names.
-        let short = |shown| cut(&(name(shown) + mark_of(shown).0), view.width);
+        let short = |shown| cut(&(name(shown) + &mark_of(shown).0), view.width);
         return listing.iter().map(short).chain(legend(&files, &table.down(), false, view)).collect();
     };
     let mut lines = table.drawn(layout, room);
@@ -94,10 +94,10 @@ fn name(shown: &Shown) -> String {
     }
 }
 
-fn mark_of(shown: &Shown) -> (&'static str, Paint) {
+fn mark_of(shown: &Shown) -> (String, Paint) {
     match shown {
-        Shown::Folder(_) => ("", Paint::Plain),
-        Shown::File(file) => (mark(file.health), paint(file.health)),
+        Shown::Folder(_) => (String::new(), Paint::Plain),
+        Shown::File(file) => (mark(file), paint(file.health)),
     }
 }
 
@@ -138,7 +138,7 @@ impl Table<'_> {
 
     /// The first layout that leaves room for the names, and how much; none if even the last one does not.
     fn layout(&self) -> Option<(Layout, usize)> {
-        let mark_room = |file: &ShownFile| mark(file.health).len();
+        let mark_room = |file: &ShownFile| mark(file).len();
         let wanted = |file: &ShownFile| columns(&file.path.to_string()) + mark_room(file);
         let longest = files(self.listing).map(wanted).max().unwrap_or(0).max("Name".len());
         let mark = files(self.listing).map(mark_room).max().unwrap_or(0);

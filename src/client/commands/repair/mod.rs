@@ -22,6 +22,7 @@ use crate::client::core::sight::Unseen;
 use crate::client::core::survey::Survey;
 use crate::name::{FilePath, FolderPath, ServerName};
 use crate::peer::Answer;
+use crate::placement::PieceSet;
 use crate::version::Version;
 use crate::wire::Request;
 use deletes::bury_again;
@@ -216,19 +217,20 @@ fn settled(core: &Core, survey: &Survey, unsettled: &Unsettled, dry: bool) -> Re
     }
 }
 
-/// Drops what is older than a version that has all its copies, checked in this run; or, with `dry`, that would have
-/// them once the missing pieces are written.
+/// Drops what is older than a version that is as safe as the servers that are up can make it, checked in this run; or,
+/// with `dry`, that would be so once the missing pieces are written.
 fn drop_outdated(core: &mut Core, files: &[Examined], dry: bool, done: &mut Vec<Repaired>) {
     let up = core.cluster.up().count();
     let mut outdated = Vec::new();
     for Examined { survey, copies, written } in files {
         let Some(version) = survey.file_version() else { continue };
         let scheme = survey.scheme(version);
-        let wanted = scheme.holders_wanted(survey.replicas_wanted(version).unwrap_or(1), up);
-        let count = |piece: u8| {
-            good_holders(copies, piece).len() + written.iter().filter(|(_, of)| *of == piece).count()
+        let is_there = |server: usize, piece: u8| {
+            good_holders(copies, piece).contains(&server) || written.contains(&(server, piece))
         };
-        if scheme.pieces().all(|piece| count(piece) >= wanted) {
+        let of = |server: usize| scheme.pieces().filter(|&piece| is_there(server, piece)).collect();
+        let held: Vec<PieceSet> = (0..core.cluster.len()).map(of).collect();
+        if scheme.is_safest(&held, survey.replicas_wanted(version).unwrap_or(1), up) {
             let servers = survey.outdated(version, written).into_iter();
             outdated.extend(servers.map(|server| (server, Request::Retire(survey.path.clone(), version))));
         }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::repaired::NotRepaired;
 use crate::client::core::base::Core;
-use crate::client::core::checks::{Check, Copy, damaged_holders, good_holders};
+use crate::client::core::checks::{Check, Copy, damaged_holders, good_holders, good_pieces};
 use crate::client::core::copying::Transfer;
 use crate::client::core::survey::{Distrusted, Survey, Unproved};
 use crate::commit::OneWord;
-use crate::placement::{self, PieceSet, Scheme, parity};
+use crate::placement::{self, PieceSet, Scheme};
 use crate::primitives::sha256;
 use crate::sealed::{Distrust, Header};
 use crate::version::Version;
@@ -107,12 +107,10 @@ pub(super) fn plan_remake(
         .collect();
     let path_hash = sha256(survey.path.as_str().as_bytes());
     let ideal = header.scheme.holders(&path_hash, &up, usize::from(header.replicas));
-    let losses = |held_by: &dyn Fn(u8) -> Vec<usize>| {
-        let of = |server: usize| header.scheme.pieces().filter(|p| held_by(*p).contains(&server)).collect();
-        parity::losses(&(0..up.len()).map(of).collect::<Vec<PieceSet>>())
-    };
+    let placed = header.scheme.placed(&path_hash, &up, usize::from(header.replicas));
     let good = |piece: u8| good_holders(copies, piece);
-    let is_safe = losses(&good) >= losses(&|piece| ideal[usize::from(piece) - 1].clone());
+    let losses = header.scheme.losses(&good_pieces(copies, core.cluster.len()));
+    let is_safe = losses >= header.scheme.losses(&placed);
     let to = |piece: u8| {
         let good = good(piece);
         let damaged = damaged_holders(survey, copies, piece);

@@ -23,6 +23,9 @@ const REQUESTS_AHEAD: usize = 512;
 /// Connections that were lent, each with its server; or why they were lost.
 pub(crate) type Returned = Vec<(usize, Result<Peer, PeerError>)>;
 
+/// By server: connections besides the first.
+pub(crate) type Extras = Vec<Vec<Peer>>;
+
 /// The client's connections.
 pub(crate) struct Cluster {
     servers: Vec<Server>,
@@ -384,6 +387,64 @@ impl Cluster {
         self.report_lost_for_good();
     }
 
+    /// Lends connections besides the first, by server: as many as are wanted to each that is up. It is logged in to again
+    /// for those that are not there yet; if that fails, the server is lost.
+    pub(crate) fn lend_extras(&mut self, wanted: &[usize]) -> Extras {
+        let mut missing = Vec::new();
+        for (number, (server, &wanted)) in self.servers.iter_mut().zip(wanted).enumerate() {
+            server.extras.retain(|peer| !peer.is_stale());
+            let there = server.extras.len();
+            missing.extend((there..wanted).filter(|_| server.is_up()).map(|_| number));
+        }
+        for with_other in [false, true] {
+            let missing = missing.iter().filter(|&&server| self.servers[server].has_other == with_other);
+            self.log_in_besides(&missing.copied().collect::<Vec<_>>(), with_other);
+        }
+        let take = |(server, &wanted): (&mut Server, &usize)| {
+            let most = wanted.min(server.extras.len());
+            server.extras.drain(..most).collect()
+        };
+        let mut extras: Extras = self.servers.iter_mut().zip(wanted).map(take).collect();
+        extras.iter_mut().flatten().for_each(|peer| peer.count_on(&WaitClock::default()));
+        extras
+    }
+
+    /// Makes one more connection for each of these, which are numbers of servers.
+    fn log_in_besides(&mut self, which: &[usize], with_other: bool) {
+        let password = match &self.other_password {
+            Some(other) if with_other => other.clone(),
+            _ => self.password.clone(),
+        };
+        if which.is_empty() {
+            return;
+        }
+        let limit = self.logins.limits.login;
+        let servers = which.iter().map(|&server| (server, &self.servers[server].address));
+        for Ended { server, outcome, .. } in self.logins.log_in(servers, &password, limit) {
+            match outcome {
+                Ok(peer) => {
+                    let peer = self.equip(server, peer);
+                    self.servers[server].extras.push(peer);
+                }
+                Err(why) => self.lose(server, why),
+            }
+        }
+    }
+
+    /// Keeps what [`Cluster::lend_extras`] lent, until they are closed.
+    pub(crate) fn keep_extras(&mut self, extras: Extras) {
+        for (server, mut peers) in self.servers.iter_mut().zip(extras).filter(|(server, _)| server.is_up()) {
+            peers.iter_mut().for_each(|peer| peer.count_on(&self.logins.clock));
+            server.extras.append(&mut peers);
+        }
+    }
+
+    /// Ends all connections besides the first, before what was staged on them is aborted: a server does not abort what
+    /// was staged on another connection, unless that has ended.
+    pub(crate) fn end_extras(&mut self) {
+        Peer::end_all(self.servers.iter_mut().flat_map(|server| server.extras.drain(..)).collect());
+    }
+
     /// From now on at most so many bytes pass in a second, over all connections and both ways together.
     pub(crate) fn throttle(&self, rate: Option<u64>) {
         self.throttle.set(rate);
@@ -507,17 +568,23 @@ impl Cluster {
         let was_ended = ended.iter().filter(|login| login.was_ended).map(|login| login.server).collect();
         for Ended { server, cost, outcome, .. } in ended {
             match outcome {
-                Ok(mut peer) => {
-                    let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
-                    report.trace(&name, Direction::Received, "WELCOME (logged in)");
-                    peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
-                    peer.throttle(&self.throttle);
+                Ok(peer) => {
+                    let peer = self.equip(server, peer);
                     self.servers[server].welcome(peer, self.rounds);
                 }
                 Err(why) => self.servers[server].turn_away(why, cost),
             }
         }
         was_ended
+    }
+
+    /// Has a new connection to a server reported and throttled as all are.
+    fn equip(&self, server: usize, mut peer: Peer) -> Peer {
+        let (report, name) = (Arc::clone(&self.report), self.name(server).clone());
+        report.trace(&name, Direction::Received, "WELCOME (logged in)");
+        peer.trace(Box::new(move |direction, line| report.trace(&name, direction, line)));
+        peer.throttle(&self.throttle);
+        peer
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) enum Connection {
 pub(super) struct Server {
     pub(super) address: ServerAddress,
     pub(super) connection: Connection,
+    /// Connections besides the first, for bytes that go to it at the same time. If that one ends, so do these.
+    pub(super) extras: Vec<Peer>,
     /// The round of logins in which the connection was made.
     pub(super) round: u64,
     /// How often it may still be logged in to again after it ended its connection.
@@ -46,7 +48,8 @@ impl Server {
     pub(super) fn new(address: ServerAddress) -> Self {
         let connection =
             Connection::Down { why: PeerError::Closed, retry_at: Instant::now(), is_reported: false };
-        Self { address, connection, round: 0, returns: MAX_RETURNS, was_up: false, has_other: false }
+        let extras = Vec::new();
+        Self { address, connection, extras, round: 0, returns: MAX_RETURNS, was_up: false, has_other: false }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -148,6 +151,7 @@ impl Server {
 
     /// Its connection is lost. It may be tried again after so long.
     pub(super) fn lose(&mut self, why: PeerError, wait: Duration) {
+        self.extras.clear();
         self.connection = Connection::Down { why, retry_at: Instant::now() + wait, is_reported: false };
     }
 

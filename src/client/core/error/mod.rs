@@ -117,7 +117,7 @@ pub enum ClientError {
     Exists(FilePath),
     /// A move of a folder to a place below itself.
     IntoItself(FolderPath, FolderPath),
-    /// A move whose copies need more servers than are up: how many it needs, and those that are down, each with the
+    /// A move that needs more servers than are up: how many it needs, and those that are down, each with the
     /// reason.
     NeedsServers(FilePath, usize, Vec<(ServerName, String)>),
     /// A move that was only half completed, and why: the old name is kept beside the new one.
@@ -192,7 +192,7 @@ impl fmt::Display for ClientError {
                 write!(f, "cannot move '{old}' to '{new}': it is below the folder itself")
             }
             ClientError::NeedsServers(path, count, reasons) => {
-                write!(f, "cannot move {path}: its copies need {count} servers ({})", Reasons(reasons))
+                write!(f, "cannot move {path}: it needs {count} servers that are up ({})", Reasons(reasons))
             }
             ClientError::HalfMoved(old, new, why) => write!(f, "{old} was kept beside {new} ({why})"),
             ClientError::MovedOlder(old, new) => {

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use shareit::commit::{Held, PieceState, TOMBSTONE};
+use shareit::commit::{self, Held, PieceState, TOMBSTONE};
 
-use super::{Action, FIRST, Next, PIECES, REPLICAS, SERVERS, Servers, State, World, id};
+use super::{Action, FIRST, Next, Servers, State, World, id, represented};
 use crate::commit_model::bounds::DELETER;
 use crate::commit_model::server::{Code, Event, Server, code, version};
 
@@ -24,13 +24,13 @@ impl World {
         }
         let (whose, promised) = state.promised;
         let promised = if whose == id(writer) { promised } else { 0 };
-        let staged = (0..SERVERS).any(|s| self.server(&state.servers, s).now.has_staged(v));
+        let staged = self.all().any(|s| self.server(&state.servers, s).now.has_staged(v));
         let closed = !self.up(&state.servers, |s| s.has_closed(v)).is_empty();
         let begun = promised != 0 || self.rules.abort_open;
         if !(self.rules.abort_without_promise || closed || begun && staged) {
             return;
         }
-        for server in (0..SERVERS).filter(|s| promised & 1 << s == 0) {
+        for server in self.all().filter(|s| promised & 1 << s == 0) {
             let mut after = *state;
             let (blind, promise) = (self.rules.abort_open, !self.rules.abort_without_promise);
             let event = Event::Fence { version: v, blind, promise };
@@ -41,7 +41,7 @@ impl World {
                 self.rules.abort_unanswered
             } {
                 after.promised = (id(writer), promised | 1 << server);
-                if after.promised.1 == 7 {
+                if usize::from(after.promised.1) == self.everybody() {
                     after.promised = (0, 0);
                     after.authors[writer].may_abort = true;
                 }
@@ -80,7 +80,12 @@ impl World {
         published.sort_unstable();
         published.dedup();
         for version in published {
+            let vouches_alone = if self.bounds.liar { self.to_prove(&sight.answers, version) } else { None };
             for server in self.up(&sight.servers, |s| s.now.has_staged(version)) {
+                // That it may be proved changes nothing for those who do not need the file.
+                if vouches_alone.is_some_and(|alone| alone != server) {
+                    continue;
+                }
                 let mut after = sight.servers;
                 if self.happen(&mut after, server, Event::Commit(version)) {
                     found.push((Action::Forward { version, server }, after));
@@ -89,14 +94,36 @@ impl World {
         }
     }
 
+    /// The only server that says that a version was stored, if that has to be proved.
+    fn to_prove(&self, answers: &[Option<Vec<Held>>], of: Code) -> Option<usize> {
+        let (scheme, replicas) = (self.bounds.scheme, self.bounds.replicas());
+        let all_pieces = |held: &Vec<Held>| -> Vec<Held> {
+            let (tombstones, pieces) = held.iter().partition::<Vec<&Held>, _>(|h| h.piece == TOMBSTONE);
+            let all = |h: &Held| {
+                let h = *h;
+                represented(scheme, 1 << h.piece)
+                    .iter()
+                    .map(move |piece| Held { piece, ..h })
+                    .collect::<Vec<_>>()
+            };
+            tombstones.into_iter().copied().chain(pieces.into_iter().flat_map(all)).collect()
+        };
+        let answers: Vec<Option<Vec<Held>>> =
+            answers.iter().map(|held| held.as_ref().map(all_pieces)).collect();
+        let word = commit::to_prove(&answers, version(of), scheme, replicas);
+        word.filter(|_| !self.rules.no_doubt).map(|word| word.server)
+    }
+
     fn retire(&mut self, servers: &Servers, found: &mut Vec<(Action, Servers)>) {
         let sight = self.look(servers);
         let Some(decided) = sight.view.decided else { return };
-        let copies = |piece| {
-            let has = |h: &Held| h.piece == piece && h.version == decided && h.state == PieceState::Published;
-            sight.answers.iter().flatten().filter(|held| held.iter().any(has)).count()
-        };
-        if (1..=PIECES).any(|piece| copies(piece) < REPLICAS) {
+        let has =
+            |h: &&Held| h.piece != TOMBSTONE && h.version == decided && h.state == PieceState::Published;
+        let set = |held: &Vec<Held>| held.iter().filter(has).fold(0, |set, h| set | 1 << h.piece);
+        let (scheme, replicas) = (self.bounds.scheme, self.bounds.replicas());
+        let held = sight.answers.iter().flatten().map(|held| represented(scheme, set(held)));
+        let up = if self.rules.retire_early { 1 } else { sight.answers.iter().flatten().count() };
+        if !scheme.is_safest(&held.collect::<Vec<_>>(), replicas, up) {
             return;
         }
         let version = code(decided);
@@ -110,7 +137,8 @@ impl World {
     fn repair_late(&mut self, servers: &Servers, found: &mut Vec<(Action, Servers)>) {
         for server in self.up(servers, |s| !s.restarted) {
             let mut after = *servers;
-            let event = Event::Restore { version: FIRST, pieces: self.pieces[7][server], known_floor: 0 };
+            let pieces = self.pieces[self.everybody()][server];
+            let event = Event::Restore { version: FIRST, pieces, known_floor: 0 };
             if self.happen(&mut after, server, event) {
                 found.push((Action::LateRepair { server }, after));
             }
@@ -139,7 +167,7 @@ impl World {
                 next.push((Action::Rebury { server }, after));
             }
         }
-        let all_have_it = self.up(&seen.servers, has).len() == SERVERS;
+        let all_have_it = self.up(&seen.servers, has).len() == self.bounds.servers();
         if seen.may_forget || all_have_it || self.rules.forget_early {
             for server in self.up(&seen.servers, has) {
                 let mut after = State { may_forget: true, ..seen };

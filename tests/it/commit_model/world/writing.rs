@@ -3,9 +3,7 @@
 use shareit::commit::{self, Aborting, Answer, Committing, Outcome, Seen, Staging, TOMBSTONE, Time, Writer};
 use shareit::version::Version;
 
-use super::{
-    Action, Author, CLOCK, Link, Next, REPLICAS, SERVERS, Sight, Stage, State, World, id, upload_id,
-};
+use super::{Action, Author, CLOCK, Link, Next, SERVERS, Sight, Stage, State, World, id, upload_id};
 use crate::commit_model::bounds::DELETER;
 use crate::commit_model::server::{Event, code, version};
 
@@ -17,7 +15,7 @@ impl World {
                 next.extend(self.copy(*state).map(|s| (Action::Copy, s)));
             }
             Stage::Idle | Stage::Copied => {
-                let everybody = (1 << SERVERS) - 1;
+                let everybody = self.everybody();
                 let reached = if self.bounds.partitions { 1..=everybody } else { everybody..=everybody };
                 for reached in reached {
                     next.extend(self.begin(*state, writer, reached).map(|s| (Action::Begin { writer }, s)));
@@ -41,7 +39,7 @@ impl World {
             Stage::Over | Stage::Acknowledged => {}
             Stage::Staging | Stage::Committing | Stage::Dead => {
                 self.stage_again(state, writer, next);
-                for server in 0..SERVERS {
+                for server in self.all() {
                     self.progress(state, writer, server, next);
                     let on_its_way = matches!(author.links[server], Link::ToStage | Link::Moving);
                     if on_its_way && !self.bounds.any_order {
@@ -65,16 +63,16 @@ impl World {
         if author.stage != Stage::Staging || writer == DELETER || state.restages == 0 {
             return;
         }
-        for server in (0..SERVERS).filter(|&s| matches!(author.links[s], Link::Lost | Link::Broken)) {
+        for server in self.all().filter(|&s| matches!(author.links[s], Link::Lost | Link::Broken)) {
             let one_less = State { restages: state.restages - 1, ..*state };
             if self.is_up(&state.servers, server) {
                 let mut after = one_less;
                 after.authors[writer].links[server] = Link::ToStage;
                 next.push((Action::StageAgain { writer, server }, after));
             }
-            let others = (0..SERVERS).filter(|&s| s != server && author.links[s] != Link::Unused);
+            let others = self.all().filter(|&s| s != server && author.links[s] != Link::Unused);
             // With fewer left there would be fewer copies, of which the user is warned.
-            if others.count() >= REPLICAS {
+            if others.count() >= self.bounds.replicas() {
                 let mut after = one_less;
                 let links = &mut after.authors[writer].links;
                 links[server] = Link::Unused;
@@ -87,6 +85,7 @@ impl World {
                         link => link,
                     };
                 }
+                after.authors[writer].bears = self.bears[used(&after.authors[writer])];
                 self.conclude(&mut after, writer);
                 next.push((Action::Replace { writer, server }, after));
             }
@@ -108,16 +107,17 @@ impl World {
         let sight = self.look(&state.servers);
         state.servers = sight.servers;
         state.copied = code(sight.view.decided.filter(|&v| is_file(&sight, v))?);
-        for server in 0..SERVERS {
+        for server in self.all() {
             state.floors[server] = self.server(&state.servers, server).floor;
         }
-        let up = self.up(&state.servers, |_| true);
+        let (up, most) = (self.up(&state.servers, |_| true), self.bounds.replicas() as u8 - 1);
         let author = &mut state.authors[DELETER];
         author.stage = Stage::Copied;
         if !self.rules.move_deletes_all {
             // No survey comes between: what it deletes, and where, is what it saw.
             author.stage = Stage::Staging;
             author.version = state.copied + 1;
+            author.bears = most;
             up.into_iter().for_each(|server| author.links[server] = Link::ToStage);
         }
         Some(state)
@@ -142,12 +142,13 @@ impl World {
         if writer == DELETER && !view.decided.is_some_and(is_file) {
             return None;
         }
-        let up: Vec<usize> = (0..SERVERS).filter(|&s| answers[s].is_some()).collect();
+        let up: Vec<usize> = self.all().filter(|&s| answers[s].is_some()).collect();
         if up.is_empty() {
             return None;
         }
         let floors: Vec<u64> = up.iter().map(|&s| self.server(&state.servers, s).floor.into()).collect();
-        let seen = Seen { sealed: view.generation, floors: &floors, unsealed: &[], replicas: REPLICAS };
+        let replicas = self.bounds.replicas();
+        let seen = Seen { sealed: view.generation, floors: &floors, unsealed: &[], replicas };
         state.clock += u8::from(self.bounds.partitions);
         let now = u64::from(CLOCK + state.clock);
         let uses_clock = self.bounds.partitions && !self.rules.no_clock;
@@ -166,14 +167,14 @@ impl World {
         author.version = code(plan.version());
         state.overtaken = author.version <= state.latest;
         plan.servers().iter().for_each(|&server| author.links[server] = Link::ToStage);
+        // Of a delete that is done there is a tombstone on R servers.
+        author.bears = if writer == DELETER { replicas as u8 - 1 } else { self.bears[used(author)] };
         Some(state)
     }
 
     /// The pieces of a version that its writer stages on a server.
     fn pieces_for(&self, author: &Author, writer: usize, server: usize) -> u8 {
-        let used = (0..SERVERS).filter(|&s| author.links[s] != Link::Unused);
-        let usable = used.fold(0, |set, s| set | 1 << s);
-        if writer == DELETER { 1 << TOMBSTONE } else { self.pieces[usable][server] }
+        if writer == DELETER { 1 << TOMBSTONE } else { self.pieces[used(author)][server] }
     }
 
     /// What happens next between a writer and a server.
@@ -294,10 +295,11 @@ impl World {
                 if matches!(outcome, Outcome::Done { .. }) && self.bounds.partitions {
                     state.latest = state.latest.max(author.version);
                 }
-                let safe = matches!(&outcome, Outcome::Done { committed, .. } if committed.len() >= REPLICAS);
+                let least = self.bounds.replicas();
+                let safe = matches!(&outcome, Outcome::Done { committed, .. } if committed.len() >= least);
                 author.stage = if safe { Stage::Acknowledged } else { Stage::Over };
                 author.links = Default::default();
-                if writer == DELETER && outcome.may_forget(SERVERS) {
+                if writer == DELETER && outcome.may_forget(self.bounds.servers()) {
                     state.may_forget = true;
                 }
             }
@@ -317,7 +319,8 @@ impl World {
 
     fn staged(&self, author: &Author, writer: usize) -> Result<Writer<Committing>, Writer<Aborting>> {
         let plan = plan(author);
-        let least = if writer == DELETER { REPLICAS.min(plan.servers().len()) } else { plan.servers().len() };
+        let all = plan.servers().len();
+        let least = if writer == DELETER { self.bounds.replicas().min(all) } else { all };
         plan.staged(&answers(author), least)
     }
 
@@ -342,6 +345,12 @@ impl World {
         state.authors[writer].stage = Stage::Dead;
         self.conclude(state, writer);
     }
+}
+
+/// The servers on which a writer stages, a bit each.
+fn used(author: &Author) -> usize {
+    let used = (0..SERVERS).filter(|&s| author.links[s] != Link::Unused);
+    used.fold(0, |set, s| set | 1 << s)
 }
 
 fn is_file(sight: &Sight, version: Version) -> bool {
