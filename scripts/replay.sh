@@ -19,7 +19,7 @@ if [[ -z $recording ]]; then
   recording=$work/recorded
 fi
 # No text of a recording may end the script that it is in: only strings of JSON have this character.
-cat -- "$recording" | sed -n '/^{/ { s/</\\u003c/g; p; }' >"$work/events"
+cat -- "$recording" | sed -n '/^{"time":/ { s/</\\u003c/g; p; }' >"$work/events"
 if [[ ! -s $work/events ]]; then
   echo "replay.sh: no event of --trace=json in $recording" >&2
   exit 1

@@ -67,7 +67,7 @@ fn placements() -> String {
                 let on =
                     |server| (1..=8).filter(|p| holders[usize::from(*p) - 1].contains(&server)).collect();
                 let disks: Vec<PieceSet> = (0..servers).map(on).collect();
-                let bears = parity::losses(&disks).map_or(-1, |losses| losses as i64);
+                let bears = Scheme::Parity.losses(&disks).map_or(-1, |losses| losses as i64);
                 writeln!(text, "parity {servers} {x} {mask}: {} bears {bears}", places(&holders)).unwrap();
             }
         }
