@@ -1,6 +1,7 @@
 //! The simulation: one life is a cluster's decade, death by death.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 
 use shareit::placement::{self, PARITY_REPLICAS, PieceSet, Scheme};
 
@@ -19,6 +20,8 @@ pub(crate) struct Cluster {
     pub(crate) copies: u32,
     /// For each piece of each file who holds it after an upload with all servers up.
     pub(crate) holders: Vec<Set>,
+    /// How many losses files bear, by the holders of their pieces: the same few come again in every life.
+    known: RefCell<HashMap<Vec<Set>, Option<usize>>>,
 }
 
 impl Cluster {
@@ -33,7 +36,7 @@ impl Cluster {
     }
 
     fn of(servers: u32, scheme: Scheme, copies: u32) -> Self {
-        let mut cluster = Self { servers, scheme, copies, holders: Vec::new() };
+        let mut cluster = Self { servers, scheme, copies, holders: Vec::new(), known: RefCell::default() };
         let all = cluster.everybody();
         cluster.holders = (0..servers).flat_map(|start| cluster.placed(start, all)).collect();
         cluster
@@ -116,7 +119,8 @@ impl Cluster {
             let pieces = (1..).zip(file).filter(move |(_, holders)| *holders >> server & 1 == 1);
             pieces.map(|(piece, _)| piece).collect::<PieceSet>()
         };
-        Scheme::Parity.losses(&(0..self.servers).map(held_by).collect::<Vec<_>>())
+        let losses = || self.scheme.losses(&(0..self.servers).map(held_by).collect::<Vec<_>>());
+        *self.known.borrow_mut().entry(file.to_vec()).or_insert_with(losses)
     }
 }
 

@@ -112,6 +112,7 @@ impl Meter {
             Some(Doing::Checking) => "checking  ",
             Some(Doing::Reading) => "reading  ",
             Some(Doing::Copying) => "copying  ",
+            Some(Doing::Making) => "making  ",
             None if self.part.is_some_and(|part| part.is_again()) => "retrying  ",
             None => "",
         };

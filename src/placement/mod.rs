@@ -5,6 +5,7 @@
 //! the file's path, and each is copied to the servers before its home: *chained declustering* (Hsiao and DeWitt, 1990).
 //! With [`parity`], there are XORs of two pieces instead of copies. No other module counts to four, to eight or to R.
 
+mod mend;
 pub mod parity;
 mod set;
 
@@ -141,6 +142,19 @@ impl Scheme {
         }
     }
 
+    /// The fewest pieces to make of others so that a file with parity is as safe as the servers that are `usable` can make
+    /// it, each with its server. `held` is what each server has; `None` if that does not suffice, or of copies, of which
+    /// none is made of others.
+    pub fn to_mend(
+        self,
+        path_hash: &[u8; 32],
+        held: &[PieceSet],
+        usable: &[bool],
+    ) -> Option<Vec<(u8, usize)>> {
+        let placed = || self.placed(path_hash, usable, usize::from(PARITY_REPLICAS));
+        (self == Scheme::Parity).then(|| mend::mend(held, &placed(), usable)).flatten()
+    }
+
     /// Whether a file is as safe as `up` servers can make it: then nothing older need be kept beside it. `held` is what
     /// each server has of it.
     pub fn is_safest(self, held: &[PieceSet], replicas: usize, up: usize) -> bool {
@@ -263,6 +277,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_file_is_as_safe_as_it_can_be_with_the_servers_that_are_up() {
+        let copies = [[1, 2], [2, 3], [3, 4], [4, 1]].map(PieceSet::from_iter);
+        assert_eq!(Scheme::Copies.losses(&copies), Some(1));
+        assert_eq!(Scheme::Copies.losses(&copies[..3]), Some(0));
+        assert_eq!(Scheme::Copies.losses(&copies[..2]), None);
+        assert!(Scheme::Copies.is_safest(&copies, 2, 4) && !Scheme::Copies.is_safest(&copies[..3], 2, 3));
+        let pairs = [[1, 5], [2, 6], [3, 7], [4, 8]].map(PieceSet::from_iter);
+        let on_one = [Scheme::Parity.pieces().collect::<PieceSet>(), PieceSet::default()];
+        assert_eq!(Scheme::Parity.losses(&pairs), Some(2));
+        assert!(Scheme::Parity.is_safest(&pairs, 3, 4) && Scheme::Parity.is_safest(&pairs[..3], 3, 3));
+        assert!(!Scheme::Parity.is_safest(&pairs[..3], 3, 4) && !Scheme::Parity.is_safest(&on_one, 3, 2));
+        assert!(Scheme::Parity.is_safest(&on_one, 3, 1) && !Scheme::Parity.is_safest(&pairs[..1], 3, 1));
     }
 
     /// Every upload with so few servers down, for each start, looked for with every set of servers unseen.

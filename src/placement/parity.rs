@@ -37,7 +37,7 @@ fn xor(pieces: PieceSet) -> u8 {
 }
 
 /// All subsets of a set, the empty one first.
-fn subsets(set: PieceSet) -> impl Iterator<Item = PieceSet> {
+pub(super) fn subsets(set: PieceSet) -> impl Iterator<Item = PieceSet> {
     let members: Vec<u8> = set.iter().collect();
     (0..1_u32 << members.len()).map(move |bits| {
         let is_in = |(index, _): &(usize, &u8)| bits >> index & 1 == 1;
@@ -72,13 +72,8 @@ pub struct Recipe {
     pub made: Vec<(u8, PieceSet)>,
 }
 
-/// How to make the `wanted` pieces from those that are `held`: with the fewest to read, and of these ways the one with
-/// the fewest XORs. `None` if it cannot be done.
-pub fn recipe(held: PieceSet, wanted: PieceSet) -> Option<Recipe> {
-    recipes(held, wanted).into_iter().next()
-}
-
-/// All ways that are as cheap as the cheapest.
+/// How to make the `wanted` pieces from those that are `held`: all ways with the fewest to read and, of these, the fewest
+/// XORs. None if it cannot be done.
 pub fn recipes(held: PieceSet, wanted: PieceSet) -> Vec<Recipe> {
     let made_of = |read: PieceSet, piece: u8| {
         let ways = subsets(read).filter(|way| xor(*way) == vector(piece));
@@ -159,6 +154,10 @@ mod tests {
 
     fn all() -> PieceSet {
         (1..=8).collect()
+    }
+
+    fn recipe(held: PieceSet, wanted: PieceSet) -> Option<Recipe> {
+        recipes(held, wanted).into_iter().next()
     }
 
     fn held_by(server: usize, holders: &[Vec<usize>]) -> PieceSet {

@@ -68,6 +68,7 @@ impl<'a> VerifiedChunk<'a> {
 }
 
 /// The XOR of verified chunks, to which they are added one by one.
+#[derive(Default)]
 pub struct ChunkSum {
     bytes: Vec<u8>,
     length: usize,
@@ -77,6 +78,12 @@ impl ChunkSum {
     /// One of so many bytes, to which nothing has been added. It takes no memory until something is.
     pub fn new(length: usize) -> Self {
         Self { bytes: Vec::new(), length }
+    }
+
+    /// Makes it one of so many bytes, to which nothing has been added, in the same memory.
+    pub fn restart(&mut self, length: usize) {
+        self.bytes.clear();
+        self.length = length;
     }
 
     /// Adds a chunk: what is shorter counts as if it had zeros at its end, and what is longer is cut off.

@@ -56,7 +56,9 @@ impl Reader {
             let Json::Object(members) = object else { panic!("{object:?}") };
             for (name, value) in members {
                 let mut words = vec![name.clone()];
-                if let ("action" | "type" | "state", Json::Text(value)) = (name.as_str(), value) {
+                if let ("action" | "type" | "state" | "redundancy", Json::Text(value)) =
+                    (name.as_str(), value)
+                {
                     words.push(format!("\"{value}\""));
                 }
                 for word in words {
@@ -156,12 +158,15 @@ fn every_line_is_an_object_as_the_man_page_has_it() {
     }
     let poor = cluster.holders("poor", 2)[0];
     fs::remove_file(cluster.piece_file(poor, "poor", 2)).unwrap();
+    cluster.client("Aditi").with("Redundancy parity").upload("xor", &noise(3, 100_000));
+    fs::remove_file(cluster.piece_file(cluster.holders("xor", 7)[0], "xor", 7)).unwrap();
     let failed = reader.run(&aditi, 1, "Download c lost poor");
     let expected = [("c", "downloaded", true), ("lost", "failed", false), ("poor", "downloaded", true)];
     assert_eq!(fates(&failed), expected);
     assert!(failed[1].text("why").contains("piece 2 missing"), "{failed:?}");
     reader.run(&aditi, 1, "Verify");
-    reader.run(&aditi, 1, "Repair");
+    let repaired = reader.run(&aditi, 1, "Repair");
+    assert!(fates(&repaired).contains(&("xor", "made", true)), "{repaired:?}");
     reader.run(&aditi, 0, "ShowFiles");
 
     let all = reader.run(&aditi, 1, "Delete -n *");

@@ -6,6 +6,7 @@ mod far;
 mod large;
 mod listing;
 mod many;
+mod parity;
 mod resume;
 mod small;
 mod start;
@@ -30,10 +31,11 @@ pub(crate) enum Part {
     Curve,
     Death,
     Resume,
+    Parity,
     Listing,
 }
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("large", Part::Large),
     ("small", Part::Small),
     ("start", Part::Start),
@@ -42,6 +44,7 @@ const PARTS: [(&str, Part); 9] = [
     ("curve", Part::Curve),
     ("death", Part::Death),
     ("resume", Part::Resume),
+    ("parity", Part::Parity),
     ("listing", Part::Listing),
 ];
 
@@ -88,6 +91,7 @@ impl Stage<'_> {
             Part::Curve => curve::run(self),
             Part::Death => death::run(self),
             Part::Resume => resume::run(self),
+            Part::Parity => parity::run(self),
             Part::Listing => listing::run(self),
         }
     }

@@ -21,7 +21,7 @@ pub(super) const COMMAND: Command = Command {
     forms: &[("Move OLD NEW", "rename a file or folder")],
     options: &[(&DRY_RUN, "only show what would be done"), (&JSON, "one JSON object for each file")],
     details: "OLD may be a pattern; several names go to the folder NEW. The bytes do not travel again. What exists \
-              is never replaced. At least as many servers must be up as there should be copies. Of a folder, what \
+              is never replaced. At least as many servers must be up as there should be copies; with parity, two. Of a folder, what \
               cannot be moved stays where it is, and the exit status is 1; so it is if an old name is uploaded \
               again in the meantime: the newer version is kept. To finish a Move that was interrupted, run it \
               again.",

@@ -18,8 +18,8 @@ pub(super) const COMMAND: Command = Command {
         (&JSON, "one JSON object for each step"),
         (&RECURSIVE, ""),
     ],
-    details: "Everything below FOLDER gets the copies that were asked for. They are made from other copies, without \
-              decrypting anything. FOLDER may also be the name of a single file, or a pattern.",
+    details: "Everything below FOLDER gets the copies that were asked for. They are made from other copies, or \
+              with parity of other pieces, without decrypting anything. FOLDER may also be the name of a single file, or a pattern.",
     examples: &["Repair -n", "Repair", "Repair holiday"],
     action: Action::Run(run),
     ..Command::EMPTY

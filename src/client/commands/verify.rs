@@ -133,9 +133,9 @@ impl fmt::Display for Wrong {
             Wrong::Copies { good: 0, .. } => f.write_str("no good copy"),
             Wrong::Copies { good, wanted } => write!(f, "{good} of {wanted} good copies"),
             Wrong::Losses(None) => f.write_str("cannot be rebuilt from the good copies that were found"),
-            Wrong::Losses(Some(0)) => f.write_str("can bear no further loss of a server"),
-            Wrong::Losses(Some(1)) => f.write_str("can bear the loss of only 1 more server"),
-            Wrong::Losses(Some(losses)) => write!(f, "can bear the loss of {losses} more servers"),
+            Wrong::Losses(Some(0)) => f.write_str("bears no further loss of a server"),
+            Wrong::Losses(Some(1)) => f.write_str("bears the loss of only 1 more server"),
+            Wrong::Losses(Some(losses)) => write!(f, "bears the loss of {losses} more servers"),
             Wrong::NotChecked(why) => write!(f, "not checked: {why}"),
         }
     }

@@ -45,6 +45,13 @@ pub struct ShownFile {
     pub holders: Vec<(ServerName, Option<Holding>)>,
 }
 
+impl ShownFile {
+    /// By which scheme it is stored, as far as that is known.
+    pub fn scheme(&self) -> Scheme {
+        self.facts.as_ref().map_or(Scheme::Copies, |facts| facts.scheme)
+    }
+}
+
 /// What one server has of a file, by the numbers of the pieces.
 ///
 /// A listing looks at headers and seals. Damage to a piece's bytes is found by Verify.

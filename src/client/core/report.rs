@@ -243,6 +243,8 @@ pub enum Doing {
     Reading,
     /// Copies pieces from one server to another.
     Copying,
+    /// Makes pieces of others.
+    Making,
 }
 
 /// Takes notices and progress. Called from several threads.

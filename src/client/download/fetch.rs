@@ -102,7 +102,7 @@ impl<'a> Fetching<'a> {
     ) -> Self {
         let reads = |(i, p): (usize, &Piece)| p.reads().into_iter().map(move |r| (i, r));
         let mut to_ask: Vec<(usize, Read)> = pieces.iter().enumerate().flat_map(reads).collect();
-        if pieces.iter().all(|piece| matches!(piece.purpose, Purpose::Combine)) {
+        if pieces.iter().all(Piece::is_combined) {
             let place = |piece: &Piece| (piece.claim.header.file_size, piece.file);
             to_ask.sort_by_key(|(index, read)| (place(&pieces[*index]), read.what.first()));
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::fetch::{Fetched, Fetching, Output, Writing};
 use super::piece::Piece;
 use crate::client::core::base::Core;
+use crate::client::core::cluster::Extras;
 use crate::client::core::error::LocalError;
 use crate::client::core::look::{Looks, now};
 use crate::client::core::report::{Phase, timed};
@@ -46,6 +47,7 @@ pub(super) fn gather<O: Output>(
     next: &[FilePath],
 ) -> Option<Looks> {
     let mut looks = None;
+    let mut may_share = true;
     loop {
         let mut by_server: Vec<Vec<Piece>> = (0..core.cluster.len()).map(|_| Vec::new()).collect();
         let mut load = vec![0; core.cluster.len()];
@@ -72,8 +74,11 @@ pub(super) fn gather<O: Output>(
         let writing: Vec<Writing<'_>> =
             files.iter().map(|file| Writing { output: &file.output, failed: OnceLock::new() }).collect();
         let next = if bytes <= FEW && looks.is_none() { next } else { &[] };
-        let (mut pieces, found) = fetch_all(core, &writing, by_server, next);
+        let beside = if bytes > FEW && may_share { beside(&mut by_server) } else { Vec::new() };
+        let All { mut pieces, looks: found, is_extra_lost } =
+            fetch_all(core, &writing, by_server, beside, next);
         looks = looks.or(found);
+        may_share &= !is_extra_lost;
         let back = core.cluster.log_in_again();
         for piece in pieces.iter_mut().filter(|piece| piece.was_lost_by(&back)) {
             piece.tried.pop();
@@ -105,10 +110,20 @@ fn giver(candidates: Vec<usize>, load: &[u64], few: bool) -> Option<usize> {
     candidates.into_iter().min_by_key(|&server| if few { u64::from(load[server] == 0) } else { load[server] })
 }
 
+/// Takes, from each server that gives several pieces of which others are made, half of them for another connection: so a
+/// server that gives as much as two is asked by as many threads as two.
+fn beside(by_server: &mut [Vec<Piece>]) -> Vec<Vec<Piece>> {
+    let half = |pieces: &mut Vec<Piece>| match pieces.iter().all(Piece::is_combined) {
+        true => pieces.split_off(pieces.len().div_ceil(2)),
+        false => Vec::new(),
+    };
+    by_server.iter_mut().map(half).collect()
+}
+
 /// Reads copies from the servers that have them, and verifies what arrives. Returns all copies, each with the fault
 /// that was found.
 pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec<Piece> {
-    let (mut pieces, _) = fetch_all(core, &[], by_server, &[]);
+    let mut pieces = fetch_all(core, &[], by_server, Vec::new(), &[]).pieces;
     loop {
         let back = core.cluster.log_in_again();
         if back.is_empty() {
@@ -123,22 +138,42 @@ pub(crate) fn read_to_verify(core: &mut Core, by_server: Vec<Vec<Piece>>) -> Vec
                 by_server[server].push(piece);
             }
         }
-        pieces.extend(fetch_all(core, &[], by_server, &[]).0);
+        pieces.extend(fetch_all(core, &[], by_server, Vec::new(), &[]).pieces);
     }
 }
 
+/// What came of fetching from all servers.
+struct All {
+    pieces: Vec<Piece>,
+    /// What the servers have of the names that they were asked for.
+    looks: Option<Looks>,
+    /// Whether a connection besides the first was lost. Its server may be asked again on the first.
+    is_extra_lost: bool,
+}
+
 /// Fetches what it can of the pieces for each server, each on a thread of its own: a slow server must not hold up
-/// another. Returns all pieces, and what the servers have of the names `next`.
+/// another. Those that are to come `beside` them, by server as well, have connections of their own.
 fn fetch_all(
     core: &mut Core,
     files: &[Writing<'_>],
-    by_server: Vec<Vec<Piece>>,
+    mut by_server: Vec<Vec<Piece>>,
+    beside: Vec<Vec<Piece>>,
     next: &[FilePath],
-) -> (Vec<Piece>, Option<Looks>) {
+) -> All {
+    let wanted: Vec<usize> = beside.iter().map(|pieces| usize::from(!pieces.is_empty())).collect();
+    let extras = core.cluster.lend_extras_if_possible(&wanted);
     let (before, logins) = (now(), core.cluster.logins());
     let mut answers: Vec<Vec<(usize, Answer<NameReport>)>> = next.iter().map(|_| Vec::new()).collect();
     let (mut pieces, mut back, mut behind) = (Vec::new(), Vec::new(), Vec::new());
-    let mut fetching = Vec::new();
+    let (mut fetching, mut fetching_beside) = (Vec::new(), Vec::new());
+    for (server, (mut extra, of_server)) in extras.into_iter().zip(beside).enumerate() {
+        match extra.pop() {
+            Some(peer) => {
+                fetching_beside.push(Fetching::new(files, &*core.report, server, peer, of_server, &[]));
+            }
+            None => by_server[server].extend(of_server),
+        }
+    }
     for (server, (peer, of_server)) in core.cluster.lend_peers().into_iter().zip(by_server).enumerate() {
         match peer {
             Some(peer) if !(of_server.is_empty() && next.is_empty()) => {
@@ -150,15 +185,18 @@ fn fetch_all(
             }
         }
     }
-    let fetched = timed(&*core.report, Phase::Fetch, || {
+    let (fetched, fetched_beside) = timed(&*core.report, Phase::Fetch, || {
         std::thread::scope(|scope| {
+            let run = |fetching: Fetching<'_>| fetching.run();
+            let spawn = |fetching| scope.spawn(move || run(fetching));
             let own = fetching.pop();
-            let others: Vec<_> =
-                fetching.into_iter().map(|fetching| scope.spawn(|| fetching.run())).collect();
+            let others: Vec<_> = fetching.into_iter().map(spawn).collect();
+            let beside: Vec<_> = fetching_beside.into_iter().map(spawn).collect();
             let own = own.map(Fetching::run);
             // A thread that panicked has lost its connection and its pieces; the file is then incomplete.
             let joined = others.into_iter().filter_map(|thread| thread.join().ok());
-            joined.chain(own).collect::<Vec<_>>()
+            let beside = beside.into_iter().filter_map(|thread| thread.join().ok());
+            (joined.chain(own).collect::<Vec<_>>(), beside.collect::<Vec<_>>())
         })
     });
     for Fetched { server, peer, is_behind, pieces: of_server, found } in fetched {
@@ -168,12 +206,25 @@ fn fetch_all(
         back.push((server, peer));
     }
     core.cluster.take_back(back);
+    let mut extras: Extras = (0..core.cluster.len()).map(|_| Vec::new()).collect();
+    let mut is_extra_lost = false;
+    for Fetched { server, peer, is_behind, pieces: mut of_server, .. } in fetched_beside {
+        match peer {
+            Ok(peer) => extras[server].extend((!is_behind).then_some(peer)),
+            Err(_) => {
+                is_extra_lost = true;
+                of_server.iter_mut().for_each(Piece::forget_loss);
+            }
+        }
+        pieces.extend(of_server);
+    }
+    core.cluster.keep_extras(extras);
     if !behind.is_empty() {
         core.cluster.replace(&behind);
     }
     let asked = Asked { before, after: now() };
     let looks = (!next.is_empty()).then(|| Looks { paths: next.to_vec(), answers, asked, logins });
-    (pieces, looks)
+    All { pieces, looks, is_extra_lost }
 }
 
 #[cfg(test)]

@@ -78,6 +78,18 @@ impl Piece {
         if let Purpose::Write(key) = &self.purpose { Some(key) } else { None }
     }
 
+    /// Whether others are made of it.
+    pub(super) fn is_combined(&self) -> bool {
+        matches!(self.purpose, Purpose::Combine)
+    }
+
+    /// If the connection was lost on which it was asked for last, the server can be asked again.
+    pub(super) fn forget_loss(&mut self) {
+        if matches!(self.tried.last(), Some((_, Some(Fault::Lost(_))))) {
+            self.tried.pop();
+        }
+    }
+
     /// The chunks that are wanted and missing.
     pub(super) fn missing(&self) -> &BTreeSet<u64> {
         &self.missing

@@ -5,7 +5,7 @@
 //! two of its servers have undamaged pieces, if each of its chunks can be made of what is undamaged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fetch::Output;
 use super::gather::{Incoming, gather};
@@ -20,6 +20,8 @@ use crate::sealed::{Header, VerifiedChunk};
 
 /// Most bytes of a window, in all pieces together, unless a single chunk of each is more.
 const WINDOW: u64 = 32 << 20;
+/// The same for pieces that are sent on: a server waits for a minute, at most, while the next part is made.
+const PART: u64 = 8 << 20;
 
 /// Makes what is missing of files, as far as that is possible. What was wrong with the pieces that were read for it is
 /// added to the pieces of their file.
@@ -112,7 +114,7 @@ impl<'a> Rebuilding<'a> {
             targets.for_each(|piece| piece.was_made(chunk));
         }
         *self.failed = self.sources.incoming.failed.take();
-        self.is_over |= self.failed.is_some() || self.sources.is_replaced();
+        self.is_over |= self.failed.is_some();
     }
 }
 
@@ -130,40 +132,69 @@ fn make(core: &mut Core, mut windows: Vec<&mut Sources<'_>>) {
     }
 }
 
-/// The bodies of these pieces of a version, made of what the servers have; `None` if that does not suffice. They are
-/// held in memory.
-pub(crate) fn bodies(
-    core: &mut Core,
-    survey: &Survey,
-    header: &Header,
+/// Bytes of the bodies of pieces, each with the piece.
+pub(crate) type Parts = Vec<(u8, Vec<u8>)>;
+
+/// By the number of the piece, and that of the chunk.
+type Chunks = BTreeMap<(u8, u64), Vec<u8>>;
+
+/// Pieces of a version that are made of what the servers have, from the first byte to the last.
+pub(crate) struct Remaking {
+    sources: Sources<'static>,
+    made: Arc<Mutex<Chunks>>,
     pieces: PieceSet,
-) -> Option<Vec<(u8, Vec<u8>)>> {
-    let made: Mutex<BTreeMap<(u8, u64), Vec<u8>>> = Mutex::default();
-    let keep = |piece: u8, chunk: u64, bytes: VerifiedChunk<'_>| {
-        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.insert((piece, chunk), bytes.bytes().to_vec());
-        Ok(0)
-    };
-    let mut sources = Sources::new(survey.clone(), header.clone(), Box::new(keep));
-    let mut bodies: Vec<(u8, Vec<u8>)> = pieces.iter().map(|piece| (piece, Vec::new())).collect();
-    let chunks = pieces.iter().map(|piece| header.of_piece(piece).chunks()).max().unwrap_or(0);
-    let wanted = |chunk: u64| -> PieceSet {
-        pieces.iter().filter(|piece| chunk < header.of_piece(*piece).chunks()).collect()
-    };
-    let window: Vec<(u64, PieceSet)> = (0..chunks).map(|chunk| (chunk, wanted(chunk))).collect();
-    for window in window.chunks(sources.chunks_in_window()) {
-        sources.sums().begin(window.iter().copied());
-        make(core, vec![&mut sources]);
-        if sources.sums().end() != window {
-            return None;
-        }
-        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((piece, _), chunk) in std::mem::take(&mut *made) {
-            let body = bodies.iter_mut().find(|(of, _)| *of == piece);
-            body.into_iter().for_each(|(_, body)| body.extend(&chunk));
-        }
+    /// The first chunk that was not made yet.
+    next: u64,
+}
+
+impl Remaking {
+    pub(crate) fn new(survey: &Survey, header: &Header, pieces: PieceSet) -> Self {
+        let made: Arc<Mutex<Chunks>> = Arc::default();
+        let kept = Arc::clone(&made);
+        let keep = move |piece: u8, chunk: u64, bytes: VerifiedChunk<'_>| {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert((piece, chunk), bytes.bytes().to_vec());
+            Ok(0)
+        };
+        let sources = Sources::new(survey.clone(), header.clone(), Box::new(keep));
+        Self { sources, made, pieces, next: 0 }
     }
-    Some(bodies)
+
+    /// The chunks that are made next, each with the pieces that have it.
+    fn window(&self) -> Vec<(u64, PieceSet)> {
+        let header = &self.sources.header;
+        let has = |chunk: u64| move |piece: &u8| chunk < header.of_piece(*piece).chunks();
+        let of_chunk = |chunk: u64| (chunk, self.pieces.iter().filter(has(chunk)).collect::<PieceSet>());
+        let chunks = (self.next..).map(of_chunk).take(self.sources.chunks_in(PART));
+        chunks.take_while(|(_, pieces)| !pieces.is_empty()).collect()
+    }
+
+    /// Whether everything was made.
+    pub(crate) fn is_done(&self) -> bool {
+        self.window().is_empty()
+    }
+
+    /// Ends a window: its part of each piece, if all of it could be made.
+    fn end(&mut self, window: &[(u64, PieceSet)]) -> Option<Parts> {
+        self.next += window.len() as u64;
+        let is_made = self.sources.sums().end() == window;
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut parts: Parts = self.pieces.iter().map(|piece| (piece, Vec::new())).collect();
+        for ((piece, _), chunk) in made {
+            let part = parts.iter_mut().find(|(of, _)| *of == piece);
+            part.into_iter().for_each(|(_, part)| part.extend(&chunk));
+        }
+        is_made.then_some(parts)
+    }
+}
+
+/// The next part of each; `None` for those that cannot be made.
+pub(crate) fn make_next(core: &mut Core, remakings: &mut [&mut Remaking]) -> Vec<Option<Parts>> {
+    let windows: Vec<_> = remakings.iter().map(|remaking| remaking.window()).collect();
+    let of_each = remakings.iter_mut().zip(&windows);
+    of_each.for_each(|(remaking, window)| remaking.sources.sums().begin(window.iter().copied()));
+    make(core, remakings.iter_mut().map(|remaking| &mut remaking.sources).collect());
+    remakings.iter_mut().zip(&windows).map(|(remaking, window)| remaking.end(window)).collect()
 }
 
 /// What chunks are made of: verified chunks of the pieces of a version.
@@ -191,18 +222,18 @@ impl<'a> Sources<'a> {
     }
 
     fn chunks_in_window(&self) -> usize {
-        let count = (WINDOW / (u64::from(placement::PIECES) * self.header.chunk_size())).max(1);
-        usize::try_from(count).unwrap_or(usize::MAX)
+        self.chunks_in(WINDOW)
     }
 
-    fn is_replaced(&self) -> bool {
-        self.faults.iter().any(|(.., fault)| *fault == Fault::Replaced)
+    fn chunks_in(&self, bytes: u64) -> usize {
+        let count = (bytes / (u64::from(placement::PIECES) * self.header.chunk_size())).max(1);
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 
     /// Plans how to make the chunks that are still to come, and has the pieces want what is needed for it. Returns
     /// whether there is any such thing.
     fn plan(&mut self, core: &Core) -> bool {
-        if self.is_replaced() || self.incoming.failed.is_some() {
+        if self.incoming.failed.is_some() {
             return false;
         }
         let is_shown = |piece: u8| {

@@ -23,6 +23,8 @@ pub(super) struct Sums<'a> {
     /// By the number of the chunk, which is the same in all pieces.
     rows: BTreeMap<u64, Mutex<Row>>,
     take: Take<'a>,
+    /// Memory of sums that were taken, for others: to ask the system for it each time costs more than the XORs.
+    spare: Mutex<Vec<ChunkSum>>,
 }
 
 /// The chunks with one number.
@@ -38,13 +40,15 @@ struct Sum {
     piece: u8,
     /// What is still to be added.
     missing: PieceSet,
-    bytes: ChunkSum,
+    length: usize,
+    /// As soon as something was added.
+    bytes: Option<ChunkSum>,
 }
 
 impl<'a> Sums<'a> {
     /// Of pieces with this header, but for their number.
     pub(super) fn new(header: Header, take: Take<'a>) -> Self {
-        Self { header, rows: BTreeMap::new(), take }
+        Self { header, rows: BTreeMap::new(), take, spare: Mutex::default() }
     }
 
     /// Begins a window: these chunks are wanted, of these pieces.
@@ -78,7 +82,7 @@ impl<'a> Sums<'a> {
             let length = usize::try_from(length.end - length.start).unwrap_or(0);
             let beyond_end = |piece: &u8| chunk >= self.header.of_piece(*piece).chunks();
             let missing = of.without(of.iter().filter(beyond_end).collect());
-            Sum { piece: *piece, missing, bytes: ChunkSum::new(length) }
+            Sum { piece: *piece, missing, length, bytes: None }
         };
         row.sums = of_others.map(sum).collect();
     }
@@ -91,7 +95,7 @@ impl Output for Sums<'_> {
 
     fn combine(&self, piece: u8, chunk: u64, bytes: VerifiedChunk<'_>) -> Result<u64, LocalError> {
         let Some(row) = self.rows.get(&chunk) else { return Ok(0) };
-        let (is_wanted, complete) = lock(row).add(piece, &bytes);
+        let (is_wanted, complete) = lock(row).add(piece, &bytes, &self.spare);
         // It is taken without the lock: others may go on.
         let mut done = 0;
         let mut made = PieceSet::default();
@@ -99,9 +103,10 @@ impl Output for Sums<'_> {
             done += (self.take)(piece, chunk, bytes)?;
             made.insert(piece);
         }
-        for mut sum in complete {
-            done += (self.take)(sum.piece, chunk, sum.bytes.sum())?;
-            made.insert(sum.piece);
+        for (piece, mut sum) in complete {
+            done += (self.take)(piece, chunk, sum.sum())?;
+            made.insert(piece);
+            lock(&self.spare).push(sum);
         }
         let mut row = lock(row);
         row.wanted = row.wanted.without(made);
@@ -111,17 +116,31 @@ impl Output for Sums<'_> {
 }
 
 impl Row {
-    /// Adds a chunk where it is missing. Returns whether it is wanted itself, and the sums that are complete now.
-    fn add(&mut self, piece: u8, bytes: &VerifiedChunk<'_>) -> (bool, Vec<Sum>) {
+    /// Adds a chunk where it is missing. Returns whether it is wanted itself, and the sums that are complete now, each with
+    /// its piece.
+    fn add(
+        &mut self,
+        piece: u8,
+        bytes: &VerifiedChunk<'_>,
+        spare: &Mutex<Vec<ChunkSum>>,
+    ) -> (bool, Vec<(u8, ChunkSum)>) {
+        let mut complete = Vec::new();
         for sum in self.sums.iter_mut().filter(|sum| sum.missing.contains(piece)) {
-            sum.bytes.add(bytes);
+            let begin = || {
+                let mut begun = lock(spare).pop().unwrap_or_default();
+                begun.restart(sum.length);
+                begun
+            };
+            sum.bytes.get_or_insert_with(begin).add(bytes);
             sum.missing = sum.missing.without(PieceSet::from_iter([piece]));
+            if sum.missing.is_empty() {
+                complete.extend(sum.bytes.take().map(|bytes| (sum.piece, bytes)));
+            }
         }
-        let complete = self.sums.extract_if(.., |sum| sum.missing.is_empty()).collect();
         (self.wanted.contains(piece), complete)
     }
 }
 
-fn lock(row: &Mutex<Row>) -> MutexGuard<'_, Row> {
-    row.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

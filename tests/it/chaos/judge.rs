@@ -124,11 +124,11 @@ pub(crate) fn judge_writer(
         }
         // With two away nobody can say that there is no such file.
         Task::Download { name } | Task::Delete { name } | Task::Move { old: name, .. }
-            if away == 2 && status == 4 && says("may have") =>
+            if away == 2 && status == 4 && says("cannot tell whether") =>
         {
             model.may_be_missing(name)
         }
-        Task::ShowFiles { .. } if away == 2 && status == 4 && says("may have") => true,
+        Task::ShowFiles { .. } if away == 2 && status == 4 && says("cannot tell whether") => true,
         // With parity it needs four servers.
         Task::Move { .. } if away > 0 && status == 4 && says("4 servers") => true,
         Task::Move { new, .. } if says("already exists") => model.may_be_there(new),

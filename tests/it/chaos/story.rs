@@ -120,7 +120,8 @@ pub(crate) struct Story {
     weak: Vec<usize>,
     /// After how many rounds that is repaired.
     mend_after: Option<usize>,
-    /// With parity: which servers failed together since the last Repair; files may have been stored without them.
+    /// With parity: which servers were ill together since the last Repair. What was stored meanwhile is on all others, and
+    /// perhaps on some of them.
     failed: Vec<Vec<usize>>,
 }
 
@@ -145,7 +146,7 @@ impl Story {
             }
         }
         if self.scheme == Scheme::Parity && !self.unwell().is_empty() {
-            self.failed.push(self.unwell());
+            self.failed.push(self.ill.iter().map(|(server, _)| *server).collect());
             if self.mend_after.is_none() {
                 self.mend_after = Some(2 + self.random.below(8));
             }
@@ -189,11 +190,9 @@ impl Story {
             if !unwell.contains(&server) {
                 unwell.push(server);
             }
-            let others =
-                |failed: &Vec<usize>| unwell.iter().filter(|server| !failed.contains(server)).count();
             !is_ill(server)
                 && unwell.len() <= self.most()
-                && self.failed.iter().all(|failed| others(failed) <= 1)
+                && self.failed.iter().all(|ill| may_be_lost(&unwell, ill))
         })
     }
 
@@ -312,9 +311,34 @@ impl Story {
     }
 }
 
+/// Whether these servers may be lost of a file with parity that was stored while others were ill: two if none was, and one
+/// of those that may hold it if it is not on all four.
+fn may_be_lost(lost: &[usize], ill: &[usize]) -> bool {
+    let others = lost.iter().filter(|server| !ill.contains(server)).count();
+    match ill.len() {
+        0 => true,
+        1 => others <= 1,
+        _ => others == 0 || lost.len() == 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shareit::placement::{PARITY_REPLICAS, suffices};
+
+    /// Whether what was stored while these were ill, by whatever of them was up after all, outlives the loss of others.
+    fn survives(lost: &[usize], ill: &[usize]) -> bool {
+        (0..16_usize).filter(|up| (1..=SERVERS).all(|s| up >> (s - 1) & 1 == 1 || ill.contains(&s))).all(
+            |up| {
+                let usable: Vec<bool> = (0..SERVERS).map(|s| up >> s & 1 == 1).collect();
+                let holders = Scheme::Parity.holders(&[0; 32], &usable, PARITY_REPLICAS.into());
+                suffices(|piece| {
+                    holders[usize::from(piece) - 1].iter().any(|holder| !lost.contains(&(holder + 1)))
+                })
+            },
+        )
+    }
 
     #[test]
     fn no_server_fails_while_another_is_ill_or_not_yet_repaired() {
@@ -342,13 +366,13 @@ mod tests {
                         unwell.sort_unstable();
                         unwell.dedup();
                         assert!(unwell.len() <= most, "{unwell:?}");
-                        let others =
-                            |of: &Vec<usize>| unwell.iter().filter(|server| !of.contains(server)).count();
-                        assert!(
-                            together.iter().all(|of| of.is_empty() || others(of) <= 1),
-                            "{together:?} {unwell:?}"
-                        );
-                        together.push(unwell);
+                        if scheme == Scheme::Parity {
+                            together.push(ill.clone());
+                            assert!(
+                                together.iter().all(|ill| survives(&unwell, ill)),
+                                "{together:?} {unwell:?}"
+                            );
+                        }
                     }
                 }
             }

@@ -382,8 +382,8 @@ fn the_picture_of_parity_shows_what_the_code_does() {
     let mut there = held_by(0).union(held_by(3));
     for (made, of) in recovery {
         assert!(of.without(there).is_empty(), "{made} is made of what there is");
-        let recipe = parity::recipe(*of, [*made].into_iter().collect());
-        assert_eq!(recipe.map(|recipe| recipe.made), Some(vec![(*made, *of)]));
+        let recipes = parity::recipes(*of, [*made].into_iter().collect());
+        assert_eq!(recipes.first().map(|recipe| &recipe.made), Some(&vec![(*made, *of)]));
         there.insert(*made);
     }
     assert_eq!(there, Scheme::Parity.pieces().collect());

@@ -132,7 +132,6 @@ fn a_server_that_refuses_to_give_what_it_shows_is_done_without() {
 }
 
 #[test]
-#[ignore = "a single not-found is taken for a version that was replaced: download::rebuild gives up"]
 fn a_server_that_says_that_it_has_not_got_what_it_shows_is_done_without() {
     refusals_are_done_without(&[Refusal::NotFound]);
 }

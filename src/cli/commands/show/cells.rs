@@ -3,7 +3,6 @@
 use crate::cli::colour::Paint;
 use crate::cli::grid::Cell;
 use crate::client::{Health, Holding, ShownFile};
-use crate::placement::Scheme;
 
 pub(super) fn paint(health: Health) -> Paint {
     match health {
@@ -11,11 +10,6 @@ pub(super) fn paint(health: Health) -> Paint {
         Health::Degraded => Paint::Yellow,
         Health::Incomplete | Health::OtherKey => Paint::Red,
     }
-}
-
-/// By which scheme a file is stored, as far as that is known.
-pub(super) fn scheme(file: &ShownFile) -> Scheme {
-    file.facts.as_ref().map_or(Scheme::Copies, |facts| facts.scheme)
 }
 
 /// The sign for a piece that a server has in the wrong state.
@@ -36,7 +30,7 @@ pub(super) const OUTDATED: char = '~';
 pub(super) fn held_by(file: &ShownFile, server: usize) -> Cell {
     let held = file.holders.get(server).and_then(|(_, held)| held.as_ref());
     let Some(held) = held else { return Cell::painted(Paint::Dim, "down") };
-    scheme(file).pieces().fold(Cell::default(), |cell, piece| match flaw(held, piece) {
+    file.scheme().pieces().fold(Cell::default(), |cell, piece| match flaw(held, piece) {
         _ if held.pieces.contains(piece) => cell.and(Paint::Plain, piece.to_string()),
         Some((sign, paint)) => cell.and(paint, sign),
         None => cell.and(Paint::Dim, "-"),
@@ -45,7 +39,7 @@ pub(super) fn held_by(file: &ShownFile, server: usize) -> Cell {
 
 /// The servers that have a piece, by their places: `5,6,9~`.
 pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
-    if !scheme(file).pieces().any(|known| known == piece) {
+    if !file.scheme().pieces().any(|known| known == piece) {
         return Cell::default();
     }
     let up =
@@ -67,7 +61,7 @@ pub(super) fn holders(file: &ShownFile, piece: u8) -> Cell {
 pub(super) fn missing(file: &ShownFile) -> Cell {
     let has = |held: &Option<Holding>, piece| held.as_ref().is_some_and(|held| held.pieces.contains(piece));
     let missing =
-        scheme(file).pieces().filter(|piece| !file.holders.iter().any(|(_, held)| has(held, *piece)));
+        file.scheme().pieces().filter(|piece| !file.holders.iter().any(|(_, held)| has(held, *piece)));
     let missing: Vec<String> = missing.map(|piece| piece.to_string()).collect();
     Cell::painted(
         Paint::Red,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cells::{DAMAGED, OTHER_KEY, OUTDATED, paint, scheme};
+use super::cells::{DAMAGED, OTHER_KEY, OUTDATED, paint};
 use super::lines::mark;
 use crate::cli::colour::Paint;
 use crate::cli::grid::View;
@@ -46,15 +46,15 @@ fn marks(files: &[&ShownFile], down: &[String]) -> Vec<Note> {
     let again = or(", or Repair", "Repair makes new ones");
     let again_of_parity = or(", then Repair", "Repair makes what is missing");
     let lost = || format!("no server has a good copy of what is missing; upload it again; {DELETED_BEFORE}");
-    let text = |file: &ShownFile| match (file.health, scheme(file), file.losses) {
+    let text = |file: &ShownFile| match (file.health, file.scheme(), file.losses) {
         (Health::Whole, ..) => String::new(),
         (Health::Degraded, Scheme::Copies, _) => format!("fewer copies than asked for: {again}"),
         (Health::Degraded, Scheme::Parity, Some(losses @ 1..)) => {
             let servers = counted(losses, "more server");
-            format!("can bear the loss of only {servers}: {again_of_parity}")
+            format!("bears the loss of only {servers}: {again_of_parity}")
         }
         (Health::Degraded, Scheme::Parity, _) => {
-            format!("can bear no further loss of a server: {again_of_parity}")
+            format!("bears no further loss of a server: {again_of_parity}")
         }
         (Health::Incomplete, ..) => {
             format!("cannot be rebuilt now: {}", start.clone().unwrap_or_else(lost))

@@ -1,6 +1,5 @@
 //! A listing as lines for pipes. Scripts read them: they change with their documents or not at all.
 
-use super::cells::scheme;
 use crate::cli::json::{object, or_null, text};
 use crate::cli::text::{counted, grouped};
 use crate::client::{Health, Holding, Shown, ShownFile};
@@ -23,7 +22,7 @@ pub(super) fn size_of(facts: Option<&Facts>, text: impl FnOnce(u64) -> String) -
 
 /// What follows a file's name; with parity, that it is degraded is followed by how many more servers may be lost.
 pub(super) fn mark(file: &ShownFile) -> String {
-    let losses = file.losses.filter(|_| scheme(file) == Scheme::Parity);
+    let losses = file.losses.filter(|_| file.scheme() == Scheme::Parity);
     match (file.health, losses) {
         (Health::Whole, _) => String::new(),
         (Health::Degraded, Some(losses)) => format!(" [degraded] {losses}"),

@@ -3,7 +3,7 @@
 //! It uses the first layout, from rich to poor, in which the names have room. A listing and a width become plain text,
 //! so that tests can look at it.
 
-use super::cells::{held_by, holders, missing, paint, scheme};
+use super::cells::{held_by, holders, missing, paint};
 use super::legend::legend;
 use super::lines::{UNKNOWN, mark, size_of};
 use crate::cli::colour::Paint;
@@ -179,7 +179,7 @@ impl Table<'_> {
             fields.push(Field::new(Column::left(2), format!("Modified{zone}"), when));
         }
         if layout.map == Map::Holders {
-            let is_parity = files(self.listing).any(|file| scheme(file) == Scheme::Parity);
+            let is_parity = files(self.listing).any(|file| file.scheme() == Scheme::Parity);
             let scheme = if is_parity { Scheme::Parity } else { Scheme::Copies };
             fields.extend(scheme.pieces().map(|piece| {
                 let head = if piece == 1 { "Piece 1".to_owned() } else { piece.to_string() };
@@ -286,6 +286,7 @@ mod tests {
     use crate::cli::fixtures::{file, folder, held, shown_file};
     use crate::client::Holding;
     use crate::placement::PieceSet;
+    use crate::sealed::Facts;
 
     fn drawn(listing: &[Shown], width: usize) -> Vec<String> {
         let lines = table(listing, View { width, exact: false, palette: Palette::OFF });
@@ -345,6 +346,29 @@ mod tests {
             "k             encrypted under a key other than the .conf's",
         ];
         assert_eq!(drawn(&listing, 80), expected);
+    }
+
+    #[test]
+    fn with_parity_the_mark_has_how_many_more_servers_may_be_lost() {
+        let parity = |name: &str, losses: usize| {
+            let servers = vec![("Server1", held(&[1, 5])), ("Server2", None), ("Server3", held(&[3, 7]))];
+            let facts = Facts { scheme: Scheme::Parity, ..Facts::default() };
+            let file = shown_file(name, Health::Degraded, servers);
+            Shown::File(ShownFile { facts: Some(facts), losses: Some(losses), ..file })
+        };
+        let copies = on("copies", Health::Degraded, &FOUR[..3], &[1]);
+        let listing = [parity("a", 1), parity("b", 0), copies];
+        let expected = [
+            "Name               Size  Modified (UTC)    Server1  Server2  Server3",
+            "a [degraded] 1      0 B  1970-01-01 00:00  1---5--- down     --3---7-",
+            "b [degraded] 0      0 B  1970-01-01 00:00  1---5--- down     --3---7-",
+            "copies [degraded]  12 B  1970-01-01 00:00  1--4     down     -23-",
+            "[degraded]    fewer copies than asked for: start Server2, or Repair",
+            "[degraded] 0  bears no further loss of a server: start Server2, then Repair",
+            "[degraded] 1  bears the loss of only 1 more server: start Server2, then Repair",
+        ];
+        assert_eq!(drawn(&listing, 80), expected);
+        (1..150).for_each(|width| drop(drawn(&listing, width)));
     }
 
     #[test]

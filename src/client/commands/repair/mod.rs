@@ -122,9 +122,7 @@ fn repair_batch(
         let (planned, why) = plan_repair(core, survey, copies, &terms.without);
         let made = if why.is_none() { plan_remake(core, survey, copies, &terms.without) } else { None };
         *written = planned.iter().map(|transfer| (transfer.to, transfer.claim.header.piece)).collect();
-        for (piece, to) in made.iter().flat_map(|made| &made.wanted) {
-            written.extend(to.iter().map(|&to| (to, *piece)));
-        }
+        written.extend(made.iter().flat_map(|planned| &planned.targets).map(|&(piece, to)| (to, piece)));
         remakes.extend(made);
         transfers.extend(planned);
         done.extend(why.map(|why| Repaired::Failed { path: survey.path.clone(), why }));
@@ -133,7 +131,7 @@ fn repair_batch(
         done.extend(transfers.iter().map(|transfer| copied(core, transfer)));
         done.extend(remakes.iter().flat_map(|planned| would_make(core, planned)));
     } else if !(transfers.is_empty() && remakes.is_empty()) {
-        remakes.iter().for_each(|planned| remake(core, planned, done));
+        remake(core, &remakes, done);
         for (transfer, outcome) in copy_all(core, transfers) {
             done.push(match outcome {
                 Ok(()) => copied(core, &transfer),
@@ -173,9 +171,8 @@ fn check_again(core: &mut Core, files: &mut [Examined]) {
 
 fn would_make(core: &Core, planned: &Remake) -> Vec<Repaired> {
     let (path, name) = (&planned.survey.path, |to| core.cluster.name(to).clone());
-    let made = |(piece, to): (u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
-    let wanted = planned.wanted.iter().flat_map(|(piece, to)| to.iter().map(|&to| (*piece, to)));
-    wanted.map(made).collect()
+    let made = |&(piece, to): &(u8, usize)| Repaired::Made { path: path.clone(), piece, to: name(to) };
+    planned.targets.iter().map(made).collect()
 }
 
 fn copied(core: &Core, transfer: &Transfer) -> Repaired {

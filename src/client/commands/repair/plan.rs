@@ -78,19 +78,23 @@ pub(super) fn plan_repair(
 pub(super) struct Remake {
     pub(super) survey: Survey,
     pub(super) header: Header,
-    /// Each piece to be made, and the servers that should have it.
-    pub(super) wanted: Vec<(u8, Vec<usize>)>,
+    /// Each piece to be made, and the server that should have it.
+    pub(super) targets: Vec<(u8, usize)>,
 }
 
 impl Remake {
     pub(super) fn pieces(&self) -> PieceSet {
-        self.wanted.iter().map(|(piece, _)| *piece).collect()
+        self.targets.iter().map(|(piece, _)| *piece).collect()
+    }
+
+    /// Bytes to be written.
+    pub(super) fn bytes(&self) -> u64 {
+        self.targets.iter().map(|(piece, _)| self.header.of_piece(*piece).body_size()).sum()
     }
 }
 
-/// Which pieces to make of others, for a file with parity: those of which no good copy was found, and those of a server
-/// that was away when they were stored, if the file is less safe than it could be. They go over damaged copies, or
-/// to where an upload would now put them.
+/// Which pieces to make of others, for a file with parity: those of which there are only damaged copies, in their place,
+/// and as many as make the file as safe as the servers that are up can make it.
 pub(super) fn plan_remake(
     core: &Core,
     survey: &Survey,
@@ -106,23 +110,25 @@ pub(super) fn plan_remake(
         .map(|server| core.cluster.is_up(server) && !without.contains(&server))
         .collect();
     let path_hash = sha256(survey.path.as_str().as_bytes());
-    let ideal = header.scheme.holders(&path_hash, &up, usize::from(header.replicas));
-    let placed = header.scheme.placed(&path_hash, &up, usize::from(header.replicas));
-    let good = |piece: u8| good_holders(copies, piece);
-    let losses = header.scheme.losses(&good_pieces(copies, core.cluster.len()));
-    let is_safe = losses >= header.scheme.losses(&placed);
-    let to = |piece: u8| {
-        let good = good(piece);
+    let mut held = good_pieces(copies, core.cluster.len());
+    let is_lost = |piece: &u8| good_holders(copies, *piece).is_empty();
+    let over_damaged = header.scheme.pieces().filter(is_lost).filter_map(|piece| {
         let damaged = damaged_holders(survey, copies, piece);
-        let to = match (good.is_empty(), damaged.iter().find(|server| up[**server])) {
-            (true, Some(server)) => vec![*server],
-            _ if good.is_empty() || !is_safe => ideal[usize::from(piece) - 1].clone(),
-            _ => Vec::new(),
-        };
-        (piece, to.into_iter().filter(|server| !good.contains(server)).collect::<Vec<usize>>())
-    };
-    let wanted: Vec<_> = header.scheme.pieces().map(to).filter(|(_, to)| !to.is_empty()).collect();
-    (!wanted.is_empty()).then(|| Remake { survey: survey.clone(), header, wanted })
+        Some((piece, damaged.into_iter().find(|server| up[*server])?))
+    });
+    let mut targets: Vec<(u8, usize)> = over_damaged.collect();
+    let placed = header.scheme.placed(&path_hash, &up, usize::from(header.replicas));
+    if header.scheme.losses(&held).is_none() {
+        // They cannot be made, as far as is known; trying says why.
+        let place = |piece| Some((piece, placed.iter().position(|held| held.contains(piece))?));
+        targets.extend(header.scheme.pieces().filter(is_lost).filter_map(place));
+    } else {
+        targets.iter().for_each(|&(piece, server)| held[server].insert(piece));
+        targets.extend(header.scheme.to_mend(&path_hash, &held, &up).unwrap_or_default());
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    (!targets.is_empty()).then(|| Remake { survey: survey.clone(), header, targets })
 }
 
 fn no_good_copy(

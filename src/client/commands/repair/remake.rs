@@ -1,105 +1,323 @@
 //! Making pieces of others, for files with parity. The file's plain text is not needed for it.
+//!
+//! Everything is verified before a server is told to keep it: each chunk that is read, and the root of a piece that its
+//! writer has sealed.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use super::plan::Remake;
 use super::repaired::{NotRepaired, Repaired};
 use crate::client::core::base::Core;
-use crate::client::core::copying::{require_done, send_restore};
-use crate::client::download::rebuild::bodies;
-use crate::peer::Answer;
-use crate::placement::PieceSet;
-use crate::primitives::{Bytes32, sha256};
-use crate::sealed::{ChunkHasher, Claim};
+use crate::client::core::copying::{NotCopied, require_done, send_restore};
+use crate::client::core::report::{Doing, Progress, Report};
+use crate::client::download::rebuild::{Parts, Remaking, make_next};
+use crate::name::FilePath;
+use crate::peer::{Answer, Peer, PeerError};
+use crate::sealed::{ChunkHasher, Claim, Header, MasterKey};
+use crate::version::Version;
 use crate::wire::Request;
 
-/// Most bytes of pieces that are made together: they are held in memory until they are sent.
-const MOST: u64 = 256 << 20;
+/// Files of which up to so many bytes are to be made are repaired many at a time, through memory.
+const SMALL: u64 = 2 << 20;
+/// Most bytes that are made of them at a time.
+const SMALL_BATCH: u64 = 8 << 20;
 
-/// A piece to be written: its claim, body and table, and where it goes.
-struct Made {
-    claim: Claim,
-    payload: Vec<u8>,
+/// Makes the pieces that are planned, and publishes them: those of a file all together, which takes the fewest to read.
+pub(super) fn remake(core: &mut Core, planned: &[Remake], done: &mut Vec<Repaired>) {
+    core.report.doing(Doing::Making);
+    core.report.begin(0, planned.iter().map(Remake::bytes).sum());
+    let (mut small, large): (Vec<&Remake>, Vec<&Remake>) =
+        planned.iter().partition(|planned| planned.bytes() <= SMALL);
+    while !small.is_empty() {
+        let mut bytes = 0;
+        let fits = |planned: &&&Remake| {
+            bytes += planned.bytes();
+            bytes <= SMALL_BATCH
+        };
+        let count = small.iter().take_while(fits).count().max(1);
+        let batch: Vec<&Remake> = small.drain(..count).collect();
+        make_small(core, &batch, done);
+    }
+    for planned in large {
+        make_large(core, planned, done);
+    }
+    core.cluster.end_extras();
+}
+
+/// A piece that is written to a server, and what came of it.
+struct Written<'a> {
+    planned: &'a Remake,
+    piece: u8,
     to: usize,
-    floor: u64,
+    outcome: Result<(), NotRepaired>,
 }
 
-/// Makes the pieces of a file that are planned, and publishes them: all together, which takes the fewest to read, or one
-/// after another if they are large.
-pub(super) fn remake(core: &mut Core, planned: &Remake, done: &mut Vec<Repaired>) {
-    let pieces = planned.pieces();
-    let size = |piece: u8| planned.header.of_piece(piece).payload_size();
-    if pieces.iter().map(size).sum::<u64>() <= MOST {
-        return make(core, planned, pieces, done);
+impl<'a> Written<'a> {
+    fn failed(planned: &'a Remake, piece: u8, to: usize, outcome: NotRepaired) -> Self {
+        Self { planned, piece, to, outcome: Err(outcome) }
     }
-    let (small, large): (Vec<u8>, Vec<u8>) = pieces.iter().partition(|&piece| size(piece) <= MOST);
-    small.into_iter().for_each(|piece| make(core, planned, [piece].into_iter().collect(), done));
-    if !large.is_empty() {
-        let path = planned.survey.path.clone();
-        done.push(Repaired::Failed { path, why: NotRepaired::TooLarge(large) });
+
+    fn version(&self) -> (usize, &'a FilePath, Version) {
+        (self.to, &self.planned.survey.path, self.planned.header.version)
     }
 }
 
-fn make(core: &mut Core, planned: &Remake, pieces: PieceSet, done: &mut Vec<Repaired>) {
-    let path = planned.survey.path.clone();
-    let failed = |why| Repaired::Failed { path: path.clone(), why };
-    let Some(bodies) = bodies(core, &planned.survey, &planned.header, pieces) else {
-        done.push(failed(NotRepaired::NotMade(pieces.iter().collect())));
-        return;
-    };
-    let mut made = Vec::new();
-    for (piece, mut payload) in bodies {
-        let header = planned.header.of_piece(piece);
-        let (table, root) = table(header.stored_chunk_size(), &payload);
-        payload.extend(table);
-        let seal = core.key.seal(&header.encode(), &root);
-        // One that the writer sealed must be the same, or its XORs were never those of its pieces.
-        let known = planned.survey.claim(header.version, piece);
-        if known.is_some_and(|known| known.root != root) {
-            done.push(failed(NotRepaired::NotMade(vec![piece])));
-            return;
+/// A claim, body and table, and the floor of the server that they go to.
+type Payload = (Claim, Vec<u8>, u64);
+
+/// Makes pieces of several files in memory, then sends all of them.
+fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
+    let new = |planned: &&Remake| Remaking::new(&planned.survey, &planned.header, planned.pieces());
+    let mut makings: Vec<Remaking> = batch.iter().map(new).collect();
+    let mut bodies: Vec<Option<Parts>> = batch
+        .iter()
+        .map(|planned| Some(planned.pieces().iter().map(|piece| (piece, Vec::new())).collect()))
+        .collect();
+    loop {
+        let is_open =
+            |(making, of_file): &(&mut Remaking, &mut Option<_>)| !making.is_done() && of_file.is_some();
+        let (mut open, to): (Vec<&mut Remaking>, Vec<_>) =
+            makings.iter_mut().zip(&mut bodies).filter(is_open).unzip();
+        if open.is_empty() {
+            break;
         }
-        let claim = known.cloned().unwrap_or(Claim { header, root, seal });
-        let to = planned.wanted.iter().filter(|(of, _)| *of == piece).flat_map(|(_, to)| to);
-        made.extend(to.map(|&to| {
-            let floor = planned.survey.floors[to];
-            (to, Made { claim: claim.clone(), payload: payload.clone(), to, floor })
-        }));
+        for (of_file, made) in to.into_iter().zip(make_next(core, &mut open)) {
+            match (of_file.as_mut(), made) {
+                (Some(of_file), Some(made)) => {
+                    of_file.iter_mut().zip(made).for_each(|((_, body), (_, more))| body.extend(more));
+                }
+                _ => *of_file = None,
+            }
+        }
+    }
+    let mut written = Vec::new();
+    let mut sending: Vec<(usize, Payload)> = Vec::new();
+    for (planned, bodies) in batch.iter().copied().zip(bodies) {
+        let sealed = bodies.ok_or(()).and_then(|bodies| {
+            let seal = |(piece, mut body): (u8, Vec<u8>)| {
+                let mut sealing = Sealing::new(core, planned, piece);
+                sealing.update(&body);
+                let (claim, table) = sealing.finish().ok_or(())?;
+                body.extend(table);
+                Ok((claim, body))
+            };
+            bodies.into_iter().map(seal).collect::<Result<Vec<_>, ()>>()
+        });
+        for &(piece, to) in &planned.targets {
+            let made = sealed
+                .as_ref()
+                .ok()
+                .and_then(|sealed| sealed.iter().find(|(claim, _)| claim.header.piece == piece));
+            let Some((claim, payload)) = made else {
+                written.push(Written::failed(planned, piece, to, NotRepaired::NotMade(vec![piece])));
+                continue;
+            };
+            sending.push((to, (claim.clone(), payload.clone(), planned.survey.floors[to])));
+            written.push(Written { planned, piece, to, outcome: Ok(()) });
+        }
     }
     let staged = core.cluster.exchange(
-        &made,
-        |peer, made| send_restore(peer, &made.claim, made.floor, &made.payload),
+        &sending,
+        |peer, (claim, payload, floor)| send_restore(peer, claim, *floor, payload),
         |peer, _| peer.receive_done(),
     );
-    let mut commits: Vec<(usize, Request)> = Vec::new();
-    let mut outcomes = Vec::new();
-    for ((server, made), answer) in made.iter().zip(staged) {
-        let header = &made.claim.header;
-        let outcome = require_done(core, *server, answer);
-        if outcome.is_ok() && !commits.iter().any(|(to, _)| to == server) {
-            commits.push((*server, Request::Commit(header.path.clone(), header.version)));
-        }
-        outcomes.push((header.piece, made.to, outcome));
+    let sent = written.iter_mut().filter(|written| written.outcome.is_ok());
+    for (written, answer) in sent.zip(staged) {
+        written.outcome = require_done(core, written.to, answer).map_err(NotRepaired::from);
     }
-    let answers = core.cluster.ask_all(&commits);
-    let answers: Vec<(usize, Answer<()>)> = commits.iter().map(|(to, _)| *to).zip(answers).collect();
-    for (piece, to, outcome) in outcomes {
-        let committed = || match answers.iter().find(|(server, _)| *server == to) {
-            Some((_, Answer::Done(()))) => Ok(()),
-            Some((_, Answer::Refused(no))) => require_done(core, to, Answer::<()>::Refused(no.clone())),
-            _ => require_done(core, to, Answer::<()>::Lost),
+    core.report.progress(Progress { done: batch.iter().map(|planned| planned.bytes()).sum() });
+    publish(core, written, done);
+}
+
+/// Makes pieces of one file, a window at a time, and sends each on a connection of its own, so that memory stays small
+/// whatever its size is.
+fn make_large(core: &mut Core, planned: &Remake, done: &mut Vec<Repaired>) {
+    let targets = planned.targets.clone();
+    let to_each =
+        (0..core.cluster.len()).map(|server| targets.iter().filter(|(_, to)| *to == server).count());
+    let mut lines = core.cluster.lend_extras(&to_each.collect::<Vec<_>>());
+    let (mut written, mut sendings) = (Vec::new(), Vec::new());
+    for (piece, to) in targets {
+        match lines[to].pop() {
+            Some(peer) => {
+                let sealing = Sealing::new(core, planned, piece);
+                sendings.push(Sending { piece, to, floor: planned.survey.floors[to], peer, sealing });
+            }
+            None => {
+                let lost = require_done(core, to, Answer::<()>::Lost);
+                written.extend(lost.err().map(|why| Written::failed(planned, piece, to, why.into())));
+            }
+        }
+    }
+    let (sent, is_made) = send_all(core, planned, sendings);
+    let is_made = is_made && sent.iter().all(|sent| !matches!(sent.outcome, Err(NotSent::NotMade)));
+    let mut staging = Vec::new();
+    for Sent { piece, to, outcome } in sent {
+        match outcome {
+            Ok((mut peer, claim)) if is_made => {
+                let ended = peer.send_end(&claim.root, &claim.seal).and_then(|()| peer.flush());
+                staging.push((piece, to, ended.map(|()| peer)));
+            }
+            Err(NotSent::Lost(why)) => staging.push((piece, to, Err(why))),
+            // The connection ends in the middle of the payload, which the server then drops.
+            _ => written.push(Written::failed(planned, piece, to, NotRepaired::NotMade(vec![piece]))),
+        }
+    }
+    for (piece, to, peer) in staging {
+        let name = || core.cluster.name(to).clone();
+        let answer = peer.and_then(|mut peer| {
+            let answer = peer.receive_done()?;
+            Ok((peer, answer))
+        });
+        let outcome = match answer {
+            Ok((peer, answer)) => {
+                lines[to].push(peer);
+                answer.map_err(|no| NotCopied::Refused(name(), no))
+            }
+            Err(why) => Err(NotCopied::Down(name(), why.to_string())),
         };
-        done.push(match outcome.and_then(|()| committed()) {
-            Ok(()) => Repaired::Made { path: path.clone(), piece, to: core.cluster.name(to).clone() },
-            Err(why) => failed(why.into()),
+        written.push(Written { planned, piece, to, outcome: outcome.map_err(NotRepaired::from) });
+    }
+    core.cluster.keep_extras(lines);
+    publish(core, written, done);
+}
+
+/// Publishes what was staged, and reports it.
+fn publish(core: &mut Core, written: Vec<Written<'_>>, done: &mut Vec<Repaired>) {
+    let mut staged: Vec<_> = written.iter().filter(|of| of.outcome.is_ok()).map(Written::version).collect();
+    staged.sort_unstable();
+    staged.dedup();
+    let commit =
+        |&(to, path, version): &(usize, &FilePath, Version)| (to, Request::Commit(path.clone(), version));
+    let answers = core.cluster.ask_all(&staged.iter().map(commit).collect::<Vec<_>>());
+    let outcomes = staged.iter().zip(answers).map(|((to, ..), answer)| require_done(core, *to, answer));
+    let committed: Vec<Result<(), NotCopied>> = outcomes.collect();
+    for of in &written {
+        let path = of.planned.survey.path.clone();
+        let is_of = |(staged, _): &(&(usize, &FilePath, Version), _)| **staged == of.version();
+        let committed =
+            || staged.iter().zip(&committed).find(is_of).map_or(Ok(()), |(_, outcome)| outcome.clone());
+        done.push(match of.outcome.clone().and_then(|()| Ok(committed()?)) {
+            Ok(()) => Repaired::Made { path, piece: of.piece, to: core.cluster.name(of.to).clone() },
+            Err(why) => Repaired::Failed { path, why },
         });
     }
 }
 
-/// The table of a body, and its root.
-fn table(stored_chunk_size: u64, body: &[u8]) -> (Vec<u8>, Bytes32) {
-    let mut table = Vec::new();
-    let mut hasher = ChunkHasher::new(stored_chunk_size);
-    hasher.update(body, |hash| table.extend(hash));
-    hasher.finish(|hash| table.extend(hash));
-    let root = sha256(&table);
-    (table, root)
+/// The table, root and seal of a piece that is made.
+struct Sealing {
+    header: Header,
+    /// What its writer has sealed, if a server shows that.
+    known: Option<Claim>,
+    key: MasterKey,
+    hasher: ChunkHasher,
+    table: Vec<u8>,
+    length: u64,
+}
+
+impl Sealing {
+    fn new(core: &Core, planned: &Remake, piece: u8) -> Self {
+        let header = planned.header.of_piece(piece);
+        let known = planned.survey.claim(header.version, piece).cloned();
+        let hasher = ChunkHasher::new(header.stored_chunk_size());
+        Self { header, known, key: core.key.clone(), hasher, table: Vec::new(), length: 0 }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes, |hash| self.table.extend(hash));
+        self.length += bytes.len() as u64;
+    }
+
+    /// The claim and the table; `None` if it is not all of the piece, or not what the writer has sealed: then its XORs
+    /// were never those of its pieces.
+    fn finish(mut self) -> Option<(Claim, Vec<u8>)> {
+        if self.length != self.header.body_size() {
+            return None;
+        }
+        let root = self.hasher.finish(|hash| self.table.extend(hash));
+        let claim = match self.known {
+            Some(known) => Some(known).filter(|known| known.root == root)?,
+            None => Claim { seal: self.key.seal(&self.header.encode(), &root), header: self.header, root },
+        };
+        Some((claim, self.table))
+    }
+}
+
+/// A piece on its way to a server, on a connection of its own.
+struct Sending {
+    piece: u8,
+    to: usize,
+    floor: u64,
+    peer: Peer,
+    sealing: Sealing,
+}
+
+/// A piece of which everything was sent but its end.
+struct Sent {
+    piece: u8,
+    to: usize,
+    outcome: Result<(Peer, Claim), NotSent>,
+}
+
+enum NotSent {
+    Lost(PeerError),
+    NotMade,
+}
+
+impl From<PeerError> for NotSent {
+    fn from(why: PeerError) -> Self {
+        NotSent::Lost(why)
+    }
+}
+
+/// Makes pieces and sends them while the next part of them is made. Returns whether all could be made.
+fn send_all(core: &mut Core, planned: &Remake, sendings: Vec<Sending>) -> (Vec<Sent>, bool) {
+    let mut making = Remaking::new(&planned.survey, &planned.header, planned.pieces());
+    let report = Arc::clone(&core.report);
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        let mut parts: Vec<(u8, SyncSender<Arc<Vec<u8>>>)> = Vec::new();
+        for sending in sendings {
+            let (piece, to, report) = (sending.piece, sending.to, &*report);
+            // One that is sent, one that waits, and one that is made: memory is bounded.
+            let (give, take) = sync_channel(1);
+            parts.push((piece, give));
+            threads.push((piece, to, scope.spawn(move || sending.run(&take, report))));
+        }
+        while !making.is_done() && !parts.is_empty() {
+            let Some(made) = make_next(core, &mut [&mut making]).pop().flatten() else { break };
+            for (piece, bytes) in made {
+                let bytes = Arc::new(bytes);
+                // A connection that was lost takes no more.
+                parts.retain(|(of, give)| *of != piece || give.send(Arc::clone(&bytes)).is_ok());
+            }
+        }
+        drop(parts);
+        let sent = threads.into_iter().map(|(piece, to, thread)| {
+            let panicked = |_| Err(NotSent::Lost(PeerError::Closed));
+            Sent { piece, to, outcome: thread.join().unwrap_or_else(panicked) }
+        });
+        let sent = sent.collect();
+        (sent, making.is_done())
+    })
+}
+
+impl Sending {
+    /// Sends the parts of the body as they come, and the table. The end is left to the caller.
+    fn run(self, parts: &Receiver<Arc<Vec<u8>>>, report: &dyn Report) -> Result<(Peer, Claim), NotSent> {
+        let Sending { floor, mut peer, mut sealing, .. } = self;
+        let header = &sealing.header;
+        let (length, header) = (header.payload_size(), Box::new(header.clone()));
+        peer.send(&Request::Stage { header, length, restore: Some(floor) })?;
+        for part in parts {
+            sealing.update(&part);
+            peer.send_payload(&part)?;
+            report.progress(Progress { done: part.len() as u64 });
+        }
+        let (claim, table) = sealing.finish().ok_or(NotSent::NotMade)?;
+        peer.send_payload(&table)?;
+        Ok((peer, claim))
+    }
 }

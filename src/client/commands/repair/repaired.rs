@@ -102,8 +102,6 @@ pub enum NotRepaired {
     NotFound(Vec<u8>, Vec<ServerName>),
     /// Pieces that could not be made of others.
     NotMade(Vec<u8>),
-    /// Pieces that could be made of others, but are too large for it.
-    TooLarge(Vec<u8>),
     /// A version that only one server claims was stored, and that could not be proved.
     Unproved {
         /// That server.
@@ -131,9 +129,6 @@ impl fmt::Display for NotRepaired {
             }
             NotRepaired::NotMade(pieces) => {
                 write!(f, "piece {} could not be made of others", listed(pieces))
-            }
-            NotRepaired::TooLarge(pieces) => {
-                write!(f, "piece {} is too large to be made of others; upload the file again", listed(pieces))
             }
             NotRepaired::NotFound(pieces, servers) => {
                 write!(f, "no good copy of piece {} found; {} may have one", listed(pieces), listed(servers))

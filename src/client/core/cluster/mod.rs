@@ -387,36 +387,50 @@ impl Cluster {
         self.report_lost_for_good();
     }
 
-    /// Lends connections besides the first, by server: as many as are wanted to each that is up. It is logged in to again
-    /// for those that are not there yet; if that fails, the server is lost.
+    /// Lends connections besides the first, by server: as many as are wanted to each that is up. If a server does not
+    /// accept another login, it is lost.
     pub(crate) fn lend_extras(&mut self, wanted: &[usize]) -> Extras {
+        let (extras, refused) = self.make_extras(wanted);
+        refused.into_iter().for_each(|(server, why)| self.lose(server, why));
+        extras
+    }
+
+    /// [`Cluster::lend_extras`] for one who can do with fewer: a server that does not accept another login is not lost.
+    pub(crate) fn lend_extras_if_possible(&mut self, wanted: &[usize]) -> Extras {
+        self.make_extras(wanted).0
+    }
+
+    /// Logs in again for the connections that are not there yet; returns all that are wanted, and the servers that did not
+    /// accept a login.
+    fn make_extras(&mut self, wanted: &[usize]) -> (Extras, Vec<(usize, PeerError)>) {
         let mut missing = Vec::new();
         for (number, (server, &wanted)) in self.servers.iter_mut().zip(wanted).enumerate() {
             server.extras.retain(|peer| !peer.is_stale());
             let there = server.extras.len();
             missing.extend((there..wanted).filter(|_| server.is_up()).map(|_| number));
         }
-        for with_other in [false, true] {
-            let missing = missing.iter().filter(|&&server| self.servers[server].has_other == with_other);
-            self.log_in_besides(&missing.copied().collect::<Vec<_>>(), with_other);
-        }
+        let (with_other, with_usual): (Vec<usize>, Vec<usize>) =
+            missing.into_iter().partition(|&server| self.servers[server].has_other);
+        let mut refused = self.log_in_besides(&with_usual, false);
+        refused.extend(self.log_in_besides(&with_other, true));
         let take = |(server, &wanted): (&mut Server, &usize)| {
             let most = wanted.min(server.extras.len());
             server.extras.drain(..most).collect()
         };
         let mut extras: Extras = self.servers.iter_mut().zip(wanted).map(take).collect();
         extras.iter_mut().flatten().for_each(|peer| peer.count_on(&WaitClock::default()));
-        extras
+        (extras, refused)
     }
 
-    /// Makes one more connection for each of these, which are numbers of servers.
-    fn log_in_besides(&mut self, which: &[usize], with_other: bool) {
+    /// Makes one more connection for each of these, which are numbers of servers. Returns those that refused.
+    fn log_in_besides(&mut self, which: &[usize], with_other: bool) -> Vec<(usize, PeerError)> {
         let password = match &self.other_password {
             Some(other) if with_other => other.clone(),
             _ => self.password.clone(),
         };
+        let mut refused = Vec::new();
         if which.is_empty() {
-            return;
+            return refused;
         }
         let limit = self.logins.limits.login;
         let servers = which.iter().map(|&server| (server, &self.servers[server].address));
@@ -426,9 +440,10 @@ impl Cluster {
                     let peer = self.equip(server, peer);
                     self.servers[server].extras.push(peer);
                 }
-                Err(why) => self.lose(server, why),
+                Err(why) => refused.push((server, why)),
             }
         }
+        refused
     }
 
     /// Keeps what [`Cluster::lend_extras`] lent, until they are closed.
