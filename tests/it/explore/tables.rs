@@ -34,7 +34,7 @@ fn answer(number: usize) -> Option<Vec<Held>> {
 }
 
 pub(crate) fn tables() -> String {
-    [hashes(), placements(), recipes(), resolved(), commits()].concat()
+    [hashes(), placements(), mended(), recipes(), resolved(), commits()].concat()
 }
 
 fn hashes() -> String {
@@ -75,13 +75,34 @@ fn placements() -> String {
     text
 }
 
+/// What Repair stores of a file that was stored while all servers were up, for those that are up and wiped now.
+fn mended() -> String {
+    let mut text = String::new();
+    let mut hash = [0; 32];
+    hash[31] = 1;
+    let sets = || (0..16_usize).map(|bits| [0, 1, 2, 3].map(|server| bits >> server & 1 == 1));
+    for (up, wiped) in sets().flat_map(|up| sets().map(move |wiped| (up, wiped))) {
+        let stored = Scheme::Parity.placed(&hash, &[true; 4], 0);
+        let is_there = |server: usize| up[server] && !wiped[server];
+        let held = |(server, held)| if is_there(server) { held } else { PieceSet::default() };
+        let held: Vec<PieceSet> = stored.into_iter().enumerate().map(held).collect();
+        let way = Scheme::Parity
+            .to_mend(&hash, &held, &up)
+            .map(|way| joined(way.iter().map(|(piece, server)| format!("{piece}@{server}")), " "));
+        let mask = |set: [bool; 4]| joined(set.map(u8::from), "");
+        let way = way.unwrap_or("none".into());
+        writeln!(text, "mend {} {}: {way}", mask(up), mask(wiped)).unwrap();
+    }
+    text
+}
+
 fn recipes() -> String {
     let mut text = String::new();
     for bits in 0..256_u16 {
         let held: PieceSet = (1..=8).filter(|piece| bits >> (piece - 1) & 1 == 1).collect();
         for wanted in [&[1, 2, 3, 4][..], &[2, 6]] {
             let wanted: PieceSet = wanted.iter().copied().collect();
-            let recipe = parity::recipe(held, wanted).map(|recipe| {
+            let recipe = parity::recipes(held, wanted).into_iter().next().map(|recipe| {
                 let made = |(piece, of): &(u8, PieceSet)| format!("{piece}={}", joined(of.iter(), "^"));
                 format!("{} {}", recipe.read, joined(recipe.made.iter().map(made), " "))
             });
