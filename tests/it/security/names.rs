@@ -203,13 +203,13 @@ fn a_fifo_is_no_file_to_upload_and_no_conf_to_wait_for() {
     aditi.run(&["Upload", "folder"]).fails_with(1).complains_of("skipped");
     aditi.download("folder/x", b"x");
     aditi.write_conf();
-    let client = |script: &str| {
-        let line = format!("{script} '{PROGRAM}' files conf.fifo ShowFiles");
+    let client = |before: &str, conf: &str| {
+        let line = format!("{before} '{PROGRAM}' files {conf} ShowFiles");
         run(Command::new("sh").current_dir(aditi.folder()).args(["-c", &line]), "")
     };
-    client("mkfifo conf.fifo;").fails_with(2).complains_of("conf.fifo: ");
+    client("mkfifo conf.fifo;", "conf.fifo").fails_with(2).complains_of("conf.fifo: ");
     // One that is being written is read to its end.
-    client(&format!("cat {CONF} > conf.fifo & ")).succeeds().prints(&["folder/"]);
+    client(&format!("cat {CONF} |"), "/dev/stdin").succeeds().prints(&["folder/"]);
 }
 
 // The .conf of one user among others.

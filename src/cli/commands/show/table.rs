@@ -359,10 +359,10 @@ mod tests {
         let copies = on("copies", Health::Degraded, &FOUR[..3], &[1]);
         let listing = [parity("a", 1), parity("b", 0), copies];
         let expected = [
-            "Name               Size  Modified (UTC)    Server1  Server2  Server3",
-            "a [degraded] 1      0 B  1970-01-01 00:00  1---5--- down     --3---7-",
-            "b [degraded] 0      0 B  1970-01-01 00:00  1---5--- down     --3---7-",
-            "copies [degraded]  12 B  1970-01-01 00:00  1--4     down     -23-",
+            "Name               Size  Modified (UTC)    Server1  Server2 Server3",
+            "a [degraded] 1      0 B  1970-01-01 00:00  1---5--- down    --3---7-",
+            "b [degraded] 0      0 B  1970-01-01 00:00  1---5--- down    --3---7-",
+            "copies [degraded]  12 B  1970-01-01 00:00  1--4     down    -23-",
             "[degraded]    fewer copies than asked for: start Server2, or Repair",
             "[degraded] 0  bears no further loss of a server: start Server2, then Repair",
             "[degraded] 1  bears the loss of only 1 more server: start Server2, then Repair",
