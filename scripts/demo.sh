@@ -4,6 +4,7 @@
 # something is not as it says, so it is a test as well.
 #
 # DEMO_PAUSE      seconds before each step (2 on a terminal, otherwise 0), or `key` to wait for Enter
+# DEMO_RECORD     absolute path of a file to which the protocol is recorded (scripts/replay.sh makes a page of it)
 # SERVER, CLIENT  absolute paths of the programs, by default ./Server and ./Client
 set -euo pipefail
 export LC_ALL=C # grep must compare bytes, not characters
@@ -18,6 +19,8 @@ pids=('' '' '' '' '')                       # by server number; 0 is unused
 ports=('' '' '' '' '')
 next_port=$((20000 + RANDOM % 10000)) # below the range for outgoing connections
 step=0
+record=${DEMO_RECORD:-}
+trace=(${record:+--trace=json}) # what a recorded client is given
 
 bold='' dim='' green='' red='' plain='' pause=${DEMO_PAUSE:-0}
 if [[ -t 1 ]]; then
@@ -37,6 +40,7 @@ heading() {
   fi
   step=$((step + 1))
   printf '\n%s%s. %s%s\n' "$bold" "$step" "$1" "$plain"
+  if [[ -n $record ]]; then printf '{"time":%s,"note":"%s. %s"}\n' "$EPOCHREALTIME" "$step" "$1" >>"$record"; fi
 }
 say() { printf '   %s\n' "$@"; }
 ok() { printf '   %sok%s  %s\n' "$green" "$plain" "$1"; }
@@ -47,7 +51,11 @@ fail() {
   done
   exit 1
 }
-indented() { sed 's/^/     /' "$1"; }
+# Events are recorded, and the rest is shown.
+indented() {
+  if [[ -n $record ]]; then grep '^{' "$1" >>"$record" || true; fi
+  sed '/^{/d; s/^/     /' "$1"
+}
 
 # run STATUS COMMAND...: shows the command and its output, and expects this exit status.
 run() {
@@ -59,7 +67,7 @@ run() {
   indented out
   [[ $got -eq $want ]] || fail "exit status $got, expected $want"
 }
-client() { run "$1" ./Client TestFiles User1.conf "${@:2}"; }
+client() { run "$1" ./Client TestFiles User1.conf "${@:2}" ${trace[@]+"${trace[@]}"}; }
 
 # --- the servers ---
 
@@ -106,7 +114,7 @@ download_all() {
   local got=0
   rm -rf Downloads
   if [[ ! -e commands ]]; then
-    for entry in TestFiles/*; do printf 'Download "%s"\n' "${entry##*/}"; done >commands
+    for entry in TestFiles/*; do printf 'Download "%s"%s\n' "${entry##*/}" "${trace[*]:+ ${trace[*]}}"; done >commands
     run 0 cat commands
   fi
   printf '   %s$ ./Client TestFiles User1.conf < commands%s\n' "$dim" "$plain"
@@ -192,7 +200,7 @@ ok "stored"
 heading "One upload, line by line"
 say "-> is a line to a server, <- is one from it, == ends a phase. Secrets and payloads are not shown."
 client 0 Upload poem.txt --trace
-grep -q ' -> .* STAGE ' out && grep -q ' -> .* COMMIT ' out || fail "no STAGE or no COMMIT in the trace"
+grep -q '[ "]STAGE ' out && grep -q '[ "]COMMIT ' out || fail "no STAGE or no COMMIT in the trace"
 ok "looked up, staged, committed"
 
 heading "Who holds what"

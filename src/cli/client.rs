@@ -98,6 +98,7 @@ fn config(console: &Console, dir: &str, conf: &str, call: Option<&Call>) -> Resu
     }
     if let Some(call) = call {
         console.set_options(&call.options);
+        console.trace_command(&call.line());
     }
     if exposed {
         console.warning(&format!(

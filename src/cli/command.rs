@@ -8,6 +8,7 @@ use std::fmt;
 use super::hints;
 use super::options::{END, Flag, HELP, HELP_SHORT, Options, QUIET, TRACE};
 use super::session::Session;
+use super::words::quoted;
 use crate::client::ClientError;
 
 /// An option, and what it means for a command.
@@ -61,6 +62,15 @@ pub(super) struct Call {
     pub(super) run: Run,
     pub(super) arguments: Vec<String>,
     pub(super) options: Options,
+}
+
+impl Call {
+    /// The command and its arguments as one line.
+    pub(super) fn line(&self) -> String {
+        let arguments = self.arguments.iter().map(|argument| quoted(argument));
+        let words = std::iter::once(self.command.name.to_owned()).chain(arguments);
+        words.collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Ends an argument that may be repeated.

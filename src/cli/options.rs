@@ -23,8 +23,17 @@ pub(super) struct Options {
     pub(super) read: Option<Share>,
     /// Bytes a second.
     pub(super) limit: Option<u64>,
-    pub(super) trace: bool,
+    pub(super) trace: Option<Trace>,
     pub(super) help: bool,
+}
+
+/// How the lines of the protocol are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trace {
+    /// For people.
+    Text,
+    /// For programs: one JSON object per line.
+    Json,
 }
 
 /// An option of some command.
@@ -135,7 +144,15 @@ pub(super) const JSON: Flag = Flag::new("--json", "one JSON object per line", sw
 pub(super) const QUIET: Flag = Flag::new("-q", "quiet: no success messages, no progress", switch!(quiet))
     .elsewhere(&["--quiet", "--silent"]);
 pub(super) const TRACE: Flag =
-    Flag::new("--trace", "each line of the protocol as it travels, on standard error", switch!(trace));
+    Flag::new("--trace", "each line of the protocol as it travels, on standard error", |options, value| {
+        options.trace = Some(match value {
+            None => Trace::Text,
+            Some("json") => Trace::Json,
+            Some(_) => return Err("json, or no value"),
+        });
+        Ok(())
+    })
+    .with(Value::Optional("json"));
 pub(super) const HELP: Flag = Flag::new("--help", "", switch!(help));
 pub(super) const HELP_SHORT: Flag = Flag::new("-h", "", switch!(help));
 /// It ends the options, so nothing is noted of it.

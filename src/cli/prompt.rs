@@ -95,6 +95,7 @@ fn run_all(
                 // It takes the next line for the password.
                 number += usize::from(*call.command == passwd::COMMAND);
                 session.console.set_options(&call.options);
+                session.console.trace_command(&call.line());
                 let status = commands::execute(session, &call);
                 let was_interrupted = session.console.running().reset();
                 // What was typed ahead of its questions may be a password: it is neither shown nor run.

@@ -14,6 +14,7 @@ mod chapters;
 mod commit_model;
 mod dependencies;
 mod documents;
+mod explore;
 mod generations;
 mod grader;
 mod handout;

@@ -2,7 +2,7 @@
 
 use crate::common::cluster::{PROGRAM as SERVER, password};
 use crate::common::process::{Session, run};
-use crate::common::{Client, Cluster, USER, client, disk, noise, subsets};
+use crate::common::{Client, Cluster, Json, USER, client, disk, noise, subsets};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -510,6 +510,41 @@ fn a_trace_shows_each_line_as_it_travels_and_no_secret() {
     }
     assert!(!outcome.stderr.contains("Aditi@123") && !outcome.stderr.contains("PROVE"), "{outcome}");
     assert!(!aditi.run(&["Download", "a"]).succeeds().stderr.contains("trace"));
+}
+
+#[test]
+fn a_trace_for_programs_has_an_event_on_each_line() {
+    let mut cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    aditi.put("my poem", b"traced");
+    cluster.stop(2);
+    let outcome = aditi.run(&["Upload", "my poem", "--trace=json"]).succeeds();
+    let is_event = |line: &&str| line.starts_with('{');
+    let events: Vec<Json> = outcome.stderr.lines().filter(is_event).map(Json::parse).collect();
+    let members = |event: &Json| match event {
+        Json::Object(members) => members.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>().join(" "),
+        other => panic!("{other:?}"),
+    };
+    let of = |kind: &str| events.iter().filter(|event| members(event) == kind).collect::<Vec<_>>();
+    assert_eq!(of("time command")[0].text("command"), "Upload \"my poem\"", "{outcome}");
+    assert_eq!(of("time server down")[0].text("server"), "Server2", "{outcome}");
+    assert!(of("time phase took").iter().any(|event| event.text("phase") == "survey"), "{outcome}");
+    let lines = of("time server direction line");
+    for (server, direction, line) in
+        [("Server1", "sent", "LOOK my%20poem"), ("Server4", "sent", "COMMIT "), ("Server3", "received", "OK")]
+    {
+        let is_it = |event: &&&Json| {
+            (event.text("server"), event.text("direction")) == (server, direction)
+                && event.text("line").starts_with(line)
+        };
+        assert!(lines.iter().any(|event| is_it(&event)), "no {line:?} in {outcome}");
+    }
+    assert_eq!(of("time command").len() + of("time server down").len(), 2, "{outcome}");
+    let times: Vec<f64> = lines.iter().map(|event| event.number("time")).collect();
+    assert!(times[0] > 1_700_000_000.0 && times.iter().all(|time| *time >= times[0]), "{outcome}");
+    assert!(outcome.stderr.lines().any(|line| line.contains("Server2 is down (")), "{outcome}");
+    assert!(!outcome.stderr.contains("Aditi@123") && !outcome.stderr.contains("PROVE"), "{outcome}");
+    aditi.run(&["Upload", "my poem", "--trace=xml"]).exits(2).complains_of("expected json, or no value");
 }
 
 #[test]

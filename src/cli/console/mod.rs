@@ -8,7 +8,7 @@ use std::mem::Discriminant;
 use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FileType, fstat};
 
@@ -18,7 +18,7 @@ use super::grid::View;
 use super::interrupt::Running;
 use super::json;
 use super::meter::Servers;
-use super::options::Options;
+use super::options::{Options, Trace};
 use super::progress::ProgressLine;
 use super::text::{columns, wrap};
 use super::{FAILED, USAGE, program, terminal};
@@ -32,25 +32,43 @@ pub(super) struct Console {
     /// Whether results are JSON.
     json: AtomicBool,
     traced: AtomicBool,
+    /// Whether what is traced is shown as JSON.
+    traced_as_json: AtomicBool,
     silent_about_down: AtomicBool,
     /// Whether nothing is written to standard error.
     muted: AtomicBool,
     running: Running,
     /// What this command has warned of, of that for which one warning is enough.
     warned_of: Mutex<Vec<Discriminant<Notice>>>,
-    start: OnceLock<Instant>,
+    start: OnceLock<Start>,
     progress: ProgressLine,
     /// This command's messages about single files.
     alike: Mutex<Alike>,
+}
+
+/// When the program's first command began.
+#[derive(Clone, Copy)]
+struct Start {
+    instant: Instant,
+    /// Since 1970. Times after it are counted from it, so that a clock that is set does not put events out of order.
+    clock: Duration,
+}
+
+impl Start {
+    fn now() -> Self {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { instant: Instant::now(), clock }
+    }
 }
 
 impl Console {
     pub(super) fn set_options(&self, options: &Options) {
         self.quiet.store(options.quiet, Ordering::Relaxed);
         self.json.store(options.json, Ordering::Relaxed);
-        self.traced.store(options.trace, Ordering::Relaxed);
+        self.traced.store(options.trace.is_some(), Ordering::Relaxed);
+        self.traced_as_json.store(options.trace == Some(Trace::Json), Ordering::Relaxed);
         self.warned_of.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.start.get_or_init(Instant::now);
+        self.start.get_or_init(Start::now);
     }
 
     /// The servers of the .conf, for the progress line.
@@ -237,6 +255,16 @@ impl Console {
         }
         let _hidden = self.progress.hide();
         say(err_palette().paint(paint, &format!("{kind}:")), &text);
+    }
+
+    /// A line of its own on standard error, for programs.
+    fn say_event(&self, event: &str) {
+        if self.muted.load(Ordering::Relaxed) || self.running.is_ending() {
+            return;
+        }
+        let _hidden = self.progress.hide();
+        // If standard error is closed, nothing can be reported.
+        let _ = io::stderr().write_all(format!("{event}\n").as_bytes());
     }
 
     /// Whether to warn about a server that is down: not if the result shows it anyway.

@@ -4,9 +4,10 @@ use std::mem::discriminant;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Console;
+use super::{Console, Start};
 use crate::cli::alike::Kind;
 use crate::cli::colour::Paint;
+use crate::cli::json;
 use crate::cli::meter::Meter;
 use crate::cli::text::{NAMED, and};
 use crate::cli::units;
@@ -24,26 +25,56 @@ impl Console {
         self.say_alike(Kind::Warning, words, &format!("{path}: {words}"));
     }
 
-    fn traced(&self, line: impl FnOnce() -> String) {
-        if self.traced.load(Ordering::Relaxed) {
-            let now = self.start.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0;
-            self.say("trace", Paint::Dim, &format!("{now:9.3} ms {}", line()));
+    /// Traces what just happened, as text or as the members of an event.
+    fn traced<const N: usize>(
+        &self,
+        line: impl FnOnce() -> String,
+        event: impl FnOnce() -> [(&'static str, String); N],
+    ) {
+        if !self.traced.load(Ordering::Relaxed) {
+            return;
+        }
+        let start = self.start.get_or_init(Start::now);
+        let since = start.instant.elapsed();
+        if self.traced_as_json.load(Ordering::Relaxed) {
+            let time = ("time", format!("{:.6}", (start.clock + since).as_secs_f64()));
+            self.say_event(&json::object([time].into_iter().chain(event())));
+        } else {
+            self.say("trace", Paint::Dim, &format!("{:9.3} ms {}", since.as_secs_f64() * 1000.0, line()));
+        }
+    }
+
+    /// Traces that a command begins. The text does not show it: whoever reads it has typed the command.
+    pub(in crate::cli) fn trace_command(&self, command: &str) {
+        if self.traced_as_json.load(Ordering::Relaxed) {
+            self.traced(String::new, || [("command", json::text(command))]);
         }
     }
 }
 
 impl Report for Console {
     fn trace(&self, server: &ServerName, direction: Direction, line: &str) {
-        self.traced(|| {
-            let arrow = if direction == Direction::Sent { "->" } else { "<-" };
+        let is_sent = direction == Direction::Sent;
+        let text = || {
+            let arrow = if is_sent { "->" } else { "<-" };
             let shown: String = line.chars().take(TRACE_WIDTH).collect();
             let cut = if shown.len() < line.len() { "..." } else { "" };
             format!("{arrow} {server} {}{cut}", printable(&shown))
+        };
+        let direction = if is_sent { "sent" } else { "received" };
+        self.traced(text, || {
+            [
+                ("server", json::text(server.as_str())),
+                ("direction", json::text(direction)),
+                ("line", json::text(line)),
+            ]
         });
     }
 
     fn phase(&self, phase: Phase, took: Duration) {
-        self.traced(|| format!("== {phase} took {:.3} ms", took.as_secs_f64() * 1000.0));
+        let took = took.as_secs_f64();
+        let text = || format!("== {phase} took {:.3} ms", took * 1000.0);
+        self.traced(text, || [("phase", json::text(&phase.to_string())), ("took", format!("{took:.6}"))]);
     }
 
     fn expect(&self, files: usize) {
@@ -71,6 +102,10 @@ impl Report for Console {
         match notice {
             Notice::ServerDown { server, why } => {
                 self.set_up(&server, false);
+                if self.traced_as_json.load(Ordering::Relaxed) {
+                    let members = [("server", json::text(server.as_str())), ("down", json::text(&why))];
+                    self.traced(String::new, || members);
+                }
                 if !self.silent_about_down.load(Ordering::Relaxed) {
                     self.warning(&format!("{server} is down ({why}); continuing without it"));
                 }

@@ -39,11 +39,23 @@ impl Json {
         &member.unwrap_or_else(|| panic!("no {name} in {self:?}")).1
     }
 
+    /// Whether an object has a member.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        matches!(self, Json::Object(members) if members.iter().any(|(key, _)| key == name))
+    }
+
     /// A member that is text.
     #[track_caller]
     pub(crate) fn text(&self, name: &str) -> &str {
         let Json::Text(text) = self.get(name) else { panic!("{name} is not text in {self:?}") };
         text
+    }
+
+    /// A member that is a number.
+    #[track_caller]
+    pub(crate) fn number(&self, name: &str) -> f64 {
+        let Json::Number(number) = self.get(name) else { panic!("{name} is not a number in {self:?}") };
+        *number
     }
 }
 
