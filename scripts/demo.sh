@@ -279,6 +279,7 @@ kill_server 2
 kill_server 3
 client 0 ShowFiles
 if grep -qF '[incomplete]' out; then fail "a file is incomplete though only two servers are down"; fi
+say "[degraded] 0: all of it can be rebuilt, but not if one more server is lost."
 rm -rf Downloads
 mapfile -t names < <(cd TestFiles && find * -type f | sort)
 client 0 Download "${names[@]}"
