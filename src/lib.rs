@@ -63,7 +63,7 @@
 //!
 //! Read from the ground up; each floor uses only the floors below it:
 //!
-//! 0. [`name`], [`pattern`], [`text`], [`placement`], [`throttle`]: pure rules. [`descriptors`]: the limit on open files.
+//! 0. [`name`], [`pattern`], [`text`], [`placement`], [`throttle`]: pure rules. [`descriptors`], [`locked`]: open files.
 //! 1. [`version`], [`primitives`], [`config`], [`tcp`], [`link`]: versions, cryptography, the .conf file, connections.
 //! 2. [`commit`], [`sealed`]: the two-step commit, the piece format.
 //! 3. [`wire`], [`auth`]: the protocol's lines, login.
@@ -81,6 +81,7 @@ pub mod commit;
 pub mod config;
 pub mod descriptors;
 pub mod link;
+pub mod locked;
 pub mod name;
 pub mod pattern;
 pub mod peer;

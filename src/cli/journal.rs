@@ -5,12 +5,14 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, MAX_CONFIG};
+use crate::locked::Locked;
 
 /// Of the error if a .conf has no line for another password.
 pub(super) const NO_PASSWORD_LINE: io::ErrorKind = io::ErrorKind::Unsupported;
@@ -25,7 +27,7 @@ pub(super) struct Journal {
     /// The .conf, or what it points to if it is a link.
     place: PathBuf,
     /// Keeps the lock.
-    _file: File,
+    _file: Arc<Locked>,
     pub(super) password: Zeroizing<String>,
 }
 
@@ -69,16 +71,16 @@ impl Journal {
         let Ok(place) = fs::canonicalize(conf) else { return Ok(None) };
         let path = beside(&place, JOURNAL);
         let unusable = |error: io::Error| NoJournal::Unusable(path.clone(), error.to_string());
-        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unusable(error)),
         };
-        match file.try_lock() {
-            Ok(()) => {}
+        let file = match Locked::new(file) {
+            Ok(file) => file,
             Err(TryLockError::WouldBlock) => return Err(NoJournal::Taken(path)),
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
-        }
+        };
         // The process that had the lock may have finished in between.
         let (locked, there) = (file.metadata().map_err(unusable)?, fs::metadata(&path));
         if !there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
@@ -92,9 +94,9 @@ impl Journal {
             fs::remove_file(&temporary).map_err(unusable)?;
         }
         let mut text = Zeroizing::new(String::with_capacity(MAX_CONFIG + 1));
-        Read::by_ref(&mut file).take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
+        (&*file).take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
         match Config::parse(&text) {
-            Ok(config) => Ok(Some(Self { path, place, _file: file, password: config.password })),
+            Ok(config) => Ok(Some(Self { path, place, _file: Arc::new(file), password: config.password })),
             Err(error) => Err(NoJournal::Unusable(path, error.problem.to_string())),
         }
     }
@@ -110,7 +112,7 @@ impl Journal {
         let path = beside(&place, JOURNAL);
         // It has its lock and all its bytes when it gets its name, and never replaces another.
         rename_new(&temporary.path, &path)?;
-        let file = temporary.file.try_clone()?;
+        let file = Arc::clone(&temporary.file);
         let journal = Self { path, place, _file: file, password: password.to_owned().into() };
         if let Err(error) = sync_folder(&journal.path) {
             let _ = journal.discard();
@@ -193,7 +195,7 @@ const TEMPORARY: &str = ".passwd.new";
 /// A file that is written, synced and locked, and will be renamed. When it is dropped, its name is removed.
 struct Temporary {
     path: PathBuf,
-    file: File,
+    file: Arc<Locked>,
 }
 
 impl Temporary {
@@ -206,19 +208,19 @@ impl Temporary {
             drop(Self::lock(path.clone(), left)?);
         }
         let file = options.create_new(true).mode(0o600).open(&path)?;
-        let mut temporary = Self::lock(path, file)?;
-        temporary.file.write_all(text.as_bytes())?;
+        let temporary = Self::lock(path, file)?;
+        (&**temporary.file).write_all(text.as_bytes())?;
         temporary.file.sync_all()?;
         Ok(temporary)
     }
 
     /// Locks an existing file, unless a running process has it.
     fn lock(path: PathBuf, file: File) -> io::Result<Self> {
-        file.try_lock().map_err(|error| match error {
+        let file = Locked::new(file).map_err(|error| match error {
             TryLockError::WouldBlock => io::ErrorKind::AlreadyExists.into(),
             TryLockError::Error(error) => error,
         })?;
-        let temporary = Self { path, file };
+        let temporary = Self { path, file: Arc::new(file) };
         if temporary.has_its_name() { Ok(temporary) } else { Err(io::ErrorKind::AlreadyExists.into()) }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::error::StartError;
 use super::log::Log;
 use crate::auth::{DEFAULT_ITERATIONS, MAX_USERS_FILE, UserTable, UsersError, Verifier};
+use crate::locked::Locked;
 use crate::name::UserName;
 use crate::primitives;
 use crate::store::{open_lock, open_regular};
@@ -220,13 +221,12 @@ pub fn add_user(root: &Path, user: &UserName, password: &str) -> Result<(), AddU
     set_verifier(root, user, &Verifier::derive(password, &salt, DEFAULT_ITERATIONS))
 }
 
-fn lock(path: &Path) -> Result<File, AddUserError> {
+fn lock(path: &Path) -> Result<Locked, AddUserError> {
     let disk = |error| AddUserError::Disk(path.to_path_buf(), error);
-    let file = open_lock(path).map_err(disk)?;
     let start = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
+        match Locked::new(open_lock(path).map_err(disk)?) {
+            Ok(file) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(disk(error)),
             Err(TryLockError::WouldBlock) if start.elapsed() >= USERS_LOCK_LIMIT => {
                 return Err(AddUserError::Locked(path.to_path_buf()));
@@ -254,7 +254,7 @@ pub(super) fn set_verifier(root: &Path, user: &UserName, verifier: &Verifier) ->
 }
 
 /// Several servers and `adduser` may share the file; only the one with the lock reads and writes it.
-fn lock_and_read(root: &Path) -> Result<(File, String), AddUserError> {
+fn lock_and_read(root: &Path) -> Result<(Locked, String), AddUserError> {
     let path = root.join(USERS_FILE);
     let disk = |error| AddUserError::Disk(path.clone(), error);
     std::fs::create_dir_all(root).map_err(disk)?;

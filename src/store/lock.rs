@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::disk::open_regular;
 use super::places::Places;
+use crate::locked::Locked;
 use crate::name::ServerName;
 
 /// Held by a running server. The operating system releases it with the process, however that ends.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    _file: Locked,
 }
 
 /// Why a folder could not be locked.
@@ -46,8 +47,8 @@ impl FolderLock {
         let disk = |path: &Path, error| LockError::Disk(path.to_owned(), error);
         std::fs::create_dir_all(places.own()).map_err(|error| disk(places.own(), error))?;
         let file = open_lock(&places.lock()).map_err(|error| disk(&places.lock(), error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+        match Locked::new(file) {
+            Ok(file) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(server.clone())),
             Err(TryLockError::Error(error)) => Err(disk(&places.lock(), error)),
         }

@@ -232,9 +232,11 @@ impl Target {
 
     /// Leaves a lasting draft for a later download to go on with.
     pub(super) fn leave(mut self) {
-        if let Draft::File(_, draft) = &mut self.draft
+        if let Draft::File(file, draft) = &mut self.draft
             && draft.as_deref().is_some_and(is_lasting)
         {
+            // Closing it may not do: see `locked`.
+            let _ = file.unlock();
             *draft = None;
         }
     }
