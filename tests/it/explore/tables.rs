@@ -87,7 +87,7 @@ fn mended() -> String {
         let held = |(server, held)| if is_there(server) { held } else { PieceSet::default() };
         let held: Vec<PieceSet> = stored.into_iter().enumerate().map(held).collect();
         let way = Scheme::Parity
-            .to_mend(&hash, &held, &up)
+            .to_make(&hash, &held, &up)
             .map(|way| joined(way.iter().map(|(piece, server)| format!("{piece}@{server}")), " "));
         let mask = |set: [bool; 4]| joined(set.map(u8::from), "");
         let way = way.unwrap_or("none".into());
