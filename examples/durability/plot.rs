@@ -128,7 +128,7 @@ fn curve(out: &mut String, (servers, copies, colour, words, down): (u32, u32, &s
         .filter(|(_, chance)| chance.log10() >= LEAST)
         .map(|(x, chance)| (x, y(chance)))
         .collect();
-    // What the slides of the course show apart from the others.
+    // The slides of the course show some curves without the others.
     let class = format!("servers{servers} copies{copies}");
     let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
     let _ = writeln!(
