@@ -1,6 +1,6 @@
 //! docs/explore.html: its rules are the program's, and it works in a browser, by keyboard, wide and narrow.
 
-mod browser;
+pub(crate) mod browser;
 mod tables;
 
 use crate::common::disk::TempFolder;
