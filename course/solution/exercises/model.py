@@ -120,7 +120,7 @@ def explore(first, steps: Callable, wrong: Callable) -> tuple[int, str | None, l
 
 
 def report(name: str, rules: Rules) -> None:
-    """Prints what comes of these rules."""
+    """Prints what these rules lead to."""
     states, why, path = explore(State(), lambda state: steps(state, rules), wrong)
     print(f"{name}: {why or 'nothing is wrong'} ({states} states)")
     for number, step in enumerate(path, 1):
