@@ -43,7 +43,7 @@ class Servers:
                 self.connections.append(None)
 
     def list_folder(self, folder: str) -> None:
-        """Prints the names in a folder, one a line, with ` [incomplete]` where a piece is missing."""
+        """Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing."""
         # TODO: a LIST to each server, and the union of what they say
         raise Failure(f"{folder}: list is not implemented")
 
@@ -98,7 +98,7 @@ def run(servers: list[conf.Server], words: list[str]) -> bool:
 
 
 def prompt(servers: list[conf.Server]) -> bool:
-    """Runs the commands of standard input, one a line, up to `exit`. Words are separated by spaces."""
+    """Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces."""
     all_done = True
     while True:
         if sys.stdin.isatty():
@@ -118,7 +118,8 @@ def main() -> None:
     try:
         servers = conf.parse(Path(path).read_text())
     except (OSError, ValueError) as error:
-        sys.exit(f"dfc: {path}: {error}")
+        print(f"dfc: {path}: {error}", file=sys.stderr)
+        sys.exit(2)
     all_done = run(servers, command) if command else prompt(servers)
     sys.stdout.flush()
     sys.exit(0 if all_done else 1)

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs the commands of standard input, one a line, up to `exit`. Words are separated by spaces.
+/// Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces.
 fn prompt(conf: &[conf::Server]) -> bool {
     let mut all_done = true;
     loop {
@@ -111,7 +111,7 @@ impl Connection {
 }
 
 impl Servers {
-    /// Prints the names in a folder, one a line, with ` [incomplete]` where a piece is missing.
+    /// Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing.
     fn list(&mut self, folder: &str) -> Result<(), Failure> {
         // TODO: a LIST to each server, and the union of what they say
         Err(format!("{folder}: list is not implemented"))

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs the commands of standard input, one a line, up to `exit`. Words are separated by spaces.
+/// Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces.
 fn prompt(conf: &[conf::Server]) -> bool {
     let mut all_done = true;
     loop {
@@ -196,7 +196,7 @@ impl Servers {
     }
 
     // course: end solution
-    /// Prints the names in a folder, one a line, with ` [incomplete]` where a piece is missing.
+    /// Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing.
     fn list(&mut self, folder: &str) -> Result<(), Failure> {
         // course: begin solution
         let listing = self.survey(folder)?;
