@@ -11,12 +11,14 @@
 #   where NAME            which pieces each server has of a file
 #   talk N                sends standard input to a server, and prints what it answers
 #   crash NAME            uploads a file, and kills the client in the middle
-#   dfs_start N... dfs_stop N... dfc COMMAND...    the same for your programs of level 1, if they are in the folder LEVEL1
+#   dfs_start N... dfs_stop N... dfc COMMAND...    the same for the programs of level 1
+#
+# LEVEL1 is the folder of your level 1 (dfs.py and dfc.py, or executables dfs and dfc), EXERCISES that of your
+# exercises. By default they are the solutions, or if those were not handed out, handout/python and exercises.
 set -euo pipefail
 export LC_ALL=C
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export TOP=$top
 SERVER=$(realpath -m "${SERVER:-$top/Server}")
 CLIENT=$(realpath -m "${CLIENT:-$top/Client}")
 export SERVER CLIENT
@@ -42,28 +44,40 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# running PID-FILE: whether the process in it lives.
+running() { [[ -e $1 ]] && kill -0 "$(<"$1")" 2>/dev/null; }
+
 start() {
-  local n log pid
+  local n log address
   for n; do
     log=$LAB/run/$n.log
+    if running "$LAB/run/$n.pid"; then echo "$n is already running" >&2 && return 1; fi
     : >"$log"
-    "$SERVER" "$LAB/servers" "Server$n" "$ADDRESS:$(cat "$LAB/run/$n.port" 2>/dev/null || echo 0)" </dev/null >"$log" 2>&1 &
-    pid=$!
-    disown "$pid" # so that the shell does not report its end
-    echo "$pid" >"$LAB/run/$n.pid"
+    # An interactive shell would report the job on standard error.
+    address=$ADDRESS:$(cat "$LAB/run/$n.port" 2>/dev/null || echo 0)
+    { "$SERVER" "$LAB/servers" "Server$n" "$address" </dev/null >"$log" 2>&1 & } 2>/dev/null
+    echo $! >"$LAB/run/$n.pid"
+    disown $! # so that the shell does not report its end
   done
-  for n; do
-    until grep -q '^listening on' "$LAB/run/$n.log"; do
-      kill -0 "$(<"$LAB/run/$n.pid")" 2>/dev/null || { cat "$LAB/run/$n.log" >&2 && return 1; }
-      sleep 0.02
-    done
-    sed -n 's/^listening on .*://p' "$LAB/run/$n.log" >"$LAB/run/$n.port"
+  for n; do await "$n" || return; done
+}
+
+# await N: waits until a program that was started listens, and notes its port.
+await() {
+  until grep -q '^listening on' "$LAB/run/$1.log"; do
+    if ! running "$LAB/run/$1.pid"; then
+      { echo "$1 did not start" && cat "$LAB/run/$1.log"; } >&2
+      return 1
+    fi
+    sleep 0.02
   done
+  sed -n 's/^listening on .*://p' "$LAB/run/$1.log" >"$LAB/run/$1.port"
 }
 
 stop() {
   local n pid
   for n; do
+    if ! running "$LAB/run/$n.pid"; then echo "$n is not running" >&2 && return 1; fi
     pid=$(<"$LAB/run/$n.pid")
     kill -9 "$pid"
     while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
@@ -76,7 +90,7 @@ shareit() { "$CLIENT" files user.conf "$@"; }
 where() {
   local n numbers
   for n in 1 2 3 4; do
-    numbers=$(cd "$LAB/servers/Server$n" && find "Aditi/$(dirname "$1")" -name ".${1##*/}.[0-9]" -maxdepth 1 | sed 's/.*\.//' | sort)
+    numbers=$(cd "$LAB/servers/Server$n" && find "Aditi/$(dirname "$1")" -name ".${1##*/}.[0-9]" -maxdepth 1 2>/dev/null | sed 's/.*\.//' | sort)
     # shellcheck disable=SC2086 # numbers, one word each
     echo "Server$n:" ${numbers:-none}
   done
@@ -98,7 +112,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as server:
 # crash NAME: uploads a file slowly, and kills the client as soon as a server has begun to store a piece of it.
 crash() {
   local client
-  "$CLIENT" files user.conf Upload -q --limit 128K "$1" >/dev/null 2>&1 &
+  { "$CLIENT" files user.conf Upload -q --limit 128K "$1" >/dev/null 2>&1 & } 2>/dev/null
   client=$!
   disown "$client"
   until compgen -G "$LAB/servers/.Server?/staged/Aditi/*" >/dev/null; do
@@ -108,26 +122,36 @@ crash() {
   kill -9 "$client"
 }
 
-# The programs of level 1, in $LEVEL1: those of the solution, or yours.
+# level1 PROGRAM ARGUMENT...: runs dfs or dfc.
+level1() {
+  local program=$LEVEL1/$1
+  if [[ -e $program.py ]]; then exec python3 -B "$program.py" "${@:2}"; else exec "$program" "${@:2}"; fi
+}
 dfs_start() {
-  local n log
+  local n log address
   for n; do
     log=$LAB/run/dfs$n.log
+    if running "$LAB/run/dfs$n.pid"; then echo "dfs$n is already running" >&2 && return 1; fi
     : >"$log"
-    python3 -B "$LEVEL1/dfs.py" "$LAB/DFS$n" "$(cat "$LAB/run/dfs$n.port" 2>/dev/null || echo 0)" </dev/null >"$log" 2>&1 &
+    port=$(cat "$LAB/run/dfs$n.port" 2>/dev/null || echo 0)
+    { level1 dfs "$LAB/DFS$n" "$port" </dev/null >"$log" 2>&1 & } 2>/dev/null
     echo $! >"$LAB/run/dfs$n.pid"
     disown $!
   done
-  for n; do
-    until grep -q '^listening on' "$LAB/run/dfs$n.log"; do sleep 0.02; done
-    sed -n 's/^listening on .*://p' "$LAB/run/dfs$n.log" >"$LAB/run/dfs$n.port"
-  done
-  for n in 1 2 3 4; do echo "Server DFS$n 127.0.0.1:$(<"$LAB/run/dfs$n.port")"; done >"$LAB/dfc.conf"
+  for n; do await "dfs$n" || return; done
+  for n in 1 2 3 4; do
+    if [[ -e $LAB/run/dfs$n.port ]]; then echo "Server DFS$n 127.0.0.1:$(<"$LAB/run/dfs$n.port")"; fi
+  done >"$LAB/dfc.conf"
 }
 dfs_stop() { stop "${@/#/dfs}"; }
-dfc() { python3 -B "$LEVEL1/dfc.py" "$LAB/dfc.conf" "$@"; }
-export -f start stop shareit where talk crash dfs_start dfs_stop dfc
-export LEVEL1=${LEVEL1:-$top/course/solution/python}
+dfc() { (level1 dfc "$LAB/dfc.conf" "$@"); }
+export -f running start await stop shareit where talk crash level1 dfs_start dfs_stop dfc
+
+# either FOLDER OTHER: the first of the course's folders, or the other one if it was not handed out.
+either() { if [[ -d $top/course/$1 ]]; then echo "$top/course/$1"; else echo "$top/course/$2"; fi; }
+LEVEL1=$(realpath -m "${LEVEL1:-$(either solution/python handout/python)}")
+EXERCISES=$(realpath -m "${EXERCISES:-$(either solution/exercises exercises)}")
+export LEVEL1 EXERCISES
 
 cd "$LAB"
 mkdir -p run servers files

@@ -10,17 +10,19 @@ DAY = 1 / 365.25
 def losses_a_year(fatal: int, size: int, deaths: float, after: float) -> float:
     """How often a year some file is lost.
 
-    `fatal` sets of `size` servers each lose one if all of a set are dead at once. A server dies `deaths` times a year,
-    and is repaired `after` that time. A set is lost when the last of it dies while the others wait for their repair.
+    There are `fatal` sets of `size` servers; if all of a set are dead at once, a file is lost. A server dies `deaths`
+    times a year, and is repaired `after` that time. A set is lost when the last of it dies while the others wait for
+    their repair.
     """
     raise NotImplementedError  # TODO
 
 
 def lives(servers: int, is_lost: Callable[[set[int]], bool], deaths: float, after: float, years: float, tries: int,
           seed: int) -> float:
-    """The part of `tries` lives of `years` years in which the servers that are dead at once are ever a lost set.
+    """The share of `tries` lives, of `years` years each, in which the servers that are dead at once ever lose a file.
 
-    The time between two deaths of one server is exponentially distributed: random.Random(seed).expovariate(deaths).
+    The time from the start, or from a repair, to a server's next death is exponentially distributed; take it from
+    random.Random(seed).expovariate(deaths). `is_lost` says whether a set of dead servers, counted from 0, loses a file.
     """
     raise NotImplementedError  # TODO
 

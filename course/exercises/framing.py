@@ -1,6 +1,7 @@
 """Chapter 2: messages out of a stream that arrives in any pieces. No sockets here: bytes go in, messages come out."""
 
 MAX_LINE = 4096
+MAX_LENGTH = 2**40
 
 
 class BadMessage(Exception):
@@ -19,7 +20,8 @@ class Reader:
     def feed(self, arrived: bytes) -> list[tuple[str, bytes]]:
         """The messages that are whole now, and were not before.
 
-        Raises BadMessage for a line of more than MAX_LINE bytes with its LF, as soon as that is known.
+        Raises BadMessage, as soon as it is known, for a line of more than MAX_LINE bytes with its LF, and for a PUT
+        whose LENGTH is not decimal digits or is more than MAX_LENGTH.
         """
         self.buffer += arrived
         messages = []

@@ -1,6 +1,6 @@
 """Chapter 6: every order in which messages and crashes can come, tried one after another.
 
-Two writers put a file under one name on two servers, each of which is to hold it (think of one piece with two copies).
+Two writers put a file under one name on two servers, each of which should hold it (think of one piece with two copies).
 A writer stages on both, then commits on both. It may die at any step. A cleaner drops what a dead writer left.
 """
 
@@ -103,7 +103,7 @@ def explore(first, steps: Callable, wrong: Callable) -> tuple[int, str | None, l
 
 
 def report(name: str, rules: Rules) -> None:
-    """Prints what comes of these rules."""
+    """Prints what these rules lead to."""
     states, why, path = explore(State(), lambda state: steps(state, rules), wrong)
     print(f"{name}: {why or 'nothing is wrong'} ({states} states)")
     for number, step in enumerate(path, 1):

@@ -24,5 +24,5 @@ def rebuild(held: dict[int, bytes], lengths: dict[int, int]) -> dict[int, bytes]
 
 
 def good_schemes() -> list[dict[int, tuple[int, int]]]:
-    """Of all ways in which server i can have piece i and the XOR of two others: those that bear the loss of any two."""
+    """All ways to give server i piece i and the XOR of two others, such that any two servers may be lost."""
     raise NotImplementedError  # TODO

@@ -28,6 +28,12 @@ class Parity(unittest.TestCase):
             self.assertIsNone(rebuild(self.on([server]), self.lengths))
         self.assertIsNone(rebuild({}, self.lengths))
 
+    def test_whatever_pieces_are_held(self):
+        sets = [held for count in range(9) for held in combinations(self.all, count)]
+        rebuilt = [rebuild({number: self.all[number] for number in held}, self.lengths) for held in sets]
+        self.assertEqual([pieces for pieces in rebuilt if pieces not in (None, self.pieces)], [])
+        self.assertEqual(rebuilt.count(self.pieces), 134)  # of 256
+
     def test_pieces_that_are_empty_come_back_empty(self):
         pieces = {1: b"a", 2: b"", 3: b"", 4: b""}
         held = encode(pieces)

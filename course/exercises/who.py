@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Verifier(NamedTuple):
-    """What a server keeps of a password. Neither of the keys is the password, and no login can be made of them."""
+    """What a server keeps of a password. Neither key is the password, and nobody can log in with them alone."""
 
     salt: bytes
     iterations: int

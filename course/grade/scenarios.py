@@ -6,6 +6,7 @@ Contents have a multiple of four bytes wherever odd sizes are not what is tried,
 import random
 import socket
 import subprocess
+import time
 
 from cluster import SERVERS, Failure
 
@@ -256,3 +257,93 @@ def rounds(cluster):
             call.finish()
         for call, file in zip([user.begin("get", "note.bin") for user in users], files):
             call.check_same("note.bin", file["note.bin"])
+
+
+class Spoken:
+    """A connection to server 1, on which the grader speaks the protocol of course/handout/PROTOCOL.md itself."""
+
+    def __init__(self, cluster):
+        self.socket = socket.create_connection(("127.0.0.1", cluster.ports[1]))
+        self.socket.settimeout(max(0.1, cluster.deadline - time.monotonic()))
+        self.input = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.input.close()
+        self.socket.close()
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            pass  # what the server said before it ended the connection is read
+
+    def reply(self, to):
+        """What a server says to a request: bytes, or None for a NO."""
+        try:
+            line = self.input.readline(5000)
+            if line.startswith(b"NO ") and line.endswith(b"\n"):
+                return None
+            if not (line.startswith(b"OK ") and line[3:-1].isdigit() and line.endswith(b"\n")):
+                raise Failure(f"{to}: no reply, but {line[:50]!r}")
+            return self.input.read(int(line[3:]))
+        except OSError as error:
+            raise Failure(f"{to}: no reply ({error})") from None
+
+    def ask(self, request, data=b""):
+        self.send(request.encode() + b"\n" + data)
+        return self.reply(request)
+
+    def expect(self, request, expected, data=b""):
+        answer = self.ask(request, data)
+        if answer != expected:
+            raise Failure(f"{request}: {answer!r}, expected {'a NO' if expected is None else expected!r}")
+
+    def ends(self, why):
+        """The server ends the connection, and does not say OK."""
+        try:
+            said = self.input.read(1000)
+        except TimeoutError:
+            raise Failure(f"{why}: the server does not end the connection") from None
+        except OSError:
+            return  # what it said may be lost if it has not read everything
+        if said[:3] not in (b"", b"NO "):
+            raise Failure(f"{why}: {said[:50]!r}")
+
+
+@scenario("the hand-out's protocol, spoken by the grader: a message cut in two, paths and lengths that are none")
+def protocol(cluster):
+    cluster.start(1)
+    with Spoken(cluster) as client:
+        # The first reply shows that the server has what was sent until then.
+        client.send(b"LIST .\nPUT 1 7 a\nLI")
+        client.reply("LIST .")
+        client.send(b"ST .\n")
+        if client.reply("PUT 1 7 a, whose bytes come in two parts") != b"":
+            raise Failure("PUT 1 7 a: a reply with bytes")
+        client.expect("GET 1 a", b"LIST .\n")
+        client.expect("LIST .", b"piece 1 7 a\n")
+        client.expect("PUT 3 0 my notes/empty file", b"")
+        client.expect("LIST my notes", b"piece 3 0 empty file\n")
+        client.expect("GET 2 a", None)
+        client.expect("LIST nowhere", None)
+        for path in ["../a", "..", "x/../../a", "/a", "x//a", "."]:
+            client.expect(f"GET 1 {path}", None)
+            client.expect(f"PUT 1 7 {path}", None, b"LIST .\n")
+    outside = [path.name for path in cluster.place(1).parent.iterdir() if path.name.endswith(".a.1")]
+    if outside:
+        raise Failure(f"PUT 1 7 ../a: {outside[0]} is outside of the server's folder")
+    requests = ["PUT 1 99999999999999999999 a\n", "PUT 1 -5 a\n", "PUT 5 0 a\n", "HELLO\n", "LIST without an end" * 500]
+    for bad in requests:
+        with Spoken(cluster) as client:
+            client.send(bad.encode())
+            client.ends(bad[:30].strip())
+    with Spoken(cluster) as client:
+        client.send(b"PUT 2 100 a\nhalf")
+        client.socket.shutdown(socket.SHUT_WR)
+        client.ends("PUT 2 100 a, of which 4 bytes come")
+    with Spoken(cluster) as client:
+        client.expect("GET 2 a", None)
+        client.expect("GET 1 a", b"LIST .\n")

@@ -62,9 +62,9 @@ const HEAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 
     servers it is 1 in 2,850 if Repair follows after a day, 1 in 410 after a week, 1 in 104 after four weeks. At a week
     three copies on four servers, or parity, are 870 times safer. A band across it: an event once in 100 years that takes each server with even
     odds loses a file in 1 of 18 decades with two copies, in 1 of 160 with four. Drawn by examples/durability.</desc>
-  <rect x="10" y="10" width="840" height="500" rx="12" fill="#f6f8fa" stroke="#7d8590" stroke-width="1.5"/>
-  <text x="30" y="44" font-size="19" font-weight="600" fill="#1f2328">Some file lost within ten years</text>
-  <text x="30" y="68" font-size="14" fill="#57606a">Each server dies for good four times in 100 years. Lines: formula. Dots: simulation, with 95% intervals.</text>
+  <rect class="frame" x="10" y="10" width="840" height="500" rx="12" fill="#f6f8fa" stroke="#7d8590" stroke-width="1.5"/>
+  <text class="heading" x="30" y="44" font-size="19" font-weight="600" fill="#1f2328">Some file lost within ten years</text>
+  <text class="heading" x="30" y="68" font-size="14" fill="#57606a">Each server dies for good four times in 100 years. Lines: formula. Dots: simulation, with 95% intervals.</text>
 "##;
 
 fn x(years: f64) -> f64 {
@@ -92,13 +92,16 @@ fn grid(out: &mut String) {
     }
     for (word, years) in TIMES {
         let (x, y) = (x(years), BOTTOM + 22.0);
-        let _ = writeln!(out, "    <text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{word}</text>");
+        let _ = writeln!(
+            out,
+            "    <text class=\"times\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{word}</text>"
+        );
     }
     let middle = (LEFT + RIGHT) / 2.0;
     let y = BOTTOM + 48.0;
     let _ = writeln!(
         out,
-        "    <text x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">from a server's death to the end of Repair</text>\n  </g>"
+        "    <text class=\"axis\" x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">from a server's death to the end of Repair</text>\n  </g>"
     );
 }
 
@@ -111,8 +114,8 @@ fn common_cause(out: &mut String) {
     let (text_x, text_y) = (LEFT + 10.0, (top + bottom) / 2.0 + 5.0);
     let _ = writeln!(
         out,
-        "  <rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"#ffd88a\" fill-opacity=\"0.7\"/>\n  \
-         <text x=\"{text_x:.1}\" y=\"{text_y:.1}\" font-size=\"13\" fill=\"#1f2328\">half of the servers at once, once in 100 years</text>"
+        "  <rect class=\"band\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"#ffd88a\" fill-opacity=\"0.7\"/>\n  \
+         <text class=\"band words\" x=\"{text_x:.1}\" y=\"{text_y:.1}\" font-size=\"13\" fill=\"#1f2328\">half of the servers at once, once in 100 years</text>"
     );
 }
 
@@ -125,13 +128,16 @@ fn curve(out: &mut String, (servers, copies, colour, words, down): (u32, u32, &s
         .filter(|(_, chance)| chance.log10() >= LEAST)
         .map(|(x, chance)| (x, y(chance)))
         .collect();
+    // The slides of the course show some curves without the others.
+    let class = format!("servers{servers} copies{copies}");
     let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
     let _ = writeln!(
         out,
-        "  <path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+        "  <path class=\"{class}\" d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
         path.join(" L")
     );
-    let _ = writeln!(out, "  <g fill=\"{colour}\" stroke=\"{colour}\" stroke-width=\"1.5\">");
+    let _ =
+        writeln!(out, "  <g class=\"{class}\" fill=\"{colour}\" stroke=\"{colour}\" stroke-width=\"1.5\">");
     for (_, after) in TIMES {
         let estimate = simulate(&cluster, &Operator::replaces(after), LIVES, seed);
         let width = 1.96 * estimate.error;
@@ -150,7 +156,7 @@ fn curve(out: &mut String, (servers, copies, colour, words, down): (u32, u32, &s
         let (x, y) = (x + 12.0, y + down);
         let _ = writeln!(
             out,
-            "  <text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"15\" fill=\"{colour}\">{words}</text>"
+            "  <text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"15\" fill=\"{colour}\">{words}</text>"
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::definitions::defines;
 use crate::common::disk::files_below;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[test]
 fn every_place_that_the_document_names_is_there() {

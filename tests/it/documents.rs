@@ -4,7 +4,7 @@
 mod architecture;
 mod format;
 mod limits;
-mod links;
+pub(crate) mod links;
 mod manual;
 mod markdown;
 mod protocol;

@@ -1,6 +1,6 @@
 //! docs/explore.html: its rules are the program's, and it works in a browser, by keyboard, wide and narrow.
 
-mod browser;
+pub(crate) mod browser;
 mod tables;
 
 use crate::common::disk::TempFolder;
@@ -103,13 +103,13 @@ fn servers_die_and_are_repaired_by_keyboard_alone() {
         browser.press("Enter");
         assert_eq!(
             said(&mut browser),
-            "Server2 is down. With copies the file is readable, with parity the file is readable."
+            "Server2 is down. With copies the file is readable, and with parity it is readable."
         );
         browser.tab_to("#servers li:nth-child(3) .power");
         browser.press(" ");
         assert_eq!(
             said(&mut browser),
-            "Server3 is down. With copies the file is incomplete, with parity the file is readable."
+            "Server3 is down. With copies the file is incomplete, and with parity it is readable."
         );
         assert!(browser.is("$('copies').textContent.includes('Incomplete')"), "{look:?}");
         browser.press(" ");
@@ -122,6 +122,8 @@ fn servers_die_and_are_repaired_by_keyboard_alone() {
         // Whoever wants no motion sees none; the others see pieces move.
         browser.eval("$('reset').click(); $('name').value = 'ship.txt'; $('name').oninput()");
         assert_eq!(browser.is("document.getAnimations().length > 0"), look.has_motion(), "{look:?}");
+        let unnamed = "[...document.querySelectorAll('.chip')].filter((chip) => !chip.ariaLabel).length";
+        assert!(browser.is(&format!("{unnamed} === 0")), "{look:?}: pieces without a name");
         browser.is_well(look);
     }
 }
@@ -139,6 +141,35 @@ fn each_server_is_repaired_from_three_pieces_where_there_is_parity() {
         assert_eq!(read.replace(" and ", ", ").split(", ").count(), 3, "{said}");
         assert!(browser.is(&format!("pieces.disks.parity[{}].length === 2", n - 1)), "{said}");
     }
+}
+
+#[test]
+fn an_upload_that_no_server_takes_loses_nothing() {
+    let Some(mut browser) = browser() else { return };
+    browser.open(&page());
+    let click = |n: usize| format!("document.querySelectorAll('#servers .power')[{}].click()", n - 1);
+    for n in 2..=4 {
+        browser.eval(&click(n));
+    }
+    let missing = browser.text("$('parity').textContent");
+    assert!(missing.contains("Piece 1 comes back with Server2 or Server3 or Server4."), "{missing}");
+    browser.eval(&click(1));
+    for change in ["$('again').click()", "$('name').value = ''; $('name').oninput()"] {
+        browser.eval(change);
+        let said = browser.text("$('said').textContent");
+        assert!(said.starts_with("No server is available"), "{said}");
+    }
+    browser.eval("$('repair').click()");
+    let said = browser.text("$('said').textContent");
+    assert_eq!(said.matches("too little is available").count(), 2, "{said}");
+    for n in 1..=4 {
+        browser.eval(&click(n));
+    }
+    assert!(browser.is("SCHEMES.every((scheme) => pieces.disks[scheme].flat().length === 8)"));
+    assert_eq!(
+        browser.text("$('said').textContent"),
+        "Server4 is back, with what is on its disk. With copies the file is readable, and with parity it is readable."
+    );
 }
 
 /// The page's copies and those of a real cluster, for the same name and the same servers down.
@@ -180,6 +211,8 @@ fn an_upload_is_old_or_new_wherever_it_crashes() {
             let expected =
                 if steps <= 4 { "✓ The old version, whole" } else { "✓ The new version, whole" };
             assert_eq!(browser.text("$('reader').textContent"), expected, "after {steps} steps");
+            let rolls_forward = browser.is("$('why').textContent.includes('first commits it on Server')");
+            assert_eq!(rolls_forward, (5..8).contains(&steps), "after {steps} steps");
             assert!(browser.is("document.activeElement === $('visit')"), "the focus is lost");
             browser.press("Enter");
             assert_eq!(browser.text("$('reader').textContent"), expected, "after {steps} steps");
@@ -229,6 +262,29 @@ fn a_recorded_run_is_replayed_line_by_line() {
         assert!(browser.text("$('line').textContent").starts_with("7 of "));
         browser.eval("$('runs').value = '1'; $('runs').onchange()");
         assert!(browser.is("replay.run.events.some((e) => e.kind === 'down' && e.server === 'Server2')"));
+        browser.is_well(look);
+    }
+}
+
+/// More lines than a window has pixels, and than a function has arguments; the names of servers are long, too.
+#[test]
+fn a_long_recording_is_drawn() {
+    let Some(mut browser) = browser() else { return };
+    for look in Look::all() {
+        browser.look(look);
+        browser.open(&page());
+        browser.eval(
+            "openRecording(range(200000).map((i) => JSON.stringify({ time: i / 1000, \
+             server: `server${i % 12}.${'x'.repeat(50)}`, direction: i % 2 ? 'sent' : 'received', line: 'LOOK a' })).join('\\n'))",
+        );
+        browser.tab_to("#forth");
+        browser.press("Enter");
+        let line = browser.text("$('line').textContent");
+        assert!(line.starts_with("2 of 200000. To server1."), "{line}");
+        assert!(browser.is("$('lanes').querySelectorAll('line').length < 20000"));
+        let names = browser
+            .text("[...$('lanes').querySelectorAll('.name')].map((n) => n.textContent.split('.')[0]).join()");
+        assert!(names.ends_with("server9,server10,server11"), "{names}");
         browser.is_well(look);
     }
 }

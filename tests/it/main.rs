@@ -50,4 +50,5 @@ mod scenarios_verify;
 mod scenarios_words;
 mod scripts;
 mod security;
+mod slides;
 mod store_faults;

@@ -1,6 +1,7 @@
 """Chapter 2: messages out of a stream that arrives in any pieces. No sockets here: bytes go in, messages come out."""
 
 MAX_LINE = 4096
+MAX_LENGTH = 2**40
 
 
 class BadMessage(Exception):
@@ -19,14 +20,15 @@ class Reader:
     def feed(self, arrived: bytes) -> list[tuple[str, bytes]]:
         """The messages that are whole now, and were not before.
 
-        Raises BadMessage for a line of more than MAX_LINE bytes with its LF, as soon as that is known.
+        Raises BadMessage, as soon as it is known, for a line of more than MAX_LINE bytes with its LF, and for a PUT
+        whose LENGTH is not decimal digits or is more than MAX_LENGTH.
         """
         self.buffer += arrived
         messages = []
         # course: begin solution
         while (end := self.buffer.find(b"\n", 0, MAX_LINE)) >= 0:
             line = self.buffer[:end].decode()
-            length = int(line.split(" ", 3)[2]) if line.startswith("PUT ") else 0
+            length = announced(line)
             if len(self.buffer) < end + 1 + length:
                 return messages
             messages.append((line, bytes(self.buffer[end + 1 : end + 1 + length])))
@@ -40,3 +42,16 @@ class Reader:
         #: messages.append((line.decode(), rest))
         # course: end solution
         return messages
+# course: begin solution
+
+
+def announced(line: str) -> int:
+    """How many bytes follow a line."""
+    if not line.startswith("PUT "):
+        return 0
+    words = line.split(" ", 3)
+    # isdigit alone is true of other scripts' digits too, and int takes signs, spaces and underscores.
+    if len(words) < 4 or not (words[2].isascii() and words[2].isdigit() and int(words[2]) <= MAX_LENGTH):
+        raise BadMessage("a PUT without a good length")
+    return int(words[2])
+# course: end solution

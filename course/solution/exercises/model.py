@@ -1,6 +1,6 @@
 """Chapter 6: every order in which messages and crashes can come, tried one after another.
 
-Two writers put a file under one name on two servers, each of which is to hold it (think of one piece with two copies).
+Two writers put a file under one name on two servers, each of which should hold it (think of one piece with two copies).
 A writer stages on both, then commits on both. It may die at any step. A cleaner drops what a dead writer left.
 """
 
@@ -102,13 +102,13 @@ def explore(first, steps: Callable, wrong: Callable) -> tuple[int, str | None, l
     # course: begin solution
     came_from = {first: None}
     todo = [first]
-    for state in todo:
+    for number, state in enumerate(todo):
         if why := wrong(state):
             path, at = [], state
             while came_from[at]:
                 at, name = came_from[at]
                 path.append(name)
-            return todo.index(state), why, path[::-1]
+            return number, why, path[::-1]
         for name, after in steps(state):
             if after not in came_from:
                 came_from[after] = (state, name)
@@ -120,7 +120,7 @@ def explore(first, steps: Callable, wrong: Callable) -> tuple[int, str | None, l
 
 
 def report(name: str, rules: Rules) -> None:
-    """Prints what comes of these rules."""
+    """Prints what these rules lead to."""
     states, why, path = explore(State(), lambda state: steps(state, rules), wrong)
     print(f"{name}: {why or 'nothing is wrong'} ({states} states)")
     for number, step in enumerate(path, 1):

@@ -6,7 +6,7 @@ PIECES = frozenset({1, 2, 3, 4})
 
 
 class Held(NamedTuple):
-    """A piece on a server: of which version, and whether it is published or only staged.
+    """A piece on a server: its version, and whether it is published or only staged.
 
     A version is a generation and a random id; versions are compared as pairs.
     """
@@ -19,8 +19,8 @@ class Held(NamedTuple):
 class Decision(NamedTuple):
     """What the reader does.
 
-    `version` is the one to return, None if there is no file. `settle` are the (server, piece) to commit first: they
-    are staged there, and their version is decided. `incomplete` if a piece of the version cannot be had: then nothing
+    `version` is the one to return, None if there is no file. `settle` has each (server, piece) of this version that is
+    staged there, to be committed first. `incomplete` says that some piece of the version is unavailable: then nothing
     is returned.
     """
 

@@ -40,7 +40,7 @@ def rebuild(held: dict[int, bytes], lengths: dict[int, int]) -> dict[int, bytes]
 
 
 def good_schemes() -> list[dict[int, tuple[int, int]]]:
-    """Of all ways in which server i can have piece i and the XOR of two others: those that bear the loss of any two."""
+    """All ways to give server i piece i and the XOR of two others, such that any two servers may be lost."""
     # course: begin solution
     choices = [list(combinations([piece for piece in PIECES if piece != own], 2)) for own in PIECES]
     return [scheme for row in product(*choices) if bears_two(scheme := dict(zip((5, 6, 7, 8), row)))]

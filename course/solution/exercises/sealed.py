@@ -1,11 +1,11 @@
-"""Chapter 4: what a server stores must tell it nothing, and must not be changed. From HMAC-SHA-256 alone."""
+"""Chapter 4: a server must not be able to read what it stores, or change it unnoticed. With HMAC-SHA-256 alone."""
 
 import hmac
 from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """What a piece is a piece of."""
+    """Where a piece belongs."""
 
     user: str
     path: str
@@ -27,7 +27,7 @@ def crypt(key: bytes, nonce: bytes, data: bytes) -> bytes:
 
 
 def read_without_a_key(first: bytes, second: bytes, second_plain: bytes) -> bytes:
-    """Two pieces were encrypted with one key and one nonce, and you know what is in the second: what is in the first?"""
+    """What is in the first of two pieces that were encrypted with one key and one nonce, if you know the second."""
     # course: begin solution
     return bytes(a ^ b ^ c for a, b, c in zip(first, second, second_plain))
     # course: starter

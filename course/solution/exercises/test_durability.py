@@ -19,10 +19,15 @@ class Durability(unittest.TestCase):
 
     def test_the_dice_agree_with_the_formula(self):
         # Servers that die so often that a loss can be seen.
-        for is_lost, size in [(two_copies, 2), (parity, 3)]:
-            expected = 1 - exp(-10 * losses_a_year(4, size, 0.3, 28 * DAY))
-            seen = lives(4, is_lost, 0.3, 28 * DAY, 10, 20_000, seed=1)
+        for is_lost, size, years in [(two_copies, 2, 10), (two_copies, 2, 3), (parity, 3, 10)]:
+            expected = 1 - exp(-years * losses_a_year(4, size, 0.3, 28 * DAY))
+            seen = lives(4, is_lost, 0.3, 28 * DAY, years, 20_000, seed=1)
             self.assertLess(abs(seen - expected), 0.1 * expected + 0.002, is_lost.__name__)
+
+    def test_the_same_seed_throws_the_same_dice(self):
+        first, *others = [lives(4, two_copies, 0.3, 28 * DAY, 10, 1000, seed) for seed in (1, 1, 2, 3, 4)]
+        self.assertEqual(others[0], first)
+        self.assertNotEqual(others, [first] * 4)
 
     def test_nothing_is_lost_if_nothing_is_a_loss(self):
         self.assertEqual(lives(4, lambda dead: False, 1, 1, 10, 100, seed=1), 0)

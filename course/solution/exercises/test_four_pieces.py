@@ -25,6 +25,13 @@ class FourPieces(unittest.TestCase):
                 for lost in combinations(range(servers), copies - 1):
                     self.assertTrue(survives(held, set(lost)), f"{servers} servers, start {start}, {lost} lost")
 
+    def test_a_piece_without_a_server_that_is_left_is_lost(self):
+        held = {1: [0, 3], 2: [1, 0], 3: [2, 1], 4: [3, 2]}
+        self.assertTrue(survives(held, {0, 2}))
+        self.assertFalse(survives(held, {0, 1}))
+        self.assertFalse(survives(held, {0, 1, 2}))
+        self.assertFalse(survives(held | {4: []}, set()))
+
     def test_only_neighbours_are_fatal(self):
         self.assertEqual(fatal_pairs(4), [(0, 1), (0, 3), (1, 2), (2, 3)])
         for servers in range(4, 12):

@@ -36,8 +36,13 @@ class OldOrNew(unittest.TestCase):
             answers = {}
             for name, is_new in zip(PLACES, published):
                 answers[name] = server(name, NEW) if is_new else server(name, OLD) + server(name, NEW, False)
-            self.assertEqual(decide(answers).version, NEW if any(published) else OLD)
-            self.assertFalse(decide(answers).incomplete)
+            left = [name for name, is_new in zip(PLACES, published) if any(published) and not is_new]
+            settle = frozenset((name, piece) for name in left for piece in PLACES[name])
+            self.assertEqual(decide(answers), Decision(NEW if any(published) else OLD, settle))
+
+    def test_what_is_staged_of_another_version_is_not_committed(self):
+        answers = {name: server(name, NEW) + server(name, OLD, published=False) for name in PLACES}
+        self.assertEqual(decide(answers), Decision(NEW))
 
     def test_pieces_of_a_server_that_slept_do_not_fill_a_gap(self):
         answers = {"S1": server("S1", NEW), "S2": server("S2", NEW), "S4": server("S4", OLD)}
@@ -47,11 +52,16 @@ class OldOrNew(unittest.TestCase):
         answers = {name: server(name, OLD) for name in PLACES} | {"S1": server("S1", NEW)}
         self.assertEqual(decide(answers), Decision(NEW, frozenset(), incomplete=True))
 
+    def test_a_decided_version_is_committed_where_it_is_staged_though_a_piece_is_missing(self):
+        answers = {"S1": server("S1", NEW), "S2": server("S2", NEW, published=False)}
+        self.assertEqual(decide(answers), Decision(NEW, frozenset({("S2", 2), ("S2", 3)}), incomplete=True))
+
     def test_of_two_with_the_same_generation_all_readers_choose_the_same(self):
         one, other = (7, "a"), (7, "b")
         for names in [list(PLACES), list(reversed(PLACES))]:
-            answers = {name: server(name, one) + server(name, other) for name in names}
-            self.assertEqual(decide(answers), Decision(other))
+            for first, second in [(one, other), (other, one)]:
+                answers = {name: server(name, first) + server(name, second) for name in names}
+                self.assertEqual(decide(answers), Decision(other))
         self.assertEqual(PIECES, {1, 2, 3, 4})
 
 

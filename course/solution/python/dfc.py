@@ -168,7 +168,7 @@ class Servers:
     # course: end solution
 
     def list_folder(self, folder: str) -> None:
-        """Prints the names in a folder, one a line, with ` [incomplete]` where a piece is missing."""
+        """Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing."""
         # course: begin solution
         try:
             pieces, folders = self.survey(checked(folder))
@@ -325,7 +325,7 @@ def run(servers: list[conf.Server], words: list[str]) -> bool:
 
 
 def prompt(servers: list[conf.Server]) -> bool:
-    """Runs the commands of standard input, one a line, up to `exit`. Words are separated by spaces."""
+    """Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces."""
     all_done = True
     # A name that is not UTF-8 is refused like any other that no server takes.
     sys.stdin.reconfigure(errors="surrogateescape")

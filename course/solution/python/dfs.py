@@ -93,7 +93,7 @@ def listing(folder: Path) -> bytes:
         # Somebody else may have written here too.
         if entry.is_dir() and wire.is_folder(entry.name):
             lines.append(f"folder {entry.name}\n")
-        elif entry.name[0] == "." and wire.is_name(name) and piece in ("1", "2", "3", "4"):
+        elif entry.is_file() and entry.name[0] == "." and wire.is_name(name) and piece in ("1", "2", "3", "4"):
             lines.append(f"piece {piece} {entry.stat().st_size} {name}\n")
     return "".join(sorted(lines)).encode()
 # course: end solution

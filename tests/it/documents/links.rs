@@ -15,7 +15,16 @@ pub(crate) fn links(text: &str) -> Vec<(&str, &str)> {
 
 fn documents() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["", "docs", "benches", "course", "course/chapters", "course/grade", "course/handout"];
+    let folders = [
+        "",
+        "docs",
+        "benches",
+        "course",
+        "course/chapters",
+        "course/grade",
+        "course/handout",
+        "course/slides",
+    ];
     let files = folders.map(|folder| fs::read_dir(top.join(folder)).unwrap());
     let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()

@@ -34,7 +34,7 @@ fn answer(number: usize) -> Option<Vec<Held>> {
 }
 
 pub(crate) fn tables() -> String {
-    [hashes(), placements(), mended(), recipes(), resolved(), commits()].concat()
+    [hashes(), placements(), rings(), mended(), recipes(), resolved(), commits()].concat()
 }
 
 fn hashes() -> String {
@@ -69,6 +69,24 @@ fn placements() -> String {
                 let disks: Vec<PieceSet> = (0..servers).map(on).collect();
                 let bears = Scheme::Parity.losses(&disks).map_or(-1, |losses| losses as i64);
                 writeln!(text, "parity {servers} {x} {mask}: {} bears {bears}", places(&holders)).unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// In which order servers are considered for a piece.
+fn rings() -> String {
+    let mut text = String::new();
+    for (name, scheme) in [("copies", Scheme::Copies), ("parity", Scheme::Parity)] {
+        for servers in 3..=6 {
+            for x in 0..servers {
+                let mut hash = [0; 32];
+                hash[31] = x as u8;
+                for piece in 1..=8 {
+                    let ring = joined(scheme.ring(&hash, servers, piece), ",");
+                    writeln!(text, "ring {name} {servers} {x} {piece}: {ring}").unwrap();
+                }
             }
         }
     }

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the commands of standard input, one a line, up to `exit`. Words are separated by spaces.
+/// Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces.
 fn prompt(conf: &[conf::Server]) -> bool {
     let mut all_done = true;
     loop {
@@ -130,7 +130,7 @@ impl Connection {
 }
 
 impl Servers {
-    /// Prints the names in a folder, one a line, with ` [incomplete]` where a piece is missing.
+    /// Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing.
     fn list(&mut self, folder: &str) -> Result<(), Failure> {
         // TODO: a LIST to each server, and the union of what they say
         Err(format!("{folder}/ list failed: not implemented"))

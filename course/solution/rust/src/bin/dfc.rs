@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the commands of standard input, one a line, up to `exit`. Words are separated by spaces.
+/// Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces.
 fn prompt(conf: &[conf::Server]) -> bool {
     let mut all_done = true;
     loop {
@@ -258,7 +258,7 @@ impl Servers {
     }
 
     // course: end solution
-    /// Prints the names in a folder, one a line, with ` [incomplete]` where a piece is missing.
+    /// Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing.
     fn list(&mut self, folder: &str) -> Result<(), Failure> {
         // course: begin solution
         let failed = |why: String| format!("{folder}/ list failed: {why}");

@@ -241,12 +241,8 @@ fn list(folder: &Path) -> Result<Vec<u8>, String> {
         let Ok(metadata) = entry.metadata() else { continue };
         let piece = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
         match piece {
-            _ if metadata.is_dir() => {
-                if wire::is_folder(&name) {
-                    lines.push(format!("folder {name}\n"));
-                }
-            }
-            Some((name, piece @ ("1" | "2" | "3" | "4"))) if wire::is_name(name) => {
+            _ if metadata.is_dir() && wire::is_folder(&name) => lines.push(format!("folder {name}\n")),
+            Some((name, piece @ ("1" | "2" | "3" | "4"))) if metadata.is_file() && wire::is_name(name) => {
                 lines.push(format!("piece {piece} {} {name}\n", metadata.len()));
             }
             _ => {}
