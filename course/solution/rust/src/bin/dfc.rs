@@ -382,12 +382,11 @@ impl Servers {
     /// Fetches a file of this size, each piece from the first server that sends all of it.
     fn fetch(&mut self, path: &str, size: u64, listed: &Listed, local: &mut Local) -> Result<(), Failure> {
         let failed = |error: io::Error| format!("{path} get failed: {error}");
-        for (piece, servers) in (1..).zip(&listed.0) {
+        'pieces: for (piece, servers) in (1..).zip(&listed.0) {
             let request = Request::Get { piece, path: path.to_string() };
             let range = placement::range(size, piece);
             let length = range.end - range.start;
-            let mut fitting = servers.iter().filter(|listed| listed.1 == length);
-            let mut fetch = |&(server, _): &(usize, u64)| {
+            for &(server, _) in servers.iter().filter(|listed| listed.1 == length) {
                 // What another server sent before it failed is not of the file.
                 local.file.set_len(range.start).map_err(failed)?;
                 local.file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
@@ -398,13 +397,14 @@ impl Servers {
                     // The piece has been put again since, or is gone.
                     _ => Ok(false),
                 });
-                local.error.take().map_or(Ok(fetched == Some(true)), |error| Err(failed(error)))
-            };
-            let mut done = false;
-            while !done {
-                let server = fitting.next().ok_or_else(|| format!("{path} is incomplete"))?;
-                done = fetch(server)?;
+                if let Some(error) = local.error.take() {
+                    return Err(failed(error));
+                }
+                if fetched == Some(true) {
+                    continue 'pieces;
+                }
             }
+            return Err(format!("{path} is incomplete"));
         }
         Ok(())
     }
