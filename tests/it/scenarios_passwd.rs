@@ -534,7 +534,7 @@ fn survives_every_cut(apart: bool) {
     aditi.run(&["Upload", "d"]).succeeds();
     aditi.upload("b", b"b");
     let mut passwords = vec!["Aditi@123".to_owned()];
-    for at in (1 + usize::from(apart)..).step_by(3) {
+    for at in (1 + usize::from(apart)..).step_by(5) {
         let new = format!("password{at}");
         let mut passwd = aditi.start(&["Passwd"]);
         let fault = if at / 2 % 2 == 0 { Fault::Kill(passwd.id()) } else { Fault::Cut };
