@@ -59,7 +59,11 @@ class Connection:
         """Sends a request and the bytes that follow it; how many bytes follow the reply's line."""
         self.output.write(wire.to_line(request))
         if body:
-            wire.copy(body, self.output, request.length)
+            try:
+                wire.copy(body, self.output, request.length)
+            except wire.BadMessage:
+                # The server is not to blame. It drops the piece when the connection ends.
+                raise wire.Refused("the local file has become shorter") from None
         self.output.flush()
         return wire.read_reply(self.input)
 

@@ -152,7 +152,13 @@ impl Connection {
     fn ask(&mut self, request: &Request, body: Option<(&mut File, u64)>) -> io::Result<Result<u64, Failure>> {
         self.output.write_all(request.to_line().as_bytes())?;
         if let Some((file, length)) = body {
-            wire::copy(file, &mut self.output, length)?;
+            match wire::copy(file, &mut self.output, length) {
+                // The server is not to blame. It drops the piece when the connection ends.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(Err("the local file has become shorter".to_string()));
+                }
+                result => result?,
+            }
         }
         wire::read_reply(&mut self.input)
     }
