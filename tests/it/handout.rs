@@ -5,8 +5,8 @@ use crate::common::disk::{self, TempFolder};
 use crate::common::process::{Outcome, Session, run, stop};
 use crate::common::{noise, subsets};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,7 +43,7 @@ impl Language {
     /// A program of the solution.
     fn program(self, name: &str) -> Command {
         static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-            cargo("solution", "build").succeeds();
+            cargo("solution", &["build"]).succeeds();
             target("solution").join("debug")
         });
         match self {
@@ -65,10 +65,11 @@ fn target(part: &str) -> PathBuf {
 }
 
 /// Runs cargo for the package of `solution` or `handout`. A warning is an error.
-fn cargo(part: &str, command: &str) -> Outcome {
+fn cargo(part: &str, words: &[&str]) -> Outcome {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args([command, "--quiet", "--offline", "--locked", "--manifest-path"])
+        .args(words)
+        .args(["--quiet", "--offline", "--locked", "--manifest-path"])
         .arg(course().join(part).join("rust/Cargo.toml"))
         .env("CARGO_TARGET_DIR", target(part))
         .env("RUSTFLAGS", "-D warnings")
@@ -111,24 +112,25 @@ fn the_starter_is_what_the_script_makes_of_the_solution() {
 
 #[test]
 fn the_starter_in_rust_compiles_and_its_tests_fail_until_there_is_a_solution() {
-    let starter = cargo("handout", "test").exits(101);
-    let tests: Vec<&str> = starter.lines().into_iter().filter(|line| line.starts_with("    ")).collect();
-    for module in ["placement::tests::", "wire::tests::"] {
-        assert!(
-            tests.iter().any(|test| test.trim().starts_with(module)),
-            "{module} does not fail: {starter}"
-        );
+    let starter = cargo("handout", &["test", "--no-fail-fast"]).exits(101);
+    let failed: Vec<&str> =
+        starter.lines().into_iter().filter_map(|line| line.strip_prefix("    ")).collect();
+    for test in ["placement::tests::", "wire::tests::", "a_refused_put", "a_piece_that_breaks_off"] {
+        assert!(failed.iter().any(|name| name.starts_with(test)), "{test} does not fail: {starter}");
     }
-    cargo("solution", "test").succeeds();
+    cargo("solution", &["test"]).succeeds();
 }
 
 #[test]
 fn the_starter_in_python_runs_and_its_tests_fail_until_there_is_a_solution() {
     if Language::all().any(|language| language == Python) {
-        unittest("handout").exits(1).complains_of("FAILED (failures=").complains_of("test_the_pairs");
+        let mut starter = unittest("handout").exits(1).complains_of("FAILED (failures=");
+        for test in ["the_pairs", "a_line_becomes", "a_refused_put", "a_piece_that_breaks_off"] {
+            starter = starter.complains_of(&format!(": test_{test}"));
+        }
         unittest("solution").succeeds();
         let dfc = course().join("handout/python/dfc.py");
-        run(&mut python(&dfc), "").exits(1).complains_of("usage: dfc.py CONF");
+        run(&mut python(&dfc), "").exits(2).complains_of("usage: dfc.py CONF");
     }
 }
 
@@ -287,16 +289,191 @@ fn a_put_that_too_few_servers_take_fails_and_says_so() {
     for language in Language::all() {
         let mut servers = Servers::of(language);
         fs::write(servers.path("a.bin"), "abcdef").unwrap();
+        servers.dfc(language, &["put", "a.bin"]).succeeds().does_not_complain_of("a.bin");
         servers.stop(1);
-        servers.dfc(language, &["put", "a.bin"]).succeeds();
+        // Row 2.
+        let put = servers.dfc(language, &["put", "a.bin"]).succeeds();
+        put.complains_of("a.bin has one copy only of piece 3, 4\n");
         servers.stop(2);
         servers.dfc(language, &["put", "a.bin", "dfc.conf"]).exits(1).complains_of("a.bin put failed: ");
         servers.stop(3);
         servers.stop(4);
-        for command in [&["list"][..], &["get", "a.bin"], &["put", "a.bin"], &["mkdir", "b"]] {
-            servers.dfc(language, command).exits(1);
+        for (command, failed) in [
+            (&["list"][..], "./ list failed"),
+            (&["list", "b/"], "b/ list failed"),
+            (&["get", "a.bin"], "a.bin get failed"),
+            (&["put", "a.bin"], "a.bin put failed"),
+            (&["mkdir", "b"], "b/ mkdir failed"),
+        ] {
+            servers.dfc(language, command).exits(1).complains_of(&format!("\n{failed}: no server answers\n"));
         }
     }
+}
+
+#[test]
+fn what_cannot_be_done_is_named_with_its_folder_and_nothing_else_is_left_out() {
+    for language in Language::all() {
+        let servers = Servers::of(language);
+        fs::write(servers.path("a.bin"), "abcdef").unwrap();
+        servers.dfc(language, &["put", "a.bin", "notes/"]).succeeds();
+        servers.dfc(language, &["list", "nosuch/"]).exits(1).complains_of("nosuch/ list failed: not-found\n");
+        for name in ["notes/nosuch", "nosuch/a.bin"] {
+            servers.dfc(language, &["get", name]).exits(1).complains_of(&format!("{name} not found\n"));
+        }
+        let refused = [
+            (&["put", "a.bin", "../"][..], "a.bin put failed"),
+            (&["get", "../a.bin"], "../a.bin get failed"),
+            (&["list", "/"], "/ list failed"),
+            (&["mkdir", "x\nMKDIR y"], "x\nMKDIR y/ mkdir failed"),
+        ];
+        for (command, failed) in refused {
+            servers.dfc(language, command).exits(1).complains_of(&format!("{failed}: bad-path\n"));
+        }
+        servers
+            .dfc(language, &["put", "nosuch", "a.bin"])
+            .exits(1)
+            .complains_of("nosuch put failed: no such");
+        // Where the file should be is a folder.
+        fs::remove_file(servers.path("a.bin")).unwrap();
+        fs::create_dir(servers.path("a.bin")).unwrap();
+        servers
+            .dfc(language, &["get", "notes/a.bin"])
+            .exits(1)
+            .complains_of("notes/a.bin get failed: is a dir");
+        servers.dfc(language, &["list"]).succeeds().prints(&["a.bin", "notes/"]);
+        let here: Vec<String> = disk::tree(servers.home.path()).into_keys().collect();
+        assert!(here.iter().all(|name| name.starts_with("DFS") || name == "dfc.conf"), "left: {here:?}");
+    }
+}
+
+#[test]
+fn what_is_no_command_is_refused_before_any_server_is_asked() {
+    for language in Language::all() {
+        let servers = Servers::of(language);
+        for command in
+            [&["list", "a", "b/"][..], &["mkdir", "a", "b/"], &["mkdir"], &["put", "a/"], &["nosuch"]]
+        {
+            servers.dfc(language, command).exits(2).complains_of("expected list [FOLDER/], put FILE");
+        }
+        servers.prompt(language, "list a b/\nmkdir a b/\nmkdir c\nlist").exits(1).prints(&["c/"]);
+        servers.prompt(language, "mkdir d\nexit\nnosuch").succeeds();
+        let mut command = language.program("dfc");
+        run(command.arg("nosuch.conf").current_dir(servers.home.path()), "")
+            .exits(2)
+            .complains_of("nosuch.conf: ");
+        fs::write(servers.path("bad.conf"), "Server DFS1 127.0.0.1:99999\n").unwrap();
+        let mut command = language.program("dfc");
+        run(command.arg("bad.conf").current_dir(servers.home.path()), "")
+            .exits(2)
+            .complains_of("bad.conf: line 1");
+    }
+}
+
+#[test]
+fn a_server_refuses_a_port_that_is_none_and_one_that_is_taken() {
+    for language in Language::all() {
+        let servers = Servers::of(language);
+        for port in ["²", "99999", "-1", ""] {
+            let mut command = language.program("dfs");
+            run(command.arg(servers.path("DFS5")).arg(port), "").exits(2).complains_of("usage: dfs");
+        }
+        let mut command = language.program("dfs");
+        let taken = servers.running[0].as_ref().unwrap().1.to_string();
+        let outcome = run(command.arg(servers.path("DFS5")).arg(&taken), "").exits(1);
+        outcome.complains_of(&format!("DFS5, port {taken}: address ")).does_not_complain_of("traceback");
+    }
+}
+
+#[test]
+fn old_pieces_of_a_server_that_was_away_make_no_file_if_their_lengths_show_it() {
+    for language in Language::all() {
+        let mut servers = Servers::of(language);
+        let (old, new) = (noise(7, 1000), noise(8, 5001));
+        fs::write(servers.path("a.bin"), &old).unwrap();
+        servers.dfc(language, &["put", "a.bin"]).succeeds();
+        let port = servers.running[0].as_ref().unwrap().1;
+        servers.stop(1);
+        fs::write(servers.path("a.bin"), &new).unwrap();
+        servers.dfc(language, &["put", "a.bin"]).succeeds();
+        let back = servers.start(1, port);
+        servers.running[0] = Some(back);
+        servers.gets(language, "a.bin", &new);
+        // Row 2: of piece 3 there is the old one alone.
+        servers.stop(4);
+        servers.dfc(language, &["list"]).succeeds().prints(&["a.bin [incomplete]"]);
+        servers.dfc(language, &["get", "a.bin"]).exits(1).complains_of("a.bin is incomplete\n");
+        assert!(fs::read(servers.path("a.bin")).unwrap() == new, "the file that was there is gone");
+    }
+}
+
+#[test]
+fn a_piece_that_the_disk_has_only_half_of_ends_without_any_other_bytes() {
+    for language in Language::all() {
+        let servers = Servers::of(language);
+        let piece = fs::File::create(servers.path("DFS1/.a.1")).unwrap();
+        piece.set_len(1 << 30).unwrap();
+        let mut stream = servers.connect(1);
+        stream.write_all(b"GET 1 a\n").unwrap();
+        let mut line = [0; 14];
+        stream.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"OK 1073741824\n");
+        // The server is far from its end: nobody reads what it sends.
+        piece.set_len(0).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() < 1 << 30 && rest.iter().all(|&byte| byte == 0), "{language:?}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_request_is_answered_and_then_the_connection_ends() {
+    for language in Language::all() {
+        let servers = Servers::of(language);
+        let long = b"a".repeat(5000);
+        for line in
+            [&b"GET 1 \xff"[..], &long, b"PUT 1 1099511627777 a", b"PUT 1 06 a", b"PUT 01 6 a", b"GET 1"]
+        {
+            let mut stream = servers.connect(1);
+            // More follows than the server reads.
+            stream.write_all(&[line, b"\n", &[b'x'; 1 << 20]].concat()).unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            assert_eq!(said, "NO bad-request\n", "{language:?}, {:?}", String::from_utf8_lossy(line));
+        }
+    }
+}
+
+#[test]
+fn connections_that_servers_end_when_idle_are_not_missed() {
+    for language in Language::all() {
+        let folder = TempFolder::new();
+        // They end them as early as can be: after each reply.
+        let listeners: Vec<TcpListener> =
+            (1..=4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let line = |listener: &TcpListener| format!("Server DFS {}\n", listener.local_addr().unwrap());
+        fs::write(folder.path().join("dfc.conf"), listeners.iter().map(line).collect::<String>()).unwrap();
+        fs::write(folder.path().join("a.bin"), noise(9, 1003)).unwrap();
+        for listener in listeners {
+            std::thread::spawn(move || {
+                listener.incoming().flatten().for_each(|stream| take_one_piece(&stream))
+            });
+        }
+        let mut put = language.program("dfc");
+        let put = run(put.args(["dfc.conf", "put", "a.bin"]).current_dir(folder.path()), "").succeeds();
+        assert_eq!(put.stderr, "", "{language:?}");
+    }
+}
+
+/// Answers one PUT, and ends the connection when the client has ended it too, so that it is not reset.
+fn take_one_piece(mut stream: &TcpStream) {
+    let mut line = String::new();
+    let mut input = BufReader::new(stream);
+    input.read_line(&mut line).unwrap();
+    let length: u64 = line.split(' ').nth(2).unwrap().parse().unwrap();
+    std::io::copy(&mut (&mut input).take(length), &mut std::io::sink()).unwrap();
+    stream.write_all(b"OK 0\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let _ = input.read_to_end(&mut Vec::new());
 }
 
 #[test]

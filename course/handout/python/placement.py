@@ -1,4 +1,5 @@
 """Which bytes a piece has, and which servers hold it."""
+from collections.abc import Collection
 
 PIECES = (1, 2, 3, 4)
 
@@ -7,6 +8,15 @@ def piece_range(size: int, piece: int) -> tuple[int, int]:
     """Where piece 1, 2, 3 or 4 of a file of `size` bytes starts and ends.
 
     Together they are the whole file, in order, and their lengths differ by at most one byte, the longer ones first.
+    """
+    raise NotImplementedError  # TODO
+
+
+def file_size(lengths: list[Collection[int]]) -> int | None:
+    """The size of a file, from the lengths that servers list for each of its pieces.
+
+    None if no four lengths are those of one size, or if several sizes are possible: a server that was away may have
+    pieces of an older file.
     """
     raise NotImplementedError  # TODO
 

@@ -1,5 +1,6 @@
 """The client's dfc.conf. This file is complete."""
 
+import re
 from typing import NamedTuple
 
 
@@ -25,6 +26,8 @@ def parse(text: str) -> list[Server]:
         try:
             _, name, address = words
             host, port = address.rsplit(":", 1)
+            if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+                raise ValueError
             servers.append(Server(name, host, int(port)))
         except ValueError:
             raise ValueError(f"line {number}: expected Server NAME HOST:PORT") from None

@@ -51,10 +51,9 @@ def read_line(stream: BinaryIO) -> str | None:
 def parse(line: str) -> Request:
     """Reads a request's line. Raises BadMessage for one that is none of the four."""
     # course: begin solution
-    if found := re.fullmatch(r"PUT ([1-4]) ([0-9]{1,13}) (.*)", line, re.DOTALL):
+    if found := re.fullmatch(r"PUT ([1-4]) ([^ ]*) (.*)", line, re.DOTALL):
         piece, length, path = found.groups()
-        if int(length) <= MAX_LENGTH:
-            return Request("PUT", path, int(piece), int(length))
+        return Request("PUT", path, int(piece), number(length))
     elif found := re.fullmatch(r"GET ([1-4]) (.*)", line, re.DOTALL):
         return Request("GET", found[2], int(found[1]))
     elif found := re.fullmatch(r"(LIST|MKDIR) (.*)", line, re.DOTALL):
@@ -108,8 +107,16 @@ def is_folder(path: str) -> bool:
 # course: begin solution
 def is_name(name: str) -> bool:
     """Whether it can be one part of a path."""
-    control = any(ord(c) < 32 or ord(c) == 127 for c in name)
-    return name not in ("", ".", "..") and not control and "/" not in name and len(name.encode()) <= 240
+    # Python has bytes that are not UTF-8 as surrogates, 0xD800 and up.
+    bad = any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in name)
+    return name not in ("", ".", "..") and not bad and "/" not in name and len(name.encode()) <= 240
+
+
+def number(word: str) -> int:
+    """A length. int() alone would take a sign, spaces and underscores too."""
+    if not re.fullmatch("0|[1-9][0-9]{0,12}", word) or int(word) > MAX_LENGTH:
+        raise BadMessage("no length")
+    return int(word)
 
 
 # course: end solution
@@ -125,9 +132,9 @@ def read_reply(stream: BinaryIO) -> int:
     word, _, rest = line.partition(" ")
     if word == "NO":
         raise Refused(rest)
-    if word != "OK" or not re.fullmatch("[0-9]{1,13}", rest) or int(rest) > MAX_LENGTH:
+    if word != "OK":
         raise BadMessage("no reply")
-    return int(rest)
+    return number(rest)
     # course: starter
     #: raise NotImplementedError  # TODO
     # course: end solution

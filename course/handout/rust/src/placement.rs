@@ -12,6 +12,15 @@ pub fn range(size: u64, piece: u8) -> Range<u64> {
     0..0
 }
 
+/// The size of a file, from the lengths that servers list for each of its pieces.
+///
+/// None if no four lengths are those of one size, or if several sizes are possible: a server that
+/// was away may have pieces of an older file.
+pub fn file_size(lengths: &[Vec<u64>; 4]) -> Option<u64> {
+    // TODO
+    None
+}
+
 /// The row of the table that a file has: the SHA-256 of its path, as a number, mod 4.
 pub fn row(path: &str) -> usize {
     // TODO
@@ -41,6 +50,23 @@ mod tests {
             assert_eq!(end, size);
         }
         assert_eq!([1, 2, 3, 4].map(|piece| range(6, piece)), [0..2, 2..4, 4..5, 5..6]);
+    }
+
+    #[test]
+    fn the_size_is_the_one_that_four_lengths_are_of() {
+        for (lengths, size) in [
+            ([vec![2, 2], vec![2, 2], vec![1, 1], vec![1, 1]], Some(6)),
+            ([vec![0], vec![0], vec![0], vec![0]], Some(0)),
+            ([vec![1], vec![0], vec![0], vec![0]], Some(1)),
+            ([vec![2], vec![2], vec![1], vec![]], None),
+            ([vec![2], vec![2], vec![2], vec![1, 9]], Some(7)),
+            ([vec![1], vec![1], vec![2], vec![2]], None),
+            // An older file of 6 bytes on one server, and a newer one of 1000; and of 9, which could also be 8.
+            ([vec![2, 250], vec![2, 250], vec![250, 250], vec![250, 250]], Some(1000)),
+            ([vec![2, 3], vec![2, 2], vec![2, 2], vec![2, 2]], None),
+        ] {
+            assert_eq!(file_size(&lengths), size, "{lengths:?}");
+        }
     }
 
     #[test]

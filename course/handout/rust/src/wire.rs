@@ -91,10 +91,12 @@ mod tests {
     #[test]
     fn a_line_becomes_a_request_and_a_request_a_line() {
         let put = Request::Put { piece: 1, length: 6, path: "my notes/a b.txt".to_string() };
+        let empty = Request::Put { piece: 1, length: 1 << 40, path: String::new() };
         let get = Request::Get { piece: 4, path: "poem.txt".to_string() };
         let list = Request::List { folder: ".".to_string() };
         for (line, request) in [
             ("PUT 1 6 my notes/a b.txt", put),
+            ("PUT 1 1099511627776 ", empty),
             ("GET 4 poem.txt", get),
             ("LIST .", list),
             ("MKDIR notes", Request::Mkdir { folder: "notes".to_string() }),
@@ -102,10 +104,11 @@ mod tests {
             assert_eq!(request.to_line(), format!("{line}\n"));
             assert_eq!(Request::parse(line), Some(request));
         }
-        for line in
-            ["", "PUT", "PUT 1", "PUT 1 6", "PUT 5 6 a", "PUT 1 -6 a", "PUT 1 +6 a", "GET a", "list ."]
-        {
+        for line in ["", "PUT", "PUT 1", "PUT 1 6", "PUT 5 6 a", "PUT 01 6 a", "GET a", "list ."] {
             assert_eq!(Request::parse(line), None, "{line}");
+        }
+        for length in ["-6", "+6", "06", "", "1099511627777", &"9".repeat(4000)] {
+            assert_eq!(Request::parse(&format!("PUT 1 {length} a")), None, "{length}");
         }
     }
 

@@ -60,8 +60,8 @@ impl Request {
             "PUT" => {
                 let (piece, rest) = rest.split_once(' ')?;
                 let (length, path) = rest.split_once(' ')?;
-                let length = number(length).filter(|&length| length <= MAX_LENGTH)?;
-                Some(Self::Put { piece: piece_number(piece)?, length, path: path.to_string() })
+                let (piece, length) = (piece_number(piece)?, number(length)?);
+                Some(Self::Put { piece, length, path: path.to_string() })
             }
             "GET" => {
                 let (piece, path) = rest.split_once(' ')?;
@@ -117,15 +117,18 @@ pub fn is_folder(path: &str) -> bool {
 }
 
 // course: begin solution
-fn is_name(name: &str) -> bool {
+/// Whether it can be one part of a path.
+pub fn is_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..")
         && name.len() <= 240
         && !name.chars().any(|c| c.is_ascii_control() || c == '/')
 }
 
-fn number(word: &str) -> Option<u64> {
-    // parse() alone would take a sign too.
-    word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
+/// A length.
+pub fn number(word: &str) -> Option<u64> {
+    // parse() alone would take a sign too, and zeros in front.
+    let is_number = word == "0" || word.bytes().all(|byte| byte.is_ascii_digit()) && !word.starts_with('0');
+    is_number.then(|| word.parse().ok())?.filter(|&number| number <= MAX_LENGTH)
 }
 
 fn piece_number(word: &str) -> Option<u8> {
@@ -145,10 +148,7 @@ pub fn read_reply(from: &mut impl BufRead) -> io::Result<Result<u64, String>> {
     // course: begin solution
     let line = read_line(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     match line.split_once(' ') {
-        Some(("OK", length)) => match number(length) {
-            Some(length) if length <= MAX_LENGTH => Ok(Ok(length)),
-            _ => Err(invalid("a reply without a length")),
-        },
+        Some(("OK", length)) => number(length).map(Ok).ok_or_else(|| invalid("a reply without a length")),
         Some(("NO", why)) => Ok(Err(why.to_string())),
         _ => Err(invalid("no reply")),
     }
@@ -181,10 +181,12 @@ mod tests {
     #[test]
     fn a_line_becomes_a_request_and_a_request_a_line() {
         let put = Request::Put { piece: 1, length: 6, path: "my notes/a b.txt".to_string() };
+        let empty = Request::Put { piece: 1, length: 1 << 40, path: String::new() };
         let get = Request::Get { piece: 4, path: "poem.txt".to_string() };
         let list = Request::List { folder: ".".to_string() };
         for (line, request) in [
             ("PUT 1 6 my notes/a b.txt", put),
+            ("PUT 1 1099511627776 ", empty),
             ("GET 4 poem.txt", get),
             ("LIST .", list),
             ("MKDIR notes", Request::Mkdir { folder: "notes".to_string() }),
@@ -192,10 +194,11 @@ mod tests {
             assert_eq!(request.to_line(), format!("{line}\n"));
             assert_eq!(Request::parse(line), Some(request));
         }
-        for line in
-            ["", "PUT", "PUT 1", "PUT 1 6", "PUT 5 6 a", "PUT 1 -6 a", "PUT 1 +6 a", "GET a", "list ."]
-        {
+        for line in ["", "PUT", "PUT 1", "PUT 1 6", "PUT 5 6 a", "PUT 01 6 a", "GET a", "list ."] {
             assert_eq!(Request::parse(line), None, "{line}");
+        }
+        for length in ["-6", "+6", "06", "", "1099511627777", &"9".repeat(4000)] {
+            assert_eq!(Request::parse(&format!("PUT 1 {length} a")), None, "{length}");
         }
     }
 

@@ -24,14 +24,21 @@ struct Connection {
 /// The servers of the dfc.conf. One that has failed once is not asked again by the same command.
 struct Servers {
     conf: Vec<conf::Server>,
-    connections: Vec<Option<Connection>>,
+    down: Vec<bool>,
 }
 
 /// What a command could not do, for the user to read.
 type Failure = String;
 
+/// What was given is no command.
+struct Usage;
+
+const USAGE: &str =
+    "expected list [FOLDER/], put FILE... [FOLDER/], get NAME... [FOLDER/], mkdir FOLDER or exit";
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let Some((path, command)) = arguments.split_first() else {
         eprintln!("usage: dfc CONF [COMMAND ARGUMENT...]");
         return ExitCode::from(2);
@@ -44,8 +51,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let all_done = if command.is_empty() { prompt(&conf) } else { run(&conf, command) };
-    if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match if command.is_empty() { Ok(prompt(&conf)) } else { run(&conf, command) } {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Usage) => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Runs the commands of standard input, one per line, up to `exit`. Words are separated by spaces.
@@ -56,44 +69,50 @@ fn prompt(conf: &[conf::Server]) -> bool {
             print!("dfc> ");
             let _ = io::stdout().flush();
         }
-        let mut line = String::new();
-        if !matches!(io::stdin().lock().read_line(&mut line), Ok(1..)) {
+        let mut line = Vec::new();
+        if !matches!(io::stdin().lock().read_until(b'\n', &mut line), Ok(1..)) {
             return all_done;
         }
+        let line = String::from_utf8_lossy(&line);
         let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-        match words.first().map(String::as_str) {
-            None => {}
-            Some("exit") => return all_done,
-            Some(_) => all_done &= run(conf, &words),
+        if words == ["exit"] {
+            return all_done;
+        }
+        if !words.is_empty() {
+            all_done &= run(conf, &words).unwrap_or_else(|Usage| {
+                eprintln!("{USAGE}");
+                false
+            });
         }
     }
 }
 
 /// Runs one command, and says whether it did all that it should.
-fn run(conf: &[conf::Server], words: &[String]) -> bool {
-    let connections = conf.iter().map(|server| Connection::open(server).ok()).collect();
-    let mut servers = Servers { conf: conf.to_vec(), connections };
+///
+/// # Errors
+/// The words are no command.
+fn run(conf: &[conf::Server], words: &[String]) -> Result<bool, Usage> {
+    let mut servers = Servers { conf: conf.to_vec(), down: vec![false; conf.len()] };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     // A last word that ends with / is a folder on the servers.
     let (names, folder) = match words[1..].split_last() {
         Some((last, names)) if last.ends_with('/') => (names, last.trim_end_matches('/')),
         _ => (&words[1..], "."),
     };
-    let results: Vec<Result<(), Failure>> = match (words[0], names) {
-        ("list", []) => vec![servers.list(folder)],
-        ("list", [folder]) => vec![servers.list(folder)],
-        ("mkdir", []) if folder != "." => vec![servers.mkdir(folder)],
-        ("mkdir", [folder]) => vec![servers.mkdir(folder)],
-        ("put", [_, ..]) => names.iter().map(|name| servers.put(name, folder)).collect(),
-        ("get", [_, ..]) => names.iter().map(|name| servers.get(&join(folder, name))).collect(),
-        _ => vec![Err("expected list [FOLDER/], put FILE... [FOLDER/], get NAME... [FOLDER/], \
-                       mkdir FOLDER or exit"
-            .to_string())],
+    let results: Vec<Result<(), Failure>> = match &words[..] {
+        ["list"] => vec![servers.list(".")],
+        ["list", folder] => vec![servers.list(folder.trim_end_matches('/'))],
+        ["mkdir", folder] => vec![servers.mkdir(folder.trim_end_matches('/'))],
+        ["put", ..] if !names.is_empty() => names.iter().map(|name| servers.put(name, folder)).collect(),
+        ["get", ..] if !names.is_empty() => {
+            names.iter().map(|name| servers.get(&join(folder, name))).collect()
+        }
+        _ => return Err(Usage),
     };
     for failure in results.iter().filter_map(|result| result.as_ref().err()) {
         eprintln!("{failure}");
     }
-    results.iter().all(Result::is_ok)
+    Ok(results.iter().all(Result::is_ok))
 }
 
 /// The path of a name in a folder.
@@ -114,24 +133,24 @@ impl Servers {
     /// Prints the names in a folder, one per line, with ` [incomplete]` where a piece is missing.
     fn list(&mut self, folder: &str) -> Result<(), Failure> {
         // TODO: a LIST to each server, and the union of what they say
-        Err(format!("{folder}: list is not implemented"))
+        Err(format!("{folder}/ list failed: not implemented"))
     }
 
     /// Makes a folder on every server that answers.
     fn mkdir(&mut self, folder: &str) -> Result<(), Failure> {
         // TODO: a MKDIR to each server
-        Err(format!("{folder}: mkdir is not implemented"))
+        Err(format!("{folder}/ mkdir failed: not implemented"))
     }
 
     /// Stores a local file in a folder on the servers, under the last part of its path.
     fn put(&mut self, file: &str, folder: &str) -> Result<(), Failure> {
         // TODO: each piece to its two servers
-        Err(format!("{file} put failed: put to {folder} is not implemented"))
+        Err(format!("{file} put failed: not implemented"))
     }
 
     /// Fetches a file into the current folder, under the last part of its path: all of it, or nothing.
     fn get(&mut self, path: &str) -> Result<(), Failure> {
         // TODO: find out who has which piece, and ask one server for each
-        Err(format!("{path}: get is not implemented"))
+        Err(format!("{path} get failed: not implemented"))
     }
 }

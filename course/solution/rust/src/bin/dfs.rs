@@ -7,36 +7,39 @@
 
 use dfs::wire::{self, Request};
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a client may be silent.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// In which time a client may read why it is sent away.
+const FAREWELL: Duration = Duration::from_secs(2);
 // course: begin solution
 /// How the names of pieces begin that are still arriving. It ends like no piece's.
 const ARRIVING: &str = ".arriving-";
 // course: end solution
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, port] = &arguments[..] else {
-        eprintln!("usage: dfs DIR PORT");
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let port = arguments.get(1).and_then(|port| port.to_str()?.parse::<u16>().ok());
+    let ([dir, _], Some(port)) = (&arguments[..], port) else {
+        eprintln!("usage: dfs DIR PORT, with a port from 0 to 65535");
         return ExitCode::from(2);
     };
-    match serve(Path::new(dir), port) {
+    let dir = Path::new(dir);
+    match serve(dir, port) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dfs: {dir}, port {port}: {error}");
+            eprintln!("dfs: {}, port {port}: {error}", dir.display());
             ExitCode::FAILURE
         }
     }
 }
 
-fn serve(dir: &Path, port: &str) -> io::Result<()> {
-    let port: u16 = port.parse().map_err(|_| io::Error::other("no port"))?;
+fn serve(dir: &Path, port: u16) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     // course: begin solution
     for entry in fs::read_dir(dir)? {
@@ -74,22 +77,47 @@ fn session(stream: &TcpStream, dir: &Path) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut input = BufReader::new(stream);
     let mut output = BufWriter::new(stream);
-    while let Some(line) = wire::read_line(&mut input)? {
-        let Some(request) = Request::parse(&line) else {
+    loop {
+        let request = match wire::read_line(&mut input) {
+            Ok(None) => return Ok(()),
+            Ok(Some(line)) => Request::parse(&line),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            Err(error) => return Err(error),
+        };
+        let Some(request) = request else {
             // How many bytes follow such a line is not known, so there is no next line to read.
             output.write_all(b"NO bad-request\n")?;
-            return output.flush();
+            output.flush()?;
+            return send_away(stream);
         };
         answer(request, dir, &mut input, &mut output)?;
         output.flush()?;
     }
-    Ok(())
+}
+
+/// Ends a connection whose client may still be sending: closing with bytes that were not read
+/// resets the connection, and the client may lose the reply.
+fn send_away(mut stream: &TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    let end = Instant::now() + FAREWELL;
+    let mut bytes = [0; 4096];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(left))?;
+        if stream.read(&mut bytes)? == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Does what a request asks for, and writes the reply.
 ///
 /// # Errors
-/// Only those after which the connection is of no use any more; for all others the reply is a `NO`.
+/// Only those after which there is nothing more to say on this connection: it failed, or the disk did
+/// in the middle of a reply. For all others the reply is a `NO`.
 fn answer(
     request: Request,
     dir: &Path,
@@ -191,9 +219,7 @@ struct Disk {
 
 impl Write for Disk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(bytes)
-        {
+        if let Some(Err(error)) = self.file.as_mut().map(|file| file.write_all(bytes)) {
             self.error = Some(error);
             self.file = None;
         }
@@ -210,12 +236,13 @@ fn list(folder: &Path) -> Result<Vec<u8>, String> {
     let mut lines = Vec::new();
     let entries = fs::read_dir(folder).map_err(|_| "not-found")?;
     for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
+        // Somebody else may have written here too.
+        let Ok(name) = entry.file_name().into_string() else { continue };
         let Ok(metadata) = entry.metadata() else { continue };
         let piece = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
         match piece {
-            _ if metadata.is_dir() => lines.push(format!("folder {name}\n")),
-            Some((name, piece @ ("1" | "2" | "3" | "4"))) => {
+            _ if metadata.is_dir() && wire::is_folder(&name) => lines.push(format!("folder {name}\n")),
+            Some((name, piece @ ("1" | "2" | "3" | "4"))) if metadata.is_file() && wire::is_name(name) => {
                 lines.push(format!("piece {piece} {} {name}\n", metadata.len()));
             }
             _ => {}
