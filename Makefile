@@ -29,7 +29,7 @@ USERUNITS := $(notdir $(wildcard dist/shareit-*))
 # Rust's target of the C library that a program can contain.
 MUSL := $(shell uname -m)-unknown-linux-musl
 
-.PHONY: build install uninstall deb static demo servers stop test check grade deploy-check chaos fuzz bench clean help
+.PHONY: build install uninstall deb static demo servers stop test check grade mutants deploy-check chaos fuzz bench clean help
 
 build: ## build, and leave ./Server and ./Client here (plain `make` does this)
 	$(CARGO) build --release --locked $(FEATURES)
@@ -126,9 +126,6 @@ check: ## formatting, lints, every test, the documentation of the code, static p
 	$(CARGO) clippy --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
 	$(MAKE) test
-	@# Each mutant in other scenarios too; the tests try it only in those that must find it.
-	@if command -v python3 >/dev/null; then python3 -B course/grade/mutants/check.py --all; \
-	else echo "the mutants of the assignment are skipped: there is no python3"; fi
 	@$(MAKE) --no-print-directory static-check
 	@# The prompt that plain `cargo build` makes: the static programs have it.
 	@plain="$(abspath $(TARGET))/$(MUSL)/debug/Client"; \
@@ -142,6 +139,9 @@ check: ## formatting, lints, every test, the documentation of the code, static p
 
 grade: built ## the course's grader on ShareIt; ARGS='...' is passed to it, see course/grade/README.md
 	@SERVER="$(abspath Server)" CLIENT="$(abspath Client)" python3 course/grade/grade.py course/grade/shareit.sh $(ARGS)
+
+mutants: ## the faulty programs that the course's grader must find, each in all scenarios; the tests try only those that must find it
+	python3 -B course/grade/mutants/check.py --all
 
 deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page
 	@bash scripts/deploy-check.sh

@@ -19,6 +19,8 @@ ulimit -f 1048576 2>/dev/null
 files() { find "$1" -type f; }
 session() { while read -r command file; do "$command" $file; done; }
 """
+# In a shell of its own: a program that kills its parent does not kill us, and a crash is printed by the other shell.
+COMMAND = DEFAULTS + '(. "$ADAPTER"; "$@"); exit $?'
 
 
 class Failure(Exception):
@@ -33,6 +35,7 @@ class Cluster:
         self.environment = {**environment, "SCENARIO": str(folder)}
         self.deadline = time.monotonic() + seconds
         self.lock, self.closed, self.running = threading.Lock(), False, []
+        self.complaint = ""  # of the last put, which may be why something else fails
         self.numbers = itertools.count(1)
         self.servers, self.ports, self.held = {}, {}, {}
         for n in SERVERS:
@@ -77,6 +80,16 @@ class Cluster:
         """Kills servers, without a chance to tidy up."""
         for n in servers:
             self.servers[n].end()
+            # One that left its group, as a daemon does, would make each scenario with stopped servers pass.
+            late = time.monotonic() + 5
+            self.until(lambda: not is_listening(self.ports[n]) or time.monotonic() > late, f"server {n} does not end")
+            if is_listening(self.ports[n]):
+                raise Failure(f"server {n} goes on when `start` is killed: it must run in the foreground")
+
+    def died(self):
+        """Which servers have ended by themselves, for the reader of a failure."""
+        dead = [n for n, call in self.servers.items() if call.process.returncode is None and call.has_ended()]
+        return "".join(f"; server {n} had ended{self.servers[n].finish().said()}" for n in dead[:1])
 
     def freeze(self, n):
         """The server accepts connections, since the kernel does that for it, but does not answer."""
@@ -98,8 +111,10 @@ class Cluster:
 
     def pieces(self, name, user="Alice"):
         """The numbers of a file's pieces on each server, as in ["12", "23", "34", "14"]."""
-        calls = [self.call(self.folder, "pieces", self.place(n), user, name) for n in SERVERS]
-        return ["".join(sorted(call.finish().out.split())) for call in calls]
+        calls = [self.call(self.folder, "pieces", self.place(n), user, name).finish() for n in SERVERS]
+        if not any(call.out.strip() for call in calls) and calls[0].err.strip():
+            raise Failure(f"`pieces` finds none of {name}{calls[0].said()}")
+        return ["".join(sorted(call.out.split())) for call in calls]
 
     def call(self, folder, function, *words, stdin=subprocess.DEVNULL, **variables):
         """Begins a function of the adapter."""
@@ -111,12 +126,13 @@ class Cluster:
             self.running.append(call)
         return call
 
-    def until(self, condition, otherwise):
-        """Waits for something that no process tells us."""
+    def until(self, condition, otherwise, begin=None):
+        """Waits for something that no process tells us; `begin` is when it began."""
         pause = 0.002
         while not condition():
             if time.monotonic() > self.deadline:
-                raise Failure(f"{otherwise} within {self.seconds:g} s")
+                raise Failure(f"{otherwise} within the {self.seconds:g} s of the scenario"
+                              + (f", of which it has had {time.monotonic() - begin:.0f}" if begin else ""))
             time.sleep(pause)
             pause = min(2 * pause, 0.1)
 
@@ -126,15 +142,24 @@ class Cluster:
         for call in self.running:
             call.end()
         # Those that left their group, as daemons do, still have the variable.
-        mark = f"SCENARIO={self.folder}\0".encode()
+        # Some may start others meanwhile.
+        for _ in range(100):
+            if not self.sweep():
+                break
+        for held in self.held.values():
+            held.close()
+
+    def sweep(self):
+        """Kills what has the variable of this scenario; how many."""
+        mark, found = f"SCENARIO={self.folder}\0".encode(), 0
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if mark in (process / "environ").read_bytes():
                     os.kill(int(process.name), signal.SIGKILL)
+                    found += 1
             except OSError:
                 pass  # it is another user's, or has ended
-        for held in self.held.values():
-            held.close()
+        return found
 
 
 class Call:
@@ -142,10 +167,11 @@ class Call:
 
     def __init__(self, cluster, folder, log, words, stdin, variables):
         self.cluster, self.folder, self.words, self.lock = cluster, folder, words, threading.Lock()
+        self.begin = time.monotonic()
         self.files = [log.with_suffix(".out"), log.with_suffix(".err")]
         with open(self.files[0], "wb") as out, open(self.files[1], "wb") as err:
             self.process = subprocess.Popen(
-                ["sh", "-c", DEFAULTS + '. "$ADAPTER"; "$@"', "adapter", *words], cwd=folder,
+                ["sh", "-c", COMMAND, "adapter", *words], cwd=folder,
                 env={**cluster.environment, **variables}, stdin=stdin, stdout=out, stderr=err, start_new_session=True)
 
     def has_ended(self):
@@ -167,7 +193,7 @@ class Call:
 
     def finish(self):
         """Waits for its end."""
-        self.cluster.until(self.has_ended, f"`{' '.join(self.words)}` does not end")
+        self.cluster.until(self.has_ended, f"`{' '.join(self.words)}` does not end", self.begin)
         self.end()
         self.out, self.err = (self.text(file) for file in self.files)
         return self
@@ -177,10 +203,10 @@ class Call:
         with open(file, "rb") as printed:
             return printed.read(1 << 20).decode(errors="replace")
 
-    def said(self):
+    def said(self, text=None, who="it"):
         """Its last words, for the reader of a failure."""
-        lines = [line.strip() for line in (self.out + self.err).splitlines() if line.strip()]
-        return f"; it said: {lines[-1][:90]}" if lines else ""
+        lines = [line.strip() for line in (text or self.out + self.err).splitlines() if line.strip()]
+        return f"; {who} said: {printable(lines[-1][:90])}" if lines else ""
 
     def line_with(self, *texts):
         """Whether a line of what it printed has all these texts, in upper or lower case."""
@@ -239,7 +265,8 @@ class Client:
         return self.cluster.call(place, *words, stdin=stdin, FOLDER=folder, **self.variables)
 
     def put(self, files, folder=""):
-        return self.begin("put", *files, files=files, folder=folder).finish()
+        put = self.begin("put", *files, files=files, folder=folder).finish()
+        self.cluster.complaint = put.said(put.err, "put") if put.err.strip() else ""
 
     def list(self, folder=""):
         return self.begin("list", folder=folder).finish()
@@ -249,15 +276,31 @@ class Client:
         for name, data in files.items():
             self.begin("get", name, folder=folder).check_same(name, data)
 
-    def has(self, *names, folder=""):
+    def has(self, *names, without=(), folder=""):
         """Lists, and finds each name on one line, without a mark that it is incomplete."""
         listed = self.list(folder)
+        where = f"list {folder}/" if folder else "list"
         for name in names:
+            # A program may print its list to standard error, or a log there beside its list.
             lines = [line for line in listed.out.splitlines() if name in line]
-            if len(lines) != 1:
-                raise Failure(f"list has {len(lines)} lines with {name}, expected one{listed.said()}")
+            lines = lines or [line for line in listed.err.splitlines() if name in line]
+            if not lines:
+                raise Failure(f"{where} has no line with {name}{listed.said(listed.out)}")
+            if len(lines) > 1:
+                raise Failure(f"{where} has {len(lines)} lines with {name}, expected one: "
+                              + printable(" | ".join(line.strip()[:40] for line in lines[:3])))
+            if any(other in lines[0] for other in names if other != name):
+                raise Failure(f"{where} has several names on one line: {printable(lines[0].strip()[:90])}")
             if "incomplete" in lines[0].lower():
-                raise Failure(f"list has {name} as incomplete")
+                raise Failure(f"{where} has {name} as incomplete")
+        for name in without:
+            if name in (listed.out or listed.err):
+                raise Failure(f"{where} has {name}, which is in another folder")
+
+
+def printable(text):
+    """Without what a terminal would take for a command."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def is_listening(port):

@@ -44,7 +44,9 @@ class Run:
         try:
             SCENARIOS[name][1](cluster)
         except (Failure, OSError) as failure:
-            why = str(failure)
+            why = str(failure) + cluster.complaint + cluster.died()
+        except Exception as error:  # one of ours costs this scenario, and not the results of the others
+            why = f"the grader failed: {error!r}"
         finally:
             cluster.close()
             if not self.keep:
@@ -71,12 +73,18 @@ def read_table(path, only):
         lines = Path(path).read_text().splitlines()
     except OSError as error:
         usage(f"{path}: {error.strerror}")
+    except UnicodeDecodeError:
+        usage(f"{path}: expected UTF-8")
     for number, line in enumerate(lines, 1):
         words = line.partition("#")[0].split()
         if words and (len(words) != 3 or words[0] not in SCENARIOS or not "".join(words[1:]).isdecimal()):
             usage(f"{path}:{number}: expected a scenario, its points and its seconds")
+        if words and (words[0] in [row[0] for row in rows] or int(words[2]) == 0):
+            usage(f"{path}:{number}: '{words[0]}' is there twice, or has no time")
         if words and (not only or words[0] in only):
             rows.append((words[0], int(words[1]), int(words[2])))
+    if not rows and not only:
+        usage(f"{path} has no scenarios")
     for name in only:
         if name not in [row[0] for row in rows]:
             usage(f"no scenario '{name}' in {path}; --list lists them")
@@ -85,13 +93,19 @@ def read_table(path, only):
 
 def environment_of(arguments):
     """The variables that an adapter has, after a look whether it has all functions."""
-    adapter = Path(arguments.adapter).resolve()
+    adapter, programs = (Path(path).resolve() for path in (arguments.adapter, arguments.programs))
+    if not programs.is_dir():
+        usage(f"{arguments.programs}: no such folder")
     environment = {**os.environ, "ADAPTER": str(adapter), "HERE": str(adapter.parent),
-                   "PROGRAMS": str(Path(arguments.programs).resolve()), "PYTHON": sys.executable}
-    script = '. "$ADAPTER" && for f; do [ "$(command -v $f)" = $f ] || echo "no function $f"; done'
-    tried = subprocess.run(["sh", "-c", script, "sh", *NEEDED], env=environment, capture_output=True, text=True)
-    if tried.returncode or tried.stdout:
-        usage(f"{arguments.adapter}: {(tried.stderr + tried.stdout).strip().splitlines()[0]}")
+                   "PROGRAMS": str(programs), "PYTHON": sys.executable}
+    # What an adapter prints by itself is none of our words, and one that exits does not reach the last of them.
+    script = ('. "$ADAPTER" >&2 || exit; for f; do [ "$(command -v $f)" = $f ] || echo "no function $f"; done; '
+              "echo ready")
+    tried = subprocess.run(["sh", "-c", script, "sh", *NEEDED], env=environment, stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True)
+    if tried.returncode or tried.stdout != "ready\n":
+        said = (tried.stdout + tried.stderr).strip().splitlines() or ["it ends the shell"]
+        usage(f"{arguments.adapter}: {said[0]}")
     return environment
 
 
@@ -107,6 +121,8 @@ def main():
     parser.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="multiplies all time limits")
     parser.add_argument("--keep", metavar="DIR", help="work in this new folder, and leave everything there")
     arguments = parser.parse_args()
+    if not arguments.patience > 0:
+        usage("--patience expects a number above 0")
     rows = read_table(arguments.table, arguments.only)
     if arguments.list:
         for name, points, seconds in rows:
@@ -125,7 +141,10 @@ def main():
         signal.signal(number, interrupted)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until what is made now would also be removed
     if arguments.keep:
-        Path(arguments.keep).mkdir(parents=True)
+        try:
+            Path(arguments.keep).mkdir(parents=True)
+        except OSError as error:
+            usage(f"--keep {arguments.keep}: {error.strerror}")
     work = Path(arguments.keep or tempfile.mkdtemp(prefix="grade-")).resolve()
     run = Run(arguments, environment, work)
     results = []
@@ -137,8 +156,9 @@ def main():
                 results.append(result)
                 if not arguments.json:
                     state = "ok    " if result["passed"] else "FAILED"
-                    print(f"{result['points']:3}/{result['of']:<3} {name:11} {state} "
-                          f"{result['why'] or SCENARIOS[name][0]}", flush=True)
+                    why = f"\n{'':27}{result['why']}" if result["why"] else ""
+                    print(f"{result['points']:3}/{result['of']:<3} {name:11} {state} {SCENARIOS[name][0]}{why}",
+                          flush=True)
         finally:
             run.interrupt()
             pool.shutdown(cancel_futures=True)

@@ -10,3 +10,4 @@ start() {
   cp "$PROGRAMS/Users.conf" "users.$1" && mv "users.$1" Users.conf
   exec "$PROGRAMS/dfs" "$2" "$3"
 }
+session() { "$PROGRAMS/dfc"; }

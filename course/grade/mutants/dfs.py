@@ -46,6 +46,8 @@ def answer(connection, root, users):
             return
         user, password, word, *words = words
         known = user in users and (users[user] == password or fault("any-password"))
+        known = known or user in users and fault("prefix") and users[user].startswith(password)
+        known = known or user in users and fault("list-unchecked") and word == "LIST"
         data = stream.read(int(words.pop())) if word == "PUT" else b""
         if not known and not (fault("put-unchecked") and word == "PUT"):
             stream.write(b"NO invalid\n")
@@ -57,7 +59,7 @@ def answer(connection, root, users):
 
 def carry_out(root, word, words, data):
     """Does what is asked; None if something is missing."""
-    path = root / words[0]
+    path = root / ("." if word == "LIST" and fault("list-flat") else words[0])
     if word == "MKDIR":
         path.mkdir(parents=True, exist_ok=True)
     elif word == "PUT":
@@ -71,6 +73,8 @@ def carry_out(root, word, words, data):
         draft.replace(path)
         remembered.add(path)
     elif word == "GET":
+        if fault("sees-others") and not path.exists():
+            path = next(root.parent.glob(f"*/{words[0]}"), path)
         forgotten = fault("forgets") and path not in remembered
         return path.read_bytes() if path.exists() and not forgotten else None
     elif word == "LIST" and path.is_dir():
@@ -147,7 +151,7 @@ class Client:
         for name, found in sorted(pieces.items()):
             if fault("piece-names"):
                 print("\n".join(f".{name}.{number}" for number in sorted(found)))
-            elif len(found) == 4 or fault("unmarked"):
+            elif len(found) == 4 or fault("unmarked") or fault("counts-servers") and len(self.down) < 3:
                 print(name)
             else:
                 print(name, "[incomplete]")
@@ -156,6 +160,8 @@ class Client:
         data = Path(name).read_bytes()
         quarter = len(data) // 4
         ends = [0, *(quarter * n for n in (1, 2, 3)), quarter * 4 if fault("mod-4") else len(data)]
+        if fault("same-block") and len(data) > 2 << 20:
+            data = data[:1 << 20] * (len(data) >> 20)
         x = 0 if fault("row-0") else int(hashlib.md5(name.encode()).hexdigest(), 16) % 4
         stored = set()
         for server in range(4):
