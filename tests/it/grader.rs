@@ -88,7 +88,7 @@ fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
     fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{nothing}")).unwrap();
     grader.arg(&adapter).args(["--only", "binary", "--patience", "10"]);
     let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("four servers, and what they left behind", || processes_in(folder.path()) == 8);
+    wait_until("four servers, their shells, and what they left behind", || processes_in(folder.path()) == 12);
 
     signal(grader.id(), "-INT");
 
