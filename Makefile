@@ -137,8 +137,8 @@ check: ## formatting, lints, every test, the documentation of the code, static p
 	  $(CARGO) test --locked $(FEATURES) --test it -- scenarios_prompt
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
-grade: built ## the course's grader on ShareIt; ARGS='...' is passed to it, see course/grade/README.md
-	@SERVER="$(abspath Server)" CLIENT="$(abspath Client)" python3 course/grade/grade.py course/grade/shareit.sh $(ARGS)
+grade: built ## the course's grader on ShareIt; CLIENT= chooses another one, ARGS='...' is passed to it
+	@SERVER="$(abspath $(SERVER))" CLIENT="$(abspath $(CLIENT))" python3 course/grade/grade.py course/grade/shareit.sh $(ARGS)
 
 mutants: ## the programs whose faults the course's grader must find, each in all scenarios; the tests try only some
 	python3 -B course/grade/mutants/check.py --all

@@ -76,6 +76,7 @@ answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # start N PORT: true once the server listens, false if it ended (the port may just have been taken).
 start() {
   local log=logs/Server$1.log
+  : >"$log" # which may be read before the server's own process opens it
   ./Server ROOT "Server$1" "$2" </dev/null >"$log" 2>&1 &
   pids[$1]=$!
   for _ in {1..600}; do
