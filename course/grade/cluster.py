@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 SERVERS = (1, 2, 3, 4)
+# States of a socket in /proc/net/tcp.
+LISTEN, SYN_RECEIVED = "0A", "03"
 USERS = {"Alice": "SimplePassword", "Bob": "ComplexPassword"}
 # Run before the adapter, which may define these otherwise. No file may have more than 512 MiB: what a program prints
 # while it runs wild goes to the disk.
@@ -255,12 +257,12 @@ class Client:
         self.conf = "".join(f"Server DFS{n} 127.0.0.1:{cluster.ports[n]}\n" for n in SERVERS)
         self.conf += f"Username: {name}\nPassword: {password}\n"
 
-    def begin(self, *words, files={}, folder="", stdin=subprocess.DEVNULL):
+    def begin(self, *words, files=None, folder="", stdin=subprocess.DEVNULL):
         """Begins a command in a new folder, with these files there; `folder` is one on the servers."""
         place = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self.cluster.folder))
         (place / "dfc.conf").write_text(self.conf)
         (place / "dfc.conf").chmod(0o600)  # it has a password in it
-        for name, data in files.items():
+        for name, data in (files or {}).items():
             (place / name).write_bytes(data)
         return self.cluster.call(place, *words, stdin=stdin, FOLDER=folder, **self.variables)
 
@@ -309,5 +311,16 @@ def is_listening(port):
     if not tables[0].exists():
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
-    rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
-    return any(int(row[1].rpartition(":")[2], 16) == port and row[3] == "0A" for row in rows)
+    return any(port in listening(table) for table in tables if table.exists())
+
+
+def listening(table):
+    """The ports in a table of the kernel's on which somebody listens."""
+    with open(table) as lines:
+        next(lines)
+        for words in map(str.split, lines):
+            # Those that listen come first; after them may be thousands of connections, for which nobody has time.
+            if words[3] not in (LISTEN, SYN_RECEIVED):
+                return
+            if words[3] == LISTEN:
+                yield int(words[1].rpartition(":")[2], 16)

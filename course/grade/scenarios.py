@@ -335,7 +335,7 @@ class Spoken:
         """The server ends the connection, and does not say OK."""
         try:
             said = self.input.read(1000)
-        except socket.timeout:  # which is a TimeoutError only since Python 3.10
+        except TimeoutError:
             raise Failure(f"{why}: the server does not end the connection") from None
         except OSError:
             return  # what it said may be lost if it has not read everything

@@ -5,21 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::common;
+
 fn course() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("course")
 }
 
-/// A run of Python in a folder of the course; none on a machine without Python 3.10, which the course asks for.
+/// A run of Python in a folder of the course; none on a machine without it.
 fn python(folder: &str, words: &[&str]) -> Option<Output> {
-    let mut command = Command::new("python3");
-    let is_there = command.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]).status();
-    if !is_there.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no Python 3.10");
-        return None;
-    }
-    let mut command = Command::new("python3");
+    let mut command = common::python()?;
     command
-        .arg("-B")
         .args(words)
         .current_dir(course().join(folder))
         .env("SERVER", env!("CARGO_BIN_EXE_Server"))

@@ -234,13 +234,13 @@ fn a_recorded_run_is_replayed_line_by_line() {
     let [recording, made] = ["run.jsonl", "run.html"].map(|name| folder.path().join(name));
     fs::write(&recording, format!("{}{}", uploaded.stderr, downloaded.stderr)).unwrap();
     let script_file = top().join("scripts/replay.sh");
-    run(Command::new("bash").args([&script_file, &made, &recording]), "").succeeds();
+    run(Command::new(&script_file).args([&made, &recording]), "").succeeds();
     let text = fs::read_to_string(&made).unwrap();
     let events = Json::lines(script(&text, "recording").trim());
     assert_eq!(events.iter().filter(|event| event.has("command")).count(), 2);
     let is_look = |event: &Json| event.has("line") && event.text("line") == "LOOK %3C%21--%20%3Cscript%3E";
     assert!(events.iter().any(is_look), "{events:?}");
-    let nothing = run(Command::new("bash").args([&script_file, &made, &top().join("README.md")]), "");
+    let nothing = run(Command::new(&script_file).args([&made, &top().join("README.md")]), "");
     assert!(nothing.status == 1 && nothing.stderr.contains("no event of --trace=json in"), "{nothing}");
 
     let Some(mut browser) = browser() else { return };

@@ -2,20 +2,16 @@
 
 use crate::common::disk::TempFolder;
 use crate::common::process::{processes_in, signal, wait_until};
+use crate::common::python;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// A Python program below course/grade that works in this folder; none on a machine without Python.
-fn python(script: &str, folder: &Path) -> Option<Command> {
-    if Command::new("python3").arg("--version").output().is_err() {
-        println!("{script} is skipped: there is no python3");
-        return None;
-    }
-    let mut command = Command::new("python3");
+/// A program of course/grade that works in this folder; none on a machine without Python.
+fn script(name: &str, folder: &Path) -> Option<Command> {
+    let mut command = python()?;
     command
-        .arg("-B")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("course/grade").join(script))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("course/grade").join(name))
         .env("SERVER", env!("CARGO_BIN_EXE_Server"))
         .env("CLIENT", env!("CARGO_BIN_EXE_Client"))
         .env("TMPDIR", folder);
@@ -36,7 +32,7 @@ fn finished(output: &Output, folder: &Path) -> String {
 #[test]
 fn this_program_gets_full_points() {
     let folder = TempFolder::new();
-    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    let Some(mut grader) = script("grade.py", folder.path()) else { return };
     // Its limits are for a machine that does nothing else.
     grader.args([&adapter("shareit.sh"), "--jobs", "4", "--patience", "10"]);
 
@@ -50,7 +46,7 @@ fn this_program_gets_full_points() {
 #[test]
 fn each_mutant_fails_the_scenarios_that_are_for_its_fault() {
     let folder = TempFolder::new();
-    let Some(mut check) = python("mutants/check.py", folder.path()) else { return };
+    let Some(mut check) = script("mutants/check.py", folder.path()) else { return };
 
     let output = check.output().unwrap();
 
@@ -62,7 +58,7 @@ fn each_mutant_fails_the_scenarios_that_are_for_its_fault() {
 #[test]
 fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_grade() {
     let folder = TempFolder::new();
-    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    let Some(mut grader) = script("grade.py", folder.path()) else { return };
     grader.env("CLIENT", "/bin/true").args([&adapter("shareit.sh"), "--only", "several", "--json"]);
     grader.args(["--patience", "10"]);
     let output = grader.output().unwrap();
@@ -70,7 +66,7 @@ fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_
     assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(printed.contains("\"points\": 0,") && printed.contains("get A: no file came back"), "{printed}");
 
-    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    let Some(mut grader) = script("grade.py", folder.path()) else { return };
     let output = grader.arg("/dev/null").output().unwrap();
     let printed = finished(&output, folder.path());
     assert_eq!(output.status.code(), Some(2), "{printed}");
@@ -80,7 +76,7 @@ fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_
 #[test]
 fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
     let (folder, elsewhere) = (TempFolder::new(), TempFolder::new());
-    let Some(mut grader) = python("grade.py", folder.path()) else { return };
+    let Some(mut grader) = script("grade.py", folder.path()) else { return };
     // Servers that never listen, and each leaves a process behind that is in no group of the grader's.
     let adapter = elsewhere.path().join("adapter.sh");
     let nothing =

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::common::disk::{TempFolder, tree};
 use crate::common::process::run;
+use crate::common::python;
 use crate::documents::links::links;
 use crate::explore::browser::Browser;
 
@@ -90,14 +90,9 @@ fn figures() -> Vec<(String, String)> {
 
 #[test]
 fn the_figures_are_what_the_script_makes_of_the_pictures() {
-    let is_there = ["-c", "import sys; sys.exit(sys.version_info < (3, 10))"];
-    if !Command::new("python3").args(is_there).status().is_ok_and(|status| status.success()) {
-        println!("skipped: there is no Python 3.10");
-        return;
-    }
+    let Some(mut python) = python() else { return };
     let made = TempFolder::new();
-    let script = slides().join("make-figures.py");
-    run(Command::new("python3").arg("-B").arg(script).arg(made.path()), "").succeeds();
+    run(python.arg(slides().join("make-figures.py")).arg(made.path()), "").succeeds();
     let is_same = tree(made.path()) == tree(&slides().join("figures"));
     assert!(is_same, "course/slides/figures is not what course/slides/make-figures.py makes: run it");
 }

@@ -23,6 +23,7 @@ fn documents() -> Vec<PathBuf> {
         "course/chapters",
         "course/grade",
         "course/handout",
+        "course/solution",
         "course/slides",
     ];
     let files = folders.map(|folder| fs::read_dir(top.join(folder)).unwrap());

@@ -211,7 +211,7 @@ impl Browser {
         }
     }
 
-    /// Waits until something holds, looking before each frame that the page draws.
+    /// Waits until something holds.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, code: &str) {
         let wait = format!(
