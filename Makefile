@@ -140,7 +140,7 @@ check: ## formatting, lints, every test, the documentation of the code, static p
 grade: built ## the course's grader on ShareIt; ARGS='...' is passed to it, see course/grade/README.md
 	@SERVER="$(abspath Server)" CLIENT="$(abspath Client)" python3 course/grade/grade.py course/grade/shareit.sh $(ARGS)
 
-mutants: ## the faulty programs that the course's grader must find, each in all scenarios; the tests try only those that must find it
+mutants: ## the programs whose faults the course's grader must find, each in all scenarios; the tests try only some
 	python3 -B course/grade/mutants/check.py --all
 
 deploy-check: built ## follow docs/DEPLOY.md on seven hosts in network namespaces, as root; each command is taken from the page

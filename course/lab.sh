@@ -53,8 +53,8 @@ start() {
     log=$LAB/run/$n.log
     if running "$LAB/run/$n.pid"; then echo "$n is already running" >&2 && return 1; fi
     : >"$log"
-    # An interactive shell would report the job on standard error.
     address=$ADDRESS:$(cat "$LAB/run/$n.port" 2>/dev/null || echo 0)
+    # An interactive shell would report the job on standard error.
     { "$SERVER" "$LAB/servers" "Server$n" "$address" </dev/null >"$log" 2>&1 & } 2>/dev/null
     echo $! >"$LAB/run/$n.pid"
     disown $! # so that the shell does not report its end
@@ -90,11 +90,15 @@ shareit() { "$CLIENT" files user.conf "$@"; }
 where() {
   local n numbers
   for n in 1 2 3 4; do
-    numbers=$(cd "$LAB/servers/Server$n" && find "Aditi/$(dirname "$1")" -name ".${1##*/}.[0-9]" -maxdepth 1 2>/dev/null | sed 's/.*\.//' | sort)
+    numbers=$(
+      cd "$LAB/servers/Server$n" &&
+        find "Aditi/$(dirname "$1")" -maxdepth 1 -name ".${1##*/}.[0-9]" 2>/dev/null | sed 's/.*\.//' | sort
+    )
     # shellcheck disable=SC2086 # numbers, one word each
     echo "Server$n:" ${numbers:-none}
   done
 }
+
 talk() {
   python3 -c '
 import socket, sys
@@ -109,6 +113,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as server:
         sys.stdout.buffer.write(data)
 ' "$ADDRESS" "$(<"$LAB/run/$1.port")"
 }
+
 # crash NAME: uploads a file slowly, and kills the client as soon as a server has begun to store a piece of it.
 crash() {
   local client
@@ -127,8 +132,9 @@ level1() {
   local program=$LEVEL1/$1
   if [[ -e $program.py ]]; then exec python3 -B "$program.py" "${@:2}"; else exec "$program" "${@:2}"; fi
 }
+
 dfs_start() {
-  local n log address
+  local n log port
   for n; do
     log=$LAB/run/dfs$n.log
     if running "$LAB/run/dfs$n.pid"; then echo "dfs$n is already running" >&2 && return 1; fi
@@ -143,7 +149,9 @@ dfs_start() {
     if [[ -e $LAB/run/dfs$n.port ]]; then echo "Server DFS$n 127.0.0.1:$(<"$LAB/run/dfs$n.port")"; fi
   done >"$LAB/dfc.conf"
 }
+
 dfs_stop() { stop "${@/#/dfs}"; }
+
 dfc() { (level1 dfc "$LAB/dfc.conf" "$@"); }
 export -f running start await stop shareit where talk crash level1 dfs_start dfs_stop dfc
 

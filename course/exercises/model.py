@@ -54,7 +54,8 @@ def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
             continue
         if done == 4:
             if writer not in state.acknowledged:
-                yield f"writer {writer} tells its user: stored", state._replace(acknowledged=state.acknowledged | {writer})
+                acknowledged = state.acknowledged | {writer}
+                yield f"writer {writer} tells its user: stored", state._replace(acknowledged=acknowledged)
             continue
         yield f"writer {writer} dies", state._replace(dead=state.dead | {writer})
         what, server = order[done]

@@ -548,6 +548,19 @@ fn a_trace_for_programs_has_an_event_on_each_line() {
 }
 
 #[test]
+fn a_trace_for_programs_has_no_password_that_is_typed() {
+    let cluster = Cluster::of(4);
+    let aditi = cluster.client("Aditi");
+    let lines = "Passwd --trace=json\nNewSecret2\nPasswd --trace=json ArgSecret3\nShowFiles --trace=json\n";
+    let outcome = aditi.pipe(lines).exits(2).complains_of("unexpected argument 'ArgSecret3'");
+    let events: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with('{')).collect();
+    assert!(events.iter().any(|event| event.ends_with(r#","command":"Passwd"}"#)), "{outcome}");
+    for secret in ["Aditi@123", "NewSecret2", "ArgSecret3", "PROVE"] {
+        assert!(!events.iter().any(|event| event.contains(secret)), "{secret} in {outcome}");
+    }
+}
+
+#[test]
 fn a_file_is_looked_at_once_to_be_downloaded() {
     let cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");

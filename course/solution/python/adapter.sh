@@ -1,6 +1,6 @@
 # What the grader asks of a program, in terms of this one. grade.py has this folder as its second argument.
-start() { exec python3 "$PROGRAMS/dfs.py" "$2" "$3"; }         # SERVER FOLDER PORT
-dfc() { python3 "$PROGRAMS/dfc.py" dfc.conf "$@"; }
+start() { exec "$PYTHON" "$PROGRAMS/dfs.py" "$2" "$3"; }       # SERVER FOLDER PORT
+dfc() { "$PYTHON" "$PROGRAMS/dfc.py" dfc.conf "$@"; }
 put() { dfc put "$@" ${FOLDER:+"$FOLDER/"}; }                  # FILE...
 get() { dfc get "$1" ${FOLDER:+"$FOLDER/"}; }                  # FILE
 list() { dfc list ${FOLDER:+"$FOLDER/"}; }

@@ -31,23 +31,24 @@ impl Console {
         line: impl FnOnce() -> String,
         event: impl FnOnce() -> [(&'static str, String); N],
     ) {
-        if !self.traced.load(Ordering::Relaxed) {
-            return;
-        }
-        let start = self.start.get_or_init(Start::now);
-        let since = start.instant.elapsed();
         if self.traced_as_json.load(Ordering::Relaxed) {
-            let time = ("time", format!("{:.6}", (start.clock + since).as_secs_f64()));
-            self.say_event(&json::object([time].into_iter().chain(event())));
-        } else {
+            self.trace_event(event());
+        } else if self.traced.load(Ordering::Relaxed) {
+            let since = self.start.get_or_init(Start::now).instant.elapsed();
             self.say("trace", Paint::Dim, &format!("{:9.3} ms {}", since.as_secs_f64() * 1000.0, line()));
         }
+    }
+
+    fn trace_event<const N: usize>(&self, members: [(&'static str, String); N]) {
+        let start = self.start.get_or_init(Start::now);
+        let time = ("time", format!("{:.6}", (start.clock + start.instant.elapsed()).as_secs_f64()));
+        self.say_event(&json::object([time].into_iter().chain(members)));
     }
 
     /// Traces that a command begins. The text does not show it: whoever reads it has typed the command.
     pub(in crate::cli) fn trace_command(&self, command: &str) {
         if self.traced_as_json.load(Ordering::Relaxed) {
-            self.traced(String::new, || [("command", json::text(command))]);
+            self.trace_event([("command", json::text(command))]);
         }
     }
 }
@@ -103,8 +104,7 @@ impl Report for Console {
             Notice::ServerDown { server, why } => {
                 self.set_up(&server, false);
                 if self.traced_as_json.load(Ordering::Relaxed) {
-                    let members = [("server", json::text(server.as_str())), ("down", json::text(&why))];
-                    self.traced(String::new, || members);
+                    self.trace_event([("server", json::text(server.as_str())), ("down", json::text(&why))]);
                 }
                 if !self.silent_about_down.load(Ordering::Relaxed) {
                     self.warning(&format!("{server} is down ({why}); continuing without it"));
