@@ -59,7 +59,14 @@ fn a_classic_conf_without_users_is_enough() {
         list() { dfc list; }
     "#;
     fs::write(&without_users, functions).unwrap();
-    grader.env("COURSE", adapter("")).arg(&without_users).args(["--only", "binary", "--only", "list", "--patience", "10"]);
+    grader.env("COURSE", adapter("")).arg(&without_users).args([
+        "--only",
+        "binary",
+        "--only",
+        "list",
+        "--patience",
+        "10",
+    ]);
 
     let output = grader.output().unwrap();
 
