@@ -207,8 +207,12 @@ def session(cluster):
     alice.put({"old.bin": old})
     ours = alice.begin("session", files={"new.bin": new}, stdin=subprocess.PIPE)
     say(ours, "put new.bin")
-    cluster.until(lambda: alice.begin("get", "new.bin").finish().file("new.bin") == new or ours.has_ended(),
-                  "a put of the session does not take effect")
+    late = time.monotonic() + cluster.seconds / 2
+    while (got := alice.begin("get", "new.bin").finish()).file("new.bin") != new:
+        if ours.has_ended():
+            raise Failure(f"the session ends after a put{ours.finish().said()}")
+        if time.monotonic() > late:
+            raise Failure(f"put in a session: another client's get does not bring it{got.said()}")
     cluster.stop(*SERVERS)
     cluster.start(*SERVERS)
     say(ours, "get old.bin")
@@ -287,8 +291,11 @@ def rounds(cluster):
         raise Failure("Bob sees Alice's file")
 
 
+NO = None
+
+
 class Spoken:
-    """A connection to server 1, on which the grader speaks the protocol of course/handout/PROTOCOL.md itself."""
+    """A connection to server 1, on which the grader speaks the hand-out's PROTOCOL.md itself."""
 
     def __init__(self, cluster):
         self.socket = socket.create_connection(("127.0.0.1", cluster.ports[1]))
@@ -308,26 +315,21 @@ class Spoken:
         except OSError:
             pass  # what the server said before it ended the connection is read
 
-    def reply(self, to):
-        """What a server says to a request: bytes, or None for a NO."""
+    def expect_reply(self, to, expected):
+        """Reads the reply to a request: OK and these bytes, or NO and any reason if `expected` is NO."""
         try:
             line = self.input.readline(5000)
-            if line.startswith(b"NO ") and line.endswith(b"\n"):
-                return None
-            if not (line.startswith(b"OK ") and line[3:-1].isdigit() and line.endswith(b"\n")):
-                raise Failure(f"{to}: no reply, but {line[:50]!r}")
-            return self.input.read(int(line[3:]))
+            data = self.input.read(int(line[3:])) if line.startswith(b"OK ") and line[3:-1].isdigit() else b""
         except OSError as error:
             raise Failure(f"{to}: no reply ({error})") from None
-
-    def ask(self, request, data=b""):
-        self.send(request.encode() + b"\n" + data)
-        return self.reply(request)
+        reply, is_no = line + data, line.startswith(b"NO ") and line.endswith(b"\n")
+        wanted = b"NO and a reason" if expected is NO else b"OK %d\n%s" % (len(expected), expected)
+        if reply != wanted and not (expected is NO and is_no):
+            raise Failure(f"{to}: expected {wanted!r}, the server says {reply[:90] or 'nothing and closes'!r}")
 
     def expect(self, request, expected, data=b""):
-        answer = self.ask(request, data)
-        if answer != expected:
-            raise Failure(f"{request}: {answer!r}, expected {'a NO' if expected is None else expected!r}")
+        self.send(request.encode() + b"\n" + data)
+        self.expect_reply(request, expected)
 
     def ends(self, why):
         """The server ends the connection, and does not say OK."""
@@ -341,37 +343,41 @@ class Spoken:
             raise Failure(f"{why}: {said[:50]!r}")
 
 
+# A piece of seven bytes that read like a request: who takes one for the other says so in the reply.
+LIKE_A_REQUEST = b"LIST .\n"
+
+
 @scenario("the hand-out's protocol, spoken by the grader: a message cut in two, paths and lengths that are none")
 def protocol(cluster):
     cluster.start(1)
     with Spoken(cluster) as client:
         # The first reply shows that the server has what was sent until then.
-        client.send(b"LIST .\nPUT 1 7 a\nLI")
-        client.reply("LIST .")
-        client.send(b"ST .\n")
-        if client.reply("PUT 1 7 a, whose bytes come in two parts") != b"":
-            raise Failure("PUT 1 7 a: a reply with bytes")
-        client.expect("GET 1 a", b"LIST .\n")
+        client.send(b"LIST .\nPUT 1 7 a\n" + LIKE_A_REQUEST[:2])
+        client.expect_reply("LIST .", b"")
+        client.send(LIKE_A_REQUEST[2:])
+        client.expect_reply("PUT 1 7 a, whose bytes come in two parts", b"")
+        client.expect("GET 1 a", LIKE_A_REQUEST)
         client.expect("LIST .", b"piece 1 7 a\n")
         client.expect("PUT 3 0 my notes/empty file", b"")
         client.expect("LIST my notes", b"piece 3 0 empty file\n")
-        client.expect("GET 2 a", None)
-        client.expect("LIST nowhere", None)
+        client.expect("GET 2 a", NO)
+        client.expect("LIST nowhere", NO)
         for path in ["../a", "..", "x/../../a", "/a", "x//a", "."]:
-            client.expect(f"GET 1 {path}", None)
-            client.expect(f"PUT 1 7 {path}", None, b"LIST .\n")
+            client.expect(f"GET 1 {path}", NO)
+            client.expect(f"PUT 1 7 {path}", NO, LIKE_A_REQUEST)
+            client.send(b"GET 1 a\n")
+            client.expect_reply(f"GET 1 a, after the 7 bytes of a refused PUT 1 7 {path}", LIKE_A_REQUEST)
     outside = [path.name for path in cluster.place(1).parent.iterdir() if path.name.endswith(".a.1")]
     if outside:
         raise Failure(f"PUT 1 7 ../a: {outside[0]} is outside of the server's folder")
-    requests = ["PUT 1 99999999999999999999 a\n", "PUT 1 -5 a\n", "PUT 5 0 a\n", "HELLO\n", "LIST without an end" * 500]
-    for bad in requests:
+    for bad in ["PUT 1 99999999999999999999 a\n", "PUT 1 -5 a\n", "PUT 5 0 a\n", "HELLO\n", "x" * 9000]:
         with Spoken(cluster) as client:
             client.send(bad.encode())
-            client.ends(bad[:30].strip())
+            client.ends(bad.strip() if bad.endswith("\n") else "9000 bytes without a line end")
     with Spoken(cluster) as client:
         client.send(b"PUT 2 100 a\nhalf")
         client.socket.shutdown(socket.SHUT_WR)
         client.ends("PUT 2 100 a, of which 4 bytes come")
     with Spoken(cluster) as client:
-        client.expect("GET 2 a", None)
-        client.expect("GET 1 a", b"LIST .\n")
+        client.expect("GET 2 a", NO)
+        client.expect("GET 1 a", LIKE_A_REQUEST)

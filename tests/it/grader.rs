@@ -43,6 +43,37 @@ fn this_program_gets_full_points() {
     assert!(printed.ends_with("100/100 points\n"), "{printed}");
 }
 
+/// The newer form of the assignment has no users: no dfs.conf, and only servers in the dfc.conf.
+#[test]
+fn a_classic_conf_without_users_is_enough() {
+    let (folder, elsewhere) = (TempFolder::new(), TempFolder::new());
+    let Some(mut grader) = script("grade.py", folder.path()) else { return };
+    let without_users = elsewhere.path().join("adapter.sh");
+    let functions = r#"
+        PROGRAMS=$COURSE/shareit
+        . "$COURSE/classic.sh"
+        start() { rm -f dfs.conf; exec "$PROGRAMS/dfs" "$2" "$3"; }
+        dfc() { sed -i '/^Server/!d' dfc.conf; "$PROGRAMS/dfc" "$@"; }
+        put() { dfc put "$@"; }
+        get() { dfc get "$1"; }
+        list() { dfc list; }
+    "#;
+    fs::write(&without_users, functions).unwrap();
+    grader.env("COURSE", adapter("")).arg(&without_users).args([
+        "--only",
+        "binary",
+        "--only",
+        "list",
+        "--patience",
+        "10",
+    ]);
+
+    let output = grader.output().unwrap();
+
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+}
+
 #[test]
 fn each_mutant_fails_the_scenarios_that_are_for_its_fault() {
     let folder = TempFolder::new();
