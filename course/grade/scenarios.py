@@ -4,6 +4,7 @@ Contents have a multiple of four bytes wherever odd sizes are not what is tried,
 """
 
 import random
+import re
 import socket
 import subprocess
 import time
@@ -319,7 +320,9 @@ class Spoken:
         """Reads the reply to a request: OK and these bytes, or NO and any reason if `expected` is NO."""
         try:
             line = self.input.readline(5000)
-            data = self.input.read(int(line[3:])) if line.startswith(b"OK ") and line[3:-1].isdigit() else b""
+            length = int(line[3:]) if re.fullmatch(rb"OK [0-9]{1,13}\n", line) else 0
+            # What is longer than any piece of ours is wrong already.
+            data = self.input.read(min(length, 1000))
         except OSError as error:
             raise Failure(f"{to}: no reply ({error})") from None
         reply, is_no = line + data, line.startswith(b"NO ") and line.endswith(b"\n")

@@ -18,6 +18,9 @@ fn script(name: &str, folder: &Path) -> Option<Command> {
     Some(command)
 }
 
+/// The functions of an adapter, except `start`, for a program that does nothing.
+const NOTHING: &str = "put() { :; }\nget() { :; }\nlist() { :; }\nmkdir() { :; }\npieces() { :; }\n";
+
 fn adapter(name: &str) -> String {
     format!("{}/course/grade/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -105,14 +108,32 @@ fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_
 }
 
 #[test]
+fn a_reply_that_announces_more_than_can_be_read_is_a_wrong_reply() {
+    let (folder, elsewhere) = (TempFolder::new(), TempFolder::new());
+    let Some(mut grader) = script("grade.py", folder.path()) else { return };
+    let server = "import socket, sys\n\
+        server, clients = socket.create_server(('127.0.0.1', int(sys.argv[1]))), []\n\
+        while True: clients += [server.accept()[0]]; clients[-1].sendall(b'OK 99999999999999999999\\n')\n";
+    fs::write(elsewhere.path().join("server.py"), server).unwrap();
+    let adapter_file = elsewhere.path().join("adapter.sh");
+    let start = r#"start() { exec "$PYTHON" "$HERE/server.py" "$3"; }"#;
+    fs::write(&adapter_file, format!("{start}\n{NOTHING}")).unwrap();
+    grader.arg(&adapter_file).args(["--table", &adapter("points-level1.txt"), "--only", "protocol"]);
+
+    let output = grader.args(["--patience", "10"]).output().unwrap();
+
+    let printed = finished(&output, folder.path());
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("the server says b'OK 99999999999999999999"), "{printed}");
+}
+
+#[test]
 fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
     let (folder, elsewhere) = (TempFolder::new(), TempFolder::new());
     let Some(mut grader) = script("grade.py", folder.path()) else { return };
     // Servers that never listen, and each leaves a process behind that is in no group of the grader's.
     let adapter = elsewhere.path().join("adapter.sh");
-    let nothing =
-        ["put", "get", "list", "mkdir", "pieces"].map(|name| format!("{name}() {{ :; }}\n")).concat();
-    fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{nothing}")).unwrap();
+    fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{NOTHING}")).unwrap();
     grader.arg(&adapter).args(["--only", "binary", "--patience", "10"]);
     let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("four servers, their shells, and what they left behind", || processes_in(folder.path()) == 12);
