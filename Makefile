@@ -117,9 +117,18 @@ servers: build ## start Server1 to Server4 of the .conf files in the background
 stop: ## end the servers that `make servers` started
 	@bash scripts/servers.sh stop
 
-test: ## every test; ARGS='...' is passed to cargo test
-	@# Most of them wait for other processes most of the time, so it takes several of them to keep a processor busy.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(FEATURES) $(ARGS)
+# Most tests wait for other processes most of the time, so it takes several of them to keep a processor busy.
+TEST = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(FEATURES)
+
+test: ## every test; with ARGS='...', what cargo test takes, only those
+ifneq ($(ARGS),)
+	$(TEST) $(ARGS)
+else
+	@# Unit tests take longer to optimise than to run as they are.
+	CARGO_PROFILE_DEV_OPT_LEVEL=0 $(TEST) --lib
+	$(TEST) --test '*' --examples
+	$(TEST) --doc
+endif
 
 check: ## formatting, lints, every test, the documentation of the code, static programs if possible
 	$(CARGO) fmt --check

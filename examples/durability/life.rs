@@ -249,7 +249,7 @@ mod tests {
     use crate::formula::{Fatal, within};
     use crate::{DAY, WEEK, redundancy};
 
-    const LIVES: u32 = 40_000;
+    const LIVES: u32 = 20_000;
 
     /// Four standard errors, and one percent for what the formula leaves out.
     fn agree(estimate: Estimate, expected: f64) -> bool {

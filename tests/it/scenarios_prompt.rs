@@ -411,7 +411,12 @@ fn ctrl_c_ends_a_download_at_once_and_the_next_one_goes_on_with_its_draft() {
         proxy.fail_after(Way::Down, 1 << 20, Fault::Silence);
     }
     let download = aditi.start(&["Download", "a"]);
-    proxies[0].wait_for_the_fault();
+    let downloads = aditi.downloads();
+    let is_written = |file: &String| {
+        let bytes = fs::read(downloads.join(file)).unwrap();
+        bytes.iter().filter(|byte| **byte != 0).count() > 512 << 10
+    };
+    wait_until("half a MiB in the draft", || disk::files_below(&downloads).iter().any(is_written));
     download.interrupt().exits(-1);
     aditi.has_downloaded("a", b"an older download");
     assert_eq!(disk::files_below(&aditi.downloads()).len(), 2, "the older download and the draft");

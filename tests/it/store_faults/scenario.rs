@@ -117,7 +117,7 @@ impl Piece {
     fn make(name: Name, generation: Generation, number: u8) -> Self {
         let size = match name.starts_with("large") {
             true => 1_400_000 + generation,
-            _ if name.starts_with("huge") => 12_000_000 + generation,
+            _ if name.starts_with("huge") => 9_000_000 + generation,
             // The same bytes in every generation.
             _ if name.starts_with("big") => 6_000_000,
             false => 600 + generation,
