@@ -42,6 +42,10 @@ fn hashes() -> String {
     for name in ["", "abc", "poem.txt", "holiday/earth.gif", "ä ⊕ 𝄞", &"x".repeat(119)] {
         let hash = sha256(name.as_bytes()).map(|byte| format!("{byte:02x}")).concat();
         writeln!(text, "hash {name}: {hash}").unwrap();
+        for servers in 3..=6 {
+            let holders = Scheme::Copies.holders(&sha256(name.as_bytes()), &vec![true; servers], 1);
+            writeln!(text, "home {servers}: {}", joined(holders.concat(), " ")).unwrap();
+        }
     }
     text
 }
