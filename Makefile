@@ -120,7 +120,7 @@ stop: ## end the servers that `make servers` started
 # Most tests wait for other processes most of the time, so it takes several of them to keep a processor busy.
 TEST = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(nproc)))} $(CARGO) test --locked $(FEATURES)
 
-test: ## every test; with ARGS='...', what cargo test takes, only those
+test: ## every test; ARGS='...' is passed to cargo test
 ifneq ($(ARGS),)
 	$(TEST) $(ARGS)
 else

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 /// A file that is locked until this is dropped.
 ///
-/// Closing it would not do. A program that another thread is just starting has a copy of every descriptor from fork
+/// Closing it would not be enough. A program that another thread is just starting has a copy of every descriptor from fork
 /// until exec (flock(2): the lock belongs to the open file description), so the lock would remain for that time.
 #[derive(Debug)]
 pub struct Locked(File);
@@ -31,7 +31,7 @@ impl Deref for Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Where this fails, closing it must do.
+        // If this fails, the lock ends when the file is closed everywhere.
         let _ = self.0.unlock();
     }
 }

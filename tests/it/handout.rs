@@ -288,7 +288,7 @@ fn a_put_that_too_few_servers_take_fails_and_says_so() {
         servers.stop(1);
         // Row 2.
         let put = servers.dfc(language, &["put", "a.bin"]).succeeds();
-        put.complains_of("a.bin has one copy only of piece 3, 4\n");
+        put.complains_of("a.bin has only one copy of piece 3, 4\n");
         servers.stop(2);
         servers.dfc(language, &["put", "a.bin", "dfc.conf"]).exits(1).complains_of("a.bin put failed: ");
         servers.stop(3);

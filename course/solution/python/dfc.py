@@ -240,7 +240,7 @@ class Servers:
                 raise Failure(f"{file} put failed: no server took piece {piece}")
         single = [str(piece) for piece, count in copies.items() if count == 1]
         if single:
-            print(f"{file} has one copy only of piece {', '.join(single)}", file=sys.stderr)
+            print(f"{file} has only one copy of piece {', '.join(single)}", file=sys.stderr)
         # course: starter
         #: # TODO: each piece to its two servers
         #: raise Failure(f"{file} put failed: not implemented")

@@ -235,7 +235,7 @@ impl Target {
         if let Draft::File(file, draft) = &mut self.draft
             && draft.as_deref().is_some_and(is_lasting)
         {
-            // Closing it may not do: see `locked`.
+            // Closing it may not be enough: see `locked`.
             let _ = file.unlock();
             *draft = None;
         }

@@ -342,7 +342,7 @@ impl Servers {
         let single = (1..).zip(copies).filter(|&(_, copies)| copies == 1);
         let single: Vec<String> = single.map(|(piece, _)| piece.to_string()).collect();
         if !single.is_empty() {
-            eprintln!("{file} has one copy only of piece {}", single.join(", "));
+            eprintln!("{file} has only one copy of piece {}", single.join(", "));
         }
         Ok(())
         // course: starter
