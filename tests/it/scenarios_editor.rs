@@ -45,7 +45,7 @@ fn a_line_is_edited_and_earlier_ones_come_back() {
     aditi.put("poem.txt", b"a");
     let Some(mut session) = prompt(&aditi) else { return };
     session.press(&format!("Upload pom.txt{}e\r", LEFT.repeat(5)));
-    session.wait_for_text("uploaded poem.txt");
+    at_prompt(&session, 2);
     session.press(&format!("Move poem.txt b\r{UP}{UP}\r"));
     at_prompt(&session, 4);
     session.press(&format!("{CTRL_R}Move\r"));
@@ -139,10 +139,11 @@ fn ctrl_c_ends_an_upload_and_comes_back_to_the_prompt() {
     proxies[2].wait_for_the_fault();
     session.press(CTRL_C);
     session.wait_for_text("Client: \x1b[1;31merror:\x1b[0m interrupted");
-    session.wait_for_text("the same command again");
+    at_prompt(&session, 2);
     direct.download("a", b"old");
     session.send("Help Exit");
     session.wait_for_text("Nothing is lost by leaving");
+    at_prompt(&session, 3);
     session.send("Exit");
     let seen = leaves(session);
     assert!(!seen.contains("is down"), "{seen}");
@@ -164,11 +165,10 @@ fn ctrl_c_ends_a_cat_and_nothing_of_it_comes_later() {
     proxies[0].wait_for_the_fault();
     session.wait_for_text("line 1000\r");
     session.press(CTRL_C);
-    session.wait_for_text_again("interrupted", 1);
     at_prompt(&session, 2);
     proxies[0].heal();
     session.send("Cat poem");
-    session.wait_for_text("roses");
+    at_prompt(&session, 3);
     session.send("Exit");
     let seen = leaves(session);
     let after = seen.split("interrupted").nth(1).unwrap();
@@ -184,15 +184,16 @@ fn after_ctrl_c_the_servers_are_logged_in_to_again_without_a_word() {
     session.press("\x1b[200~ShowFiles\nExit\x1b[201~\r");
     session.wait_for_text("working");
     session.press(CTRL_C);
-    session.wait_for_text_again("interrupted", 1);
     // What was pasted after it is discarded.
+    at_prompt(&session, 2);
     session.send("ShowFiles --trace");
     session.wait_for_text("connect took");
     session.press(CTRL_C);
-    session.wait_for_text_again("interrupted", 2);
+    at_prompt(&session, 3);
     cluster.resume(2);
     session.send("ShowFiles");
     session.wait_for_text("nothing is stored here");
+    at_prompt(&session, 4);
     session.send("Exit");
     let seen = leaves(session);
     assert!(!seen.contains("is back") && !seen.contains("is down"), "{seen}");
@@ -228,7 +229,7 @@ fn a_line_that_is_too_long_is_one_mistake() {
     let aditi = cluster.client("Aditi");
     let Some(mut session) = prompt(&aditi) else { return };
     session.press(&format!("\x1b[200~Delete {}\x1b[201~\r", "x".repeat(20_000)));
-    session.wait_for_text("line too long");
+    at_prompt(&session, 2);
     session.press("Exit\r");
     leaves(session);
 }
@@ -243,7 +244,7 @@ fn a_password_is_asked_for_as_without_an_editor_and_the_prompt_comes_back() {
     session.press("new pass word\n");
     session.wait_for_text("repeat the password: ");
     session.press("new pass word\n");
-    session.wait_for_text("password changed");
+    at_prompt(&session, 2);
     session.press("Stat\t-q\rExit\r");
     let seen = leaves(session);
     assert!(!seen.contains("new pass word") && seen.contains("Round trip"), "{seen}");

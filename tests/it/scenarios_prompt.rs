@@ -10,19 +10,20 @@ use std::net::{TcpListener, TcpStream};
 /// More than the buffers between client and server hold.
 const LARGE: usize = 8 << 20;
 
+const PROMPT: &str = "ShareIt> ";
+
 #[test]
 fn a_terminal_gets_a_greeting_and_a_table_with_the_servers_in_its_header() {
     let mut cluster = Cluster::quick(4);
     let aditi = cluster.client("Aditi");
     aditi.upload("poem.txt", &noise(1, 40_000));
     let Some(mut session) = aditi.on_terminal(80, "$client") else { return };
-    session.wait_for_text("ShareIt> ");
+    session.wait_for_text(PROMPT);
     session.send("ShowFiles");
-    session.wait_for_text("39.1 KiB");
+    session.wait_for_text_after("39.1 KiB", PROMPT);
     cluster.stop(2);
     session.send("ShowFiles");
-    // What is typed sooner may be shown in the middle of it.
-    session.wait_for_text("start Server2, or Repair");
+    session.wait_for_text_after("start Server2, or Repair", PROMPT);
     session.send("Exit");
     let seen = as_seen(&session.finish().succeeds().stdout);
     let text = seen.join("\n");
@@ -184,15 +185,14 @@ fn to_delete_everything_is_asked_about_on_a_terminal_and_nowhere_else() {
     };
     session.wait_for_text("delete all 2 files? [y/N] ");
     session.send("n");
-    session.wait_for_text("status 1");
-    session.wait_for_text("ShareIt> ");
+    session.wait_for_text_after("status 1", PROMPT);
     session.send("Delete -r .");
-    session.wait_for_text("delete all 2 files? [y/N] ");
+    session.wait_for_text_after("Delete -r .", "delete all 2 files? [y/N] ");
     session.send("\nDelete -r .");
-    session.wait_for_text("nothing was deleted");
+    session.wait_for_text_after("nothing was deleted", "delete all 2 files? [y/N] ");
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a", "b"]);
     session.send("y");
-    session.wait_for_text("2 files deleted");
+    session.wait_for_text_after("2 files deleted", PROMPT);
     session.send("Exit");
     session.finish().succeeds();
     aditi.upload("a", b"a");
@@ -226,9 +226,9 @@ fn an_arrow_at_the_prompt_does_nothing_and_says_what_would_help() {
     // A build with line editing has this prompt where the terminal knows no escape sequences.
     let plain = if has_line_editing() { "TERM=dumb $client" } else { "$client" };
     let Some(mut session) = aditi.on_terminal(500, plain) else { return };
-    session.wait_for_text("ShareIt> ");
+    session.wait_for_text(PROMPT);
     session.send("Delete a\x1b[A");
-    session.wait_for_text(&format!("`rlwrap {} DIR CONF` has", program()));
+    session.wait_for_text_after(&format!("`rlwrap {} DIR CONF` has", program()), PROMPT);
     session.send("Exit");
     session.finish().succeeds();
     aditi.run(&["ShowFiles"]).succeeds().prints(&["a"]);
@@ -497,14 +497,14 @@ fn the_end_of_input_leaves_the_prompt() {
     let cluster = Cluster::quick(1);
     let aditi = cluster.client("Aditi");
     let Some(mut session) = aditi.on_terminal(80, "$client; echo \"status $?\"") else { return };
-    session.wait_for_text("ShareIt> ");
+    session.wait_for_text(PROMPT);
     session.send("Download nowhere");
-    session.wait_for_text("not found");
+    session.wait_for_text_after("not found", PROMPT);
     session.press("\x04");
     session.wait_for_text("\r\nstatus 0");
     let plain = "trap : INT; TERM=dumb $client; echo \"status $?\"";
     let Some(mut session) = aditi.on_terminal(80, plain) else { return };
-    session.wait_for_text("ShareIt> ");
+    session.wait_for_text(PROMPT);
     session.press("\x03");
     session.wait_for_text("status 130");
 }

@@ -313,9 +313,9 @@ fn only_upload_needs_dir() {
     aditi.pipe("Upload a\nShowFiles\n").fails_with(2).complains_of(missing).prints(&["a"]);
     aditi.pipe("ShowFiles\n").succeeds().does_not_complain_of("DIR");
     let Some(mut session) = aditi.on_terminal(80, "$client; echo \"status $?\"") else { return };
-    session.wait_for_text("DIR is not a folder: 'files'");
+    session.wait_for_text_after("DIR is not a folder: 'files'", "ShareIt> ");
     session.send("Upload a");
-    session.wait_for_text("DIR, from which Upload reads");
+    session.wait_for_text_after("DIR, from which Upload reads", "ShareIt> ");
     session.send("Exit");
     session.wait_for_text("status 0");
 }

@@ -215,6 +215,21 @@ impl Session {
         assert!(seen.is_some(), "{} did not print {text:?}, but:\n{}", self.command, self.stdout.text());
     }
 
+    /// Waits until this text has been printed after the last of an earlier one. What is typed at a prompt sooner than the
+    /// prompt is shown may be shown before it, and be read by something else.
+    #[track_caller]
+    pub(crate) fn wait_for_text_after(&self, earlier: &str, text: &str) {
+        let is_after =
+            |printed: &str| printed.rsplit_once(earlier).is_some_and(|(_, after)| after.contains(text));
+        let seen = self.stdout.wait_for(|printed| is_after(printed).then_some(()));
+        assert!(
+            seen.is_some(),
+            "{} did not print {text:?} after {earlier:?}, but:\n{}",
+            self.command,
+            self.stdout.text()
+        );
+    }
+
     /// Waits until this text has been printed so often.
     #[cfg(feature = "line-editing")]
     #[track_caller]
