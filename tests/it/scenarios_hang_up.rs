@@ -46,6 +46,7 @@ fn an_upload_that_is_hung_up_on_at_any_step_is_stored_as_any_other() {
             goes_on(&aditi, &hanging_up, word, &["Upload", "d"]);
             cluster.has_equal_copies("d/a", 2);
             cluster.has_equal_copies("d/b", 2);
+            cluster.wait_until_all_left();
             assert_eq!(cluster.unsettled(), [""; 0]);
             cluster.client("Aditi").download("d/a", &bytes);
         }
@@ -189,6 +190,7 @@ fn connections_that_are_ended_at_any_message_of_a_version_cost_no_copy() {
             let outcome = aditi.run(command).succeeds();
             assert_eq!(outcome.stderr, "", "hung up at message {number}: {outcome}");
             proxies.iter().for_each(Proxy::heal);
+            cluster.wait_until_all_left();
             assert_eq!(cluster.unsettled(), [""; 0], "hung up at message {number} from {word}");
         };
         aditi.put("old", &bytes);

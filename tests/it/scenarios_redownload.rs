@@ -56,6 +56,8 @@ impl Stage {
         wait_until("what came through is written", arrived);
         download.kill();
         self.proxies[0].heal();
+        // What was on its way is not counted with what comes next.
+        self.cluster.wait_until_all_left();
     }
 
     /// How many chunks of the file these bytes have.

@@ -334,6 +334,7 @@ fn a_repair_that_is_killed_or_loses_a_server_loses_nothing_and_the_next_one_comp
         proxies.iter().for_each(|proxy| proxy.cut());
         client(&cluster).download("a", &bytes);
         client(&cluster).run(&["Repair"]).succeeds();
+        cluster.wait_until_all_left();
         assert!(pieces_of(&cluster, 2) == before, "{server} {way:?} {fault:?}");
         assert_eq!(cluster.unsettled(), [""; 0], "{server} {way:?} {fault:?}");
         let aditi = client(&cluster);

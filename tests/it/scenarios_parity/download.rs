@@ -275,6 +275,7 @@ fn a_download_with_two_servers_away_that_was_killed_goes_on_with_what_is_proved(
     wait_until("what came through is written", has_some);
     download.kill();
     proxies[0].heal();
+    cluster.wait_until_all_left();
     aditi.run(&["Download", "a"]).succeeds().complains_of("are here already");
     aditi.has_downloaded("a", &bytes);
 
