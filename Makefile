@@ -102,7 +102,7 @@ static: ## programs that need no C library, in static/, for any Linux of this ki
 .PHONY: static-check
 static-check:
 	@if rustup target list --installed 2>/dev/null | grep -qx "$(MUSL)"; then \
-	  $(CARGO) build --locked --target "$(MUSL)" || exit 1; \
+	  CARGO_PROFILE_DEV_OPT_LEVEL=0 $(CARGO) build --locked --target "$(MUSL)" || exit 1; \
 	  for b in Server Client; do bash scripts/is-static.sh "$(TARGET)/$(MUSL)/debug/$$b" || exit 1; done; \
 	else \
 	  echo "static programs are skipped: Rust cannot build for $(MUSL) here"; \

@@ -118,26 +118,32 @@ mod tests {
 
     #[test]
     fn whatever_is_left_it_becomes_as_safe_as_can_be() {
-        for usable in
-            [0b1111, 0b0111, 0b1011, 0b0101_u32].map(|bits| [0, 1, 2, 3].map(|s| bits >> s & 1 == 1))
-        {
-            // Each piece on one of two servers, or lost.
-            for places in 0..3_usize.pow(8) {
-                let mut held = vec![PieceSet::default(); 4];
-                for piece in 1..=8_u8 {
-                    let place = places / 3_usize.pow(u32::from(piece) - 1) % 3;
-                    let server = (usize::from(piece) + 2 * place) % 4;
-                    if place < 2 && usable[server] {
-                        held[server].insert(piece);
-                    }
-                }
-                if usable.contains(&true) && losses(&held).is_some() {
-                    let mut now = held.clone();
-                    let written = store(&mut now, &usable, places % 4);
-                    assert!(written <= 8, "{held:?}");
+        std::thread::scope(|scope| {
+            for usable in [0b1111, 0b0111, 0b1011, 0b0101_u32] {
+                scope.spawn(move || {
+                    becomes_as_safe_as_can_be([0, 1, 2, 3].map(|server| usable >> server & 1 == 1));
+                });
+            }
+        });
+        assert_eq!(to_make(&[PieceSet::default(); 4], &placed(0, &[true; 4]), &[true; 4]), None);
+    }
+
+    fn becomes_as_safe_as_can_be(usable: [bool; 4]) {
+        // Each piece on one of two servers, or lost.
+        for places in 0..3_usize.pow(8) {
+            let mut held = vec![PieceSet::default(); 4];
+            for piece in 1..=8_u8 {
+                let place = places / 3_usize.pow(u32::from(piece) - 1) % 3;
+                let server = (usize::from(piece) + 2 * place) % 4;
+                if place < 2 && usable[server] {
+                    held[server].insert(piece);
                 }
             }
+            if losses(&held).is_some() {
+                let mut now = held.clone();
+                let written = store(&mut now, &usable, places % 4);
+                assert!(written <= 8, "{held:?}");
+            }
         }
-        assert_eq!(to_make(&[PieceSet::default(); 4], &placed(0, &[true; 4]), &[true; 4]), None);
     }
 }
