@@ -3,6 +3,7 @@
 use crate::common::disk::TempFolder;
 use crate::common::process::{processes_in, signal, wait_until};
 use crate::common::python;
+use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -138,7 +139,7 @@ fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
     let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("four servers, their shells, and what they left behind", || processes_in(folder.path()) == 12);
 
-    signal(grader.id(), "-INT");
+    signal(grader.id(), Signal::INT);
 
     let output = grader.wait_with_output().unwrap();
     let printed = finished(&output, folder.path());

@@ -2,6 +2,7 @@
 
 use crate::common::process::signal;
 use crate::common::{Client, Cluster, Fault, Outcome, Trap, Way, as_seen, noise};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -249,7 +250,7 @@ fn a_killed_reader_of_a_silent_server_leaves_no_process() {
     proxies[0].fail_after(Way::Down, 2 << 20, Fault::Silence);
     let reading = aditi.shell("exec $client Cat a >out");
     proxies[0].wait_for_the_fault();
-    signal(reading.id(), "-INT");
+    signal(reading.id(), Signal::INT);
     assert_ne!(reading.finish().status, 0);
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::fetch::{Fetched, Fetching, Output, Writing};
 use super::piece::Piece;
 use crate::client::core::base::Core;
-use crate::client::core::cluster::Extras;
+use crate::client::core::cluster::lending::Extras;
 use crate::client::core::error::LocalError;
 use crate::client::core::look::{Looks, now};
 use crate::client::core::report::{Phase, timed};

@@ -14,7 +14,7 @@ use std::thread::{self, available_parallelism};
 use super::lane::{Lane, Receiver, Staged, lock};
 use super::making::{Extent, Source, Unmade, encrypt, make_xor, pass_on};
 use super::plan::{Encrypted, Plan};
-use crate::client::core::cluster::{Extras, Returned};
+use crate::client::core::cluster::lending::{Extras, Returned};
 use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::Peer;

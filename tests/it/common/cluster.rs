@@ -4,6 +4,7 @@ use super::client::{CONF, Client};
 use super::disk::{self, TempFolder};
 use super::process::{self, Outcome, Transcript, run};
 use super::proxy::Proxy;
+use rustix::process::Signal;
 use shareit::config::MIN_ITERATIONS;
 use shareit::name::{FilePath, piece_file};
 use std::cell::Cell;
@@ -156,7 +157,7 @@ impl Cluster {
 
     /// Wakes a paused server, which then reads what has come in since.
     pub(crate) fn resume(&mut self, n: usize) {
-        process::signal(self.id(n), "-CONT");
+        process::signal(self.id(n), Signal::CONT);
     }
 
     fn id(&mut self, n: usize) -> u32 {

@@ -1,5 +1,6 @@
 //! Child processes whose output is kept and whose end is waited for, but not for ever.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -252,7 +253,7 @@ impl Session {
     /// Sends what Ctrl-C sends, and waits for the end.
     #[track_caller]
     pub(crate) fn interrupt(self) -> Outcome {
-        signal(self.child.id(), "-INT");
+        signal(self.child.id(), Signal::INT);
         self.finish()
     }
 
@@ -262,7 +263,7 @@ impl Session {
         let id = self.child.id();
         stop(id);
         something();
-        signal(id, "-CONT");
+        signal(id, Signal::CONT);
     }
 
     /// The most memory that the process has held at once so far, in bytes (VmHWM of proc_pid_status(5)).
@@ -318,16 +319,17 @@ impl Drop for Session {
     }
 }
 
-/// Sends a signal to a process, by the shell's own `kill`: the program of that name is not on every machine.
+/// Sends a signal to a process.
 #[track_caller]
-pub(crate) fn signal(process: u32, signal: &str) {
-    run(Command::new("sh").args(["-c", r#"kill "$0" "$1""#, signal, &process.to_string()]), "").succeeds();
+pub(crate) fn signal(process: u32, signal: Signal) {
+    let process = Pid::from_raw(process.cast_signed()).unwrap();
+    kill_process(process, signal).unwrap();
 }
 
 /// Stops a process, as Ctrl-Z does, and waits until all of its threads have stopped.
 #[track_caller]
 pub(crate) fn stop(process: u32) {
-    signal(process, "-STOP");
+    signal(process, Signal::STOP);
     // proc_pid_stat(5): the state comes after the name, which is in brackets.
     let is_stopped =
         |thread: PathBuf| fs::read_to_string(thread.join("stat")).is_ok_and(|s| s.contains(") T "));

@@ -1,6 +1,7 @@
 //! Someone on the network between client and server, who listens, holds bytes back or cuts the wire.
 
 use super::process::{LIMIT, signal};
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -266,7 +267,7 @@ impl Wire {
                 state.plan_at_message = None;
                 state.fault = Some(fault);
                 if let Fault::Kill(process) = fault {
-                    signal(process, "-KILL");
+                    signal(process, Signal::KILL);
                     state.fault = Some(Fault::Cut);
                 }
                 self.changed.notify_all();

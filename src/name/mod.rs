@@ -3,9 +3,17 @@
 //! A value of one of these types matches the grammar of `docs/FORMAT.md` ("Names"), so no other module ever
 //! looks at a raw name, and no name reaches a file system unchecked.
 
+mod disk;
+mod printable;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+pub use disk::{parse_piece_file, piece_file};
+pub use printable::{Printable, is_unprintable, printable};
+
+use disk::{folder_on_disk, unescape};
 
 /// Longest user or server name, in bytes.
 pub const MAX_USER: usize = 64;
@@ -58,71 +66,6 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// The first and last character of each range that is invisible or changes the direction of text: format characters
-/// (general category Cf of Unicode 16), line and paragraph separators, and ranges reserved for more of them.
-const INVISIBLE: &[(char, char)] = &[
-    ('\u{ad}', '\u{ad}'),
-    ('\u{34f}', '\u{34f}'),
-    ('\u{600}', '\u{605}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{6dd}', '\u{6dd}'),
-    ('\u{70f}', '\u{70f}'),
-    ('\u{890}', '\u{891}'),
-    ('\u{8e2}', '\u{8e2}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{200b}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffb}'),
-    ('\u{110bd}', '\u{110bd}'),
-    ('\u{110cd}', '\u{110cd}'),
-    ('\u{13430}', '\u{1343f}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e00ff}'),
-    ('\u{e01f0}', '\u{e0fff}'),
-];
-
-/// Whether a character could forge what people see: a control character, or one that is invisible or changes the
-/// direction of text.
-pub fn is_unprintable(c: char) -> bool {
-    if (' '..='~').contains(&c) {
-        return false;
-    }
-    let after = INVISIBLE.partition_point(|&(first, _)| first <= c);
-    c.is_control() || (after > 0 && c <= INVISIBLE[after - 1].1)
-}
-
-/// A text in a form that is safe to show to people, whoever wrote it: characters that [could
-/// forge](is_unprintable) what they see are escaped (`\n`, `\u{202e}`); all others are unchanged.
-pub fn printable(text: &str) -> Printable<'_> {
-    Printable(text)
-}
-
-/// The result of [`printable`].
-#[derive(Debug, Clone, Copy)]
-pub struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unprintable(*c)) {
-            f.write_str(&rest[..at])?;
-            match c {
-                '\n' | '\r' | '\t' => write!(f, "{}", c.escape_default())?,
-                _ => write!(f, "{}", c.escape_unicode())?,
-            }
-            rest = &rest[at + c.len_utf8()..];
-        }
-        f.write_str(rest)
-    }
-}
-
 /// A user's name: 1 to [`MAX_USER`] ASCII letters, digits and `. _ - @ +`, a letter or digit first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
@@ -162,88 +105,6 @@ fn check_segment(segment: &str) -> Result<(), NameError> {
         s if s.contains('\0') => Err(NameError::Nul),
         s if folder_on_disk(s).len() > MAX_SEGMENT => Err(NameError::LongSegment),
         _ => Ok(()),
-    }
-}
-
-/// A name as a server's disk has it: each byte of a control character or slash is written as `%XX`, and so is a `%`
-/// that two hexadecimal digits follow, so that the original can be read back. Most names have none of these.
-fn escape(name: &str) -> Cow<'_, str> {
-    let is_escape = |percent: usize| {
-        let digits = name.as_bytes().get(percent + 1..percent + 3);
-        digits.is_some_and(|digits| digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')))
-    };
-    let is_plain = |(at, c): (usize, char)| !(c == '/' || c.is_control() || (c == '%' && is_escape(at)));
-    if name.char_indices().all(is_plain) {
-        return name.into();
-    }
-    let mut out = String::with_capacity(name.len() + 8);
-    for (at, c) in name.char_indices() {
-        if is_plain((at, c)) {
-            out.push(c);
-        } else {
-            name.as_bytes()[at..at + c.len_utf8()]
-                .iter()
-                .for_each(|byte| out.push_str(&format!("%{byte:02X}")));
-        }
-    }
-    out.into()
-}
-
-/// Reads what [`escape`] wrote, or anything with more escapes; `None` if that is not UTF-8.
-fn unescape(name: &str) -> Option<Cow<'_, str>> {
-    if !name.contains('%') {
-        return Some(name.into());
-    }
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let escaped = tail.split_first_chunk().filter(|_| first == b'%');
-        let (byte, tail) = escaped
-            .and_then(|(digits, tail)| Some((parse_upper_hex(*digits)?, tail)))
-            .unwrap_or((first, tail));
-        bytes.push(byte);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok().map(Cow::from)
-}
-
-fn parse_upper_hex(digits: [u8; 2]) -> Option<u8> {
-    let [high, low] = digits.map(|digit| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    });
-    Some(high? << 4 | low?)
-}
-
-/// The number at the end of a directory entry that has the form of a piece's: a dot, a name, a dot and a digit.
-fn split_piece_file(entry: &str) -> Option<(&str, u8)> {
-    let (file, number) = entry.strip_prefix('.')?.rsplit_once('.')?;
-    match number.as_bytes() {
-        [digit @ b'1'..=b'9'] if !file.is_empty() => Some((file, digit - b'0')),
-        _ => None,
-    }
-}
-
-/// What a directory entry is a piece of, as [`FilePath::file_name`] has it, and the piece's number: `.earth.gif.2` is
-/// `("earth.gif", 2)`.
-pub fn parse_piece_file(entry: &str) -> Option<(Cow<'_, str>, u8)> {
-    let (escaped, piece) = split_piece_file(entry)?;
-    let file = unescape(escaped)?;
-    (escape(&file) == escaped).then_some((file, piece))
-}
-
-/// The directory entry of a piece: `.earth.gif.2`.
-pub fn piece_file(file: &str, piece: u8) -> String {
-    format!(".{}.{piece}", escape(file))
-}
-
-/// A folder's name as a server's disk has it. The first dot of one that looks like a piece is written as `%2E`.
-fn folder_on_disk(segment: &str) -> Cow<'_, str> {
-    let escaped = escape(segment);
-    match split_piece_file(&escaped) {
-        Some(_) => format!("%2E{}", &escaped[1..]).into(),
-        None => escaped,
     }
 }
 
@@ -515,71 +376,10 @@ mod tests {
     }
 
     #[test]
-    fn what_could_forge_a_line_is_escaped_and_nothing_else() {
-        for plain in ["", "it's", "a \\ b \"", "Übung 🎈 日本", "é", "a\u{fe0f}"] {
-            assert_eq!(printable(plain).to_string(), plain);
-        }
-        for (text, shown) in [
-            ("a\u{202e}fdp", "a\\u{202e}fdp"),
-            ("\u{200b}\u{ad}\u{feff}", "\\u{200b}\\u{ad}\\u{feff}"),
-            ("\u{1b}[2K\r\n\u{85}", "\\u{1b}[2K\\r\\n\\u{85}"),
-            ("\u{2028}\u{2029}\u{2066}\u{2069}\u{61c}", "\\u{2028}\\u{2029}\\u{2066}\\u{2069}\\u{61c}"),
-            ("\u{180e}\u{2060}\u{2064}\u{fff9}\u{fffb}", "\\u{180e}\\u{2060}\\u{2064}\\u{fff9}\\u{fffb}"),
-            ("\u{e0001}\u{e007f}x", "\\u{e0001}\\u{e007f}x"),
-        ] {
-            assert_eq!(printable(text).to_string(), shown);
-        }
-        let path = FilePath::parse("a\u{202e}b").unwrap();
-        assert_eq!((path.as_str(), path.to_string().as_str()), ("a\u{202e}b", "a\\u{202e}b"));
-        assert!(INVISIBLE.iter().all(|(first, last)| first <= last));
-        assert!(INVISIBLE.windows(2).all(|pair| pair[0].1 < pair[1].0));
-    }
-
-    #[test]
     fn user_names_are_one_plain_word() {
         assert!(UserName::parse("Aditi").is_ok());
         for name in ["", "a b", "../x", ".x", "a/b", "é", "a,b", "a\n"] {
             assert!(UserName::parse(name).is_err(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn piece_files_are_told_from_others() {
-        assert_eq!(parse_piece_file(".earth.gif.2"), Some(("earth.gif".into(), 2)));
-        assert_eq!(parse_piece_file("..x.1.3"), Some((".x.1".into(), 3)));
-        for other in ["earth.gif.2", ".earth.gif", ".x.0", ".x.10", "..1", ".1", ".%41.1", ".%FF.1", ".%2E.1"]
-        {
-            assert_eq!(parse_piece_file(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn only_what_must_be_is_escaped_on_a_servers_disk() {
-        for (file, entry) in [
-            ("earth.gif", ".earth.gif.2"),
-            ("100%.txt", ".100%.txt.2"),
-            ("%2f %4", ".%2f %4.2"),
-            ("a%2Fb", ".a%252Fb.2"),
-            ("%%41", ".%%2541.2"),
-            ("a\tb\n", ".a%09b%0A.2"),
-            ("\u{85}ü", ".%C2%85ü.2"),
-            ("/", ".%2F.2"),
-        ] {
-            assert_eq!(piece_file(file, 2), entry);
-            assert_eq!(parse_piece_file(entry), Some((file.into(), 2)));
-        }
-        for (folder, entry) in [
-            ("holiday", "holiday"),
-            (".x.1", "%2Ex.1"),
-            (".x.10", ".x.10"),
-            ("..1", "..1"),
-            ("%2Ex.1", "%252Ex.1"),
-        ] {
-            assert_eq!(folder_on_disk(folder), entry);
-            assert_eq!(parse_folder(entry), Some(folder.into()));
-        }
-        for other in [".x.1", "%2Ex", "%41", "%2F", "a%00", "%FF", "", ".", ".."] {
-            assert_eq!(parse_folder(other), None, "{other}");
         }
     }
 
@@ -621,30 +421,6 @@ mod tests {
     }
 
     proptest::proptest! {
-        #[test]
-        fn any_name_comes_back_from_a_servers_disk(name in "([%2EF./a-c\n\u{85}]|\\PC){1,12}", piece in 1u8..=9) {
-            if let Ok(path) = FilePath::parse(&name) {
-                let entry = piece_file(path.file_name(), piece);
-                proptest::prop_assert!(!entry.contains(['/', '\n']));
-                proptest::prop_assert_eq!(parse_piece_file(&entry), Some((path.file_name().into(), piece)));
-                let folder = FolderPath::parse(&name).unwrap();
-                for (segment, entry) in folder.segments().zip(folder.on_disk()) {
-                    proptest::prop_assert!(!entry.contains(['/', '\n']) && parse_piece_file(&entry).is_none());
-                    proptest::prop_assert_eq!(parse_folder(&entry), Some(segment.into()));
-                }
-            }
-        }
-
-        #[test]
-        fn an_entry_on_a_servers_disk_is_refused_or_the_only_one_of_its_name(entry in "[%2EFa.1/]{1,9}") {
-            if let Some((file, piece)) = parse_piece_file(&entry) {
-                proptest::prop_assert_eq!(&piece_file(&file, piece), &entry);
-            }
-            if let Some(folder) = parse_folder(&entry) {
-                proptest::prop_assert_eq!(&folder_on_disk(&folder), &entry);
-            }
-        }
-
         #[test]
         fn an_accepted_path_never_leaves_its_folder(path in "[a./\\\\ \u{0}-\u{20}]{0,12}") {
             if let Ok(path) = FilePath::parse(&path) {
