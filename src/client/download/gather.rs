@@ -185,20 +185,7 @@ fn fetch_all(
             }
         }
     }
-    let (fetched, fetched_beside) = timed(&*core.report, Phase::Fetch, || {
-        std::thread::scope(|scope| {
-            let run = |fetching: Fetching<'_>| fetching.run();
-            let spawn = |fetching| scope.spawn(move || run(fetching));
-            let own = fetching.pop();
-            let others: Vec<_> = fetching.into_iter().map(spawn).collect();
-            let beside: Vec<_> = fetching_beside.into_iter().map(spawn).collect();
-            let own = own.map(Fetching::run);
-            // A thread that panicked has lost its connection and its pieces; the file is then incomplete.
-            let joined = others.into_iter().filter_map(|thread| thread.join().ok());
-            let beside = beside.into_iter().filter_map(|thread| thread.join().ok());
-            (joined.chain(own).collect::<Vec<_>>(), beside.collect::<Vec<_>>())
-        })
-    });
+    let (fetched, fetched_beside) = timed(&*core.report, Phase::Fetch, || run_all(fetching, fetching_beside));
     for Fetched { server, peer, is_behind, pieces: of_server, found } in fetched {
         answers.iter_mut().zip(found).for_each(|(of_name, answer)| of_name.push((server, answer)));
         behind.extend(is_behind.then_some(server));
@@ -206,25 +193,47 @@ fn fetch_all(
         back.push((server, peer));
     }
     core.cluster.take_back(back);
-    let mut extras: Extras = (0..core.cluster.len()).map(|_| Vec::new()).collect();
-    let mut is_extra_lost = false;
-    for Fetched { server, peer, is_behind, pieces: mut of_server, .. } in fetched_beside {
-        match peer {
-            Ok(peer) => extras[server].extend((!is_behind).then_some(peer)),
-            Err(_) => {
-                is_extra_lost = true;
-                of_server.iter_mut().for_each(Piece::forget_loss);
-            }
-        }
-        pieces.extend(of_server);
-    }
-    core.cluster.keep_extras(extras);
+    let is_extra_lost = keep_extras(core, fetched_beside, &mut pieces);
     if !behind.is_empty() {
         core.cluster.replace(&behind);
     }
     let asked = Asked { before, after: now() };
     let looks = (!next.is_empty()).then(|| Looks { paths: next.to_vec(), answers, asked, logins });
     All { pieces, looks, is_extra_lost }
+}
+
+/// Runs these at the same time, the last of the first ones on this thread.
+fn run_all<'a>(mut fetching: Vec<Fetching<'a>>, beside: Vec<Fetching<'a>>) -> (Vec<Fetched>, Vec<Fetched>) {
+    std::thread::scope(|scope| {
+        let run = |fetching: Fetching<'a>| fetching.run();
+        let spawn = |fetching| scope.spawn(move || run(fetching));
+        let own = fetching.pop();
+        let others: Vec<_> = fetching.into_iter().map(spawn).collect();
+        let beside: Vec<_> = beside.into_iter().map(spawn).collect();
+        let own = own.map(run);
+        // A thread that panicked has lost its connection and its pieces; the file is then incomplete.
+        let joined = others.into_iter().filter_map(|thread| thread.join().ok());
+        let beside = beside.into_iter().filter_map(|thread| thread.join().ok());
+        (joined.chain(own).collect(), beside.collect())
+    })
+}
+
+/// Takes back the connections besides the first, and adds the pieces that came by them. Returns whether one was lost.
+fn keep_extras(core: &mut Core, fetched: Vec<Fetched>, pieces: &mut Vec<Piece>) -> bool {
+    let mut extras: Extras = (0..core.cluster.len()).map(|_| Vec::new()).collect();
+    let mut is_lost = false;
+    for Fetched { server, peer, is_behind, pieces: mut of_server, .. } in fetched {
+        match peer {
+            Ok(peer) => extras[server].extend((!is_behind).then_some(peer)),
+            Err(_) => {
+                is_lost = true;
+                of_server.iter_mut().for_each(Piece::forget_loss);
+            }
+        }
+        pieces.extend(of_server);
+    }
+    core.cluster.keep_extras(extras);
+    is_lost
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::plan::Encrypted;
 use crate::client::core::error::LocalError;
 use crate::peer::{Answer, Peer, PeerError};
+use crate::primitives::Bytes32;
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,6 +100,14 @@ impl Receiver<'_> {
         let rest = &step[there..];
         self.left = self.left.saturating_sub(rest.len() as u64);
         self.lane.try_send(|peer| peer.send_payload(rest));
+    }
+
+    /// Sends what comes after the body.
+    pub(super) fn finish(&mut self, piece: &Encrypted, seal: &Bytes32) {
+        self.lane.try_send(|peer| {
+            peer.send_payload(&piece.table)?;
+            peer.send_end(&piece.root, seal)
+        });
     }
 
     /// The announced bytes must follow, so that the next request is found after them.

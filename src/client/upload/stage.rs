@@ -19,7 +19,7 @@ use crate::client::core::error::LocalError;
 use crate::client::core::report::{Progress, Report};
 use crate::peer::Peer;
 use crate::placement::{self, parity};
-use crate::sealed::MasterKey;
+use crate::sealed::{Header, MasterKey};
 use crate::wire::{MIN_PARTIAL, Request};
 
 /// More threads than this only wait for each other: there are four pieces.
@@ -257,16 +257,16 @@ impl Work<'_> {
         parts
     }
 
-    fn stage<'l>(&'l self, task: &Task<'_>, part: Part<'l>, buffer: &mut Vec<u8>) {
-        let (plan, staged) = (task.plan, &self.staged[task.file()]);
-        // A file that failed needs no more bytes.
-        if lock(staged).local.is_some() {
-            return;
-        }
-        let header = plan.header.of_piece(part.piece);
+    /// Tells each holder of a piece what will follow: all of the piece, or what the server lacks.
+    fn announce<'l>(
+        &self,
+        task: &Task<'_>,
+        header: &Header,
+        lanes: Vec<(usize, &'l Mutex<Lane>)>,
+    ) -> Vec<Receiver<'l>> {
         let opening = self.key.seal_opening(&header.encode());
         let receiver = |(server, lane): (usize, &'l Mutex<Lane>)| {
-            let kept = plan.kept.iter().find(|kept| kept.is(server, part.piece));
+            let kept = task.plan.kept.iter().find(|kept| kept.is(server, header.piece));
             let (from, chunks) = kept.map_or((header.version, 0), |kept| (kept.version, kept.chunks));
             let start = chunks.checked_sub(1).map_or(0, |last| header.stored_chunk(last).end);
             let length = header.payload_size() - start;
@@ -275,11 +275,21 @@ impl Work<'_> {
                 false => Request::Stage { header: Box::new(header.clone()), length, restore: None },
             };
             let mut lane = lock(lane);
-            lane.expected.push_back((task.file(), part.piece));
+            lane.expected.push_back((task.file(), header.piece));
             lane.try_send(|peer| peer.send(&request));
             Receiver { lane, chunks, start, left: length }
         };
-        let mut receivers: Vec<Receiver<'_>> = part.lanes.into_iter().map(receiver).collect();
+        lanes.into_iter().map(receiver).collect()
+    }
+
+    fn stage<'l>(&'l self, task: &Task<'_>, part: Part<'l>, buffer: &mut Vec<u8>) {
+        let (plan, staged) = (task.plan, &self.staged[task.file()]);
+        // A file that failed needs no more bytes.
+        if lock(staged).local.is_some() {
+            return;
+        }
+        let header = plan.header.of_piece(part.piece);
+        let mut receivers = self.announce(task, &header, part.lanes);
         let first_lacking = receivers.iter().map(|receiver| receiver.chunks).min().unwrap_or(0);
         let sent = lock(staged).pieces.iter().find(|sent| sent.piece == part.piece).cloned();
         let is_first = sent.is_none();
@@ -307,12 +317,7 @@ impl Work<'_> {
         match made {
             Ok(encrypted) => {
                 let seal = self.key.seal(&header.encode(), &encrypted.root);
-                for Receiver { lane, .. } in &mut receivers {
-                    lane.try_send(|peer| {
-                        peer.send_payload(&encrypted.table)?;
-                        peer.send_end(&encrypted.root, &seal)
-                    });
-                }
+                receivers.iter_mut().for_each(|receiver| receiver.finish(&encrypted, &seal));
                 if is_first {
                     lock(staged).pieces.push(encrypted);
                 }

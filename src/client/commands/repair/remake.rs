@@ -75,8 +75,8 @@ impl<'a> Written<'a> {
 /// A claim, body and table, and the floor of the server that they go to.
 type Payload = (Claim, Vec<u8>, u64);
 
-/// Makes pieces of several files in memory, then sends all of them.
-fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
+/// Makes pieces of several files in memory. None where something is missing.
+fn bodies_of(core: &mut Core, batch: &[&Remake]) -> Vec<Option<Parts>> {
     let new = |planned: &&Remake| Remaking::new(&planned.survey, &planned.header, planned.pieces());
     let mut makings: Vec<Remaking> = batch.iter().map(new).collect();
     let mut bodies: Vec<Option<Parts>> = batch
@@ -89,7 +89,7 @@ fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
         let (mut open, to): (Vec<&mut Remaking>, Vec<_>) =
             makings.iter_mut().zip(&mut bodies).filter(is_open).unzip();
         if open.is_empty() {
-            break;
+            return bodies;
         }
         for (of_file, made) in to.into_iter().zip(make_next(core, &mut open)) {
             match (of_file.as_mut(), made) {
@@ -100,24 +100,28 @@ fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
             }
         }
     }
+}
+
+/// Seals pieces, each with its table at the end. None if one of them is not what it must be.
+fn sealed(core: &Core, planned: &Remake, bodies: Parts) -> Option<Vec<(Claim, Vec<u8>)>> {
+    let seal = |(piece, mut body): (u8, Vec<u8>)| {
+        let mut sealing = Sealing::new(core, planned, piece);
+        sealing.update(&body);
+        let (claim, table) = sealing.finish()?;
+        body.extend(table);
+        Some((claim, body))
+    };
+    bodies.into_iter().map(seal).collect()
+}
+
+/// Makes pieces of several files in memory, then sends all of them.
+fn make_small(core: &mut Core, batch: &[&Remake], done: &mut Vec<Repaired>) {
     let mut written = Vec::new();
     let mut sending: Vec<(usize, Payload)> = Vec::new();
-    for (planned, bodies) in batch.iter().copied().zip(bodies) {
-        let sealed = bodies.ok_or(()).and_then(|bodies| {
-            let seal = |(piece, mut body): (u8, Vec<u8>)| {
-                let mut sealing = Sealing::new(core, planned, piece);
-                sealing.update(&body);
-                let (claim, table) = sealing.finish().ok_or(())?;
-                body.extend(table);
-                Ok((claim, body))
-            };
-            bodies.into_iter().map(seal).collect::<Result<Vec<_>, ()>>()
-        });
+    for (planned, bodies) in batch.iter().copied().zip(bodies_of(core, batch)) {
+        let sealed = bodies.and_then(|bodies| sealed(core, planned, bodies)).unwrap_or_default();
         for &(piece, to) in &planned.targets {
-            let made = sealed
-                .as_ref()
-                .ok()
-                .and_then(|sealed| sealed.iter().find(|(claim, _)| claim.header.piece == piece));
+            let made = sealed.iter().find(|(claim, _)| claim.header.piece == piece);
             let Some((claim, payload)) = made else {
                 written.push(Written::failed(planned, piece, to, NotRepaired::NotMade(vec![piece])));
                 continue;
