@@ -337,13 +337,15 @@ class Spoken:
     def ends(self, why):
         """The server ends the connection, and does not say OK."""
         try:
-            said = self.input.read(1000)
+            said = self.input.readline(50)
+            if said[:3] == b"NO ":
+                self.input.read(1000)
         except TimeoutError:
             raise Failure(f"{why}: the server does not end the connection") from None
         except OSError:
             return  # what it said may be lost if it has not read everything
         if said[:3] not in (b"", b"NO "):
-            raise Failure(f"{why}: {said[:50]!r}")
+            raise Failure(f"{why}: {said!r}")
 
 
 # A piece of seven bytes that read like a request: who takes one for the other says so in the reply.

@@ -1,12 +1,12 @@
 //! The course's grader, course/grade: it gives this program full points, and finds the fault of each mutant.
 
 use crate::common::disk::TempFolder;
-use crate::common::process::{processes_in, signal, wait_until};
+use crate::common::process::{Session, processes_in, signal, wait_until};
 use crate::common::python;
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// A program of course/grade that works in this folder; none on a machine without Python.
 fn script(name: &str, folder: &Path) -> Option<Command> {
@@ -26,10 +26,14 @@ fn adapter(name: &str) -> String {
     format!("{}/course/grade/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// How many processes, and files.
+fn left_in(folder: &Path) -> (usize, usize) {
+    (processes_in(folder), fs::read_dir(folder).unwrap().count())
+}
+
 /// What was printed, after a look that nothing is left behind.
 fn finished(output: &Output, folder: &Path) -> String {
-    assert_eq!(processes_in(folder), 0);
-    assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    assert_eq!(left_in(folder), (0, 0));
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
@@ -90,6 +94,65 @@ fn each_mutant_fails_the_scenarios_that_are_for_its_fault() {
     assert!(printed.lines().filter(|line| line.starts_with("ok")).count() > 12, "{printed}");
 }
 
+/// In a file of the solution, a text, what stands there in the mutant, and what the grader then says.
+const FAULTS_OF_A_PROTOCOL: &[[&str; 4]] = &[
+    [
+        "wire.py",
+        "    while length > 0:\n        chunk = source.read(",
+        "    if length > 0:\n        chunk = source.read1(",
+        "GET 1 a: expected",
+    ],
+    [
+        "wire.py",
+        "raise BadMessage(\"fewer bytes than announced\")",
+        "return",
+        "PUT 2 100 a, of which 4 bytes come",
+    ],
+    ["wire.py", "\"0|[1-9][0-9]{0,12}\"", "\"-?[0-9]{1,13}\"", "PUT 1 -5 a"],
+    ["wire.py", "PUT ([1-4])", "PUT ([1-9])", "PUT 5 0 a"],
+    ["dfs.py", "wire.copy(stream, nothing, request.length)", "pass", "after the 7 bytes of a refused PUT"],
+    [
+        "dfs.py",
+        "    if not wire.is_path(request.path):\n        with",
+        "    if False:\n        with",
+        "PUT 1 7 ../a",
+    ],
+    [
+        "dfs.py",
+        "raise wire.Refused(\"not-found\") from None\n        with",
+        "file = open(os.devnull, \"rb\")\n        with",
+        "GET 2 a",
+    ],
+    ["dfs.py", "{entry.stat().st_size} {name}", "{name}", "LIST ."],
+    ["dfs.py", "f\"OK {length}\\n\"", "f\"OK {length} \\n\"", "GET 1 a"],
+];
+
+#[test]
+fn each_fault_of_a_servers_messages_is_found_by_the_scenario_that_speaks_the_protocol() {
+    if python().is_none() {
+        return;
+    }
+    for [file, text, instead, said] in FAULTS_OF_A_PROTOCOL {
+        let (folder, mutant) = (TempFolder::new(), TempFolder::new());
+        let files = fs::read_dir(adapter("../solution/python")).unwrap().map(Result::unwrap);
+        for file in files.filter(|file| file.path().is_file()) {
+            fs::copy(file.path(), mutant.path().join(file.file_name())).unwrap();
+        }
+        let program = fs::read_to_string(mutant.path().join(file)).unwrap();
+        assert_eq!(program.matches(text).count(), 1, "{text:?} in {file}");
+        fs::write(mutant.path().join(file), program.replace(text, instead)).unwrap();
+        let mut grader = script("grade.py", folder.path()).unwrap();
+        grader.arg(mutant.path().join("adapter.sh")).arg(mutant.path());
+        grader.args(["--table", &adapter("points-level1.txt"), "--only", "protocol", "--patience", "10"]);
+
+        let output = grader.output().unwrap();
+
+        let printed = finished(&output, folder.path());
+        assert_eq!(output.status.code(), Some(1), "{instead:?} in {file}: {printed}");
+        assert!(printed.contains(said), "{instead:?} in {file}: {printed}");
+    }
+}
+
 #[test]
 fn a_client_that_does_nothing_gets_no_points_and_a_mistake_in_the_adapter_is_no_grade() {
     let folder = TempFolder::new();
@@ -136,12 +199,11 @@ fn interrupted_the_grader_leaves_neither_a_process_nor_a_file() {
     let adapter = elsewhere.path().join("adapter.sh");
     fs::write(&adapter, format!("start() {{ setsid sleep 600 & exec sleep 600; }}\n{NOTHING}")).unwrap();
     grader.arg(&adapter).args(["--only", "binary", "--patience", "10"]);
-    let grader = grader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let grader = Session::start(&mut grader);
     wait_until("four servers, their shells, and what they left behind", || processes_in(folder.path()) == 12);
 
     signal(grader.id(), Signal::INT);
 
-    let output = grader.wait_with_output().unwrap();
-    let printed = finished(&output, folder.path());
-    assert_eq!(output.status.code(), Some(128 + 2), "{printed}");
+    grader.finish().exits(128 + 2);
+    assert_eq!(left_in(folder.path()), (0, 0));
 }
