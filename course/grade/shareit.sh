@@ -7,7 +7,7 @@ export MORE_CONF='Timeout 3
 MinIterations 4096
 Key 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'
 start() {
-  cp "$PROGRAMS/Users.conf" "users.$1" && mv "users.$1" Users.conf
+  cp "$HERE/shareit.users" "users.$1" && mv "users.$1" Users.conf
   exec "$PROGRAMS/dfs" "$2" "$3"
 }
 session() { "$PROGRAMS/dfc"; }
