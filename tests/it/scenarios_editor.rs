@@ -45,6 +45,7 @@ fn a_line_is_edited_and_earlier_ones_come_back() {
     aditi.put("poem.txt", b"a");
     let Some(mut session) = prompt(&aditi) else { return };
     session.press(&format!("Upload pom.txt{}e\r", LEFT.repeat(5)));
+    session.wait_for_text("uploaded poem.txt");
     at_prompt(&session, 2);
     session.press(&format!("Move poem.txt b\r{UP}{UP}\r"));
     at_prompt(&session, 4);
@@ -139,6 +140,7 @@ fn ctrl_c_ends_an_upload_and_comes_back_to_the_prompt() {
     proxies[2].wait_for_the_fault();
     session.press(CTRL_C);
     session.wait_for_text("Client: \x1b[1;31merror:\x1b[0m interrupted");
+    session.wait_for_text("the same command again");
     at_prompt(&session, 2);
     direct.download("a", b"old");
     session.send("Help Exit");
@@ -168,6 +170,7 @@ fn ctrl_c_ends_a_cat_and_nothing_of_it_comes_later() {
     at_prompt(&session, 2);
     proxies[0].heal();
     session.send("Cat poem");
+    session.wait_for_text("roses");
     at_prompt(&session, 3);
     session.send("Exit");
     let seen = leaves(session);
@@ -185,10 +188,12 @@ fn after_ctrl_c_the_servers_are_logged_in_to_again_without_a_word() {
     session.wait_for_text("working");
     session.press(CTRL_C);
     // What was pasted after it is discarded.
+    session.wait_for_text_again("interrupted", 1);
     at_prompt(&session, 2);
     session.send("ShowFiles --trace");
     session.wait_for_text("connect took");
     session.press(CTRL_C);
+    session.wait_for_text_again("interrupted", 2);
     at_prompt(&session, 3);
     cluster.resume(2);
     session.send("ShowFiles");
@@ -229,6 +234,7 @@ fn a_line_that_is_too_long_is_one_mistake() {
     let aditi = cluster.client("Aditi");
     let Some(mut session) = prompt(&aditi) else { return };
     session.press(&format!("\x1b[200~Delete {}\x1b[201~\r", "x".repeat(20_000)));
+    session.wait_for_text("line too long");
     at_prompt(&session, 2);
     session.press("Exit\r");
     leaves(session);
@@ -244,6 +250,7 @@ fn a_password_is_asked_for_as_without_an_editor_and_the_prompt_comes_back() {
     session.press("new pass word\n");
     session.wait_for_text("repeat the password: ");
     session.press("new pass word\n");
+    session.wait_for_text("password changed");
     at_prompt(&session, 2);
     session.press("Stat\t-q\rExit\r");
     let seen = leaves(session);
